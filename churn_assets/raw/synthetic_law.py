@@ -1,0 +1,163 @@
+"""The law of the synthetic company: the Markov chain that decides who leaves, and its exact predictions.
+
+Belongs here: the state of a customer, what may happen in a day and with which probability, and the probability of
+leaving that follows. Does not belong here: random numbers and rows (``synthetic``).
+
+The state of a customer at 00:00 UTC of a day is (plan, friction, engagement), numbered
+``(plan * FRICTION_LEVELS + friction) * ENGAGEMENT_LEVELS + engagement``. On each day exactly one outcome is drawn: the
+customer leaves, or stays and meets one of the troubles, one of ``MOVES`` of the engagement and one of
+``PLAN_CHANGES``. The hazard of leaving on a day is logistic in the state::
+
+    logit h = intercept + PLAN_EFFECT[plan] + FRICTION_EFFECT * friction + ENGAGEMENT_EFFECT * engagement
+
+Simulation and prediction read the same table of outcomes, so the prediction is exact by construction: it is the
+absorption probability of a finite Markov chain (Kemeny and Snell, "Finite Markov Chains", 1960, chapter 3).
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+States = npt.NDArray[np.uint8]
+
+PLANS = ("free", "basic", "pro")
+FRICTION_LEVELS = 4
+ENGAGEMENT_LEVELS = 8
+SHAPE = (len(PLANS), FRICTION_LEVELS, ENGAGEMENT_LEVELS)
+GONE = len(PLANS) * FRICTION_LEVELS * ENGAGEMENT_LEVELS
+"""The absorbing state: the customer has left."""
+
+NO_TROUBLE, TICKET, FAILED_PAYMENT, RELIEF = range(4)
+FRICTION_CHANGE = np.array([0, 1, 2, -1])
+MOVES = np.array([0, -1, 1])
+PLAN_CHANGES = np.array([0, -1, 1])
+
+# Outcome 0 is a day on which nothing changes, the last one is leaving; both are relied on by ``synthetic``.
+OUTCOMES = len(FRICTION_CHANGE) * len(MOVES) * len(PLAN_CHANGES) + 1
+LEAVES = OUTCOMES - 1
+TROUBLE_OF_OUTCOME, MOVE_OF_OUTCOME, PLAN_CHANGE_OF_OUTCOME = (
+    np.append(part.ravel(), 0)
+    for part in np.meshgrid(np.arange(len(FRICTION_CHANGE)), MOVES, PLAN_CHANGES, indexing="ij")
+)
+PLAN_OF_STATE, FRICTION_OF_STATE, ENGAGEMENT_OF_STATE = np.unravel_index(np.arange(GONE), SHAPE)
+
+PLAN_EFFECT = np.array([0.5, 0.0, -0.4])
+FRICTION_EFFECT = 0.8
+ENGAGEMENT_EFFECT = -0.8
+
+TICKETS_PER_DAY = 0.006 * 1.4 ** np.arange(FRICTION_LEVELS)
+FAILURES_PER_BILL = 0.05
+RELIEF_PER_DAY = 1 / 20
+DOWN_PER_DAY = 0.005 * 1.5 ** np.arange(FRICTION_LEVELS)
+UP_PER_DAY = 0.0035
+UPGRADES_PER_DAY = 0.0003
+DOWNGRADES_PER_DAY = 0.0006
+
+ARRIVAL_PLAN = np.array([0.40, 0.40, 0.20])
+ARRIVAL_ENGAGEMENT = np.array([0.03, 0.06, 0.11, 0.17, 0.21, 0.21, 0.14, 0.07])
+DAYS_PER_BILL = 365.25 / 12
+CALIBRATED_DAYS = 30
+
+
+def arrival_distribution() -> Floats:
+    """Probability of each state at sign-up, shape (GONE,): no friction, plan and engagement independent."""
+    distribution = np.zeros(SHAPE)
+    distribution[:, 0, :] = np.outer(ARRIVAL_PLAN, ARRIVAL_ENGAGEMENT)
+    return distribution.ravel()
+
+
+def next_states() -> Integers:
+    """The state after each outcome, shape (GONE + 1, OUTCOMES); levels stop at their ends, ``GONE`` stays ``GONE``."""
+    plan = np.clip(PLAN_OF_STATE[:, None] + PLAN_CHANGE_OF_OUTCOME, 0, SHAPE[0] - 1)
+    friction = np.clip(FRICTION_OF_STATE[:, None] + FRICTION_CHANGE[TROUBLE_OF_OUTCOME], 0, SHAPE[1] - 1)
+    engagement = np.clip(ENGAGEMENT_OF_STATE[:, None] + MOVE_OF_OUTCOME, 0, SHAPE[2] - 1)
+    states = np.full((GONE + 1, OUTCOMES), GONE)
+    states[:GONE, :LEAVES] = np.ravel_multi_index((plan, friction, engagement), SHAPE)[:, :LEAVES]
+    return states
+
+
+def outcome_probabilities(intercept: float) -> Floats:
+    """Probability of each outcome of a day, shape (2, GONE + 1, OUTCOMES): without a bill due, and with one.
+
+    A change that would lead past the last level has probability 0, and only paid plans have bills that can fail.
+    """
+    hazard = 1 / (1 + np.exp(-(intercept + linear_predictor())))
+    probabilities = np.zeros((2, GONE + 1, OUTCOMES))
+    for bill_due in (0, 1):
+        ticket = TICKETS_PER_DAY[FRICTION_OF_STATE]
+        failure = bill_due * FAILURES_PER_BILL * (PLAN_OF_STATE > 0)
+        relief = RELIEF_PER_DAY * (FRICTION_OF_STATE > 0)
+        down = DOWN_PER_DAY[FRICTION_OF_STATE] * (ENGAGEMENT_OF_STATE > 0)
+        up = UP_PER_DAY * (ENGAGEMENT_OF_STATE < SHAPE[2] - 1)
+        downgrade = DOWNGRADES_PER_DAY * (PLAN_OF_STATE > 0)
+        upgrade = UPGRADES_PER_DAY * (PLAN_OF_STATE < SHAPE[0] - 1)
+        trouble = np.stack([1 - ticket - failure - relief, ticket, failure, relief])
+        move = np.stack([1 - down - up, down, up])
+        plan_change = np.stack([1 - downgrade - upgrade, downgrade, upgrade])
+        staying = np.einsum("ts,ms,ps->stmp", trouble, move, plan_change).reshape(GONE, LEAVES)
+        probabilities[bill_due, :GONE, :LEAVES] = staying * (1 - hazard)[:, None]
+        probabilities[bill_due, :GONE, LEAVES] = hazard
+    probabilities[:, GONE, 0] = 1
+    return probabilities
+
+
+def linear_predictor() -> Floats:
+    """The logit of the daily hazard without its intercept, shape (GONE,)."""
+    return (
+        PLAN_EFFECT[PLAN_OF_STATE] + FRICTION_EFFECT * FRICTION_OF_STATE + ENGAGEMENT_EFFECT * ENGAGEMENT_OF_STATE
+    )
+
+
+class Law:
+    """The chain whose leaving probability over 30 days, averaged over the customers of the company, is ``monthly_churn``.
+
+    Attributes:
+        probability: of each outcome, shape (2, GONE + 1, OUTCOMES), by whether a bill is due on the day.
+        next_state: shape (GONE + 1, OUTCOMES).
+        transition: daily transition matrices between the states, shape (2, GONE + 1, GONE + 1).
+        existing: distribution of the states of a customer picked at random from a company with steady arrivals,
+            shape (GONE,).
+    """
+
+    def __init__(self, monthly_churn: float) -> None:
+        self.next_state = next_states()
+        low, high = -20.0, 10.0
+        while high - low > 1e-9:  # noqa: PLR2004
+            self._set_intercept((low + high) / 2)
+            if self.existing @ self._leaving_on_average(CALIBRATED_DAYS) < monthly_churn:
+                low = (low + high) / 2
+            else:
+                high = (low + high) / 2
+
+    def _set_intercept(self, intercept: float) -> None:
+        self.intercept = intercept
+        self.probability = outcome_probabilities(intercept)
+        self.transition = np.zeros((2, GONE + 1, GONE + 1))
+        for bill_due in (0, 1):
+            rows = np.broadcast_to(np.arange(GONE + 1)[:, None], self.next_state.shape)
+            np.add.at(self.transition[bill_due], (rows, self.next_state), self.probability[bill_due])
+        self._average = (1 - 1 / DAYS_PER_BILL) * self.transition[0] + self.transition[1] / DAYS_PER_BILL
+        # Expected days in each state before leaving: the fundamental matrix of Kemeny and Snell, theorem 3.2.4.
+        staying = self._average[:GONE, :GONE]
+        days = np.linalg.solve((np.eye(GONE) - staying).T, arrival_distribution())
+        self.existing = days / days.sum()
+
+    def _leaving_on_average(self, days: int) -> Floats:
+        return np.asarray(np.linalg.matrix_power(self._average, days)[:GONE, GONE])
+
+    def probability_of_leaving(self, bills_due: npt.NDArray[np.bool_]) -> Floats:
+        """P(gone after the last day | state before the first day), exact.
+
+        Args:
+            bills_due: shape (days, columns): whether a bill is due on each day of the horizon, one column per kind of
+                customer (the billing day decides).
+
+        Returns:
+            Shape (GONE + 1, columns).
+        """
+        gone = np.zeros((GONE + 1, bills_due.shape[1]))
+        gone[GONE] = 1
+        for due in bills_due[::-1]:
+            gone = np.where(due, self.transition[1] @ gone, self.transition[0] @ gone)
+        return gone

@@ -1,0 +1,1 @@
+"""The hall between the two wings: what the asset graph and the service agree on. Imports neither of them."""

@@ -1,0 +1,69 @@
+"""The one clock: wall time, or a fixed ``as_of`` that a running daemon and service see without a restart.
+
+Nothing else reads the wall clock for anything that a period, a snapshot, a maturity or an age depends on. Durations are
+measured with ``time.monotonic`` where they happen and are no business of this module.
+"""
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+from churn_store.errors import InputError
+
+
+class Clock:
+    """Time as the platform sees it.
+
+    While the file ``as_of`` exists, its one line (an ISO 8601 date or time; UTC where no zone is named) is the time;
+    otherwise the wall clock is. The file is read at every call, so a change is seen at once by every process.
+    """
+
+    def __init__(self, as_of: Path) -> None:
+        self._as_of = as_of
+
+    def now(self) -> datetime:
+        """The current time in UTC.
+
+        Raises:
+            InputError: the file ``as_of`` holds no ISO 8601 time.
+        """
+        try:
+            text = self._as_of.read_text(encoding="utf-8").strip()
+        except FileNotFoundError:
+            return datetime.now(UTC)
+        return parse_time(text, where=str(self._as_of))
+
+    def now_s(self) -> int:
+        """The current time in whole epoch seconds."""
+        return int(self.now().timestamp())
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether ``as_of`` stands still at a named time."""
+        return self._as_of.exists()
+
+    def fix(self, as_of: datetime) -> None:
+        """Let ``as_of`` stand at the given time, for every process that uses the same file, from now on."""
+        self._as_of.parent.mkdir(parents=True, exist_ok=True)
+        beside = self._as_of.with_name(f"{self._as_of.name}.{os.getpid()}.new")
+        beside.write_text(as_of.astimezone(UTC).isoformat() + "\n", encoding="utf-8")
+        beside.replace(self._as_of)
+
+    def follow_wall_time(self) -> None:
+        """Go back to the wall clock."""
+        self._as_of.unlink(missing_ok=True)
+
+
+def parse_time(text: str, *, where: str) -> datetime:
+    """An ISO 8601 date or time as UTC.
+
+    Raises:
+        InputError: it is not one; ``where`` names the place that holds it.
+    """
+    try:
+        parsed = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise InputError(
+            f"{where}: {text!r} is not a time; expected a date or time like 2026-01-01 or 2026-01-01T06:00:00+00:00"
+        ) from error
+    return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)

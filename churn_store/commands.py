@@ -1,0 +1,60 @@
+"""The commands of the hall: the clock, the migrations, the releases."""
+
+import click
+import msgspec
+
+from churn_store.clock import parse_time
+from churn_store.migrate import migrate as apply_migrations
+from churn_store.migrate import require_migrated
+from churn_store.releases import history
+from churn_store.settings import ConfigFile
+from churn_store.tables import connect
+
+
+@click.group()
+def clock() -> None:
+    """Show or set the time that periods, maturity and ages are measured by."""
+
+
+@clock.command("show")
+def clock_show() -> None:
+    """Print the time, and whether it is fixed."""
+    time = ConfigFile.load().clock
+    click.echo(f"{time.now().isoformat()} ({'fixed' if time.is_fixed else 'wall clock'})")
+
+
+@clock.command("set")
+@click.argument("as_of")
+def clock_set(as_of: str) -> None:
+    """Fix the time at AS_OF (such as 2026-02-01); a running daemon and service see it at once."""
+    time = ConfigFile.load().clock
+    time.fix(parse_time(as_of, where="AS_OF"))
+    click.echo(f"the time now stands at {time.now().isoformat()}")
+
+
+@clock.command("wall")
+def clock_wall() -> None:
+    """Follow the wall clock again."""
+    time = ConfigFile.load().clock
+    time.follow_wall_time()
+    click.echo(f"the time follows the wall clock: {time.now().isoformat()}")
+
+
+@click.command()
+def migrate() -> None:
+    """Bring the serving database to the newest schema."""
+    settings = ConfigFile.load()
+    click.echo(f"serving database at revision {apply_migrations(settings.database_url)}")
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def releases(as_json: bool) -> None:
+    """List which release served from when on, newest first: who released it, and why."""
+    engine = connect(ConfigFile.load().database_url)
+    require_migrated(engine)
+    for row in history(engine):
+        if as_json:
+            click.echo(msgspec.json.encode(row))
+        else:
+            click.echo(f"epoch {row.epoch}  {row.champion[:12]}  by {row.actor}  {row.reason}")

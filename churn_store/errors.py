@@ -1,0 +1,21 @@
+"""The errors that people see: each says what was found, what was expected, and what to do.
+
+Belongs here: errors that cross a module's border. Does not belong here: how they are shown (the command line ends with one
+line and exit status 2, the service answers with problem details).
+"""
+
+
+class ChurnError(Exception):
+    """Base of the errors that are raised on purpose."""
+
+
+class InputError(ChurnError):
+    """Somebody's configuration, table or command is wrong; the message says how to put it right."""
+
+
+class ReleaseError(ChurnError):
+    """A release is missing, changed, unblessed or does not do what its manifest says."""
+
+
+class FencedError(ReleaseError):
+    """Another writer published first; this writer's view of the newest epoch is old."""

@@ -1,0 +1,86 @@
+"""Bring the serving database to the newest schema, once, under a lock, and check that it is there.
+
+Migrations are run by ``churn migrate`` (the demo and compose call it), never by a worker that starts.
+"""
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import alembic.command
+import sqlalchemy as sa
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from churn_store.errors import InputError
+from churn_store.tables import connect
+
+ADVISORY_LOCK = 0x636875726E  # "churn"
+
+
+def migrate(url: str) -> str:
+    """Apply what is missing; two callers at once wait for each other.
+
+    Returns:
+        The revision that the database has now.
+    """
+    address = sa.make_url(url)
+    if address.get_backend_name() == "sqlite" and address.database:
+        Path(address.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = connect(url)
+    try:
+        with _lock(engine), engine.connect() as connection:
+            config = _config()
+            config.attributes["connection"] = connection
+            alembic.command.upgrade(config, "head")
+            connection.commit()
+        return newest_revision()
+    finally:
+        engine.dispose()
+
+
+def newest_revision() -> str:
+    """The revision that this code was written for."""
+    head = ScriptDirectory.from_config(_config()).get_current_head()
+    if head is None:
+        raise RuntimeError("churn_store/migrations holds no revision")
+    return head
+
+
+def require_migrated(engine: sa.Engine) -> None:
+    """Refuse to work on a database of another schema.
+
+    Raises:
+        InputError: the database has not been migrated, or is newer than this code.
+    """
+    with engine.connect() as connection:
+        found = MigrationContext.configure(connection).get_current_revision()
+    expected = newest_revision()
+    if found != expected:
+        raise InputError(
+            f"the serving database {engine.url.render_as_string()} is at revision {found or 'none'}, "
+            f"expected {expected}; run `churn migrate`"
+        )
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    return config
+
+
+@contextmanager
+def _lock(engine: sa.Engine) -> Iterator[None]:
+    if engine.url.get_backend_name() == "sqlite":
+        with open(f"{engine.url.database}.migrating", "w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+        return
+    with engine.connect() as holder:
+        holder.execute(sa.text("SELECT pg_advisory_lock(:key)"), {"key": ADVISORY_LOCK})
+        try:
+            yield
+        finally:
+            holder.execute(sa.text("SELECT pg_advisory_unlock(:key)"), {"key": ADVISORY_LOCK})

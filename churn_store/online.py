@@ -1,0 +1,221 @@
+"""Online features: the newest snapshot's features by customer, for the service to look up.
+
+A snapshot is immutable. Embedded it is one SQLite file, written beside and renamed, with a pointer file that is replaced
+atomically; shared it is one Redis hash, with a pointer key. A reader sees the whole old snapshot or the whole new one.
+"""
+
+import hashlib
+import os
+import sqlite3
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+import redis
+import redis.asyncio
+
+KEPT_AFTER_REPLACEMENT_S = 3600
+"""A replaced Redis snapshot lives on for requests that still read it, in seconds."""
+
+BATCH = 5_000
+
+Row = tuple[str, Sequence[float | str | None]]
+"""A customer's id and its values in the order of ``Snapshot.columns``."""
+
+
+class Snapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a set of online features is.
+
+    Attributes:
+        name: the period key, such as ``2026-01-01``; ``all`` where data has no time.
+        snapshot_s: the time T that the features speak of, in epoch seconds; none where data has no time.
+        columns: names of the values.
+        rows: number of customers.
+        digest: of all rows, so that the same features written twice are the same snapshot.
+        written_s: when, by the clock.
+    """
+
+    name: str
+    snapshot_s: int | None
+    columns: tuple[str, ...]
+    rows: int
+    digest: str
+    written_s: int
+
+
+class OnlineReader(Protocol):
+    """How the service reads."""
+
+    async def refresh(self) -> Snapshot | None:
+        """Follow the pointer; the snapshot that look-ups now come from, or none before the first."""
+
+    async def get(self, customer_ids: Sequence[str]) -> list[list[float | str | None] | None]:
+        """Values for each id, none for a customer who is not in the snapshot."""
+
+    async def close(self) -> None:
+        """Release the connection."""
+
+
+def write_snapshot(
+    url: str, *, name: str, snapshot_s: int | None, columns: Sequence[str], rows: Iterable[Row], now_s: int
+) -> Snapshot:
+    """Write a snapshot and let the pointer name it.
+
+    Args:
+        url: ``redis://...`` or a folder.
+        name: the period key.
+        snapshot_s: its T in epoch seconds.
+        columns: names of the values.
+        rows: customers, in a fixed order.
+        now_s: by the clock.
+
+    Returns:
+        What was written.
+    """
+    encoded = [(customer_id, msgspec.msgpack.encode(list(values))) for customer_id, values in rows]
+    digest = hashlib.sha256(repr((name, tuple(columns))).encode())
+    for customer_id, blob in encoded:
+        digest.update(customer_id.encode() + b"\0" + blob)
+    snapshot = Snapshot(
+        name=name,
+        snapshot_s=snapshot_s,
+        columns=tuple(columns),
+        rows=len(encoded),
+        digest=digest.hexdigest(),
+        written_s=now_s,
+    )
+    if url.startswith(("redis://", "rediss://", "unix://")):
+        _write_redis(url, snapshot, encoded)
+    else:
+        _write_folder(Path(url), snapshot, encoded)
+    return snapshot
+
+
+def open_reader(url: str) -> OnlineReader:
+    """A reader for what ``write_snapshot`` wrote to the same address."""
+    return RedisReader(url) if url.startswith(("redis://", "rediss://", "unix://")) else FolderReader(Path(url))
+
+
+class FolderReader:
+    """Looks up in the SQLite file that the pointer names; a look-up takes microseconds, so it does not leave the loop."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._snapshot: Snapshot | None = None
+        self._connection: sqlite3.Connection | None = None
+
+    async def refresh(self) -> Snapshot | None:
+        """Follow the pointer."""
+        try:
+            pointed = msgspec.json.decode((self._folder / "current.json").read_bytes(), type=Snapshot)
+        except FileNotFoundError:
+            return self._snapshot
+        if pointed != self._snapshot:
+            file = _file(self._folder, pointed)
+            if self._snapshot is None or file != _file(self._folder, self._snapshot):
+                fresh = sqlite3.connect(f"file:{file}?mode=ro&immutable=1", uri=True, check_same_thread=False)
+                fresh.execute("PRAGMA mmap_size=1073741824")
+                former, self._connection = self._connection, fresh
+                if former is not None:
+                    former.close()
+            self._snapshot = pointed
+        return self._snapshot
+
+    async def get(self, customer_ids: Sequence[str]) -> list[list[float | str | None] | None]:
+        """Values for each id."""
+        if self._connection is None:
+            return [None] * len(customer_ids)
+        found: list[list[float | str | None] | None] = []
+        for customer_id in customer_ids:
+            row = self._connection.execute("SELECT v FROM features WHERE id = ?", (customer_id,)).fetchone()
+            found.append(None if row is None else msgspec.msgpack.decode(row[0]))
+        return found
+
+    async def close(self) -> None:
+        """Close the file."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+class RedisReader:
+    """Looks up in the Redis hash that the pointer names; one round trip however many ids."""
+
+    def __init__(self, url: str) -> None:
+        self._redis: Any = redis.asyncio.Redis.from_url(url, socket_timeout=2.0, socket_connect_timeout=2.0)
+        self._snapshot: Snapshot | None = None
+
+    async def refresh(self) -> Snapshot | None:
+        """Follow the pointer."""
+        pointer = await self._redis.get(_POINTER)
+        if pointer is not None:
+            self._snapshot = msgspec.json.decode(pointer, type=Snapshot)
+        return self._snapshot
+
+    async def get(self, customer_ids: Sequence[str]) -> list[list[float | str | None] | None]:
+        """Values for each id."""
+        if self._snapshot is None or not customer_ids:
+            return [None] * len(customer_ids)
+        blobs = await self._redis.hmget(_hash(self._snapshot), list(customer_ids))
+        return [None if blob is None else msgspec.msgpack.decode(blob) for blob in blobs]
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._redis.aclose()
+
+
+_POINTER = "churn:online:current"
+
+
+def _hash(snapshot: Snapshot) -> str:
+    return f"churn:online:{snapshot.digest}"
+
+
+def _file(folder: Path, snapshot: Snapshot) -> Path:
+    return folder / f"features-{snapshot.digest[:24]}.sqlite"
+
+
+def _write_redis(url: str, snapshot: Snapshot, rows: list[tuple[str, bytes]]) -> None:
+    client: Any = redis.Redis.from_url(url, socket_timeout=30.0)
+    try:
+        former = client.get(_POINTER)
+        key = _hash(snapshot)
+        for start in range(0, len(rows), BATCH):
+            client.hset(key, mapping=dict(rows[start : start + BATCH]))
+        client.persist(key)
+        client.set(_POINTER, msgspec.json.encode(snapshot))
+        if former is not None:
+            replaced = _hash(msgspec.json.decode(former, type=Snapshot))
+            if replaced != key:
+                client.expire(replaced, KEPT_AFTER_REPLACEMENT_S)
+    finally:
+        client.close()
+
+
+def _write_folder(folder: Path, snapshot: Snapshot, rows: list[tuple[str, bytes]]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    file = _file(folder, snapshot)
+    if not file.exists():
+        beside = folder / f".{file.name}.{os.getpid()}"
+        beside.unlink(missing_ok=True)
+        connection = sqlite3.connect(beside)
+        try:
+            connection.execute("PRAGMA journal_mode=OFF")
+            connection.execute("CREATE TABLE features (id TEXT PRIMARY KEY, v BLOB NOT NULL) WITHOUT ROWID")
+            connection.executemany("INSERT INTO features VALUES (?, ?)", rows)
+            connection.commit()
+        finally:
+            connection.close()
+        beside.replace(file)
+    pointer = folder / "current.json"
+    former = pointer.read_bytes() if pointer.exists() else None
+    beside = folder / f".current.json.{os.getpid()}"
+    beside.write_bytes(msgspec.json.encode(snapshot))
+    beside.replace(pointer)
+    kept = {file}
+    if former is not None:
+        kept.add(_file(folder, msgspec.json.decode(former, type=Snapshot)))
+    for old in folder.glob("features-*.sqlite"):
+        if old not in kept:
+            old.unlink()

@@ -1,0 +1,247 @@
+"""Releases: stage a candidate's files, record verdicts, publish (the only writer), verify, load.
+
+Which release serves is the newest row of the append-only table ``releases``. ``publish`` is the only function that inserts
+one; the asset ``champion``, approval and rollback all call it. Files go first and the row last, so a process that dies in
+between leaves unreferenced files and nothing else.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+
+from churn_store import tables
+from churn_store.errors import FencedError, ReleaseError
+from churn_store.files import DigestStore
+from churn_store.manifest import (
+    FILE_LIMITS,
+    GOLDEN_TOLERANCE,
+    MANIFEST_LIMIT,
+    Blessing,
+    FileEntry,
+    Golden,
+    Manifest,
+    decode_golden,
+    decode_manifest,
+    encode,
+)
+from churn_store.scoring import Scorer
+
+
+@dataclass(frozen=True)
+class Serving:
+    """A row of ``releases``: who serves from this epoch on, and why."""
+
+    epoch: int
+    champion: str
+    challenger: str | None
+    challenger_share: float
+    actor: str
+    reason: str
+    published_s: int
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified release, ready to score: what a request uses from start to end."""
+
+    digest: str
+    manifest: Manifest
+    scorer: Scorer
+
+    def churns(self, probability: float) -> bool:
+        """The decision at the release's threshold."""
+        return probability >= self.manifest.threshold
+
+
+def stage(files: DigestStore, contents: Mapping[str, bytes], manifest: Manifest) -> Manifest:
+    """Keep a candidate's files.
+
+    Args:
+        files: where to.
+        contents: by name; exactly the names of ``FILE_LIMITS``.
+        manifest: of the candidate; its ``files`` are filled in here.
+
+    Returns:
+        The manifest with its files, as the gate judges it.
+    """
+    if set(contents) != set(FILE_LIMITS):
+        raise ReleaseError(f"a release has the files {', '.join(FILE_LIMITS)}; found {', '.join(contents) or 'none'}")
+    for name, content in contents.items():
+        if len(content) > FILE_LIMITS[name]:
+            raise ReleaseError(f"{name} has {len(content)} bytes, more than the limit of {FILE_LIMITS[name]}")
+    entries = {name: FileEntry(sha256=files.put(content), size=len(content)) for name, content in contents.items()}
+    candidate = msgspec.structs.replace(manifest, files=entries, blessing=None)
+    files.put(encode(candidate))
+    return candidate
+
+
+def record_blessing(engine: sa.Engine, blessing: Blessing) -> None:
+    """Append a verdict of the gate."""
+    with engine.begin() as connection:
+        connection.execute(
+            tables.blessings.insert().values(
+                candidate=blessing.candidate,
+                verdict=blessing.verdict,
+                reasons=blessing.reasons,
+                actor=blessing.actor,
+                decided_s=blessing.decided_s,
+            )
+        )
+
+
+def publish(
+    engine: sa.Engine,
+    files: DigestStore,
+    manifest: Manifest,
+    blessing: Blessing,
+    *,
+    read_epoch: int,
+    actor: str,
+    reason: str,
+    now_s: int,
+) -> Serving:
+    """Make a blessed candidate the champion.
+
+    Everything that the new row points at is verified before it is written, as the service will verify it.
+
+    Args:
+        engine: the serving database.
+        files: the release files; the candidate's are already there (``stage``).
+        manifest: the candidate's.
+        blessing: its verdict, already recorded.
+        read_epoch: the newest epoch that the writer knew when it decided; 0 for none.
+        actor: a person, or the run that asks.
+        reason: why, in words.
+        now_s: by the clock.
+
+    Returns:
+        The new row.
+
+    Raises:
+        ReleaseError: unblessed, missing, changed, or not able to repeat its golden rows.
+        FencedError: somebody else has published since ``read_epoch``.
+    """
+    if blessing.candidate != manifest.candidate:
+        raise ReleaseError(
+            f"the blessing is for candidate {blessing.candidate[:12]}, not for {manifest.candidate[:12]}; judge it first"
+        )
+    _require_recorded(engine, blessing)
+    digest = files.put(encode(msgspec.structs.replace(manifest, blessing=blessing)))
+    load_bundle(files, digest)
+    return _append(
+        engine,
+        Serving(
+            epoch=read_epoch + 1,
+            champion=digest,
+            challenger=None,
+            challenger_share=0.0,
+            actor=actor,
+            reason=reason,
+            published_s=now_s,
+        ),
+    )
+
+
+def newest(engine: sa.Engine) -> Serving | None:
+    """The row that says which release serves now, or none before the first."""
+    with engine.connect() as connection:
+        row = connection.execute(tables.releases.select().order_by(tables.releases.c.epoch.desc()).limit(1)).first()
+    return None if row is None else Serving(**row._mapping)
+
+
+def history(engine: sa.Engine, *, limit: int = 100) -> list[Serving]:
+    """The rows of ``releases``, newest first."""
+    with engine.connect() as connection:
+        rows = connection.execute(tables.releases.select().order_by(tables.releases.c.epoch.desc()).limit(limit))
+        return [Serving(**row._mapping) for row in rows]
+
+
+def load_manifest(files: DigestStore, digest: str) -> Manifest:
+    """A manifest whose digest was checked before it was parsed.
+
+    Raises:
+        ReleaseError: missing, changed or not a manifest.
+    """
+    return decode_manifest(files.get(digest, at_most=MANIFEST_LIMIT))
+
+
+def load_file(files: DigestStore, manifest: Manifest, name: str) -> bytes:
+    """A file of a release, checked against its manifest.
+
+    Raises:
+        ReleaseError: missing, changed, or larger than allowed.
+    """
+    return files.get(manifest.files[name].sha256, at_most=FILE_LIMITS[name])
+
+
+def load_bundle(files: DigestStore, digest: str) -> Bundle:
+    """A release fully verified: every digest, the blessing, and the golden rows replayed.
+
+    Raises:
+        ReleaseError: says what is wrong with it.
+    """
+    manifest = load_manifest(files, digest)
+    if manifest.blessing is None or not manifest.blessing.releasable:
+        verdict = "no verdict" if manifest.blessing is None else f"verdict {manifest.blessing.verdict!r}"
+        raise ReleaseError(f"release {digest[:12]} has {verdict} of the gate; only accepted or overridden ones serve")
+    if manifest.blessing.candidate != manifest.candidate:
+        raise ReleaseError(f"release {digest[:12]} carries the blessing of another candidate")
+    contents = {name: load_file(files, manifest, name) for name in FILE_LIMITS}
+    scorer = Scorer(contents["model.onnx"], manifest.signature)
+    replay(scorer, decode_golden(contents["golden.json"]))
+    return Bundle(digest=digest, manifest=manifest, scorer=scorer)
+
+
+def replay(scorer: Scorer, golden: Golden) -> float:
+    """Score the golden rows again.
+
+    Returns:
+        The greatest difference in probability.
+
+    Raises:
+        ReleaseError: a row is not of the model's signature, or the difference exceeds ``GOLDEN_TOLERANCE``.
+    """
+    try:
+        again = scorer.score_rows(golden.rows)
+    except (KeyError, ValueError, TypeError) as error:
+        raise ReleaseError(f"golden.json: a row does not fit the signature: {error!r}") from error
+    difference = float(np.max(np.abs(again - np.asarray(golden.probabilities))))
+    if not difference <= GOLDEN_TOLERANCE:
+        raise ReleaseError(
+            f"the model gives other probabilities than the trained pipeline on the golden rows: "
+            f"greatest difference {difference:.2e}, allowed {GOLDEN_TOLERANCE:.0e}"
+        )
+    return difference
+
+
+def _require_recorded(engine: sa.Engine, blessing: Blessing) -> None:
+    with engine.connect() as connection:
+        verdict = connection.execute(
+            sa.select(tables.blessings.c.verdict)
+            .where(tables.blessings.c.candidate == blessing.candidate)
+            .order_by(tables.blessings.c.id.desc())
+            .limit(1)
+        ).scalar()
+    if verdict != blessing.verdict or not blessing.releasable:
+        raise ReleaseError(
+            f"the newest recorded verdict on candidate {blessing.candidate[:12]} is {verdict or 'none'}; "
+            "only accepted or overridden candidates are published"
+        )
+
+
+def _append(engine: sa.Engine, row: Serving) -> Serving:
+    try:
+        with engine.begin() as connection:
+            latest = connection.execute(sa.select(sa.func.max(tables.releases.c.epoch))).scalar() or 0
+            if latest != row.epoch - 1:
+                raise FencedError(
+                    f"epoch {latest} was published since epoch {row.epoch - 1} was read; look at it and decide again"
+                )
+            connection.execute(tables.releases.insert().values(**row.__dict__))
+    except IntegrityError as error:
+        raise FencedError(f"epoch {row.epoch} was published by another writer at the same time") from error
+    return row

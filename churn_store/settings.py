@@ -1,0 +1,134 @@
+"""Where the two wings meet: the part of ``churn.yaml`` that both read, and how the file and the environment are read.
+
+A value comes from the environment (``CHURN_STORE__DATABASE_URL`` is ``store: {database_url: ...}``), else from
+``churn.yaml`` in the current folder or the file named by ``CHURN_CONFIG``, else from its default here. Nothing else in the
+platform reads the environment. What only one wing needs is declared in that wing's own ``settings`` module.
+"""
+
+import os
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
+
+from churn_store.clock import Clock
+from churn_store.errors import InputError
+
+SECTIONS = frozenset(
+    {
+        "company", "home", "store",  # both wings
+        "source", "cadence", "at_risk", "label", "features", "training", "gate", "monitoring", "retraining", "tracking",
+        "service",
+    }
+)  # fmt: skip
+"""The top-level names of ``churn.yaml``."""
+
+
+class Section(BaseModel):
+    """A section of ``churn.yaml``: unknown names are errors, so that a typing mistake is not a silent default."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class StoreSettings(Section):
+    """Where the graph leaves what the service reads, and where the service leaves what the graph reads."""
+
+    database_url: str = Field("", description="SQLAlchemy address of the serving database; default: SQLite in `home`")
+    releases_url: str = Field("", description="folder or object-store address of release files; default: in `home`")
+    online_url: str = Field("", description="redis://... or a folder for online features; default: a folder in `home`")
+
+
+class ConfigFile(BaseSettings):
+    """What every reader of ``churn.yaml`` knows."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="CHURN_",
+        env_nested_delimiter="__",
+        extra="ignore",
+        frozen=True,
+        nested_model_default_partial_update=True,
+    )
+
+    company: str = Field("synthetic", description="a name for titles", pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    home: Path = Field(Path(".churn"), description="folder of the lake, the release files and the embedded databases")
+    store: StoreSettings = StoreSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments before environment before file."""
+        return init_settings, env_settings, YamlConfigSettingsSource(settings_cls, yaml_file=config_file())
+
+    @classmethod
+    def load(cls, **overrides: Any) -> Self:
+        """Read ``churn.yaml`` and the environment.
+
+        Raises:
+            InputError: a name or a value that is not understood; one line that names the place.
+        """
+        _refuse_unknown_sections(config_file())
+        try:
+            return cls(**overrides)
+        except ValidationError as error:
+            raise InputError(one_line(error, where=str(config_file()))) from error
+
+    @property
+    def clock(self) -> Clock:
+        """The one clock; fixed while the file ``as_of`` lies in ``home``."""
+        return Clock(self.home / "as_of")
+
+    @property
+    def database_url(self) -> str:
+        """The serving database."""
+        return self.store.database_url or f"sqlite:///{(self.home / 'serving.db').absolute()}"
+
+    @property
+    def releases_url(self) -> str:
+        """The root of the release files."""
+        return self.store.releases_url or str((self.home / "releases").absolute())
+
+    @property
+    def online_url(self) -> str:
+        """The online features."""
+        return self.store.online_url or str((self.home / "online").absolute())
+
+
+T = TypeVar("T", bound=ConfigFile)
+
+
+def config_file() -> Path:
+    """The configuration file in force."""
+    return Path(os.environ.get("CHURN_CONFIG", "churn.yaml"))
+
+
+def one_line(error: ValidationError, *, where: str) -> str:
+    """All that is wrong with a configuration, in one line."""
+    found = "; ".join(
+        f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']} (found {problem['input']!r})"
+        for problem in error.errors()
+    )
+    return f"{where}: {found}"
+
+
+def _refuse_unknown_sections(file: Path) -> None:
+    if not file.exists():
+        if "CHURN_CONFIG" in os.environ:
+            raise InputError(f"CHURN_CONFIG names {file}, which does not exist; name a churn.yaml or unset it")
+        return
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    except yaml.YAMLError as error:
+        raise InputError(f"{file}: not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{file}: expected names with values like `cadence: monthly`, found {type(content).__name__}")
+    unknown = sorted(set(map(str, content)) - SECTIONS)
+    if unknown:
+        raise InputError(f"{file}: unknown {', '.join(unknown)}; expected some of {', '.join(sorted(SECTIONS))}")

@@ -1,0 +1,120 @@
+"""A model's inputs: names, types, ranges and categories; the decoder and the schema that follow from them.
+
+Belongs here: what a row of inputs is, and how a row of JSON or of a frame becomes the two tensors that the model takes.
+Does not belong here: what a feature means or how it is computed (``churn_assets.features.catalogue``).
+"""
+
+from functools import cached_property
+from typing import Annotated, Any, Literal
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+FLOAT32_MAX = float(np.finfo(np.float32).max)
+
+MISSING_CATEGORY = ""
+"""What a missing text becomes before it reaches a model; ONNX has no missing text."""
+
+
+class Column(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One input of a model.
+
+    Attributes:
+        kind: ``number`` (32-bit float) or ``category`` (text).
+        nullable: whether a missing value is an answer ("no ticket yet") rather than a mistake.
+        low: smallest allowed number, in the column's unit; none for no bound.
+        high: largest allowed number.
+        categories: the words that training saw; another word is scored as unknown.
+    """
+
+    name: str
+    kind: Literal["number", "category"]
+    nullable: bool = False
+    low: float | None = None
+    high: float | None = None
+    categories: tuple[str, ...] = ()
+    unit: str = ""
+    description: str = ""
+
+
+class Signature(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
+    """The inputs of a model, in order: first the numbers' tensor, then the categories'."""
+
+    columns: tuple[Column, ...]
+
+    @cached_property
+    def numbers(self) -> tuple[str, ...]:
+        """Names of the first tensor's columns."""
+        return tuple(column.name for column in self.columns if column.kind == "number")
+
+    @cached_property
+    def categories(self) -> tuple[str, ...]:
+        """Names of the second tensor's columns."""
+        return tuple(column.name for column in self.columns if column.kind == "category")
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """All names, in the order of ``columns``."""
+        return tuple(column.name for column in self.columns)
+
+    @cached_property
+    def attributes(self) -> type[msgspec.Struct]:
+        """A struct type with one field a column: decoding into it checks presence, type and range."""
+        return msgspec.defstruct(
+            "Attributes",
+            [(column.name, _annotation(column)) for column in self.columns],
+            forbid_unknown_fields=True,
+            gc=False,
+        )
+
+    def unknown_categories(self, row: msgspec.Struct) -> list[str]:
+        """Names of the columns whose word training never saw."""
+        found = []
+        for column in self.columns:
+            if column.kind == "category":
+                word = getattr(row, column.name)
+                if word is not None and word not in column.categories:
+                    found.append(column.name)
+        return found
+
+    def tensors(self, rows: list[dict[str, Any]]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.object_]]:
+        """Rows of plain values as the model's two tensors: float32 ``[n, numbers]`` and text ``[n, categories]``."""
+        numbers = np.array(
+            [[np.nan if row[name] is None else row[name] for name in self.numbers] for row in rows], dtype=np.float32
+        ).reshape(len(rows), len(self.numbers))
+        categories = np.array(
+            [[MISSING_CATEGORY if row[name] is None else row[name] for name in self.categories] for row in rows],
+            dtype=object,
+        ).reshape(len(rows), len(self.categories))
+        return numbers, categories
+
+    def frame_tensors(self, frame: pl.DataFrame) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.object_]]:
+        """A frame's columns as the model's two tensors, as ``tensors`` gives them."""
+        numbers = np.column_stack(
+            [frame[name].cast(pl.Float64).fill_null(np.nan).to_numpy().astype(np.float32) for name in self.numbers]
+            or [np.empty((frame.height, 0), dtype=np.float32)]
+        )
+        categories = np.column_stack(
+            [frame[name].fill_null(MISSING_CATEGORY).to_numpy().astype(object) for name in self.categories]
+            or [np.empty((frame.height, 0), dtype=object)]
+        )
+        return numbers, categories
+
+
+def _annotation(column: Column) -> Any:
+    description = column.description + (f" ({column.unit})" if column.unit else "")
+    if column.kind == "category":
+        examples = [word for word in column.categories if word != MISSING_CATEGORY]
+        kind: Any = Annotated[str, msgspec.Meta(max_length=256, description=description, examples=examples)]
+    else:
+        kind = Annotated[
+            float,
+            msgspec.Meta(
+                ge=-FLOAT32_MAX if column.low is None else column.low,
+                le=FLOAT32_MAX if column.high is None else column.high,
+                description=description,
+            ),
+        ]
+    return kind | None if column.nullable else kind

@@ -1,0 +1,92 @@
+"""The serving database: what a release is, who may ask, what was answered.
+
+SQLite (write-ahead log) when embedded, PostgreSQL in production. Tables are created only by the migrations beside this
+module, applied by ``churn migrate``; nothing here creates one.
+"""
+
+import sqlite3
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+
+metadata = sa.MetaData()
+
+releases = sa.Table(
+    "releases",
+    metadata,
+    sa.Column("epoch", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("champion", sa.String(64), nullable=False),
+    sa.Column("challenger", sa.String(64)),
+    sa.Column("challenger_share", sa.Float, nullable=False, server_default="0"),
+    sa.Column("actor", sa.String(200), nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("published_s", sa.BigInteger, nullable=False),
+)
+"""Append-only: the row with the greatest epoch says which release serves. The primary key fences a second writer."""
+
+blessings = sa.Table(
+    "blessings",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("candidate", sa.String(64), nullable=False, index=True),
+    sa.Column("verdict", sa.String(20), nullable=False),
+    sa.Column("reasons", sa.JSON, nullable=False),
+    sa.Column("actor", sa.String(200), nullable=False),
+    sa.Column("decided_s", sa.BigInteger, nullable=False),
+)
+"""Every verdict of the gate, by the digest of the candidate."""
+
+prediction_log = sa.Table(
+    "prediction_log",
+    metadata,
+    sa.Column("request_id", sa.String(64), primary_key=True),
+    sa.Column("item", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("answered_s", sa.Float, nullable=False, index=True),
+    sa.Column("customer_id", sa.String(256), index=True),
+    sa.Column("release", sa.String(64), nullable=False),
+    sa.Column("epoch", sa.BigInteger, nullable=False),
+    sa.Column("role", sa.String(20), nullable=False),
+    sa.Column("probability", sa.Float, nullable=False),
+    sa.Column("churn", sa.Boolean, nullable=False),
+    sa.Column("threshold", sa.Float, nullable=False),
+    sa.Column("snapshot_s", sa.BigInteger),
+    sa.Column("features", sa.JSON, nullable=False),
+    sa.Column("latency_us", sa.Integer, nullable=False),
+    sa.Column("key_id", sa.String(32)),
+)
+"""One row an answered prediction; ``item`` counts within a batch, so that shipping the spool twice adds nothing."""
+
+api_keys = sa.Table(
+    "api_keys",
+    metadata,
+    sa.Column("key_id", sa.String(32), primary_key=True),
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("secret_sha256", sa.String(64), nullable=False),
+    sa.Column("scopes", sa.JSON, nullable=False),
+    sa.Column("created_s", sa.BigInteger, nullable=False),
+    sa.Column("expires_s", sa.BigInteger),
+    sa.Column("revoked_s", sa.BigInteger),
+)
+"""Keys are random and long, so a plain sha256 of the secret is enough; the secret itself is never stored."""
+
+
+def connect(url: str) -> sa.Engine:
+    """An engine for the serving database.
+
+    ``postgresql://`` is taken as psycopg 3. SQLite gets a write-ahead log and waits up to 10 s for a lock.
+    """
+    address = sa.make_url(url)
+    if address.drivername == "postgresql":
+        address = address.set(drivername="postgresql+psycopg")
+    if address.get_backend_name() != "sqlite":
+        return sa.create_engine(address, pool_pre_ping=True, connect_args={"connect_timeout": 5})
+    engine = sa.create_engine(address, connect_args={"timeout": 10})
+
+    @event.listens_for(engine, "connect")
+    def _tune(connection: sqlite3.Connection, _record: Any) -> None:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute("PRAGMA foreign_keys=ON")
+
+    return engine
