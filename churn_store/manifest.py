@@ -35,10 +35,10 @@ class FileEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TableVersion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A lake table as it was read: the Delta version, and the digest of its rows."""
+    """A lake table as it was read: the Delta version, and the digest of its rows where they were all read."""
 
     version: int
-    digest: str
+    digest: str | None = None
 
 
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -138,7 +138,7 @@ def decode_manifest(content: bytes) -> Manifest:
     """
     try:
         manifest = msgspec.json.decode(content, type=Manifest)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ReleaseError(f"manifest.json: {error}") from error
     if manifest.format != FORMAT:
         raise ReleaseError(f"manifest.json has format {manifest.format}, this code reads format {FORMAT}")
@@ -157,7 +157,7 @@ def decode_golden(content: bytes) -> Golden:
     """
     try:
         golden = msgspec.json.decode(content, type=Golden)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ReleaseError(f"golden.json: {error}") from error
     if len(golden.rows) != len(golden.probabilities) or len(golden.rows) < GOLDEN_ROWS:
         raise ReleaseError(

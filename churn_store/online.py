@@ -15,6 +15,8 @@ import msgspec
 import redis
 import redis.asyncio
 
+from churn_store.errors import ChurnError
+
 KEPT_AFTER_REPLACEMENT_S = 3600
 """A replaced Redis snapshot lives on for requests that still read it, in seconds."""
 
@@ -44,14 +46,26 @@ class Snapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     written_s: int
 
 
+class SnapshotLostError(ChurnError):
+    """The snapshot that the pointer named is no longer there."""
+
+
 class OnlineReader(Protocol):
     """How the service reads."""
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """The snapshot that a look-up which starts now reads."""
 
     async def refresh(self) -> Snapshot | None:
         """Follow the pointer; the snapshot that look-ups now come from, or none before the first."""
 
     async def get(self, customer_ids: Sequence[str]) -> list[list[float | str | None] | None]:
-        """Values for each id, none for a customer who is not in the snapshot."""
+        """Values for each id, none for a customer who is not in the snapshot.
+
+        Raises:
+            SnapshotLostError: the snapshot itself is gone, so nothing can be said about a customer.
+        """
 
     async def close(self) -> None:
         """Release the connection."""
@@ -105,6 +119,11 @@ class FolderReader:
         self._snapshot: Snapshot | None = None
         self._connection: sqlite3.Connection | None = None
 
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """The snapshot that look-ups come from."""
+        return self._snapshot
+
     async def refresh(self) -> Snapshot | None:
         """Follow the pointer."""
         try:
@@ -146,18 +165,25 @@ class RedisReader:
         self._redis: Any = redis.asyncio.Redis.from_url(url, socket_timeout=2.0, socket_connect_timeout=2.0)
         self._snapshot: Snapshot | None = None
 
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """The snapshot that look-ups come from."""
+        return self._snapshot
+
     async def refresh(self) -> Snapshot | None:
-        """Follow the pointer."""
+        """Follow the pointer. A Redis that lost its pointer lost the features too: then there is no snapshot."""
         pointer = await self._redis.get(_POINTER)
-        if pointer is not None:
-            self._snapshot = msgspec.json.decode(pointer, type=Snapshot)
+        self._snapshot = None if pointer is None else msgspec.json.decode(pointer, type=Snapshot)
         return self._snapshot
 
     async def get(self, customer_ids: Sequence[str]) -> list[list[float | str | None] | None]:
         """Values for each id."""
         if self._snapshot is None or not customer_ids:
             return [None] * len(customer_ids)
-        blobs = await self._redis.hmget(_hash(self._snapshot), list(customer_ids))
+        snapshot = self._snapshot
+        blobs = await self._redis.hmget(_hash(snapshot), list(customer_ids))
+        if None in blobs and snapshot.rows and not await self._redis.exists(_hash(snapshot)):
+            raise SnapshotLostError(f"Redis no longer holds the features of snapshot {snapshot.name}; write them again")
         return [None if blob is None else msgspec.msgpack.decode(blob) for blob in blobs]
 
     async def close(self) -> None:

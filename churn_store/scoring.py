@@ -46,6 +46,9 @@ class Scorer:
         found = {tensor.name: tensor.shape[-1] for tensor in self._session.get_inputs()}
         if found != expected:
             raise ReleaseError(f"model.onnx takes {found}, but the signature says {expected}")
+        outputs = [tensor.name for tensor in self._session.get_outputs()]
+        if PROBABILITIES not in outputs:
+            raise ReleaseError(f"model.onnx gives {', '.join(outputs)}; expected an output named {PROBABILITIES!r}")
         self._has_numbers, self._has_categories = NUMBERS in expected, CATEGORIES in expected
         self._outputs = [PROBABILITIES]
 

@@ -4,6 +4,7 @@ Belongs here: what a row of inputs is, and how a row of JSON or of a frame becom
 Does not belong here: what a feature means or how it is computed (``churn_assets.features.catalogue``).
 """
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
@@ -64,20 +65,31 @@ class Signature(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=Tr
         """A struct type with one field a column: decoding into it checks presence, type and range."""
         return msgspec.defstruct(
             "Attributes",
-            [(column.name, _annotation(column)) for column in self.columns],
+            [(field, _annotation(column)) for field, column in zip(self._fields, self.columns, strict=True)],
+            rename=dict(zip(self._fields, self.names, strict=True)),
             forbid_unknown_fields=True,
             gc=False,
         )
 
-    def unknown_categories(self, row: msgspec.Struct) -> list[str]:
-        """Names of the columns whose word training never saw."""
-        found = []
-        for column in self.columns:
-            if column.kind == "category":
-                word = getattr(row, column.name)
-                if word is not None and word not in column.categories:
-                    found.append(column.name)
-        return found
+    def row(self, attributes: msgspec.Struct) -> dict[str, Any]:
+        """What was decoded into ``attributes``, by column name."""
+        return dict(zip(self.names, msgspec.structs.astuple(attributes), strict=True))
+
+    @cached_property
+    def _fields(self) -> tuple[str, ...]:
+        """A Python name for each column: a company may call its columns anything, a struct its fields not."""
+        return tuple(
+            name if name.isidentifier() and not name.startswith("_") else f"_{position}"
+            for position, name in enumerate(self.names)
+        )
+
+    def unknown_categories(self, row: Mapping[str, Any]) -> list[str]:
+        """Names of the columns whose word training never saw, in a row of plain values."""
+        return [name for name, words in self._words if row[name] is not None and row[name] not in words]
+
+    @cached_property
+    def _words(self) -> tuple[tuple[str, frozenset[str]], ...]:
+        return tuple((column.name, frozenset(column.categories)) for column in self.columns if column.kind == "category")
 
     def tensors(self, rows: list[dict[str, Any]]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.object_]]:
         """Rows of plain values as the model's two tensors: float32 ``[n, numbers]`` and text ``[n, categories]``."""

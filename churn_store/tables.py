@@ -71,17 +71,27 @@ api_keys = sa.Table(
 """Keys are random and long, so a plain sha256 of the secret is enough; the secret itself is never stored."""
 
 
+_PATIENCE = {
+    "connect_timeout": 5,
+    "keepalives_idle": 5,
+    "keepalives_interval": 5,
+    "keepalives_count": 2,
+    "tcp_user_timeout": 10_000,
+}
+
+
 def connect(url: str) -> sa.Engine:
     """An engine for the serving database.
 
-    ``postgresql://`` is taken as psycopg 3. SQLite gets a write-ahead log and waits up to 10 s for a lock.
+    ``postgresql://`` is taken as psycopg 3. SQLite gets a write-ahead log and waits up to 10 s for a lock. A PostgreSQL
+    that vanished is noticed within about 15 s. Errors never show the values of a statement: they are customer data.
     """
     address = sa.make_url(url)
     if address.drivername == "postgresql":
         address = address.set(drivername="postgresql+psycopg")
     if address.get_backend_name() != "sqlite":
-        return sa.create_engine(address, pool_pre_ping=True, connect_args={"connect_timeout": 5})
-    engine = sa.create_engine(address, connect_args={"timeout": 10})
+        return sa.create_engine(address, pool_pre_ping=True, hide_parameters=True, connect_args=_PATIENCE)
+    engine = sa.create_engine(address, hide_parameters=True, connect_args={"timeout": 10})
 
     @event.listens_for(engine, "connect")
     def _tune(connection: sqlite3.Connection, _record: Any) -> None:

@@ -8,7 +8,7 @@ The state of a customer at 00:00 UTC of a day is (plan, friction, engagement), n
 customer leaves, or stays and meets one of the troubles, one of ``MOVES`` of the engagement and one of
 ``PLAN_CHANGES``. The hazard of leaving on a day is logistic in the state::
 
-    logit h = intercept + PLAN_EFFECT[plan] + FRICTION_EFFECT * friction + ENGAGEMENT_EFFECT * engagement
+    logit h = intercept + PLAN_EFFECT[plan] + FRICTION_EFFECT * friction + ENGAGEMENT_EFFECT[engagement]
 
 Simulation and prediction read the same table of outcomes, so the prediction is exact by construction: it is the
 absorption probability of a finite Markov chain (Kemeny and Snell, "Finite Markov Chains", 1960, chapter 3).
@@ -23,41 +23,47 @@ States = npt.NDArray[np.uint8]
 
 PLANS = ("free", "basic", "pro")
 FRICTION_LEVELS = 4
-ENGAGEMENT_LEVELS = 8
+ENGAGEMENT_LEVELS = 6
 SHAPE = (len(PLANS), FRICTION_LEVELS, ENGAGEMENT_LEVELS)
 GONE = len(PLANS) * FRICTION_LEVELS * ENGAGEMENT_LEVELS
 """The absorbing state: the customer has left."""
+PLAN_OF_STATE, FRICTION_OF_STATE, ENGAGEMENT_OF_STATE = np.unravel_index(np.arange(GONE), SHAPE)
 
 NO_TROUBLE, TICKET, FAILED_PAYMENT, RELIEF = range(4)
 FRICTION_CHANGE = np.array([0, 1, 2, -1])
 MOVES = np.array([0, -1, 1])
 PLAN_CHANGES = np.array([0, -1, 1])
-
-# Outcome 0 is a day on which nothing changes, the last one is leaving; both are relied on by ``synthetic``.
 OUTCOMES = len(FRICTION_CHANGE) * len(MOVES) * len(PLAN_CHANGES) + 1
-LEAVES = OUTCOMES - 1
+NOTHING, LEAVES = 0, OUTCOMES - 1
+"""The first outcome is a day on which the state stays as it is, the last one is leaving."""
 TROUBLE_OF_OUTCOME, MOVE_OF_OUTCOME, PLAN_CHANGE_OF_OUTCOME = (
-    np.append(part.ravel(), 0)
-    for part in np.meshgrid(np.arange(len(FRICTION_CHANGE)), MOVES, PLAN_CHANGES, indexing="ij")
+    np.append(part.ravel(), 0) for part in np.meshgrid(np.arange(len(FRICTION_CHANGE)), MOVES, PLAN_CHANGES, indexing="ij")
 )
-PLAN_OF_STATE, FRICTION_OF_STATE, ENGAGEMENT_OF_STATE = np.unravel_index(np.arange(GONE), SHAPE)
 
-PLAN_EFFECT = np.array([0.5, 0.0, -0.4])
-FRICTION_EFFECT = 0.8
-ENGAGEMENT_EFFECT = -0.8
+PLAN_EFFECT = np.array([1.2, 0.0, -1.2])
+FRICTION_EFFECT = 0.9
+ENGAGEMENT_EFFECT = np.array([0.0, -0.6, -1.5, -2.5, -3.3, -3.9])
+"""Effects on the logit of the daily hazard, per plan, per level of friction, and per engagement level."""
 
-TICKETS_PER_DAY = 0.006 * 1.4 ** np.arange(FRICTION_LEVELS)
+TICKETS_PER_DAY = 0.0045 * 3.5 ** np.arange(FRICTION_LEVELS)
 FAILURES_PER_BILL = 0.05
-RELIEF_PER_DAY = 1 / 20
-DOWN_PER_DAY = 0.005 * 1.5 ** np.arange(FRICTION_LEVELS)
-UP_PER_DAY = 0.0035
+RELIEF_PER_DAY = 1 / 14
+"""Probabilities that friction rises (trouble breeds tickets) and that it falls by a level."""
+
+DOWN_PER_DAY = 0.0007 * 2.2 ** np.arange(FRICTION_LEVELS)
+UP_PER_DAY = 0.0005
+"""Probabilities that engagement moves by a level: slowly enough for 90 days to tell it, downwards under friction."""
+
 UPGRADES_PER_DAY = 0.0003
 DOWNGRADES_PER_DAY = 0.0006
 
 ARRIVAL_PLAN = np.array([0.40, 0.40, 0.20])
-ARRIVAL_ENGAGEMENT = np.array([0.03, 0.06, 0.11, 0.17, 0.21, 0.21, 0.14, 0.07])
+ARRIVAL_ENGAGEMENT = np.array([0.06, 0.15, 0.27, 0.29, 0.16, 0.07])
+"""Shares of the levels among new customers; they have no friction."""
+
 DAYS_PER_BILL = 365.25 / 12
 CALIBRATED_DAYS = 30
+CALIBRATION_TOLERANCE = 1e-9
 
 
 def arrival_distribution() -> Floats:
@@ -89,30 +95,31 @@ def outcome_probabilities(intercept: float) -> Floats:
         failure = bill_due * FAILURES_PER_BILL * (PLAN_OF_STATE > 0)
         relief = RELIEF_PER_DAY * (FRICTION_OF_STATE > 0)
         down = DOWN_PER_DAY[FRICTION_OF_STATE] * (ENGAGEMENT_OF_STATE > 0)
-        up = UP_PER_DAY * (ENGAGEMENT_OF_STATE < SHAPE[2] - 1)
+        up = UP_PER_DAY * (SHAPE[2] > ENGAGEMENT_OF_STATE + 1)
         downgrade = DOWNGRADES_PER_DAY * (PLAN_OF_STATE > 0)
-        upgrade = UPGRADES_PER_DAY * (PLAN_OF_STATE < SHAPE[0] - 1)
+        upgrade = UPGRADES_PER_DAY * (SHAPE[0] > PLAN_OF_STATE + 1)
         trouble = np.stack([1 - ticket - failure - relief, ticket, failure, relief])
         move = np.stack([1 - down - up, down, up])
         plan_change = np.stack([1 - downgrade - upgrade, downgrade, upgrade])
         staying = np.einsum("ts,ms,ps->stmp", trouble, move, plan_change).reshape(GONE, LEAVES)
         probabilities[bill_due, :GONE, :LEAVES] = staying * (1 - hazard)[:, None]
         probabilities[bill_due, :GONE, LEAVES] = hazard
-    probabilities[:, GONE, 0] = 1
+    probabilities[:, GONE, NOTHING] = 1
     return probabilities
 
 
 def linear_predictor() -> Floats:
     """The logit of the daily hazard without its intercept, shape (GONE,)."""
-    return (
-        PLAN_EFFECT[PLAN_OF_STATE] + FRICTION_EFFECT * FRICTION_OF_STATE + ENGAGEMENT_EFFECT * ENGAGEMENT_OF_STATE
-    )
+    friction = FRICTION_EFFECT * FRICTION_OF_STATE
+    logit: Floats = PLAN_EFFECT[PLAN_OF_STATE] + friction + ENGAGEMENT_EFFECT[ENGAGEMENT_OF_STATE]
+    return logit
 
 
 class Law:
     """The chain whose leaving probability over 30 days, averaged over the customers of the company, is ``monthly_churn``.
 
     Attributes:
+        intercept: of the hazard's logit, found by bisection.
         probability: of each outcome, shape (2, GONE + 1, OUTCOMES), by whether a bill is due on the day.
         next_state: shape (GONE + 1, OUTCOMES).
         transition: daily transition matrices between the states, shape (2, GONE + 1, GONE + 1).
@@ -123,7 +130,7 @@ class Law:
     def __init__(self, monthly_churn: float) -> None:
         self.next_state = next_states()
         low, high = -20.0, 10.0
-        while high - low > 1e-9:  # noqa: PLR2004
+        while high - low > CALIBRATION_TOLERANCE:
             self._set_intercept((low + high) / 2)
             if self.existing @ self._leaving_on_average(CALIBRATED_DAYS) < monthly_churn:
                 low = (low + high) / 2

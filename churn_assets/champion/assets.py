@@ -1,0 +1,255 @@
+"""Candidate, verdict, release: three assets, so that a failed gate can never half-publish."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import polars as pl
+from dagster_mlflow.resources import MlFlow
+from sklearn.metrics import roc_auc_score
+from sklearn.pipeline import Pipeline
+
+from churn_assets.champion.candidate import better, build, describe
+from churn_assets.champion.checks import rule_results, rule_specs
+from churn_assets.champion.gate import Case, failed, judge
+from churn_assets.champion.tracking import log_candidate, mirror_champion
+from churn_assets.code_version import code_version
+from churn_assets.features.catalogue import Feature
+from churn_assets.periods import ALL, DAY_S, epoch_s
+from churn_assets.raw.source import Source
+from churn_assets.resources.lake import Lake, digest
+from churn_assets.resources.serving import ServingStore
+from churn_assets.settings import Settings
+from churn_assets.training.evaluation import measures
+from churn_assets.training.fitting import Fitted
+from churn_assets.training.split import JUDGE
+from churn_assets.training.training_set import KEY
+from churn_store.clock import Clock
+from churn_store.manifest import Blessing, Manifest, TableVersion
+from churn_store.releases import Bundle, load_file, publish, record_blessing, stage
+from churn_store.scoring import Scorer
+
+
+@dataclass(frozen=True)
+class CandidateModel:
+    """What the gate needs of a candidate besides its files: the trained pipeline, to compare its export with."""
+
+    pipeline: Pipeline
+    manifest: Manifest
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A blessing, and the epoch that the gate looked at when it gave it."""
+
+    blessing: Blessing
+    read_epoch: int
+
+
+def champion_assets(settings: Settings, features: tuple[Feature, ...], source: Source) -> Sequence[dg.AssetsDefinition]:
+    """``candidate_model``, ``model_blessing`` and ``champion``."""
+    return [_candidate_model(settings, features, source), _model_blessing(settings), _champion(settings)]
+
+
+def _candidate_model(settings: Settings, features: tuple[Feature, ...], source: Source) -> dg.AssetsDefinition:
+    @dg.asset(
+        description=(
+            "The family that was best on the selecting snapshots, fitted once more on all rows before the judging ones, "
+            "exported, measured on the judging ones, and registered."
+        ),
+        group_name="champion",
+        kinds={"onnx", "mlflow"},
+        owners=["team:data-science"],
+        deps=["training_set"],
+        ins={name: dg.AssetIn(name) for name in settings.training.families},
+        code_version=code_version("champion", "training"),
+    )
+    def candidate_model(
+        context: dg.AssetExecutionContext,
+        lake: dg.ResourceParam[Lake],
+        clock: dg.ResourceParam[Clock],
+        serving: dg.ResourceParam[ServingStore],
+        mlflow: dg.ResourceParam[MlFlow],
+        **families: Fitted,
+    ) -> dg.MaterializeResult[CandidateModel]:
+        rows = lake.read("training_set", ALL)
+        chosen = better(list(families.values()))
+        candidate = build(chosen.family, rows, features, seed=settings.training.seed)
+        judging = rows.filter(pl.col("role") == JUDGE)
+        churned = judging["churned"].to_numpy()
+        metrics = measures(churned, candidate.scorer.score_frame(judging), threshold=chosen.threshold)
+        if (best := _ceiling(source, judging, settings)) is not None:
+            metrics["auc_ceiling"] = best
+        data = TableVersion(lake.version("training_set"), digest(rows, key=[name for name in KEY if name in rows.columns]))
+        logged = log_candidate(
+            mlflow,
+            candidate,
+            settings=settings,
+            chosen=chosen,
+            training_set=rows,
+            data=data,
+            data_uri=lake.uri("training_set"),
+            metrics=metrics,
+        )
+        read = {name: TableVersion(version) for name, version in lake.sources("training_set").items()}
+        manifest = stage(
+            serving.files,
+            candidate.files,
+            describe(
+                candidate,
+                settings=settings,
+                chosen=chosen,
+                training_set=rows,
+                metrics=metrics,
+                tables={"training_set": data, **read},
+                mlflow=logged,
+                now_s=clock.now_s(),
+            ),
+        )
+        return dg.MaterializeResult(
+            value=CandidateModel(candidate.pipeline, manifest),
+            data_version=dg.DataVersion(manifest.candidate),
+            metadata={
+                **metrics,
+                "family": chosen.family,
+                "candidate": manifest.candidate,
+                "model_sha256": manifest.files["model.onnx"].sha256,
+                "trained_on": ", ".join(manifest.trained_on),
+                "judged_on": ", ".join(manifest.judged_on) or "rows held out by customer; the data has no time",
+                "dagster/row_count": manifest.training_rows,
+                "mlflow_run": logged["run_id"],
+                "model_version": logged["model_version"],
+                "as_of": clock.now().isoformat(),
+            },
+        )
+
+    return candidate_model
+
+
+def _model_blessing(settings: Settings) -> dg.AssetsDefinition:
+    @dg.asset(
+        description="The gate's verdict on the candidate. Every rule is a check; an error in any of them is a rejection.",
+        group_name="champion",
+        kinds={"python"},
+        owners=["team:data-science"],
+        deps=["training_set"],
+        check_specs=rule_specs(),
+        code_version=code_version("champion"),
+    )
+    def model_blessing(
+        context: dg.AssetExecutionContext,
+        candidate_model: CandidateModel,
+        lake: dg.ResourceParam[Lake],
+        clock: dg.ResourceParam[Clock],
+        serving: dg.ResourceParam[ServingStore],
+    ) -> Iterator[dg.MaterializeResult[Verdict] | dg.AssetCheckResult]:
+        manifest = candidate_model.manifest
+        newest = serving.newest()
+
+        def case() -> Case:
+            champion = serving.champion()
+            judging = lake.read("training_set", ALL).filter(pl.col("role") == JUDGE)
+            return Case(
+                pipeline=candidate_model.pipeline,
+                scorer=Scorer(load_file(serving.files, manifest, "model.onnx"), manifest.signature),
+                golden=load_file(serving.files, manifest, "golden.json"),
+                judging=judging,
+                champion=champion,
+                champion_trained_until=None if champion is None else _trained_until_s(champion),
+                judging_from=judging["snapshot_s"].min() if settings.has_time else None,  # type: ignore[arg-type]
+            )
+
+        blessing = judge(
+            case,
+            candidate=manifest.candidate,
+            rules=settings.gate,
+            seed=settings.training.seed,
+            actor=f"dagster run {context.run_id}",
+            now_s=clock.now_s(),
+        )
+        record_blessing(serving.engine, blessing)
+        yield dg.MaterializeResult(
+            value=Verdict(blessing, read_epoch=0 if newest is None else newest.epoch),
+            metadata={
+                "verdict": blessing.verdict,
+                "candidate": manifest.candidate,
+                "reasons": dg.MetadataValue.md("\n".join(f"- {reason}" for reason in blessing.reasons)),
+            },
+        )
+        yield from rule_results(blessing)
+
+    return model_blessing
+
+
+def _champion(settings: Settings) -> dg.AssetsDefinition:
+    @dg.asset(
+        description="The release that serves. Published only for an accepted candidate; otherwise the former one stays.",
+        group_name="champion",
+        kinds={"onnx"},
+        owners=["team:data-science"],
+        code_version=code_version("champion"),
+    )
+    def champion(
+        context: dg.AssetExecutionContext,
+        candidate_model: CandidateModel,
+        model_blessing: Verdict,
+        clock: dg.ResourceParam[Clock],
+        serving: dg.ResourceParam[ServingStore],
+        mlflow: dg.ResourceParam[MlFlow],
+    ) -> dg.MaterializeResult[None]:
+        blessing, manifest = model_blessing.blessing, candidate_model.manifest
+        if not blessing.releasable:
+            stays = serving.newest()
+            return _reported(
+                published=False,
+                release="none" if stays is None else stays.champion,
+                epoch=0 if stays is None else stays.epoch,
+                why="; ".join(f"{rule.name}: {rule.found}" for rule in failed(blessing)),
+            )
+        row = publish(
+            serving.engine,
+            serving.files,
+            manifest,
+            blessing,
+            read_epoch=model_blessing.read_epoch,
+            actor=f"dagster run {context.run_id}",
+            reason=context.run.tags.get("churn/reason", "asked for by hand"),
+            now_s=clock.now_s(),
+        )
+        mirrored = mirror_champion(mlflow, model=settings.tracking.model_name, version=manifest.mlflow["model_version"])
+        context.log.info(mirrored)
+        return _reported(published=True, release=row.champion, epoch=row.epoch, why=row.reason)
+
+    return champion
+
+
+def _reported(*, published: bool, release: str, epoch: int, why: str) -> dg.MaterializeResult[None]:
+    return dg.MaterializeResult(
+        value=None,
+        data_version=dg.DataVersion(release),
+        metadata={"published": published, "release": release, "epoch": epoch, "why": why},
+    )
+
+
+def _trained_until_s(champion: Bundle) -> int | None:
+    """The end of the last label window that a champion was trained on."""
+    manifest = champion.manifest
+    if manifest.horizon_days is None or not manifest.trained_on:
+        return None
+    return max(epoch_s(date.fromisoformat(snapshot)) for snapshot in manifest.trained_on) + manifest.horizon_days * DAY_S
+
+
+def _ceiling(source: Source, judging: pl.DataFrame, settings: Settings) -> float | None:
+    """The best AUC that anyone could reach on the judging rows, where the source knows it."""
+    known: Any = getattr(source, "probability_of_leaving", None)
+    if known is None:
+        return None
+    horizon_s = settings.label.horizon_days * DAY_S
+    churned, probabilities = [], []
+    for (snapshot_s,), rows in judging.group_by("snapshot_s", maintain_order=True):
+        probabilities.append(known(rows["customer_id"].to_list(), snapshot_s, horizon_s))
+        churned.append(rows["churned"].to_numpy())
+    return float(roc_auc_score(np.concatenate(churned), np.concatenate(probabilities)))

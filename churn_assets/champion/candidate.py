@@ -1,0 +1,170 @@
+"""The candidate: the better family, fitted once more on all rows before the judging ones, exported and described.
+
+Belongs here: what a candidate is made of. Does not belong here: whether it may serve (``gate``).
+"""
+
+import hashlib
+import io
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from sklearn.pipeline import Pipeline
+
+from churn_assets.features.catalogue import Feature
+from churn_assets.settings import Settings
+from churn_assets.training.families import export, inputs
+from churn_assets.training.fitting import Fitted, fit
+from churn_assets.training.split import JUDGE
+from churn_assets.training.training_set import snapshots
+from churn_store.manifest import GOLDEN_ROWS, Golden, Manifest, TableVersion, encode
+from churn_store.scoring import Scorer
+from churn_store.signature import Signature
+
+REFERENCE_ROWS = 20_000
+SCORE = "score"
+
+ROOT = Path(__file__).resolve().parents[2]
+"""The checkout, where there is one."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A fitted candidate and the files of its release."""
+
+    pipeline: Pipeline
+    signature: Signature
+    scorer: Scorer
+    files: dict[str, bytes]
+
+
+def better(families: Sequence[Fitted]) -> Fitted:
+    """The family with the greatest AUC on the selecting rows; of two equal ones the first by name."""
+    return min(families, key=lambda fitted: (-fitted.measures["auc"], fitted.family))
+
+
+def build(family: str, training_set: pl.DataFrame, features: tuple[Feature, ...], *, seed: int) -> Candidate:
+    """Fit a family on the training and selecting rows and make the files of a release.
+
+    The judging rows are not touched; they are later than every label that is read here.
+    """
+    rows = training_set.filter(pl.col("role") != JUDGE)
+    pipeline, signature = fit(family, rows, features, seed=seed)
+    model = export(pipeline, signature)
+    scorer = Scorer(model, signature)
+    sampled = rows.sample(min(REFERENCE_ROWS, rows.height), seed=seed, shuffle=True)
+    files = {
+        "model.onnx": model,
+        "golden.json": encode(golden_rows(pipeline, signature, sampled.head(GOLDEN_ROWS))),
+        "reference.parquet": reference(scorer, sampled),
+    }
+    return Candidate(pipeline, signature, scorer, files)
+
+
+def golden_rows(pipeline: Pipeline, signature: Signature, rows: pl.DataFrame) -> Golden:
+    """Rows, without ids, with the probabilities that the trained pipeline gives; numbers as the model sees them."""
+    if rows.height < GOLDEN_ROWS:
+        repeats = -(-GOLDEN_ROWS // rows.height)
+        rows = pl.concat([rows] * repeats).head(GOLDEN_ROWS)
+    numbers, categories = signature.frame_tensors(rows)
+    probabilities = pipeline.predict_proba(inputs(rows, signature))[:, 1]
+    return Golden(
+        rows=[
+            {
+                **{
+                    name: None if np.isnan(value) else float(value)
+                    for name, value in zip(signature.numbers, numbers[row], strict=True)
+                },
+                **dict(zip(signature.categories, categories[row], strict=True)),
+            }
+            for row in range(rows.height)
+        ],
+        probabilities=[float(value) for value in probabilities],
+    )
+
+
+def reference(scorer: Scorer, rows: pl.DataFrame) -> bytes:
+    """The sample that drift is measured against: features, score and snapshot of training rows, without ids, as Parquet."""
+    kept = [name for name in ("snapshot_s",) if name in rows.columns]
+    frame = rows.select(*kept, *scorer.signature.names).with_columns(pl.Series(SCORE, scorer.score_frame(rows)))
+    buffer = io.BytesIO()
+    frame.sort(frame.columns).write_parquet(buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+def input_example(signature: Signature, rows: pl.DataFrame) -> dict[str, Any]:
+    """An invented row: medians and most frequent words, so that it shows no customer."""
+    return {
+        **{name: rows[name].median() for name in signature.numbers},
+        **{name: rows[name].mode().sort().first() for name in signature.categories},
+    }
+
+
+def code_commit() -> str:
+    """The commit of the checkout that this code runs from; ``unknown`` outside of one."""
+    try:
+        found = subprocess.run(  # noqa: S603
+            ["git", "-C", str(ROOT), "rev-parse", "HEAD"],  # noqa: S607
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return found.stdout.strip()
+
+
+def lock_sha256() -> str:
+    """sha256 of ``requirements.lock``; ``unknown`` where the checkout is not there."""
+    lock = ROOT / "requirements.lock"
+    return hashlib.sha256(lock.read_bytes()).hexdigest() if lock.exists() else "unknown"
+
+
+def describe(
+    candidate: Candidate,
+    *,
+    settings: Settings,
+    chosen: Fitted,
+    training_set: pl.DataFrame,
+    metrics: dict[str, float],
+    tables: dict[str, TableVersion],
+    mlflow: dict[str, str],
+    now_s: int,
+) -> Manifest:
+    """The manifest of a candidate, without its files and without a blessing."""
+    judging = training_set.filter(pl.col("role") == JUDGE)
+    fitted_on = training_set.filter(pl.col("role") != JUDGE)
+    return Manifest(
+        company=settings.company,
+        family=chosen.family,
+        signature=candidate.signature,
+        label=label_in_words(settings),
+        horizon_days=settings.label.horizon_days if settings.has_time else None,
+        threshold=chosen.threshold,
+        metrics=metrics,
+        trained_on=tuple(snapshots(fitted_on)),
+        training_rows=fitted_on.height,
+        judged_on=tuple(snapshots(judging)),
+        judging_rows=judging.height,
+        tables=tables,
+        mlflow=mlflow,
+        code_commit=code_commit(),
+        lock_sha256=lock_sha256(),
+        created_s=now_s,
+        files={},
+    )
+
+
+def label_in_words(settings: Settings) -> str:
+    """The definition of churn, for people."""
+    if not settings.has_time:
+        return "the label column of the source says so; it names no window of time"
+    window = f"within {settings.label.horizon_days} days after the snapshot"
+    if settings.label.kind == "event":
+        return f"an event {settings.label.event!r} {window}"
+    return f"no event and no settled payment {window}"

@@ -1,0 +1,125 @@
+"""Contracts: what must hold of every table before it is written, in pandera, and what a broken one looks like.
+
+A contract is checked on the frame in memory, whole (``lazy``), and its failures are sorted into the four kinds that a
+person can act on: schema, nulls, ranges, unique keys. Each kind is an asset check of the table.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandera.polars as pa
+import polars as pl
+from pandera.errors import SchemaErrors
+
+from churn_store.signature import Column
+
+KINDS = ("schema", "nulls", "ranges", "unique_keys")
+"""What can be wrong with a table; each is an asset check."""
+
+SHOWN = 5
+"""So many offending values are shown of each broken rule."""
+
+
+@dataclass(frozen=True)
+class Violation:
+    """One broken rule of a contract.
+
+    Attributes:
+        kind: one of ``KINDS``.
+        rule: the column and what it must satisfy.
+        rows: how many rows break it; none where the rule is about the table.
+        values: some of the offending values.
+    """
+
+    kind: str
+    rule: str
+    rows: int | None
+    values: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """One line for a person."""
+        found = f"; found {', '.join(self.values)}" if self.values else ""
+        return f"{self.rule}{'' if self.rows is None else f' broken by {self.rows} rows'}{found}"
+
+
+def contract(
+    types: Mapping[str, type[pl.DataType]],
+    *,
+    key: Sequence[str],
+    checks: Mapping[str, Sequence[pa.Check]] | None = None,
+    nullable: Sequence[str] = (),
+) -> pa.DataFrameSchema:
+    """A table's contract: exactly these columns, of these types, no missing values but in ``nullable``, one row a key."""
+    return pa.DataFrameSchema(
+        {
+            name: pa.Column(kind, checks=list((checks or {}).get(name, ())), nullable=name in nullable)
+            for name, kind in types.items()
+        },
+        strict=True,
+        unique=list(key),
+    )
+
+
+def column_types(columns: Sequence[Column]) -> dict[str, type[pl.DataType]]:
+    """The lake's types of described columns."""
+    return {column.name: pl.Float64 if column.kind == "number" else pl.String for column in columns}
+
+
+def column_checks(columns: Sequence[Column]) -> dict[str, list[pa.Check]]:
+    """The allowed ranges of described columns."""
+    found: dict[str, list[pa.Check]] = {}
+    for column in columns:
+        bounds = []
+        if column.low is not None:
+            bounds.append(pa.Check.ge(column.low))
+        if column.high is not None:
+            bounds.append(pa.Check.le(column.high))
+        found[column.name] = bounds
+    return found
+
+
+def violations(schema: pa.DataFrameSchema, frame: pl.DataFrame) -> list[Violation]:
+    """Everything that is wrong with a frame; an empty list if it keeps the contract."""
+    wrong_types = _schema_violations(schema, frame)
+    if wrong_types:
+        return wrong_types
+    key = list(schema.unique or ())
+    found = []
+    repeated = frame.filter(pl.struct(key).is_duplicated())
+    if repeated.height:
+        values = repeated.select(key).unique(maintain_order=True).head(SHOWN).rows()
+        found.append(
+            Violation(
+                "unique_keys", f"one row a {', '.join(key)}", repeated.height, tuple("/".join(map(str, v)) for v in values)
+            )
+        )
+    try:
+        # Uniqueness is answered above: pandera reports it without the values.
+        pa.DataFrameSchema(schema.columns).validate(frame, lazy=True)
+    except SchemaErrors as error:
+        cases = pl.DataFrame(error.failure_cases).filter(pl.col("schema_context") == "Column")
+        for (column, check), rows in cases.group_by("column", "check", maintain_order=True):
+            missing = str(check) == "not_nullable"
+            nulls = frame[str(column)].null_count() if missing else 0
+            found.append(
+                Violation(
+                    "nulls" if missing else "ranges",
+                    f"{column}: {'no missing values' if missing else check}",
+                    nulls if missing else rows.height,
+                    () if missing else tuple(str(value) for value in rows["failure_case"].head(SHOWN)),
+                )
+            )
+    return found
+
+
+def _schema_violations(schema: pa.DataFrameSchema, frame: pl.DataFrame) -> list[Violation]:
+    expected = {name: column.dtype.type for name, column in schema.columns.items()}
+    found = [
+        Violation("schema", f"column {name} of type {kind}", None, (str(frame.schema.get(name, "no such column")),))
+        for name, kind in expected.items()
+        if frame.schema.get(name) != kind
+    ]
+    unknown = [name for name in frame.columns if name not in expected]
+    if unknown:
+        found.append(Violation("schema", f"no columns but {', '.join(expected)}", None, tuple(unknown)))
+    return found

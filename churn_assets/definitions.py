@@ -1,0 +1,66 @@
+"""The whole graph on one screen, in the order of the data's way."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from churn_assets.champion.assets import champion_assets
+from churn_assets.features.assets import feature_assets
+from churn_assets.features.catalogue import features_of
+from churn_assets.monitoring.assets import monitoring_assets
+from churn_assets.partitions import partitions_of
+from churn_assets.raw.assets import raw_assets
+from churn_assets.raw.sources import open_source
+from churn_assets.resources.lake import Lake
+from churn_assets.resources.serving import ServingStore
+from churn_assets.resources.tracking import tracking_resource
+from churn_assets.retraining.jobs import RETRAIN, jobs
+from churn_assets.retraining.schedules import schedules
+from churn_assets.retraining.sensors import sensors
+from churn_assets.scoring.assets import scoring_assets
+from churn_assets.settings import Settings
+from churn_assets.training.assets import training_assets
+
+
+def build_defs(settings: Settings | None = None, *, overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
+    """The asset graph of a company.
+
+    Args:
+        settings: what to build; ``churn.yaml`` and the environment if none are given.
+        overrides: resources by name, in place of those that the settings describe.
+    """
+    settings = settings or Settings.load()
+    partitions = partitions_of(settings)
+    source = open_source(settings)
+    serving = ServingStore(settings.database_url, settings.releases_url, settings.online_url)
+    resources: dict[str, Any] = {
+        "lake": Lake(settings.lake_url),
+        "clock": settings.clock,
+        "serving": serving,
+        "mlflow": tracking_resource(settings),
+        **(overrides or {}),
+    }
+    features = features_of(
+        settings.tables, source.attributes, has_time=settings.has_time, exclude=settings.features.exclude
+    )
+    assets = [
+        *raw_assets(settings, partitions, source),
+        *feature_assets(settings, partitions, features),
+        *training_assets(settings, features),
+        *champion_assets(settings, features, source),
+        *scoring_assets(settings, partitions, features),
+        *monitoring_assets(settings, partitions, features),
+    ]
+    by_name = {job.name: job for job in jobs(settings, partitions)}
+    return dg.Definitions(
+        assets=assets,
+        jobs=list(by_name.values()),
+        schedules=schedules(settings, source, settings.clock, serving, by_name),
+        sensors=sensors(settings, settings.clock, serving, by_name[RETRAIN]),
+        resources=resources,
+        executor=dg.in_process_executor,
+    )
+
+
+defs = build_defs()

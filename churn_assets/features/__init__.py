@@ -1,0 +1,1 @@
+"""What is known of each customer at risk at a snapshot, and who left after it."""

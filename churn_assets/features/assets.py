@@ -1,0 +1,196 @@
+"""Features and labels by snapshot."""
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+from typing import Any
+
+import dagster as dg
+import narwhals as nw
+import polars as pl
+
+from churn_assets.code_version import code_version
+from churn_assets.features.catalogue import Feature, longest_window_days
+from churn_assets.features.contracts import features_contract, labels_contract, plausible_label_rate, someone_at_risk
+from churn_assets.features.labels import churn_labels, matures_on
+from churn_assets.features.snapshot import features_at, features_of_table
+from churn_assets.materialization import Built, Events, contract_specs, keys_of, write_table
+from churn_assets.periods import epoch_s, text
+from churn_assets.raw.source import Table
+from churn_assets.resources.lake import PERIOD, Lake
+from churn_assets.settings import Settings
+
+ALL_EARLIER = -10_000
+"""More periods than a company has."""
+
+
+def feature_assets(
+    settings: Settings, partitions: dg.PartitionsDefinition[Any] | None, features: tuple[Feature, ...]
+) -> Sequence[dg.AssetsDefinition]:
+    """``customer_features`` and ``churn_labels``."""
+    if settings.has_time:
+        return [_customer_features(settings, partitions, features), _churn_labels(settings, partitions)]
+    return [_table_features(features), _table_labels()]
+
+
+def _customer_features(
+    settings: Settings, partitions: dg.PartitionsDefinition[Any] | None, features: tuple[Feature, ...]
+) -> dg.AssetsDefinition:
+    reach: dict[Table, int] = {
+        table: max(longest_window_days(features, table), settings.at_risk.active_days)
+        for table in settings.tables
+        if table != "customers"
+    }
+
+    @dg.asset(
+        description="What was known of each customer at risk at the snapshot T = partition key; nothing at or after T.",
+        group_name="features",
+        kinds={"polars", "deltalake"},
+        owners=["team:data"],
+        partitions_def=partitions,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        deps=[
+            dg.AssetDep(table, partition_mapping=_arrived_before(settings, reach.get(table))) for table in settings.tables
+        ],
+        check_specs=contract_specs(
+            "customer_features", partitions, besides={"someone_at_risk": "at least one customer is at risk"}
+        ),
+        code_version=code_version("features"),
+    )
+    def customer_features(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> Events:
+        built = {}
+        for key in keys_of(context):
+            snapshot = date.fromisoformat(key)
+            tables: dict[Table, pl.LazyFrame] = {}
+            for table in settings.tables:
+                arrived = lake.scan(table).filter(pl.col(PERIOD) < key)
+                if table in reach:
+                    earliest = settings.calendar.floor(snapshot - timedelta(days=reach[table]))
+                    arrived = arrived.filter(pl.col(PERIOD) >= text(earliest))
+                tables[table] = arrived.drop(PERIOD)
+            frame = features_at(tables, features, epoch_s(snapshot), settings.at_risk)
+            built[key] = Built(
+                frame,
+                checks={"someone_at_risk": someone_at_risk(frame)},
+                metadata={"snapshot": key, "at_risk": frame.height},
+            )
+        yield from write_table(context, lake, built, contract=features_contract(features, has_time=True))
+
+    return customer_features
+
+
+def _churn_labels(settings: Settings, partitions: dg.PartitionsDefinition[Any] | None) -> dg.AssetsDefinition:
+    used: list[Table] = [table for table in settings.tables if table != "customers"]
+
+    @dg.asset(
+        name="churn_labels",
+        description=(
+            f"Who of the customers at risk at T = partition key churned within {settings.label.horizon_days} days; "
+            "exists only once every outcome can be known."
+        ),
+        group_name="features",
+        kinds={"polars", "deltalake"},
+        owners=["team:data"],
+        partitions_def=partitions,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        deps=["customer_features", *(dg.AssetDep(table, partition_mapping=_until_maturity(settings)) for table in used)],
+        check_specs=contract_specs(
+            "churn_labels", partitions, besides={"label_rate": "the share of churn is neither near none nor near all"}
+        ),
+        code_version=code_version("features"),
+    )
+    def label_snapshots(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> Events:
+        built = {}
+        for key in keys_of(context):
+            snapshot = date.fromisoformat(key)
+            until = matures_on(snapshot, settings.label)
+
+            def rows(table: Table, since: str = key, until: date = until) -> nw.LazyFrame[Any] | None:
+                # What was known before T decided who is at risk; only what became known later can tell who left.
+                arrived = pl.col(PERIOD).is_between(pl.lit(since), pl.lit(text(until)), closed="left")
+                return nw.from_native(lake.scan(table).filter(arrived)) if table in used else None
+
+            labelled = churn_labels(
+                lake.read("customer_features", key),
+                rows("events"),
+                rows("payments"),
+                snapshot=snapshot,
+                label=settings.label,
+                rule=settings.at_risk,
+            )
+            rate = plausible_label_rate(labelled.labels)
+            built[key] = Built(
+                labelled.labels,
+                checks={"label_rate": rate},
+                metadata={
+                    "snapshot": key,
+                    "matured_on": text(until),
+                    "churn_rate": rate.metadata["churn_rate"],
+                    "left_before_known_later": labelled.left_before,
+                },
+            )
+        yield from write_table(context, lake, built, contract=labels_contract(has_time=True))
+
+    return label_snapshots
+
+
+def _table_features(features: tuple[Feature, ...]) -> dg.AssetsDefinition:
+    @dg.asset(
+        name="customer_features",
+        description="The attributes of every customer, as a model sees them. The data has no time, so neither have these.",
+        group_name="features",
+        kinds={"polars", "deltalake"},
+        owners=["team:data"],
+        deps=["customers"],
+        check_specs=contract_specs("customer_features", None, besides={"someone_at_risk": "at least one customer"}),
+        code_version=code_version("features"),
+    )
+    def customer_features(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> Events:
+        [key] = keys_of(context)
+        frame = features_of_table(lake.read("customers", key), features)
+        built = {key: Built(frame, checks={"someone_at_risk": someone_at_risk(frame)}, metadata={"at_risk": frame.height})}
+        yield from write_table(context, lake, built, contract=features_contract(features, has_time=False))
+
+    return customer_features
+
+
+def _table_labels() -> dg.AssetsDefinition:
+    @dg.asset(
+        name="churn_labels",
+        description="Who churned, as the label column of the source says.",
+        group_name="features",
+        kinds={"polars", "deltalake"},
+        owners=["team:data"],
+        deps=["customers"],
+        check_specs=contract_specs(
+            "churn_labels", None, besides={"label_rate": "the share of churn is neither near none nor all"}
+        ),
+        code_version=code_version("features"),
+    )
+    def churn_labels(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> Events:
+        [key] = keys_of(context)
+        labels = lake.read("customers", key).select("customer_id", "churned")
+        rate = plausible_label_rate(labels)
+        built = {key: Built(labels, checks={"label_rate": rate}, metadata=dict(rate.metadata))}
+        yield from write_table(context, lake, built, contract=labels_contract(has_time=False))
+
+    return churn_labels
+
+
+def _arrived_before(settings: Settings, reach_days: int | None) -> dg.PartitionMapping:
+    """A snapshot reads the periods that ended by it: all of them, or those that its longest window reaches."""
+    periods = ALL_EARLIER if reach_days is None else -_periods(settings, reach_days)
+    return dg.TimeWindowPartitionMapping(start_offset=periods, end_offset=-1, allow_nonexistent_upstream_partitions=True)
+
+
+def _until_maturity(settings: Settings) -> dg.PartitionMapping:
+    return dg.TimeWindowPartitionMapping(
+        start_offset=0,
+        end_offset=_periods(settings, settings.label.horizon_days + settings.label.grace_days) - 1,
+        allow_nonexistent_upstream_partitions=True,
+    )
+
+
+def _periods(settings: Settings, days: int) -> int:
+    """How many periods so many days reach into, at most."""
+    shortest = {"monthly": 28, "weekly": 7, "daily": 1}[settings.cadence]
+    return -(-days // shortest)

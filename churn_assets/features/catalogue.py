@@ -1,0 +1,259 @@
+"""The catalogue: every feature that a model may see, each described once.
+
+Adding a feature is one entry here. An entry says from which table it comes, which whole numbers are summed or counted per
+customer, and how the value follows from them; the division comes last, so that equal inputs give equal features on every
+engine. Does not belong here: who is at risk (``population``), how the tables are cut at a snapshot (``snapshot``).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import narwhals as nw
+
+from churn_assets.periods import DAY_S
+from churn_assets.raw.source import Table
+from churn_store.signature import Column
+
+Pii = Literal["none", "behaviour", "attribute"]
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One feature.
+
+    Attributes:
+        name: of the column; unique.
+        description: what it says of a customer, in words.
+        table: the raw table that it is aggregated from.
+        window_days: how far it looks back; none for a fact of the customer's record.
+        unit: of the value.
+        pii: what kind of personal data it is.
+        value: Narwhals expression over the aggregates (or over the customer's record).
+        aggregates: whole-number aggregates by name, one value a customer, over rows that have ``age_s`` (seconds before the
+            snapshot) besides the table's own columns.
+        without_rows: the aggregates of a customer without any row, where that is not zero: null.
+        kind: ``number`` or ``category``.
+        nullable: whether "never" is an answer.
+        low: the least possible value.
+        high: the greatest possible value.
+        grows: whether it only ever grows with time, so that drift says nothing.
+        needs: columns of ``customers`` without which the feature does not exist.
+        owner: the team to ask.
+    """
+
+    name: str
+    description: str
+    table: Table
+    window_days: int | None
+    unit: str
+    pii: Pii
+    value: nw.Expr
+    aggregates: Mapping[str, nw.Expr] = field(default_factory=dict)
+    kind: Literal["number", "category"] = "number"
+    nullable: bool = False
+    low: float | None = 0.0
+    high: float | None = None
+    grows: bool = False
+    needs: tuple[str, ...] = ()
+    owner: str = "team:data"
+
+    @property
+    def column(self) -> Column:
+        """The feature as a model's input; its categories are learned in training."""
+        return Column(
+            name=self.name,
+            kind=self.kind,
+            nullable=self.nullable,
+            low=self.low,
+            high=self.high,
+            unit=self.unit,
+            description=self.description,
+        )
+
+
+def within(days: int) -> nw.Expr:
+    """Rows of the last so many days before the snapshot."""
+    return nw.col("age_s") <= days * DAY_S
+
+
+def count(condition: nw.Expr) -> nw.Expr:
+    """How many rows satisfy a condition."""
+    return nw.when(condition).then(nw.lit(1)).otherwise(nw.lit(0)).sum()
+
+
+def total(column: str, condition: nw.Expr) -> nw.Expr:
+    """The sum of a whole-number column over the rows that satisfy a condition."""
+    return nw.when(condition).then(nw.col(column)).otherwise(nw.lit(0)).sum()
+
+
+def newest_age(condition: nw.Expr) -> nw.Expr:
+    """Seconds since the newest row that satisfies a condition; null where none does."""
+    return nw.when(condition).then(nw.col("age_s")).min()
+
+
+SESSION = nw.col("event_type") == "session"
+TICKET = nw.col("event_type") == "support_ticket"
+USE = nw.col("event_type") == "feature_used"
+SETTLED = nw.col("status") == "settled"
+FAILED = nw.col("status") == "failed"
+REFUNDED = nw.col("status") == "refunded"
+
+_EVENTS = [
+    Feature(
+        "avg_sessions_7d", "sessions a day over the last week", "events", 7, "sessions per day", "behaviour",
+        nw.col("sessions_in_7d") / 7.0, {"sessions_in_7d": count(SESSION & within(7))},
+    ),
+    Feature(
+        "sessions_30d", "sessions in the last 30 days", "events", 30, "sessions", "behaviour",
+        nw.col("sessions_in_30d"), {"sessions_in_30d": count(SESSION & within(30))},
+    ),
+    Feature(
+        "sessions_90d", "sessions in the last 90 days", "events", 90, "sessions", "behaviour",
+        nw.col("sessions_in_90d"), {"sessions_in_90d": count(SESSION & within(90))},
+    ),
+    Feature(
+        "session_trend", "share of the last 90 days' sessions that fell into the last 30", "events", 90, "share", "behaviour",
+        nw.when(nw.col("sessions_in_90d") > 0).then(nw.col("sessions_in_30d") / nw.col("sessions_in_90d")).otherwise(0.0),
+        {"sessions_in_30d": count(SESSION & within(30)), "sessions_in_90d": count(SESSION & within(90))},
+        high=1.0,
+    ),
+    Feature(
+        "days_since_last_login", "days since the last session within 90 days", "events", 90, "days", "behaviour",
+        nw.col("age_of_last_session_s") / DAY_S, {"age_of_last_session_s": newest_age(SESSION & within(90))},
+        nullable=True, high=90.0,
+    ),
+    Feature(
+        "events_30d", "events of any kind in the last 30 days", "events", 30, "events", "behaviour",
+        nw.col("events_in_30d"), {"events_in_30d": count(within(30))},
+    ),
+    Feature(
+        "feature_uses_30d", "uses of a product feature in the last 30 days", "events", 30, "uses", "behaviour",
+        nw.col("uses_in_30d"), {"uses_in_30d": count(USE & within(30))},
+    ),
+    Feature(
+        "tickets_30d", "support tickets opened in the last 30 days", "events", 30, "tickets", "behaviour",
+        nw.col("tickets_in_30d"), {"tickets_in_30d": count(TICKET & within(30))},
+    ),
+    Feature(
+        "tickets_90d", "support tickets opened in the last 90 days", "events", 90, "tickets", "behaviour",
+        nw.col("tickets_in_90d"), {"tickets_in_90d": count(TICKET & within(90))},
+    ),
+    Feature(
+        "days_since_last_ticket", "days since the last support ticket within 90 days", "events", 90, "days", "behaviour",
+        nw.col("age_of_last_ticket_s") / DAY_S, {"age_of_last_ticket_s": newest_age(TICKET & within(90))},
+        nullable=True, high=90.0,
+    ),
+]  # fmt: skip
+
+_PAYMENTS = [
+    Feature(
+        "failed_payments_30d", "failed payments in the last 30 days", "payments", 30, "payments", "behaviour",
+        nw.col("failed_in_30d"), {"failed_in_30d": count(FAILED & within(30))},
+    ),
+    Feature(
+        "failed_payments_90d", "failed payments in the last 90 days", "payments", 90, "payments", "behaviour",
+        nw.col("failed_in_90d"), {"failed_in_90d": count(FAILED & within(90))},
+    ),
+    Feature(
+        "total_spend_90d", "settled payments of the last 90 days", "payments", 90, "cents", "behaviour",
+        nw.col("spend_in_90d_cents"), {"spend_in_90d_cents": total("amount_cents", SETTLED & within(90))},
+    ),
+    Feature(
+        "total_spend_365d", "settled payments of the last 365 days", "payments", 365, "cents", "behaviour",
+        nw.col("spend_in_365d_cents"), {"spend_in_365d_cents": total("amount_cents", SETTLED & within(365))},
+    ),
+    Feature(
+        "refunds_30d", "refunds in the last 30 days", "payments", 30, "refunds", "behaviour",
+        nw.col("refunds_in_30d"), {"refunds_in_30d": count(REFUNDED & within(30))},
+    ),
+    Feature(
+        "payments_90d", "settled payments in the last 90 days", "payments", 90, "payments", "behaviour",
+        nw.col("settled_in_90d"), {"settled_in_90d": count(SETTLED & within(90))},
+    ),
+    Feature(
+        "payments_365d", "settled payments in the last 365 days", "payments", 365, "payments", "behaviour",
+        nw.col("settled_in_365d"), {"settled_in_365d": count(SETTLED & within(365))},
+    ),
+    Feature(
+        "mean_payment_365d", "average settled payment of the last 365 days", "payments", 365, "cents", "behaviour",
+        nw.when(nw.col("settled_in_365d") > 0)
+        .then(nw.col("spend_in_365d_cents") / nw.col("settled_in_365d"))
+        .otherwise(0.0),
+        {
+            "settled_in_365d": count(SETTLED & within(365)),
+            "spend_in_365d_cents": total("amount_cents", SETTLED & within(365)),
+        },
+    ),
+    Feature(
+        "days_since_last_payment", "days since the last settled payment within 365 days", "payments", 365, "days",
+        "behaviour", nw.col("age_of_last_settled_s") / DAY_S,
+        {"age_of_last_settled_s": newest_age(SETTLED & within(365))}, nullable=True, high=365.0,
+    ),
+]  # fmt: skip
+
+_CUSTOMERS = [
+    Feature(
+        "is_pro_plan", "1 on plan pro, else 0", "customers", None, "yes or no", "attribute",
+        nw.when(nw.col("plan") == "pro").then(nw.lit(1.0)).otherwise(nw.lit(0.0)), high=1.0, needs=("plan",),
+    ),
+    Feature(
+        "is_paid_plan", "1 on any plan but free, else 0", "customers", None, "yes or no", "attribute",
+        nw.when(nw.col("plan") != "free").then(nw.lit(1.0)).otherwise(nw.lit(0.0)), high=1.0, needs=("plan",),
+    ),
+    Feature(
+        "days_since_signup", "days since sign-up", "customers", None, "days", "behaviour",
+        nw.col("signed_up_age_s") / DAY_S, grows=True,
+    ),
+]  # fmt: skip
+
+CATALOGUE: tuple[Feature, ...] = (*_EVENTS, *_PAYMENTS, *_CUSTOMERS)
+"""All features of a history, besides the attributes that a source brings."""
+
+
+def features_of(
+    tables: Sequence[Table], attributes: Sequence[Column], *, has_time: bool, exclude: Sequence[str] = ()
+) -> tuple[Feature, ...]:
+    """The features that a company's tables allow.
+
+    Args:
+        tables: the raw tables that it has.
+        attributes: what its source says of a customer; each is a feature of its own.
+        has_time: whether the data is a history.
+        exclude: names that no model may see.
+
+    Returns:
+        Features in a fixed order, numbers before categories.
+    """
+    named = {attribute.name for attribute in attributes}
+    found = [
+        feature
+        for feature in CATALOGUE
+        if has_time and feature.table in tables and set(feature.needs) <= named and feature.name not in named
+    ]
+    found += [
+        Feature(
+            attribute.name,
+            attribute.description,
+            "customers",
+            None,
+            attribute.unit,
+            "attribute",
+            nw.col(attribute.name),
+            kind=attribute.kind,
+            nullable=attribute.nullable,
+            low=attribute.low,
+            high=attribute.high,
+        )
+        for attribute in attributes
+    ]
+    return tuple(
+        sorted(
+            (feature for feature in found if feature.name not in exclude), key=lambda feature: feature.kind, reverse=True
+        )
+    )
+
+
+def longest_window_days(features: Sequence[Feature], table: Table) -> int:
+    """How far back a table must be read for these features, in days."""
+    return max((feature.window_days or 0 for feature in features if feature.table == table), default=0)

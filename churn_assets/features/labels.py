@@ -1,0 +1,89 @@
+"""Labels: who, of the customers at risk at a snapshot, left within the horizon.
+
+Belongs here: the definition of churn and of maturity. Does not belong here: who is at risk (``population``), and anything
+that looks before the snapshot except to find those who had already gone.
+"""
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import narwhals as nw
+import polars as pl
+
+from churn_assets.periods import epoch_s
+from churn_assets.settings import AtRisk, Label
+
+
+def matures_on(snapshot: date, label: Label) -> date:
+    """The day from which every outcome of the snapshot's window is known."""
+    return snapshot + label.horizon + label.grace
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """The labels of a snapshot.
+
+    Attributes:
+        labels: ``customer_id``, ``snapshot_s``, ``churned``; sorted by customer.
+        left_before: how many had left before the snapshot, which was known only later: they have no label.
+    """
+
+    labels: pl.DataFrame
+    left_before: int
+
+
+def churn_labels(
+    at_risk: pl.DataFrame,
+    events: nw.LazyFrame[Any] | None,
+    payments: nw.LazyFrame[Any] | None,
+    *,
+    snapshot: date,
+    label: Label,
+    rule: AtRisk,
+) -> Labelled:
+    """Label each customer at risk by what happened in ``[snapshot, snapshot + horizon)``, as known at maturity.
+
+    Args:
+        at_risk: ``customer_id``, one row a customer at risk.
+        events: rows that arrived from the snapshot up to maturity; none where the company has no such table.
+        payments: likewise.
+        snapshot: T.
+        label: the definition of churn.
+        rule: names the event that ends a customer.
+    """
+    start_s, end_s = epoch_s(snapshot), epoch_s(snapshot + label.horizon)
+    known_s = epoch_s(matures_on(snapshot, label))
+    inside = (nw.col("occurred_s") >= start_s, nw.col("occurred_s") < end_s, nw.col("known_s") < known_s)
+    if label.kind == "event":
+        if events is None:
+            raise ValueError(f"label {label.event!r} needs a table `events`")
+        left = _ids(events.filter(*inside, nw.col("event_type") == label.event))
+    else:
+        active = [] if events is None else [_ids(events.filter(*inside))]
+        if payments is not None:
+            active.append(_ids(payments.filter(*inside, nw.col("status") == "settled")))
+        left = at_risk.select("customer_id").join(pl.concat(active), on="customer_id", how="anti")
+    gone = (
+        _ids(
+            events.filter(
+                nw.col("event_type") == rule.cancelled_event,
+                nw.col("occurred_s") < start_s,
+                nw.col("known_s") < known_s,
+            )
+        )
+        if events is not None and rule.cancelled_event is not None
+        else pl.DataFrame(schema={"customer_id": pl.String})
+    )
+    judged = at_risk.select("customer_id").join(gone, on="customer_id", how="anti")
+    labels = judged.select(
+        "customer_id",
+        pl.lit(start_s, dtype=pl.Int64).alias("snapshot_s"),
+        pl.col("customer_id").is_in(left["customer_id"].implode()).alias("churned"),
+    ).sort("customer_id")
+    return Labelled(labels, left_before=at_risk.height - judged.height)
+
+
+def _ids(rows: nw.LazyFrame[Any]) -> pl.DataFrame:
+    ids: pl.DataFrame = rows.select("customer_id").unique().collect(backend="polars").to_native()
+    return ids

@@ -1,0 +1,1 @@
+"""Whether what the model sees now is still what it was trained on."""

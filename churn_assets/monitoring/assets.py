@@ -1,0 +1,119 @@
+"""The drift report: decided by our rule, drawn by Evidently."""
+
+import io
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from churn_assets.code_version import code_version
+from churn_assets.features.catalogue import Feature
+from churn_assets.materialization import keys_of
+from churn_assets.monitoring.drift import Drift, FeatureDrift, judge_windows
+from churn_assets.monitoring.report import draw
+from churn_assets.periods import ALL
+from churn_assets.resources.lake import Lake
+from churn_assets.resources.serving import ServingStore
+from churn_assets.settings import Settings
+from churn_store.clock import Clock
+from churn_store.errors import InputError
+from churn_store.releases import load_file
+
+
+def monitoring_assets(
+    settings: Settings, partitions: dg.PartitionsDefinition[Any] | None, features: tuple[Feature, ...]
+) -> Sequence[dg.AssetsDefinition]:
+    """``drift_report``."""
+    return [_drift_report(settings, partitions, features)]
+
+
+def _drift_report(
+    settings: Settings, partitions: dg.PartitionsDefinition[Any] | None, features: tuple[Feature, ...]
+) -> dg.AssetsDefinition:
+    grows = [feature.name for feature in features if feature.grows]
+
+    @dg.asset(
+        description=(
+            "Whether the snapshot's features have moved away from those that the serving release was trained on, and whether "
+            "that matters. An alert asks for a retraining; it never promotes."
+        ),
+        group_name="monitoring",
+        kinds={"evidently"},
+        owners=["team:data-science"],
+        partitions_def=partitions,
+        deps=["customer_features", "champion"],
+        check_specs=[
+            dg.AssetCheckSpec(
+                "no_drift",
+                asset="drift_report",
+                description="no feature has drifted materially in enough of the newest windows",
+                partitions_def=partitions,
+            )
+        ],
+        code_version=code_version("monitoring"),
+    )
+    def drift_report(
+        context: dg.AssetExecutionContext,
+        lake: dg.ResourceParam[Lake],
+        clock: dg.ResourceParam[Clock],
+        serving: dg.ResourceParam[ServingStore],
+    ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+        [key] = keys_of(context)
+        bundle = serving.champion()
+        if bundle is None:
+            raise InputError(
+                "no release serves yet, so there is nothing to measure drift against; materialize champion first"
+            )
+        reference = pl.read_parquet(io.BytesIO(load_file(serving.files, bundle.manifest, "reference.parquet")))
+        windows = {period: lake.read("customer_features", period) for period in _windows(lake, key, settings)}
+        columns = list(bundle.manifest.signature.columns)
+        drift = judge_windows(reference, windows, columns, grows, settings.monitoring)
+        page = settings.reports.absolute() / f"drift-{key}-{bundle.digest[:12]}.html"
+        left_out = draw(
+            reference, windows[key], columns, page, rows=settings.monitoring.report_rows, seed=settings.training.seed
+        )
+        found = ", ".join(drift.agreeing) or "no feature"
+        yield dg.MaterializeResult(
+            value=None,
+            metadata={
+                "alert": drift.alert,
+                "drifted": found,
+                "snapshot": key,
+                "release": bundle.digest,
+                "as_of": clock.now().isoformat(),
+                "report": dg.MetadataValue.url(page.as_uri()),
+                "windows": ", ".join(windows),
+                "features": dg.MetadataValue.md(_table(drift.windows[key])),
+                "not_drawn": ", ".join(left_out) or "none",
+            },
+        )
+        yield dg.AssetCheckResult(
+            check_name="no_drift",
+            passed=not drift.alert,
+            severity=dg.AssetCheckSeverity.WARN,
+            description=f"{found} drifted in at least {settings.monitoring.agreeing} of {len(windows)} windows",
+            metadata={"largest_psi": _largest(drift, key)},
+        )
+
+    return drift_report
+
+
+def _windows(lake: Lake, key: str, settings: Settings) -> list[str]:
+    """The newest snapshots up to a key, oldest first."""
+    if key == ALL:
+        return [ALL]
+    return [period for period in lake.periods("customer_features") if period <= key][-settings.monitoring.windows :]
+
+
+def _largest(drift: Drift, key: str) -> float:
+    return max((row.psi for row in drift.windows[key] if row.judged), default=0.0)
+
+
+def _table(rows: Sequence[FeatureDrift]) -> str:
+    head = "| feature | PSI | allowed | corrected p | verdict |\n|---|---|---|---|---|\n"
+    return head + "\n".join(
+        f"| {row.feature} | {row.psi:.3f} | {row.allowed:.3f} | {row.p_value:.2g} | "
+        f"{'drifted' if row.drifted else 'stable' if row.judged else 'grows, not judged'} |"
+        for row in sorted(rows, key=lambda row: -row.psi)
+    )

@@ -1,0 +1,47 @@
+"""The drawn drift report: Evidently's pages for people. It decides nothing (``drift`` does)."""
+
+import os
+from pathlib import Path
+
+import polars as pl
+
+from churn_store.signature import MISSING_CATEGORY, Column
+
+
+def draw(
+    reference: pl.DataFrame, window: pl.DataFrame, columns: list[Column], file: Path, *, rows: int, seed: int
+) -> list[str]:
+    """Write an HTML page that compares two frames column by column.
+
+    Args:
+        reference: training rows.
+        window: rows of the newest snapshot.
+        columns: what is drawn.
+        file: the page; its folder is made.
+        rows: at most so many rows of each side are drawn, sampled.
+        seed: of the sample.
+
+    Returns:
+        Names of columns that could not be drawn, as one side holds no value.
+    """
+    os.environ.setdefault("DO_NOT_TRACK", "1")
+    from evidently import DataDefinition, Dataset, Report  # noqa: PLC0415 - five seconds of import
+    from evidently.presets import DataDriftPreset  # noqa: PLC0415
+
+    drawn = [column for column in columns if reference[column.name].count() and window[column.name].count()]
+    definition = DataDefinition(
+        numerical_columns=[column.name for column in drawn if column.kind == "number"],
+        categorical_columns=[column.name for column in drawn if column.kind == "category"],
+    )
+
+    def dataset(frame: pl.DataFrame) -> Dataset:
+        sampled = frame.select([column.name for column in drawn]).sample(min(rows, frame.height), seed=seed)
+        filled = sampled.with_columns(pl.col(pl.String).fill_null(MISSING_CATEGORY))
+        return Dataset.from_pandas(filled.to_pandas(), data_definition=definition)
+
+    snapshot = Report([DataDriftPreset(method="psi")]).run(dataset(window), dataset(reference))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    beside = file.with_suffix(".new")
+    snapshot.save_html(str(beside))
+    beside.replace(file)
+    return [column.name for column in columns if column not in drawn]

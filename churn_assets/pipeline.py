@@ -1,0 +1,189 @@
+"""Run what is due, in order and in this process: the jobs of the graph, each once, skipping what is unchanged.
+
+What the schedules and the sensor request one by one, the demo and the checks run to the end. A job is skipped if its newest
+successful run had the same fingerprint: the same code, settings, periods and upstream data versions.
+"""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date
+
+import dagster as dg
+
+from churn_assets.code_version import code_version
+from churn_assets.periods import text
+from churn_assets.raw.source import Source
+from churn_assets.resources.serving import ServingStore
+from churn_assets.retraining.due import contiguous, features_due, labels_due, raw_due
+from churn_assets.retraining.jobs import FEATURES, INGEST, LABELS, MONITOR, ORDER, RETRAIN, SCORE, selections
+from churn_assets.retraining.schedules import RANGE_END, RANGE_START, REASON
+from churn_assets.retraining.state import data_version, data_versions
+from churn_assets.settings import Settings
+
+FINGERPRINT = "churn/fingerprint"
+LENGTH = 32
+
+STAGES = {
+    INGEST: ("raw",),
+    FEATURES: ("features",),
+    LABELS: ("features",),
+    RETRAIN: ("training", "champion", "features"),
+    SCORE: ("scoring",),
+    MONITOR: ("monitoring",),
+}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One job, run or skipped.
+
+    Attributes:
+        job: its name.
+        periods: how many periods it was for; none for a job without.
+        skipped: whether nothing had changed.
+        seconds: how long it took.
+        failed_checks: the asset checks that failed, as ``asset:check``, with what was found.
+        error: what failed the run, in one line; none if it succeeded.
+    """
+
+    job: str
+    periods: int | None
+    skipped: bool
+    seconds: float
+    failed_checks: tuple[str, ...] = ()
+    error: str | None = None
+
+
+def run_all(
+    defs: dg.Definitions,
+    settings: Settings,
+    source: Source,
+    serving: ServingStore,
+    instance: dg.DagsterInstance,
+    *,
+    started: Callable[[str], None],
+) -> Iterator[Step]:
+    """Run every job that the clock makes due, in the order of the data's way; stop after the first that fails.
+
+    Args:
+        defs: the graph.
+        settings: that it was built from.
+        source: that it reads.
+        serving: where its releases go.
+        instance: that remembers the runs.
+        started: told the name of each job before it runs.
+    """
+    for job in ORDER:
+        keys = _keys(job, settings, instance)
+        if keys == []:
+            continue
+        fingerprint = _fingerprint(job, keys, settings, source, serving, instance)
+        if _newest_fingerprint(instance, job) == fingerprint:
+            yield Step(job, None if keys is None else len(keys), True, 0.0)
+            continue
+        started(job)
+        step = _run(defs, job, keys, fingerprint, settings, instance)
+        yield step
+        if step.error is not None:
+            return
+
+
+def _keys(job: str, settings: Settings, instance: dg.DagsterInstance) -> list[str] | None:
+    """The periods that a job is for by the clock, whether they are there or not; none for a job without."""
+    if not settings.has_time or job == RETRAIN:
+        return None
+    today = settings.clock.now().date()
+    if job == INGEST:
+        return raw_due(settings.calendar, today, ())
+    raw = {text(key) for key in settings.calendar.complete(today)}
+    due = features_due(settings, today, raw=raw, have=())
+    if job == FEATURES:
+        return due
+    if job == LABELS:
+        return labels_due(settings, today, raw=raw, features=due, have=())
+    return due[-1:]
+
+
+def _fingerprint(
+    job: str,
+    keys: list[str] | None,
+    settings: Settings,
+    source: Source,
+    serving: ServingStore,
+    instance: dg.DagsterInstance,
+) -> str:
+    read: list[object] = [job, keys, code_version(*STAGES[job]), settings.model_dump_json(exclude={"home", "store"})]
+    if job == INGEST:
+        read.append(source.fingerprint())
+    upstream = {
+        INGEST: (),
+        FEATURES: settings.tables,
+        LABELS: (*settings.tables, "customer_features"),
+        RETRAIN: ("customer_features", "churn_labels"),
+        SCORE: ("customer_features",),
+        MONITOR: ("customer_features",),
+    }[job]
+    for asset in upstream:
+        versions = sorted(data_versions(instance, asset).items()) if settings.has_time else data_version(instance, asset)
+        read.append((asset, versions))
+    if job in (SCORE, MONITOR):
+        row = serving.newest()
+        read.append(None if row is None else row.champion)
+    return hashlib.sha256(repr(read).encode()).hexdigest()[:LENGTH]
+
+
+def _newest_fingerprint(instance: dg.DagsterInstance, job: str) -> str | None:
+    runs = instance.get_runs(dg.RunsFilter(job_name=job), limit=1)
+    return runs[0].tags.get(FINGERPRINT) if runs and runs[0].status == dg.DagsterRunStatus.SUCCESS else None
+
+
+def _run(
+    defs: dg.Definitions,
+    job: str,
+    keys: list[str] | None,
+    fingerprint: str,
+    settings: Settings,
+    instance: dg.DagsterInstance,
+) -> Step:
+    tags = {FINGERPRINT: fingerprint, REASON: "churn demo: the first of what is due"}
+    partition_key = None
+    if keys is not None:
+        # Snapshots and labels begin later than raw periods, but each is one unbroken stretch.
+        [(first, last)] = list(contiguous(settings.calendar, keys))
+        if first == last:
+            partition_key = first
+        else:
+            tags |= {RANGE_START: first, RANGE_END: last}
+    begun = time.monotonic()
+    result = defs.resolve_job_def(job).execute_in_process(
+        instance=instance, tags=tags, partition_key=partition_key, raise_on_error=False
+    )
+    seconds = time.monotonic() - begun
+    failed = tuple(
+        f"{check.asset_key.to_user_string()}:{check.check_name}: {check.description}"
+        for check in result.get_asset_check_evaluations()
+        if not check.passed and check.severity == dg.AssetCheckSeverity.ERROR and check.partition is None or not check.passed and partition_key
+    )
+    error = None
+    if not result.success:
+        failures = [event for event in result.all_events if event.is_step_failure]
+        data = failures[0].step_failure_data if failures else None
+        error = "the run failed" if data is None else _one_line(data)
+    return Step(job, None if keys is None else len(keys), False, seconds, failed, error)
+
+
+def _one_line(data: object) -> str:
+    failure = getattr(data, "user_failure_data", None)
+    if failure is not None and failure.description:
+        return str(failure.description)
+    error = getattr(data, "error", None)
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return " ".join(str(error.message).split()) if error is not None else "the run failed"
+
+
+def as_date(key: str) -> date:
+    """A period's first day."""
+    return date.fromisoformat(key)

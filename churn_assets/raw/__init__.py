@@ -1,0 +1,1 @@
+"""The canonical tables as they arrive: sources, contracts and the assets that ingest them."""

@@ -1,0 +1,1 @@
+"""What assets work with: the lake, the tracking server, the serving database."""

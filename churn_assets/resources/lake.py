@@ -1,0 +1,149 @@
+"""The lake: one Delta Lake table an asset, partitioned by period.
+
+Belongs here: writing exactly the partitions that were asked for, in one commit; reading; digests; versions. Does not belong
+here: what the rows mean, and whether they are right (``churn_assets.contracts``, before the write).
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import polars as pl
+from deltalake import CommitProperties, DeltaTable, write_deltalake
+from deltalake.exceptions import SchemaMismatchError, TableNotFoundError
+
+from churn_store.errors import InputError
+
+PERIOD = "period"
+"""The partition column of every table."""
+
+SOURCES = "sources"
+"""Where a commit keeps the versions of the tables that its rows were made from."""
+
+
+class Lake:
+    """Delta tables under one root.
+
+    Args:
+        url: a folder or an object-store address.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def uri(self, table: str) -> str:
+        """Where a table is."""
+        return f"{self.url}/{table}"
+
+    def replace(
+        self,
+        table: str,
+        partitions: Mapping[str, pl.DataFrame],
+        *,
+        run_id: str,
+        sources: Mapping[str, int] | None = None,
+    ) -> int:
+        """Replace partitions, all in one commit: a reader sees the old ones or the new ones.
+
+        Where the columns have changed since the table was last written, all its partitions must be written together.
+
+        Args:
+            table: which.
+            partitions: by period, sorted by key, without the column ``period``; at least one.
+            run_id: of the run that writes, kept in the commit.
+            sources: versions of the tables that the rows were made from, kept in the commit.
+
+        Returns:
+            The version of the table after it.
+        """
+        whole = pl.concat(
+            frame.with_columns(pl.lit(period, dtype=pl.String).alias(PERIOD))
+            for period, frame in sorted(partitions.items())
+        )
+        uri = self.uri(table)
+        if "://" not in uri:
+            Path(uri).parent.mkdir(parents=True, exist_ok=True)
+        kept = CommitProperties(
+            custom_metadata={"run_id": run_id, SOURCES: json.dumps(dict(sources or {}), sort_keys=True)}
+        )
+        if not DeltaTable.is_deltatable(uri) or set(self.periods(table)) <= set(partitions):
+            # Nothing of another period is there to be kept, so the columns may be new.
+            write_deltalake(
+                uri, whole, mode="overwrite", schema_mode="overwrite", partition_by=[PERIOD], commit_properties=kept
+            )
+            return self.version(table)
+        listed = ", ".join(f"'{period}'" for period in sorted(partitions))
+        try:
+            write_deltalake(
+                uri,
+                whole,
+                mode="overwrite",
+                partition_by=[PERIOD],
+                predicate=f"{PERIOD} IN ({listed})",
+                commit_properties=kept,
+            )
+        except SchemaMismatchError as error:
+            raise InputError(
+                f"the lake's table {table} has other columns than these {', '.join(whole.columns)}; rebuild all its periods "
+                "in one run (select all partitions), as the definition of the table has changed"
+            ) from error
+        return self.version(table)
+
+    def sources(self, table: str) -> dict[str, int]:
+        """The versions of the tables that the newest version of a table was made from."""
+        [newest] = DeltaTable(self.uri(table), without_files=True).history(1)
+        return {str(name): int(version) for name, version in json.loads(newest.get(SOURCES, "{}")).items()}
+
+    def scan(self, table: str) -> pl.LazyFrame:
+        """A table as it is now, lazily.
+
+        Raises:
+            InputError: it was never written.
+        """
+        self.version(table)
+        return pl.scan_delta(self.uri(table))
+
+    def read(self, table: str, period: str) -> pl.DataFrame:
+        """One partition, without the column ``period``."""
+        return self.scan(table).filter(pl.col(PERIOD) == period).drop(PERIOD).collect()
+
+    def periods(self, table: str) -> list[str]:
+        """The periods that a table has rows of."""
+        return sorted(self.scan(table).select(pl.col(PERIOD).unique()).collect()[PERIOD].to_list())
+
+    def version(self, table: str) -> int:
+        """The newest version of a table.
+
+        Raises:
+            InputError: it was never written.
+        """
+        try:
+            return int(DeltaTable(self.uri(table), without_files=True).version())
+        except TableNotFoundError as error:
+            raise InputError(f"the lake has no table {table} yet; materialize the asset {table} first") from error
+
+
+def digest(frame: pl.DataFrame, *, key: Sequence[str]) -> str:
+    """sha256 of a frame's rows, whatever order they came in.
+
+    Args:
+        frame: the rows; of columns of numbers, text and truth values.
+        key: columns that the rows are sorted by; together unique.
+
+    Returns:
+        64 hexadecimal digits; equal for equal rows on every machine.
+    """
+    total = hashlib.sha256()
+    for series in frame.sort(list(key)).get_columns():
+        total.update(f"{series.name}\x1f{series.dtype}\x1f{len(series)}\x1e".encode())
+        total.update(series.is_null().to_numpy().tobytes())
+        if series.dtype == pl.String:
+            filled = series.fill_null("")
+            total.update(filled.str.len_bytes().to_numpy().tobytes())
+            total.update("".join(filled.to_list()).encode())
+        elif series.dtype == pl.Boolean:
+            total.update(series.fill_null(value=False).to_numpy().tobytes())
+        else:
+            total.update(series.fill_null(0).to_numpy().tobytes())
+    return total.hexdigest()

@@ -1,0 +1,50 @@
+"""The graph's side of what the service reads: the serving database, the release files, the online features."""
+
+from functools import cached_property
+
+import sqlalchemy as sa
+
+from churn_store.files import DigestStore
+from churn_store.migrate import require_migrated
+from churn_store.releases import Bundle, Serving, load_bundle, newest
+from churn_store.tables import connect
+
+
+class ServingStore:
+    """Connected when first used, so that loading the definitions touches nothing.
+
+    Args:
+        database_url: of the serving database.
+        releases_url: of the release files.
+        online_url: of the online features.
+    """
+
+    def __init__(self, database_url: str, releases_url: str, online_url: str) -> None:
+        self._database_url = database_url
+        self._releases_url = releases_url
+        self.online_url = online_url
+
+    @cached_property
+    def engine(self) -> sa.Engine:
+        """The serving database.
+
+        Raises:
+            InputError: it has not been migrated.
+        """
+        engine = connect(self._database_url)
+        require_migrated(engine)
+        return engine
+
+    @cached_property
+    def files(self) -> DigestStore:
+        """The release files."""
+        return DigestStore(self._releases_url)
+
+    def newest(self) -> Serving | None:
+        """The row that says which release serves now."""
+        return newest(self.engine)
+
+    def champion(self) -> Bundle | None:
+        """The release that serves now, verified; none before the first."""
+        row = self.newest()
+        return None if row is None else load_bundle(self.files, row.champion)

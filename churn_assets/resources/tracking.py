@@ -1,0 +1,47 @@
+"""MLflow, through dagster-mlflow: one MLflow run a Dagster run, model work in nested runs.
+
+dagster-mlflow leaves its run open when a Dagster run has no hook, and the next run of the same process would then write into
+it; so this resource ends it. Where the tracking server is the embedded one, artifacts go beside its database.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import mlflow
+import sqlalchemy as sa
+from dagster_mlflow import mlflow_tracking
+
+from churn_assets.settings import Settings
+
+QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false", "GIT_PYTHON_REFRESH": "quiet"}
+
+
+def _tracking(context: dg.InitResourceContext) -> Iterator[object]:
+    config = context.resource_config
+    if config["mlflow_tracking_uri"].startswith("sqlite:"):
+        _make_embedded(config["mlflow_tracking_uri"], config["experiment_name"])
+    try:
+        yield from mlflow_tracking.resource_fn(context)
+    finally:
+        mlflow.end_run()
+
+
+def tracking_resource(settings: Settings) -> dg.ResourceDefinition:
+    """The resource ``mlflow`` for the configured server and experiment."""
+    tracking: dg.ResourceDefinition = dg.resource(config_schema=mlflow_tracking.config_schema)(_tracking).configured(
+        {
+            "experiment_name": f"{settings.tracking.experiment}-{settings.company}",
+            "mlflow_tracking_uri": settings.tracking_uri,
+            "env": QUIET,
+        }
+    )
+    return tracking
+
+
+def _make_embedded(uri: str, experiment: str) -> None:
+    database = Path(str(sa.make_url(uri).database))
+    database.parent.mkdir(parents=True, exist_ok=True)
+    mlflow.set_tracking_uri(uri)
+    if mlflow.get_experiment_by_name(experiment) is None:
+        mlflow.create_experiment(experiment, artifact_location=(database.parent / "mlartifacts").absolute().as_uri())

@@ -1,0 +1,1 @@
+"""What happens by itself: which periods are due, and when a retraining is asked for."""

@@ -1,0 +1,97 @@
+"""Which periods are due: the plain arithmetic behind the schedules.
+
+Each function takes what is there and answers what is missing and can be made now. Nothing here asks Dagster or the clock.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from datetime import date, timedelta
+
+from churn_assets.features.labels import matures_on
+from churn_assets.periods import Calendar, text
+from churn_assets.settings import Settings
+
+SHORTEST_HISTORY_DAYS = 90
+"""Where `features.first_snapshot` is not set, the first snapshot has at least so many days of data before it."""
+
+
+def raw_due(calendar: Calendar, as_of: date, have: Collection[str]) -> list[str]:
+    """Raw periods that have ended and are not there."""
+    return [text(key) for key in calendar.complete(as_of) if text(key) not in have]
+
+
+def snapshots(settings: Settings, as_of: date) -> list[str]:
+    """All snapshots whose T has come, from the first one."""
+    history = max(settings.at_risk.signed_up_days, settings.at_risk.active_days, SHORTEST_HISTORY_DAYS)
+    first = settings.features.first_snapshot or settings.start + timedelta(days=history)
+    return [text(key) for key in settings.calendar.keys(as_of, first=first)]
+
+
+def features_due(settings: Settings, as_of: date, *, raw: Collection[str], have: Collection[str]) -> list[str]:
+    """Snapshots whose raw periods are all there, and which are not there themselves.
+
+    Args:
+        settings: the calendar.
+        as_of: today, by the clock.
+        raw: periods that every raw table has.
+        have: snapshots whose features are there.
+    """
+    until = _unbroken_until(settings.calendar, raw)
+    return [key for key in snapshots(settings, as_of) if key not in have and key <= until]
+
+
+def labels_due(
+    settings: Settings, as_of: date, *, raw: Collection[str], features: Collection[str], have: Collection[str]
+) -> list[str]:
+    """Snapshots with features whose labels are mature, with every raw period up to maturity there.
+
+    Args:
+        settings: the calendar and the label.
+        as_of: today, by the clock.
+        raw: periods that every raw table has.
+        features: snapshots whose features are there.
+        have: snapshots whose labels are there.
+    """
+    until = _unbroken_until(settings.calendar, raw)
+    found = []
+    for key in sorted(set(features) - set(have)):
+        matured = matures_on(date.fromisoformat(key), settings.label)
+        if matured <= as_of and text(settings.calendar.ceil(matured)) <= until:
+            found.append(key)
+    return found
+
+
+def newest_due(features: Collection[str], *, release: str | None, done: tuple[str, str] | None) -> str | None:
+    """The newest snapshot, if the release that serves has not done it yet.
+
+    Args:
+        features: snapshots whose features are there.
+        release: digest of the release that serves; none before the first.
+        done: the snapshot and the release that was done last.
+    """
+    if not features or release is None:
+        return None
+    newest = max(features)
+    return None if done == (newest, release) else newest
+
+
+def contiguous(calendar: Calendar, keys: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """The first and last key of each unbroken stretch of periods: a stretch is one run."""
+    first = last = None
+    for key in sorted(keys):
+        if first is None or last is None:
+            first = last = key
+        elif text(calendar.next(date.fromisoformat(last))) == key:
+            last = key
+        else:
+            yield first, last
+            first = last = key
+    if first is not None and last is not None:
+        yield first, last
+
+
+def _unbroken_until(calendar: Calendar, raw: Collection[str]) -> str:
+    """The end of the unbroken stretch of raw periods from the first one: a snapshot up to it lacks nothing."""
+    key = calendar.first
+    while text(key) in raw:
+        key = calendar.next(key)
+    return text(key)

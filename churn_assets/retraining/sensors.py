@@ -1,0 +1,61 @@
+"""The sensor that asks for a retraining when the policy says so."""
+
+from datetime import datetime
+from typing import Any
+
+import dagster as dg
+
+from churn_assets.periods import ALL
+from churn_assets.resources.serving import ServingStore
+from churn_assets.retraining.jobs import RETRAIN
+from churn_assets.retraining.policy import DriftReport, decide
+from churn_assets.retraining.schedules import REASON
+from churn_assets.retraining.state import data_version, materialized, newest_metadata, run_key, versions_digest
+from churn_assets.settings import Settings
+from churn_store.clock import Clock
+
+INTERVAL_S = 30
+
+
+def sensors(settings: Settings, clock: Clock, serving: ServingStore, job: Any) -> list[dg.SensorDefinition]:
+    """The retraining sensor."""
+
+    @dg.sensor(
+        name="retrain_when_due",
+        job=job,
+        minimum_interval_seconds=INTERVAL_S,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Asks for a retraining when there is no release yet, or when the newest drift report has an alert.",
+    )
+    def retrain_when_due(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        instance = context.instance
+        if settings.has_time:
+            labelled = sorted(materialized(instance, "churn_labels"))
+            labels_digest = versions_digest(instance, ["churn_labels", "customer_features"])
+        else:
+            version = data_version(instance, "churn_labels")
+            labelled, labels_digest = ([] if version is None else [ALL]), str(version)
+        row = serving.newest()
+        candidate = newest_metadata(instance, "candidate_model")
+        decision = decide(
+            settings,
+            today=clock.now().date(),
+            serving=None if row is None else row.champion,
+            labelled=labelled,
+            labels_digest=labels_digest,
+            report=_newest_report(instance),
+            last_trained=None if candidate is None else datetime.fromisoformat(str(candidate[1]["as_of"])).date(),
+        )
+        if not decision.retrain:
+            return dg.SkipReason(decision.reason)
+        return dg.RunRequest(run_key=run_key(RETRAIN, *decision.cause), tags={REASON: decision.reason[:250]})
+
+    return [retrain_when_due]
+
+
+def _newest_report(instance: dg.DagsterInstance) -> DriftReport | None:
+    found = newest_metadata(instance, "drift_report")
+    if found is None:
+        return None
+    event, metadata = found
+    return DriftReport(event, bool(metadata["alert"]), str(metadata["drifted"]), str(metadata["release"]))

@@ -1,0 +1,1 @@
+"""The newest snapshot, scored by the release that serves, and handed to the service."""

@@ -1,0 +1,132 @@
+"""Scores of everyone at risk, and the online features that the service looks up."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from datetime import date
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from churn_assets.code_version import code_version
+from churn_assets.features.catalogue import Feature
+from churn_assets.materialization import Built, Events, contract_specs, keys_of, write_table
+from churn_assets.periods import epoch_s
+from churn_assets.resources.lake import Lake
+from churn_assets.resources.serving import ServingStore
+from churn_assets.scoring.contracts import scores_contract
+from churn_assets.settings import Settings
+from churn_store.clock import Clock
+from churn_store.errors import InputError
+from churn_store.online import Snapshot, open_reader, write_snapshot
+
+
+def scoring_assets(
+    settings: Settings, partitions: dg.PartitionsDefinition[Any] | None, features: tuple[Feature, ...]
+) -> Sequence[dg.AssetsDefinition]:
+    """``churn_scores`` and ``online_features``."""
+    return [_churn_scores(settings, partitions), _online_features(settings, partitions, features)]
+
+
+def _churn_scores(settings: Settings, partitions: dg.PartitionsDefinition[Any] | None) -> dg.AssetsDefinition:
+    @dg.asset(
+        description="The probability of churn of every customer at risk at the snapshot, by the release that serves.",
+        group_name="scoring",
+        kinds={"onnx", "deltalake"},
+        owners=["team:retention"],
+        partitions_def=partitions,
+        deps=["customer_features", "champion"],
+        check_specs=contract_specs("churn_scores", partitions),
+        code_version=code_version("scoring"),
+    )
+    def churn_scores(
+        context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], serving: dg.ResourceParam[ServingStore]
+    ) -> Events:
+        [key] = keys_of(context)
+        bundle = serving.champion()
+        if bundle is None:
+            raise InputError("no release serves yet; materialize the asset champion first")
+        rows = lake.read("customer_features", key)
+        probability = pl.Series("probability", bundle.scorer.score_frame(rows))
+        scores = rows.select(pl.col("^customer_id|snapshot_s$")).with_columns(
+            probability,
+            (probability >= bundle.manifest.threshold).alias("churn"),
+            pl.lit(bundle.digest).alias("release"),
+        )
+        metadata = {
+            "release": bundle.digest,
+            "mean_probability": float(scores["probability"].mean() or 0.0),  # type: ignore[arg-type]
+            "called_churn": int(scores["churn"].sum()),
+        }
+        contract = scores_contract(has_time=settings.has_time)
+        yield from write_table(context, lake, {key: Built(scores, metadata=metadata)}, contract=contract)
+
+    return churn_scores
+
+
+def _online_features(
+    settings: Settings, partitions: dg.PartitionsDefinition[Any] | None, features: tuple[Feature, ...]
+) -> dg.AssetsDefinition:
+    @dg.asset(
+        description="The newest snapshot's features by customer, where the service looks them up.",
+        group_name="scoring",
+        kinds={"redis" if settings.online_url.startswith("redis") else "sqlite"},
+        owners=["team:retention"],
+        partitions_def=partitions,
+        deps=["customer_features"],
+        code_version=code_version("scoring"),
+    )
+    def online_features(
+        context: dg.AssetExecutionContext,
+        lake: dg.ResourceParam[Lake],
+        clock: dg.ResourceParam[Clock],
+        serving: dg.ResourceParam[ServingStore],
+    ) -> dg.MaterializeResult[None]:
+        [key] = keys_of(context)
+        snapshot_s = epoch_s(date.fromisoformat(key)) if settings.has_time else None
+        serves = asyncio.run(_serving_now(serving.online_url))
+        if (
+            serves is not None
+            and serves.snapshot_s is not None
+            and snapshot_s is not None
+            and serves.snapshot_s > snapshot_s
+        ):
+            raise dg.Failure(
+                description=f"the service looks up snapshot {serves.name}, which is newer than {key}; nothing was replaced",
+                allow_retries=False,
+            )
+        columns = [feature.name for feature in features]
+        rows = lake.read("customer_features", key).sort("customer_id")
+        snapshot = write_snapshot(
+            serving.online_url,
+            name=key,
+            snapshot_s=snapshot_s,
+            columns=columns,
+            rows=_by_customer(rows, columns),
+            now_s=clock.now_s(),
+        )
+        return dg.MaterializeResult(
+            value=None,
+            data_version=dg.DataVersion(snapshot.digest),
+            metadata={
+                "dagster/row_count": snapshot.rows,
+                "snapshot": key,
+                "columns": len(columns),
+                "digest": snapshot.digest,
+            },
+        )
+
+    return online_features
+
+
+def _by_customer(rows: pl.DataFrame, columns: list[str]) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    for customer_id, *values in rows.select("customer_id", *columns).iter_rows():
+        yield customer_id, tuple(values)
+
+
+async def _serving_now(url: str) -> Snapshot | None:
+    reader = open_reader(url)
+    try:
+        return await reader.refresh()
+    finally:
+        await reader.close()

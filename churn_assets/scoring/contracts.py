@@ -1,0 +1,21 @@
+"""The contract of scores."""
+
+import pandera.polars as pa
+import polars as pl
+
+from churn_assets.contracts import contract
+
+SHA256_LENGTH = 64
+
+
+def scores_contract(*, has_time: bool) -> pa.DataFrameSchema:
+    """What scores must keep: one probability a customer, between 0 and 1, that names the release that gave it."""
+    times = {"snapshot_s": pl.Int64} if has_time else {}
+    return contract(
+        {"customer_id": pl.String, **times, "probability": pl.Float64, "churn": pl.Boolean, "release": pl.String},
+        key=["customer_id", *times],
+        checks={
+            "probability": [pa.Check.in_range(0.0, 1.0)],
+            "release": [pa.Check.str_length(SHA256_LENGTH, SHA256_LENGTH)],
+        },
+    )

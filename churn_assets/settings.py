@@ -1,0 +1,160 @@
+"""What the asset graph reads from ``churn.yaml``: the source, the definitions of risk and churn, the rules.
+
+Belongs here: names, defaults and what is allowed. Does not belong here: what only the service reads
+(``churn_api.settings``), and where the two meet (``churn_store.settings``).
+"""
+
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from churn_assets.periods import Calendar
+from churn_assets.raw.files import FilesSettings
+from churn_assets.raw.source import Table
+from churn_assets.raw.synthetic import SyntheticSettings
+from churn_store.errors import InputError
+from churn_store.settings import ConfigFile, Section
+
+Source = Annotated[SyntheticSettings | FilesSettings, Field(discriminator="kind")]
+"""Where the raw tables come from."""
+
+
+class AtRisk(Section):
+    """Who can churn at a snapshot."""
+
+    signed_up_days: int = Field(30, ge=0, description="signed up at least so many days ago")
+    active_days: int = Field(60, gt=0, description="some event or settled payment in so many days before")
+    cancelled_event: str | None = Field(
+        "cancelled", description="the type of event that ends a customer; nobody who has it is at risk"
+    )
+
+
+class Label(Section):
+    """What churn is."""
+
+    kind: Literal["event", "inactivity"] = Field("event", description="a named event, or no event and no settled payment")
+    event: str = Field("cancelled", description="the type of event that is churn, for kind `event`")
+    horizon_days: int = Field(30, gt=0, description="length of the window after the snapshot")
+    grace_days: int = Field(3, ge=0, description="how long after the window rows may still arrive")
+
+    @property
+    def horizon(self) -> timedelta:
+        """Length of the window."""
+        return timedelta(days=self.horizon_days)
+
+    @property
+    def grace(self) -> timedelta:
+        """How long after the window rows may still arrive."""
+        return timedelta(days=self.grace_days)
+
+
+class Features(Section):
+    """Which features a model sees."""
+
+    first_snapshot: date | None = Field(None, description="default: the first period whose windows lie inside the data")
+    exclude: tuple[str, ...] = Field((), description="names of the catalogue that no model may see")
+
+
+class Training(Section):
+    """How a training set is cut and what is trained."""
+
+    families: tuple[Literal["logistic_regression", "gradient_boosting"], ...] = ("logistic_regression", "gradient_boosting")
+    judging_snapshots: int = Field(2, ge=1, description="the newest mature snapshots, kept for the gate")
+    selecting_snapshots: int = Field(1, ge=1, description="snapshots before those that choose between the families")
+    training_snapshots: int = Field(18, ge=1, description="at most so many snapshots before those, newest first")
+    held_out_share: float = Field(0.3, gt=0, lt=0.5, description="data without time: share of rows kept for the gate")
+    minimum_rows: int = Field(200, ge=50, description="fewer rows to train on, or to judge on, are refused")
+    seed: int = 42
+
+
+class Gate(Section):
+    """What a candidate must show before it may serve."""
+
+    auc_floor: float = Field(0.6, ge=0.5, lt=1)
+    auc_plausible: float = Field(0.95, gt=0.5, le=1, description="a better AUC than this is taken for a leak")
+
+
+class Monitoring(Section):
+    """When a snapshot has drifted."""
+
+    significance: float = Field(0.05, gt=0, lt=1, description="false discovery rate of the tests over the features")
+    effect: float = Field(0.1, gt=0, description="bias-corrected PSI above which a shift matters")
+    windows: int = Field(3, ge=1, description="how many newest snapshots are looked at")
+    agreeing: int = Field(2, ge=1, description="how many of them must agree before it is an alert")
+    report_rows: int = Field(4000, ge=200, le=100_000, description="rows that the drawn report samples")
+
+
+class Retraining(Section):
+    """When a retraining is asked for."""
+
+    cooldown_days: int = Field(20, ge=0, description="no second retraining for drift within so many days of the last")
+
+
+class Tracking(Section):
+    """MLflow."""
+
+    uri: str = Field("", description="tracking server; default: SQLite in `home`")
+    experiment: str = "churn"
+    model_name: str = "churn"
+
+
+class Settings(ConfigFile):
+    """The whole configuration of the asset graph."""
+
+    source: Source = SyntheticSettings()
+    cadence: Literal["monthly", "weekly", "daily"] = "monthly"
+    at_risk: AtRisk = AtRisk()
+    label: Label = Label()
+    features: Features = Features()
+    training: Training = Training()
+    gate: Gate = Gate()
+    monitoring: Monitoring = Monitoring()
+    retraining: Retraining = Retraining()
+    tracking: Tracking = Tracking()
+
+    @model_validator(mode="after")
+    def _windows_agree(self) -> "Settings":
+        if self.monitoring.agreeing > self.monitoring.windows:
+            raise ValueError("monitoring.agreeing must not be more than monitoring.windows")
+        return self
+
+    @property
+    def has_time(self) -> bool:
+        """Whether the data is a history, rather than one table with a label column."""
+        return isinstance(self.source, SyntheticSettings) or self.source.shape == "history"
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """The raw tables that the source has."""
+        if isinstance(self.source, SyntheticSettings):
+            return ("customers", "events", "payments")
+        return self.source.tables
+
+    @property
+    def start(self) -> date:
+        """The first day with data."""
+        if self.source.start is None:
+            raise InputError("a table without time has no first day")
+        return self.source.start
+
+    @property
+    def calendar(self) -> Calendar:
+        """The periods of a history."""
+        return Calendar(self.cadence, self.start)
+
+    @property
+    def lake_url(self) -> str:
+        """Root of the lake."""
+        return str((self.home / "lake").absolute())
+
+    @property
+    def reports(self) -> Path:
+        """Folder of the drawn reports."""
+        return self.home / "reports"
+
+    @property
+    def tracking_uri(self) -> str:
+        """Where MLflow keeps runs and the registry."""
+        return self.tracking.uri or f"sqlite:///{(self.home / 'mlflow.db').absolute()}"

@@ -1,0 +1,118 @@
+"""The training set, and one asset for each model family."""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+import dagster as dg
+import polars as pl
+from dagster_mlflow.resources import MlFlow
+
+from churn_assets.code_version import code_version
+from churn_assets.features.catalogue import Feature
+from churn_assets.features.labels import matures_on
+from churn_assets.materialization import Built, Events, contract_specs, write_table
+from churn_assets.periods import ALL
+from churn_assets.resources.lake import PERIOD, Lake
+from churn_assets.settings import Settings
+from churn_assets.training.contracts import training_contract
+from churn_assets.training.families import FAMILIES
+from churn_assets.training.fitting import Fitted, fit_and_measure
+from churn_assets.training.split import JUDGE, SELECT, TRAIN, roles_by_customer, roles_by_time
+from churn_assets.training.training_set import check_enough, joined, snapshots
+from churn_store.clock import Clock
+
+
+def training_assets(settings: Settings, features: tuple[Feature, ...]) -> Sequence[dg.AssetsDefinition]:
+    """``training_set`` and the configured families."""
+    return [_training_set(settings, features), *(_family(name, settings, features) for name in settings.training.families)]
+
+
+def _training_set(settings: Settings, features: tuple[Feature, ...]) -> dg.AssetsDefinition:
+    @dg.asset(
+        description=(
+            "Features and labels of mature snapshots. Each row trains, selects between the families, or judges; the three "
+            "are apart by one horizon."
+            if settings.has_time
+            else "Features and labels of every customer, split by customer: the data has no time, so its order can't be checked."
+        ),
+        group_name="training",
+        kinds={"polars", "deltalake"},
+        owners=["team:data-science"],
+        deps=["customer_features", "churn_labels"],
+        check_specs=contract_specs("training_set", None),
+        code_version=code_version("training", "features"),
+    )
+    def training_set(
+        context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], clock: dg.ResourceParam[Clock]
+    ) -> Events:
+        rows = (
+            _rows_by_time(lake, settings, as_of=clock.now().date())
+            if settings.has_time
+            else _rows_by_customer(lake, settings)
+        )
+        check_enough(rows, settings.training)
+        roles = {role: rows.filter(pl.col("role") == role) for role in (TRAIN, SELECT, JUDGE)}
+        metadata: dict[str, Any] = {}
+        for role, part in roles.items():
+            metadata[f"{role}_rows"] = part.height
+            metadata[f"{role}_churn_rate"] = float(part["churned"].cast(pl.Float64).mean() or 0.0)  # type: ignore[arg-type]
+            if settings.has_time:
+                metadata[f"{role}_snapshots"] = ", ".join(snapshots(part))
+        contract = training_contract(features, has_time=settings.has_time)
+        frame = rows.select(list(contract.columns))
+        sources = {table: lake.version(table) for table in ("customer_features", "churn_labels")}
+        metadata |= {f"{table}_version": version for table, version in sources.items()}
+        built = {ALL: Built(frame, metadata=metadata)}
+        yield from write_table(context, lake, built, contract=contract, sources=sources)
+
+    return training_set
+
+
+def _family(name: str, settings: Settings, features: tuple[Feature, ...]) -> dg.AssetsDefinition:
+    family = FAMILIES[name]
+
+    @dg.asset(
+        name=name,
+        description=f"{family.description} Fitted on the training rows, measured on the selecting ones.",
+        group_name="training",
+        kinds={"scikitlearn", "mlflow"},
+        owners=["team:data-science"],
+        deps=["training_set"],
+        code_version=code_version("training"),
+    )
+    def model(
+        context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], mlflow: dg.ResourceParam[MlFlow]
+    ) -> dg.MaterializeResult[Fitted]:
+        rows = lake.read("training_set", ALL)
+        with mlflow.start_run(run_name=name, nested=True) as run:
+            fitted = fit_and_measure(name, rows, features, seed=settings.training.seed)
+            mlflow.log_params({"family": name, "seed": settings.training.seed, **family.parameters})
+            mlflow.log_metrics({f"selecting_{measure}": value for measure, value in fitted.measures.items()})
+            mlflow.set_tags({"dagster_run_id": context.run_id, "training_set_version": str(lake.version("training_set"))})
+        return dg.MaterializeResult(
+            value=Fitted(name, fitted.measures, fitted.threshold, run.info.run_id),
+            metadata={
+                **{measure: value for measure, value in fitted.measures.items()},
+                "threshold": fitted.threshold,
+                "measured_on": "selecting rows, one horizon after every label it was fitted on",
+                "mlflow_run": run.info.run_id,
+            },
+        )
+
+    return model
+
+
+def _rows_by_time(lake: Lake, settings: Settings, *, as_of: date) -> pl.DataFrame:
+    labelled = [date.fromisoformat(period) for period in lake.periods("churn_labels")]
+    mature = [snapshot for snapshot in labelled if matures_on(snapshot, settings.label) <= as_of]
+    roles = roles_by_time(mature, horizon=settings.label.horizon, training=settings.training)
+    by_period = {snapshot.isoformat(): role for snapshot in mature if (role := roles.of(snapshot)) is not None}
+    used = pl.col(PERIOD).is_in(list(by_period))
+    rows = joined(lake.scan("customer_features").filter(used).collect(), lake.scan("churn_labels").filter(used).collect())
+    return rows.with_columns(role=pl.col(PERIOD).replace_strict(by_period, return_dtype=pl.String)).drop(PERIOD)
+
+
+def _rows_by_customer(lake: Lake, settings: Settings) -> pl.DataFrame:
+    rows = joined(lake.read("customer_features", ALL), lake.read("churn_labels", ALL))
+    return rows.with_columns(role=roles_by_customer(rows, settings.training))

@@ -1,0 +1,49 @@
+"""Fit a family on the rows of a role and say what it is worth on later rows."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from sklearn.pipeline import Pipeline
+
+from churn_assets.features.catalogue import Feature
+from churn_assets.training.evaluation import measures, threshold_of_best_f1
+from churn_assets.training.families import FAMILIES, inputs
+from churn_assets.training.split import SELECT, TRAIN
+from churn_assets.training.training_set import signature_of
+from churn_store.signature import Signature
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A family fitted on training rows and measured on selecting rows.
+
+    Attributes:
+        family: its name.
+        measures: on the selecting rows, which are later than every label it was fitted on.
+        threshold: the decision threshold with the best F1 there.
+        mlflow_run: the run that logged it.
+    """
+
+    family: str
+    measures: dict[str, float]
+    threshold: float
+    mlflow_run: str = ""
+
+
+def fit(family: str, rows: pl.DataFrame, features: tuple[Feature, ...], *, seed: int) -> tuple[Pipeline, Signature]:
+    """Fit a family on rows with ``churned``; the categories of these rows become the signature's."""
+    signature = signature_of(features, rows)
+    pipeline = FAMILIES[family].pipeline(signature, seed=seed)
+    pipeline.fit(inputs(rows, signature), rows["churned"].to_numpy())
+    return pipeline, signature
+
+
+def fit_and_measure(family: str, training_set: pl.DataFrame, features: tuple[Feature, ...], *, seed: int) -> Fitted:
+    """Fit a family on the training rows of a training set and measure it on its selecting rows."""
+    pipeline, signature = fit(family, training_set.filter(pl.col("role") == TRAIN), features, seed=seed)
+    selecting = training_set.filter(pl.col("role") == SELECT)
+    scores = pipeline.predict_proba(inputs(selecting, signature))[:, 1].astype(np.float64)
+    churned = selecting["churned"].to_numpy()
+    threshold = threshold_of_best_f1(churned, scores)
+    return Fitted(family, measures(churned, scores, threshold=threshold), threshold)

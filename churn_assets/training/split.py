@@ -1,0 +1,88 @@
+"""Which rows train, which choose between families, which judge: by time, with a gap of one horizon in between.
+
+A customer appears in many snapshots, so a random split would test on people whose next month was trained on. Rows are
+split by snapshot instead: judging snapshots are the newest mature ones; selecting snapshots end one horizon before those
+begin; training snapshots end one horizon before the selecting ones. Data without time can only be split by customer,
+stratified by label, and the order of time can't be checked there.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import polars as pl
+
+from churn_assets.settings import Training
+from churn_store.errors import InputError
+
+TRAIN, SELECT, JUDGE = "train", "select", "judge"
+"""The roles of a row."""
+
+
+@dataclass(frozen=True)
+class Roles:
+    """The snapshots by role, each in the order of time."""
+
+    train: tuple[date, ...]
+    select: tuple[date, ...]
+    judge: tuple[date, ...]
+
+    def of(self, snapshot: date) -> str | None:
+        """The role of a snapshot; none for one that falls into a gap."""
+        for role, snapshots in ((TRAIN, self.train), (SELECT, self.select), (JUDGE, self.judge)):
+            if snapshot in snapshots:
+                return role
+        return None
+
+
+def roles_by_time(mature: Sequence[date], *, horizon: timedelta, training: Training) -> Roles:
+    """Give each mature snapshot its role.
+
+    Raises:
+        InputError: too few mature snapshots for training, selecting and judging with gaps in between.
+    """
+    ordered = sorted(mature)
+    judge = ordered[-training.judging_snapshots :]
+    before_judging = [snapshot for snapshot in ordered if judge and snapshot + horizon <= judge[0]]
+    select = before_judging[-training.selecting_snapshots :]
+    before_selecting = [snapshot for snapshot in before_judging if select and snapshot + horizon <= select[0]]
+    train = before_selecting[-training.training_snapshots :]
+    if len(judge) < training.judging_snapshots or len(select) < training.selecting_snapshots or not train:
+        raise InputError(
+            f"{len(ordered)} snapshots have mature labels"
+            + (f" ({ordered[0]} to {ordered[-1]})" if ordered else "")
+            + f"; training needs at least one more than {training.judging_snapshots} for judging and "
+            f"{training.selecting_snapshots} for selecting, each {horizon.days} days apart. Ingest more periods, build their "
+            "features and labels, or lower `training.judging_snapshots`"
+        )
+    return Roles(tuple(train), tuple(select), tuple(judge))
+
+
+def roles_by_customer(labels: pl.DataFrame, training: Training) -> pl.Series:
+    """Give each row of data without time its role, by a hash of the customer, with equal shares of churn.
+
+    Args:
+        labels: ``customer_id``, ``churned``.
+        training: the held-out share and the seed.
+
+    Returns:
+        A role a row.
+    """
+    ranks = labels.with_columns(
+        hash=pl.Series(
+            [
+                hashlib.blake2b(f"{training.seed}:{name}".encode(), digest_size=8).hexdigest()
+                for name in labels["customer_id"]
+            ]
+        )
+    ).select(((pl.col("hash").rank("ordinal") - 0.5) / pl.len()).over("churned").alias("rank"))["rank"]
+    judge_from, select_from = 1 - training.held_out_share, 1 - 1.5 * training.held_out_share
+    return pl.select(
+        pl.when(ranks >= judge_from)
+        .then(pl.lit(JUDGE))
+        .when(ranks >= select_from)
+        .then(pl.lit(SELECT))
+        .otherwise(pl.lit(TRAIN))
+        .alias("role")
+    ).to_series()

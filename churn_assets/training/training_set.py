@@ -1,0 +1,74 @@
+"""The training set: features and labels of mature snapshots, each row with its role.
+
+Also what a signature is made of: the catalogue's columns with the categories that training rows hold.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+import polars as pl
+
+from churn_assets.features.catalogue import Feature
+from churn_assets.periods import day_of
+from churn_assets.settings import Training
+from churn_assets.training.split import JUDGE, SELECT, TRAIN
+from churn_store.errors import InputError
+from churn_store.signature import MISSING_CATEGORY, Signature
+
+KEY = ("customer_id", "snapshot_s")
+
+
+def joined(features: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
+    """Features of the rows that have a label, with ``churned``.
+
+    Args:
+        features: with ``customer_id``, and ``snapshot_s`` where data has time.
+        labels: the same key, and ``churned``.
+    """
+    key = [name for name in KEY if name in features.columns]
+    return features.join(labels.select(*key, "churned"), on=key, how="inner").sort(key)
+
+
+def check_enough(rows: pl.DataFrame, training: Training) -> None:
+    """Refuse a training set that nothing can be learned from.
+
+    Raises:
+        InputError: too few rows in a role, or only one class.
+    """
+    for role in (TRAIN, SELECT, JUDGE):
+        churned = rows.filter(pl.col("role") == role)["churned"]
+        needed = training.minimum_rows if role != SELECT else training.minimum_rows // 2
+        if len(churned) < needed:
+            raise InputError(
+                f"{len(churned)} rows have the role {role!r}; expected at least {needed}. Bring more snapshots or customers, "
+                "or lower `training.minimum_rows`"
+            )
+        if churned.all() or not churned.any():
+            raise InputError(
+                f"all {len(churned)} rows with the role {role!r} {'churned' if churned.all() else 'stayed'}; expected both. "
+                "Look at `label` and `at_risk` in churn.yaml"
+            )
+
+
+def snapshots(rows: pl.DataFrame) -> list[str]:
+    """The snapshots of rows as days, in the order of time; none where the data has no time."""
+    if "snapshot_s" not in rows.columns:
+        return []
+    return [day_of(second).isoformat() for second in rows["snapshot_s"].unique().sort()]
+
+
+def signature_of(features: Sequence[Feature], training_rows: pl.DataFrame) -> Signature:
+    """The inputs of a model trained on these rows.
+
+    Args:
+        features: in the order of the model's columns.
+        training_rows: their categories become the known ones; the missing one always is.
+    """
+    columns = []
+    for feature in features:
+        column = feature.column
+        if feature.kind == "category":
+            words = {word for word in training_rows[feature.name].unique().to_list() if word is not None}
+            column = msgspec.structs.replace(column, categories=tuple(sorted(words | {MISSING_CATEGORY})))
+        columns.append(column)
+    return Signature(tuple(columns))
