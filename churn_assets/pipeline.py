@@ -8,7 +8,6 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import date
 
 import dagster as dg
 
@@ -17,13 +16,16 @@ from churn_assets.periods import text
 from churn_assets.raw.source import Source
 from churn_assets.resources.serving import ServingStore
 from churn_assets.retraining.due import contiguous, features_due, labels_due, raw_due
-from churn_assets.retraining.jobs import FEATURES, INGEST, LABELS, MONITOR, ORDER, RETRAIN, SCORE, selections
+from churn_assets.retraining.jobs import FEATURES, INGEST, LABELS, MONITOR, ORDER, RETRAIN, SCORE
 from churn_assets.retraining.schedules import RANGE_END, RANGE_START, REASON
 from churn_assets.retraining.state import data_version, data_versions
 from churn_assets.settings import Settings
 
 FINGERPRINT = "churn/fingerprint"
 LENGTH = 32
+
+QUIET = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
+"""A run's events are in the instance; the console shows only what went wrong."""
 
 STAGES = {
     INGEST: ("raw",),
@@ -56,41 +58,48 @@ class Step:
     error: str | None = None
 
 
-def run_all(
-    defs: dg.Definitions,
-    settings: Settings,
-    source: Source,
-    serving: ServingStore,
-    instance: dg.DagsterInstance,
-    *,
-    started: Callable[[str], None],
-) -> Iterator[Step]:
+@dataclass(frozen=True)
+class Graph:
+    """A company's graph with what it works on.
+
+    Attributes:
+        defs: the definitions.
+        settings: that they were built from.
+        source: that they read.
+        serving: where their releases go.
+        instance: that remembers the runs.
+    """
+
+    defs: dg.Definitions
+    settings: Settings
+    source: Source
+    serving: ServingStore
+    instance: dg.DagsterInstance
+
+
+def run_all(graph: Graph, *, started: Callable[[str], None]) -> Iterator[Step]:
     """Run every job that the clock makes due, in the order of the data's way; stop after the first that fails.
 
     Args:
-        defs: the graph.
-        settings: that it was built from.
-        source: that it reads.
-        serving: where its releases go.
-        instance: that remembers the runs.
+        graph: what to run.
         started: told the name of each job before it runs.
     """
     for job in ORDER:
-        keys = _keys(job, settings, instance)
+        keys = _keys(job, graph.settings)
         if keys == []:
             continue
-        fingerprint = _fingerprint(job, keys, settings, source, serving, instance)
-        if _newest_fingerprint(instance, job) == fingerprint:
+        fingerprint = _fingerprint(graph, job, keys)
+        if _newest_fingerprint(graph.instance, job) == fingerprint:
             yield Step(job, None if keys is None else len(keys), True, 0.0)
             continue
         started(job)
-        step = _run(defs, job, keys, fingerprint, settings, instance)
+        step = _run(graph, job, keys, fingerprint)
         yield step
         if step.error is not None:
             return
 
 
-def _keys(job: str, settings: Settings, instance: dg.DagsterInstance) -> list[str] | None:
+def _keys(job: str, settings: Settings) -> list[str] | None:
     """The periods that a job is for by the clock, whether they are there or not; none for a job without."""
     if not settings.has_time or job == RETRAIN:
         return None
@@ -106,17 +115,11 @@ def _keys(job: str, settings: Settings, instance: dg.DagsterInstance) -> list[st
     return due[-1:]
 
 
-def _fingerprint(
-    job: str,
-    keys: list[str] | None,
-    settings: Settings,
-    source: Source,
-    serving: ServingStore,
-    instance: dg.DagsterInstance,
-) -> str:
+def _fingerprint(graph: Graph, job: str, keys: list[str] | None) -> str:
+    settings = graph.settings
     read: list[object] = [job, keys, code_version(*STAGES[job]), settings.model_dump_json(exclude={"home", "store"})]
     if job == INGEST:
-        read.append(source.fingerprint())
+        read.append(graph.source.fingerprint())
     upstream = {
         INGEST: (),
         FEATURES: settings.tables,
@@ -126,10 +129,14 @@ def _fingerprint(
         MONITOR: ("customer_features",),
     }[job]
     for asset in upstream:
-        versions = sorted(data_versions(instance, asset).items()) if settings.has_time else data_version(instance, asset)
+        versions = (
+            sorted(data_versions(graph.instance, asset).items())
+            if settings.has_time
+            else data_version(graph.instance, asset)
+        )
         read.append((asset, versions))
     if job in (SCORE, MONITOR):
-        row = serving.newest()
+        row = graph.serving.newest()
         read.append(None if row is None else row.champion)
     return hashlib.sha256(repr(read).encode()).hexdigest()[:LENGTH]
 
@@ -139,32 +146,26 @@ def _newest_fingerprint(instance: dg.DagsterInstance, job: str) -> str | None:
     return runs[0].tags.get(FINGERPRINT) if runs and runs[0].status == dg.DagsterRunStatus.SUCCESS else None
 
 
-def _run(
-    defs: dg.Definitions,
-    job: str,
-    keys: list[str] | None,
-    fingerprint: str,
-    settings: Settings,
-    instance: dg.DagsterInstance,
-) -> Step:
-    tags = {FINGERPRINT: fingerprint, REASON: "churn demo: the first of what is due"}
+def _run(graph: Graph, job: str, keys: list[str] | None, fingerprint: str) -> Step:
+    tags = {FINGERPRINT: fingerprint, REASON: "asked for by hand, with all that is due"}
     partition_key = None
     if keys is not None:
         # Snapshots and labels begin later than raw periods, but each is one unbroken stretch.
-        [(first, last)] = list(contiguous(settings.calendar, keys))
+        [(first, last)] = list(contiguous(graph.settings.calendar, keys))
         if first == last:
             partition_key = first
         else:
             tags |= {RANGE_START: first, RANGE_END: last}
     begun = time.monotonic()
-    result = defs.resolve_job_def(job).execute_in_process(
-        instance=instance, tags=tags, partition_key=partition_key, raise_on_error=False
+    result = graph.defs.resolve_job_def(job).execute_in_process(
+        instance=graph.instance, tags=tags, partition_key=partition_key, raise_on_error=False, run_config=QUIET
     )
     seconds = time.monotonic() - begun
     failed = tuple(
-        f"{check.asset_key.to_user_string()}:{check.check_name}: {check.description}"
+        f"{check.asset_key.to_user_string()}:{check.check_name}"
+        f"{'' if check.partition is None else f' {check.partition}'}: {check.description}"
         for check in result.get_asset_check_evaluations()
-        if not check.passed and check.severity == dg.AssetCheckSeverity.ERROR and check.partition is None or not check.passed and partition_key
+        if not check.passed and check.severity == dg.AssetCheckSeverity.ERROR
     )
     error = None
     if not result.success:
@@ -182,8 +183,3 @@ def _one_line(data: object) -> str:
     while error is not None and error.cause is not None:
         error = error.cause
     return " ".join(str(error.message).split()) if error is not None else "the run failed"
-
-
-def as_date(key: str) -> date:
-    """A period's first day."""
-    return date.fromisoformat(key)

@@ -68,7 +68,6 @@ def _candidate_model(settings: Settings, features: tuple[Feature, ...], source: 
         code_version=code_version("champion", "training"),
     )
     def candidate_model(
-        context: dg.AssetExecutionContext,
         lake: dg.ResourceParam[Lake],
         clock: dg.ResourceParam[Clock],
         serving: dg.ResourceParam[ServingStore],

@@ -160,8 +160,8 @@ _PAYMENTS = [
         nw.col("spend_in_90d_cents"), {"spend_in_90d_cents": total("amount_cents", SETTLED & within(90))},
     ),
     Feature(
-        "total_spend_365d", "settled payments of the last 365 days", "payments", 365, "cents", "behaviour",
-        nw.col("spend_in_365d_cents"), {"spend_in_365d_cents": total("amount_cents", SETTLED & within(365))},
+        "total_spend_180d", "settled payments of the last 180 days", "payments", 180, "cents", "behaviour",
+        nw.col("spend_in_180d_cents"), {"spend_in_180d_cents": total("amount_cents", SETTLED & within(180))},
     ),
     Feature(
         "refunds_30d", "refunds in the last 30 days", "payments", 30, "refunds", "behaviour",
@@ -172,23 +172,23 @@ _PAYMENTS = [
         nw.col("settled_in_90d"), {"settled_in_90d": count(SETTLED & within(90))},
     ),
     Feature(
-        "payments_365d", "settled payments in the last 365 days", "payments", 365, "payments", "behaviour",
-        nw.col("settled_in_365d"), {"settled_in_365d": count(SETTLED & within(365))},
+        "payments_180d", "settled payments in the last 180 days", "payments", 180, "payments", "behaviour",
+        nw.col("settled_in_180d"), {"settled_in_180d": count(SETTLED & within(180))},
     ),
     Feature(
-        "mean_payment_365d", "average settled payment of the last 365 days", "payments", 365, "cents", "behaviour",
-        nw.when(nw.col("settled_in_365d") > 0)
-        .then(nw.col("spend_in_365d_cents") / nw.col("settled_in_365d"))
+        "mean_payment_180d", "average settled payment of the last 180 days", "payments", 180, "cents", "behaviour",
+        nw.when(nw.col("settled_in_180d") > 0)
+        .then(nw.col("spend_in_180d_cents") / nw.col("settled_in_180d"))
         .otherwise(0.0),
         {
-            "settled_in_365d": count(SETTLED & within(365)),
-            "spend_in_365d_cents": total("amount_cents", SETTLED & within(365)),
+            "settled_in_180d": count(SETTLED & within(180)),
+            "spend_in_180d_cents": total("amount_cents", SETTLED & within(180)),
         },
     ),
     Feature(
-        "days_since_last_payment", "days since the last settled payment within 365 days", "payments", 365, "days",
+        "days_since_last_payment", "days since the last settled payment within 180 days", "payments", 180, "days",
         "behaviour", nw.col("age_of_last_settled_s") / DAY_S,
-        {"age_of_last_settled_s": newest_age(SETTLED & within(365))}, nullable=True, high=365.0,
+        {"age_of_last_settled_s": newest_age(SETTLED & within(180))}, nullable=True, high=180.0,
     ),
 ]  # fmt: skip
 

@@ -82,7 +82,7 @@ def _drift_report(
                 "snapshot": key,
                 "release": bundle.digest,
                 "as_of": clock.now().isoformat(),
-                "report": dg.MetadataValue.url(page.as_uri()),
+                "report": dg.MetadataValue.path(page),
                 "windows": ", ".join(windows),
                 "features": dg.MetadataValue.md(_table(drift.windows[key])),
                 "not_drawn": ", ".join(left_out) or "none",

@@ -55,7 +55,7 @@ class FileTable(Section):
     time_format: str | None = Field(None, description="strftime pattern of times; default: ISO 8601")
     time_zone: str = Field("UTC", description="zone of times that name none")
     amount_unit: Literal["cents", "units"] = Field("units", description="`units`: 11.77 is 1177 cents")
-    attributes: dict[Name, Attribute] = {}
+    attributes: dict[Name, Attribute] = Field({}, description="feature name: column of the file")
     label: LabelColumn | None = None
 
     @field_validator("time_zone")

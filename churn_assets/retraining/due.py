@@ -6,12 +6,10 @@ Each function takes what is there and answers what is missing and can be made no
 from collections.abc import Collection, Iterator, Sequence
 from datetime import date, timedelta
 
+from churn_assets.features.catalogue import CATALOGUE, longest_window_days
 from churn_assets.features.labels import matures_on
 from churn_assets.periods import Calendar, text
 from churn_assets.settings import Settings
-
-SHORTEST_HISTORY_DAYS = 90
-"""Where `features.first_snapshot` is not set, the first snapshot has at least so many days of data before it."""
 
 
 def raw_due(calendar: Calendar, as_of: date, have: Collection[str]) -> list[str]:
@@ -20,9 +18,10 @@ def raw_due(calendar: Calendar, as_of: date, have: Collection[str]) -> list[str]
 
 
 def snapshots(settings: Settings, as_of: date) -> list[str]:
-    """All snapshots whose T has come, from the first one."""
-    history = max(settings.at_risk.signed_up_days, settings.at_risk.active_days, SHORTEST_HISTORY_DAYS)
-    first = settings.features.first_snapshot or settings.start + timedelta(days=history)
+    """All snapshots whose T has come, from the first one: by default the first whose windows all lie inside the data."""
+    windows = [longest_window_days(CATALOGUE, table) for table in settings.tables]
+    history = timedelta(days=max(settings.at_risk.signed_up_days, settings.at_risk.active_days, *windows))
+    first = settings.features.first_snapshot or settings.start + history
     return [text(key) for key in settings.calendar.keys(as_of, first=first)]
 
 

@@ -93,9 +93,10 @@ def _family(name: str, settings: Settings, features: tuple[Feature, ...]) -> dg.
         return dg.MaterializeResult(
             value=Fitted(name, fitted.measures, fitted.threshold, run.info.run_id),
             metadata={
-                **{measure: value for measure, value in fitted.measures.items()},
+                **fitted.measures,
                 "threshold": fitted.threshold,
                 "measured_on": "selecting rows, one horizon after every label it was fitted on",
+                "dagster/row_count": rows.filter(pl.col("role") == TRAIN).height,
                 "mlflow_run": run.info.run_id,
             },
         )

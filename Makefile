@@ -1,0 +1,90 @@
+# `make help` lists the targets. Everything installs into .venv from the lock files; nothing needs root.
+
+PYTHON ?= python3
+DATA ?= synthetic
+BIN := $(CURDIR)/.venv/bin
+VENV := .venv/made
+RUNTIME := .venv/runtime
+DEVELOPMENT := .venv/development
+
+# A company is a folder with churn.yaml, dagster.yaml and workspace.yaml; its data and its state stay in it.
+FOLDER := $(if $(filter synthetic,$(DATA)),.,examples/$(DATA))
+AS_OF_synthetic := --as-of 2026-01-01
+AS_OF_cdnow := --as-of 1998-07-01
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo dev test lint types definitions checks ci bench-serving env compose-test lock clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(RUNTIME) ## Create .venv with what the platform needs
+
+demo: $(RUNTIME) ## Raw data to a served prediction, on one screen (DATA=synthetic, telco or cdnow)
+	@test -f $(FOLDER)/churn.yaml || { echo "make: DATA=$(DATA) is not known; expected synthetic, telco or cdnow" >&2; exit 2; }
+	@test ! -f $(FOLDER)/prepare.py || $(BIN)/python $(FOLDER)/prepare.py
+	@cd $(FOLDER) && $(BIN)/churn demo $(AS_OF_$(DATA))
+
+dev: $(RUNTIME) ## Dagster UI with daemon on 3000 and the service on 8000, until Ctrl-C
+	@test ! -f $(FOLDER)/prepare.py || $(BIN)/python $(FOLDER)/prepare.py
+	@cd $(FOLDER) && $(BIN)/churn dev
+
+test: $(DEVELOPMENT) ## Set up and pass the tests
+	$(BIN)/python -m pytest $(PYTEST)
+
+lint: $(DEVELOPMENT) ## Style of the code
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(DEVELOPMENT) ## Types of the code
+	$(BIN)/mypy
+
+definitions: $(DEVELOPMENT) ## Load the definitions as Dagster does
+	DAGSTER_HOME=$$(mktemp -d) $(BIN)/dagster definitions validate -w workspace.yaml
+
+checks: $(DEVELOPMENT) ## Materialize a small company; name every asset check that fails
+	$(BIN)/churn checks
+
+ci: test lint types definitions checks ## What decides whether a change lands
+
+bench-serving: $(DEVELOPMENT) ## Requests per second of one worker beside a no-op echo
+	$(BIN)/python benchmarks/serving.py
+
+env: ## Write .env with random secrets for docker compose
+	@deploy/write-env
+
+compose-test: ## Bring the production stack up, materialize, predict, take it down
+	deploy/compose-test
+
+lock: $(DEVELOPMENT) ## Write the lock files anew from pyproject.toml
+	$(BIN)/uv pip compile $(LOCK) --extra examples --extra build pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile $(LOCK) --extra examples --extra build --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+	grep -E '^(#|uv==|    --hash)' requirements-dev.lock | awk '/^uv==/ {keep=1} /^[a-z]/ && !/^uv==/ {keep=0} keep' > requirements-uv.lock
+
+clean: ## Remove the environment and all state of the companies
+	rm -rf .venv .churn .dagster examples/*/.churn examples/*/.dagster examples/*/data
+
+LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade
+
+$(VENV): requirements-uv.lock
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else "make: Python %d.%d found; Python 3.11 to 3.13 is needed: make PYTHON=python3.11 ..." % v)'
+	@echo "creating .venv"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.lock
+	@touch $@
+
+$(RUNTIME): $(VENV) requirements.lock pyproject.toml
+	@echo "installing requirements.lock into .venv"
+	@$(call install,requirements.lock)
+	@touch $@
+
+$(DEVELOPMENT): $(RUNTIME) requirements-dev.lock
+	@echo "installing requirements-dev.lock into .venv"
+	@$(call install,requirements-dev.lock)
+	@touch $@
+
+# uv is several times faster than pip; where it can't reach the index that pip is configured for, pip does it.
+define install
+VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --require-hashes -r $(1) || $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(1); \
+$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+endef

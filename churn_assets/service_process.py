@@ -1,0 +1,126 @@
+"""The service as a process beside the graph, as the demo and the development set-up start it.
+
+The graph never imports the service; it starts it by its command and speaks to it over HTTP, as any client would.
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from churn_store.errors import ChurnError
+
+LOOPBACK = "127.0.0.1"
+STOP_WITHIN_S = 15
+
+
+@dataclass(frozen=True)
+class Client:
+    """Asks a service on this machine."""
+
+    port: int
+    key: str
+
+    def ask(self, path: str, body: Any = None, *, timeout_s: float = 10.0) -> tuple[int, Any]:
+        """A request with the key; the status and the decoded answer.
+
+        Raises:
+            OSError: nobody answers.
+        """
+        request = urllib.request.Request(
+            f"http://{LOOPBACK}:{self.port}{path}",
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"X-API-Key": self.key, "Content-Type": "application/json"},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=timeout_s) as answer:  # noqa: S310
+                return answer.status, json.loads(answer.read() or b"null")
+        except urllib.error.HTTPError as error:
+            return error.code, json.loads(error.read() or b"null")
+
+
+def key_in_file(file: Path) -> str:
+    """The API key in a file that only the user can read; made with `churn keys create` where there is none."""
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        made = subprocess.run(  # noqa: S603
+            [*churn_command(), "keys", "create", "--name", "demo", "--file", str(file)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if made.returncode != 0:
+            raise ChurnError(f"no API key could be made: {made.stderr.strip()}")
+    return file.read_text(encoding="utf-8").strip()
+
+
+def churn_command() -> list[str]:
+    """The command line of this environment."""
+    return [str(Path(sys.executable).with_name("churn"))]
+
+
+def free_port() -> int:
+    """A port on this machine that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def serving(port: int, log: Path, *, ready_within_s: float = 60.0, key: str) -> Iterator[Client]:
+    """Run the service until the block ends.
+
+    Raises:
+        ChurnError: it did not become ready, or did not stop cleanly; its log is named.
+    """
+    environment = {**os.environ, "CHURN_SERVICE__HOST": LOOPBACK, "CHURN_SERVICE__PORT": str(port)}
+    with open(log, "w", encoding="utf-8") as output:
+        process = subprocess.Popen(  # noqa: S603
+            [*churn_command(), "serve"], env=environment, stdout=output, stderr=subprocess.STDOUT
+        )
+        client = Client(port, key)
+        try:
+            _wait_until_ready(client, process, log, ready_within_s)
+            yield client
+        finally:
+            stop(process)
+    if process.returncode != 0:
+        raise ChurnError(f"the service ended with status {process.returncode}; see {log}")
+
+
+def stop(process: subprocess.Popen[Any]) -> None:
+    """Ask a process to stop, and end it if it does not."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(STOP_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _wait_until_ready(client: Client, process: subprocess.Popen[Any], log: Path, within_s: float) -> None:
+    until = time.monotonic() + within_s
+    said: object = "nobody answered"
+    while time.monotonic() < until:
+        if process.poll() is not None:
+            tail = " ".join(log.read_text(encoding="utf-8").split()[-60:])
+            raise ChurnError(f"the service ended with status {process.returncode}: {tail}")
+        try:
+            status, said = client.ask("/health/ready", timeout_s=2.0)
+        except OSError:
+            status = 0
+        if status == 200:  # noqa: PLR2004
+            return
+        time.sleep(0.2)
+    raise ChurnError(f"the service was not ready within {within_s:.0f} s: {said}; see {log}")
