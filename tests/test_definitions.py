@@ -1,0 +1,100 @@
+"""The graph as Dagster loads it: which assets a shape has, and what each says of itself."""
+
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from churn_assets.definitions import build_defs
+from churn_assets.raw.files import FilesSettings
+from churn_assets.retraining.jobs import ORDER
+from churn_assets.settings import Settings
+
+HISTORY = {
+    "customers",
+    "events",
+    "payments",
+    "customer_features",
+    "churn_labels",
+    "training_set",
+    "logistic_regression",
+    "gradient_boosting",
+    "candidate_model",
+    "model_blessing",
+    "champion",
+    "churn_scores",
+    "online_features",
+    "drift_report",
+}
+
+TABLE = FilesSettings.model_validate(
+    {
+        "kind": "files",
+        "shape": "table",
+        "customers": {
+            "path": "x.csv",
+            "columns": {"customer_id": "id"},
+            "label": {"column": "left"},
+            "attributes": {"age": {"column": "age", "kind": "number"}},
+        },
+    }
+)
+PAYMENTS = FilesSettings.model_validate(
+    {
+        "kind": "files",
+        "start": "2024-01-01",
+        "payments": {"path": "x.csv", "columns": {"customer_id": "id", "occurred": "at", "amount": "amount"}},
+    }
+)
+
+
+def names(defs: dg.Definitions) -> set[str]:
+    return {key.to_user_string() for key in defs.resolve_asset_graph().materializable_asset_keys}
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [(None, HISTORY), (TABLE, HISTORY - {"events", "payments"}), (PAYMENTS, HISTORY - {"events"})],
+    ids=["history", "table", "payments only"],
+)
+def test_the_graph_has_the_assets_of_its_shape_and_loads(
+    tmp_path: Path, source: FilesSettings | None, expected: set[str]
+) -> None:
+    settings = Settings(home=tmp_path) if source is None else Settings(home=tmp_path, source=source)
+    defs = build_defs(settings)
+    dg.Definitions.validate_loadable(defs)
+    assert names(defs) == expected
+    assert {job.name for job in defs.resolve_all_job_defs()} >= set(ORDER)
+
+
+def test_loading_the_definitions_writes_nothing(tmp_path: Path) -> None:
+    build_defs(Settings(home=tmp_path / "home"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_asset_says_what_it_is_whose_it_is_and_where_it_belongs(tmp_path: Path) -> None:
+    for spec in build_defs(Settings(home=tmp_path)).resolve_all_asset_specs():
+        assert spec.description, spec.key
+        assert spec.owners, spec.key
+        assert spec.kinds, spec.key
+        assert spec.group_name != "default", spec.key
+        assert spec.code_version, spec.key
+
+
+def test_every_table_has_blocking_checks_for_each_of_its_periods(tmp_path: Path) -> None:
+    defs = build_defs(Settings(home=tmp_path))
+    checks = {spec.key: spec for asset in defs.assets or () for spec in getattr(asset, "check_specs", ())}
+    tables = HISTORY & {"customers", "events", "payments", "customer_features", "churn_labels", "churn_scores"}
+    for table in tables:
+        for kind in ("schema", "nulls", "ranges", "unique_keys"):
+            spec = checks[dg.AssetCheckKey(dg.AssetKey(table), kind)]
+            assert spec.blocking
+            assert spec.partitions_def is not None
+
+
+def test_schedules_and_sensors_run_in_a_fresh_install(tmp_path: Path) -> None:
+    defs = build_defs(Settings(home=tmp_path))
+    schedules = list(defs.schedules or ())
+    sensors = list(defs.sensors or ())
+    assert [schedule.default_status for schedule in schedules] == [dg.DefaultScheduleStatus.RUNNING] * 5
+    assert [sensor.default_status for sensor in sensors] == [dg.DefaultSensorStatus.RUNNING]
