@@ -94,7 +94,7 @@ def serving(port: int, log: Path, *, ready_within_s: float = 60.0, key: str) -> 
             yield client
         finally:
             stop(process)
-    if process.returncode != 0:
+    if process.returncode not in (0, -signal.SIGTERM):
         raise ChurnError(f"the service ended with status {process.returncode}; see {log}")
 
 
