@@ -54,6 +54,7 @@ def _churn_scores(settings: Settings, partitions: dg.PartitionsDefinition[Any] |
             pl.lit(bundle.digest).alias("release"),
         )
         metadata = {
+            "snapshot": key,
             "release": bundle.digest,
             "mean_probability": float(scores["probability"].mean() or 0.0),  # type: ignore[arg-type]
             "called_churn": int(scores["churn"].sum()),
