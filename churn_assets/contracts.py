@@ -11,7 +11,7 @@ import pandera.polars as pa
 import polars as pl
 from pandera.errors import SchemaErrors
 
-from churn_store.signature import Column
+from churn_store.signature import FLOAT32_MAX, Column
 
 KINDS = ("schema", "nulls", "ranges", "unique_keys")
 """What can be wrong with a table; each is an asset check."""
@@ -93,14 +93,23 @@ def violations(schema: pa.DataFrameSchema, frame: pl.DataFrame) -> list[Violatio
                 "unique_keys", f"one row a {', '.join(key)}", repeated.height, tuple("/".join(map(str, v)) for v in values)
             )
         )
+    floats = [name for name, kind in frame.schema.items() if kind.is_float()]
+    for name in floats:
+        # To polars NaN is neither missing nor out of any range, and to pandera it is both; here it is out of range.
+        endless = frame.filter(~(pl.col(name).abs() <= FLOAT32_MAX))[name]
+        if len(endless):
+            shown = tuple(str(value) for value in endless.head(SHOWN))
+            found.append(Violation("ranges", f"{name}: a finite 32-bit number", len(endless), shown))
     try:
         # Uniqueness is answered above: pandera reports it without the values.
-        pa.DataFrameSchema(schema.columns).validate(frame, lazy=True)
+        pa.DataFrameSchema(schema.columns).validate(frame.with_columns(pl.col(floats).fill_nan(None)), lazy=True)
     except SchemaErrors as error:
         cases = pl.DataFrame(error.failure_cases).filter(pl.col("schema_context") == "Column")
         for (column, check), rows in cases.group_by("column", "check", maintain_order=True):
             missing = str(check) == "not_nullable"
             nulls = frame[str(column)].null_count() if missing else 0
+            if missing and not nulls:
+                continue
             found.append(
                 Violation(
                     "nulls" if missing else "ranges",

@@ -33,6 +33,8 @@ TOLERANCE = 1e-6
 BATCH = 200
 NAMED = 3
 OK = 200
+WRONG_INPUT = 2
+"""Exit status where a table, a file or a setting is for the user to put right."""
 
 
 @dataclass
@@ -66,7 +68,7 @@ def run_demo(as_of: datetime | None) -> int:
     screen = Screen()
     steps = _materialize(settings, store, log, screen)
     if screen.untrue:
-        return _failed(screen)
+        return _failed(screen, status=WRONG_INPUT if steps[-1].wrong_input else 1)
     bundle = store.champion()
     if bundle is None:
         raise ChurnError("the graph ran, but no release serves; look at the checks of model_blessing in the Dagster UI")
@@ -89,10 +91,10 @@ def run_demo(as_of: datetime | None) -> int:
     return 0
 
 
-def _failed(screen: Screen) -> int:
+def _failed(screen: Screen, *, status: int = 1) -> int:
     for found in screen.untrue:
         click.echo(f"churn demo: {found}", err=True)
-    return 1
+    return status
 
 
 def _materialize(settings: Settings, store: ServingStore, log: Path, screen: Screen) -> list[Step]:

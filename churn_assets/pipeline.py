@@ -20,6 +20,7 @@ from churn_assets.retraining.jobs import FEATURES, INGEST, LABELS, MONITOR, ORDE
 from churn_assets.retraining.schedules import RANGE_END, RANGE_START, REASON
 from churn_assets.retraining.state import data_version, data_versions
 from churn_assets.settings import Settings
+from churn_store.errors import InputError
 
 FINGERPRINT = "churn/fingerprint"
 LENGTH = 32
@@ -48,6 +49,7 @@ class Step:
         seconds: how long it took.
         failed_checks: the asset checks that failed, as ``asset:check``, with what was found.
         error: what failed the run, in one line; none if it succeeded.
+        wrong_input: whether that is for the user to put right: a table, a file or a setting.
     """
 
     job: str
@@ -56,6 +58,7 @@ class Step:
     seconds: float
     failed_checks: tuple[str, ...] = ()
     error: str | None = None
+    wrong_input: bool = False
 
 
 @dataclass(frozen=True)
@@ -167,19 +170,22 @@ def _run(graph: Graph, job: str, keys: list[str] | None, fingerprint: str) -> St
         for check in result.get_asset_check_evaluations()
         if not check.passed and check.severity == dg.AssetCheckSeverity.ERROR
     )
-    error = None
-    if not result.success:
-        failures = [event for event in result.all_events if event.is_step_failure]
-        data = failures[0].step_failure_data if failures else None
-        error = "the run failed" if data is None else _one_line(data)
-    return Step(job, None if keys is None else len(keys), False, seconds, failed, error)
+    error, wrong_input = (None, False) if result.success else _why(result)
+    return Step(job, None if keys is None else len(keys), False, seconds, failed, error, wrong_input)
 
 
-def _one_line(data: object) -> str:
-    failure = getattr(data, "user_failure_data", None)
-    if failure is not None and failure.description:
-        return str(failure.description)
-    error = getattr(data, "error", None)
+def _why(result: dg.ExecuteInProcessResult) -> tuple[str, bool]:
+    """What failed a run, in one line, and whether it is for the user to put right."""
+    failures = [event.step_failure_data for event in result.all_events if event.is_step_failure]
+    if not failures:
+        return "the run failed before a step did", False
+    if failures[0].user_failure_data is not None and failures[0].user_failure_data.description:
+        return failures[0].user_failure_data.description, True
+    error = failures[0].error
     while error is not None and error.cause is not None:
         error = error.cause
-    return " ".join(str(error.message).split()) if error is not None else "the run failed"
+    if error is None:
+        return "the run failed without an error", False
+    name, _, said = " ".join(error.message.split()).partition(": ")
+    is_input = error.cls_name == InputError.__name__
+    return (said if is_input else f"{name}: {said}"), is_input

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from churn_assets.periods import Calendar
-from churn_assets.raw.files import FilesSettings
+from churn_assets.raw.file_settings import FilesSettings
 from churn_assets.raw.source import Table
 from churn_assets.raw.synthetic import SyntheticSettings
 from churn_store.errors import InputError
@@ -118,6 +118,13 @@ class Settings(ConfigFile):
     def _windows_agree(self) -> "Settings":
         if self.monitoring.agreeing > self.monitoring.windows:
             raise ValueError("monitoring.agreeing must not be more than monitoring.windows")
+        if self.gate.auc_floor >= self.gate.auc_plausible:
+            raise ValueError("gate.auc_floor must be less than gate.auc_plausible, or nothing can pass")
+        if self.has_time and self.label.kind == "event" and "events" not in self.tables:
+            raise ValueError(
+                f"label.kind `event` looks for the event {self.label.event!r}, but the source has no `events`; add them or "
+                "choose label.kind `inactivity`"
+            )
         return self
 
     @property

@@ -13,6 +13,10 @@ class InputError(ChurnError):
     """Somebody's configuration, table or command is wrong; the message says how to put it right."""
 
 
+class DatabaseAwayError(InputError):
+    """The serving database does not answer, or its file is not there."""
+
+
 class ReleaseError(ChurnError):
     """A release is missing, changed, unblessed or does not do what its manifest says."""
 

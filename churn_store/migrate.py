@@ -13,8 +13,9 @@ import sqlalchemy as sa
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy.exc import InterfaceError, OperationalError
 
-from churn_store.errors import InputError
+from churn_store.errors import DatabaseAwayError, InputError
 from churn_store.tables import connect
 
 ADVISORY_LOCK = 0x636875726E  # "churn"
@@ -29,6 +30,7 @@ def migrate(url: str) -> str:
     address = sa.make_url(url)
     if address.get_backend_name() == "sqlite" and address.database:
         Path(address.database).parent.mkdir(parents=True, exist_ok=True)
+        Path(address.database).touch()
     engine = connect(url)
     try:
         with _lock(engine), engine.connect() as connection:
@@ -53,10 +55,17 @@ def require_migrated(engine: sa.Engine) -> None:
     """Refuse to work on a database of another schema.
 
     Raises:
-        InputError: the database has not been migrated, or is newer than this code.
+        DatabaseAwayError: it does not answer.
+        InputError: it has not been migrated, or is newer than this code.
     """
-    with engine.connect() as connection:
-        found = MigrationContext.configure(connection).get_current_revision()
+    try:
+        with engine.connect() as connection:
+            found = MigrationContext.configure(connection).get_current_revision()
+    except (OperationalError, InterfaceError) as error:
+        raise DatabaseAwayError(
+            f"the serving database {engine.url.render_as_string()} does not answer ({type(error.orig).__name__}); start it, "
+            "set store.database_url, or make a new one with `churn migrate`"
+        ) from error
     expected = newest_revision()
     if found != expected:
         raise InputError(

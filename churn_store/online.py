@@ -173,7 +173,9 @@ class RedisReader:
     async def refresh(self) -> Snapshot | None:
         """Follow the pointer. A Redis that lost its pointer lost the features too: then there is no snapshot."""
         pointer = await self._redis.get(_POINTER)
-        self._snapshot = None if pointer is None else msgspec.json.decode(pointer, type=Snapshot)
+        pointed = None if pointer is None else msgspec.json.decode(pointer, type=Snapshot)
+        if pointed != self._snapshot:
+            self._snapshot = pointed
         return self._snapshot
 
     async def get(self, customer_ids: Sequence[str]) -> list[list[float | str | None] | None]:

@@ -6,6 +6,7 @@ module, applied by ``churn migrate``; nothing here creates one.
 
 import sqlite3
 from typing import Any
+from urllib.parse import quote
 
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -83,15 +84,15 @@ _PATIENCE = {
 def connect(url: str) -> sa.Engine:
     """An engine for the serving database.
 
-    ``postgresql://`` is taken as psycopg 3. SQLite gets a write-ahead log and waits up to 10 s for a lock. A PostgreSQL
-    that vanished is noticed within about 15 s. Errors never show the values of a statement: they are customer data.
+    ``postgresql://`` is taken as psycopg 3. SQLite gets a write-ahead log and waits up to 10 s for a lock; its file must be
+    there (``churn migrate`` makes it), so that a database that is away is not taken for an empty one. A PostgreSQL that vanished is noticed within about 15 s. Errors never show the values of a statement: they are customer data.
     """
     address = sa.make_url(url)
     if address.drivername == "postgresql":
         address = address.set(drivername="postgresql+psycopg")
     if address.get_backend_name() != "sqlite":
         return sa.create_engine(address, pool_pre_ping=True, hide_parameters=True, connect_args=_PATIENCE)
-    engine = sa.create_engine(address, hide_parameters=True, connect_args={"timeout": 10})
+    engine = sa.create_engine(address, hide_parameters=True, creator=lambda: _open_sqlite(address))
 
     @event.listens_for(engine, "connect")
     def _tune(connection: sqlite3.Connection, _record: Any) -> None:
@@ -100,3 +101,8 @@ def connect(url: str) -> sa.Engine:
         connection.execute("PRAGMA foreign_keys=ON")
 
     return engine
+
+
+def _open_sqlite(address: sa.URL) -> sqlite3.Connection:
+    file = f"file:{quote(address.database)}?mode=rw" if address.database else ":memory:"
+    return sqlite3.connect(file, uri=True, timeout=10, check_same_thread=False)

@@ -29,7 +29,7 @@ from churn_assets.training.split import JUDGE
 from churn_assets.training.training_set import KEY
 from churn_store.clock import Clock
 from churn_store.manifest import Blessing, Manifest, TableVersion
-from churn_store.releases import Bundle, load_file, publish, record_blessing, stage
+from churn_store.releases import load_file, publish, record_blessing, stage
 from churn_store.scoring import Scorer
 
 
@@ -156,9 +156,10 @@ def _model_blessing(settings: Settings) -> dg.AssetsDefinition:
                 scorer=Scorer(load_file(serving.files, manifest, "model.onnx"), manifest.signature),
                 golden=load_file(serving.files, manifest, "golden.json"),
                 judging=judging,
-                champion=champion,
-                champion_trained_until=None if champion is None else _trained_until_s(champion),
                 judging_from=judging["snapshot_s"].min() if settings.has_time else None,  # type: ignore[arg-type]
+                candidate_trained_until=_trained_until_s(manifest),
+                champion=champion,
+                champion_trained_until=None if champion is None else _trained_until_s(champion.manifest),
             )
 
         blessing = judge(
@@ -233,9 +234,8 @@ def _reported(*, published: bool, release: str, epoch: int, why: str) -> dg.Mate
     )
 
 
-def _trained_until_s(champion: Bundle) -> int | None:
-    """The end of the last label window that a champion was trained on."""
-    manifest = champion.manifest
+def _trained_until_s(manifest: Manifest) -> int | None:
+    """The end of the last label window that a model was trained on."""
     if manifest.horizon_days is None or not manifest.trained_on:
         return None
     return max(epoch_s(date.fromisoformat(snapshot)) for snapshot in manifest.trained_on) + manifest.horizon_days * DAY_S

@@ -12,6 +12,7 @@ import polars as pl
 from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import Pipeline
 
+from churn_assets.periods import day_of
 from churn_assets.settings import Gate
 from churn_assets.training.evaluation import auc_difference_interval
 from churn_assets.training.families import inputs
@@ -19,7 +20,14 @@ from churn_store.manifest import GOLDEN_TOLERANCE, Blessing, Rule, decode_golden
 from churn_store.releases import Bundle, replay
 from churn_store.scoring import Scorer
 
-RULES = ("golden_rows_repeat", "export_equals_pipeline", "auc_above_floor", "auc_plausible", "not_worse_than_champion")
+RULES = (
+    "golden_rows_repeat",
+    "export_equals_pipeline",
+    "judging_rows_are_later",
+    "auc_above_floor",
+    "auc_plausible",
+    "not_worse_than_champion",
+)
 """The gate's rules, each an asset check of ``model_blessing``."""
 
 
@@ -32,18 +40,20 @@ class Case:
         scorer: the export, which will serve.
         golden: the bytes of ``golden.json``.
         judging: rows with ``churned`` that are later than every label that the candidate or the champion was trained on.
-        champion: the release that serves; none before the first.
-        champion_trained_until: the end of the last label window that the champion was trained on, in epoch seconds.
         judging_from: T of the first judging snapshot, in epoch seconds; none where data has no time.
+        candidate_trained_until: the end of the last label window that the candidate was trained on, in epoch seconds.
+        champion: the release that serves; none before the first.
+        champion_trained_until: likewise, of the champion.
     """
 
     pipeline: Pipeline
     scorer: Scorer
     golden: bytes
     judging: pl.DataFrame
+    judging_from: int | None
+    candidate_trained_until: int | None
     champion: Bundle | None
     champion_trained_until: int | None
-    judging_from: int | None
 
 
 def judge(case: Callable[[], Case], *, candidate: str, rules: Gate, seed: int, actor: str, now_s: int) -> Blessing:
@@ -77,6 +87,7 @@ def _rules(case: Case, bounds: Gate, seed: int) -> dict[str, Callable[[], Rule]]
     return {
         "golden_rows_repeat": lambda: _golden_rows_repeat(case),
         "export_equals_pipeline": lambda: _export_equals_pipeline(case),
+        "judging_rows_are_later": lambda: _judging_rows_are_later(case),
         "auc_above_floor": lambda: _auc_above_floor(case, bounds.auc_floor),
         "auc_plausible": lambda: _auc_plausible(case, bounds.auc_plausible),
         "not_worse_than_champion": lambda: _not_worse_than_champion(case, seed),
@@ -113,6 +124,21 @@ def _export_equals_pipeline(case: Case) -> Rule:
     )
 
 
+def _judging_rows_are_later(case: Case) -> Rule:
+    name, allowed = (
+        "judging_rows_are_later",
+        "every label that a model was trained on ends before the first judging snapshot",
+    )
+    if case.judging_from is None:
+        return Rule(name, True, "rows held out by customer; the data has no time, so its order can't be checked", allowed)
+    ends = {"candidate": case.candidate_trained_until}
+    if case.champion is not None:
+        ends["champion"] = case.champion_trained_until
+    late = [who for who, until in ends.items() if until is None or until > case.judging_from]
+    said = ", ".join(f"{who} until {'unknown' if until is None else day_of(until)}" for who, until in ends.items())
+    return Rule(name, not late, f"judging from {day_of(case.judging_from)}, trained: {said}", allowed)
+
+
 def _auc_above_floor(case: Case, floor: float) -> Rule:
     auc = _auc(case.scorer, case.judging)
     return Rule("auc_above_floor", auc >= floor, f"{auc:.4f}", f"at least {floor}")
@@ -127,12 +153,6 @@ def _not_worse_than_champion(case: Case, seed: int) -> Rule:
     name = "not_worse_than_champion"
     if case.champion is None:
         return Rule(name, True, "no champion yet", "the first model needs none")
-    if (
-        case.champion_trained_until is not None
-        and case.judging_from is not None
-        and case.champion_trained_until > case.judging_from
-    ):
-        return Rule(name, False, "judging rows that the champion was trained on", "judging rows later than its labels")
     ours = case.scorer.score_frame(case.judging)
     theirs = case.champion.scorer.score_frame(case.judging)
     churned = case.judging["churned"].to_numpy()
@@ -143,7 +163,7 @@ def _not_worse_than_champion(case: Case, seed: int) -> Rule:
     found = f"AUC {difference:+.4f} (95 % interval {low:+.4f} to {high:+.4f}) on {case.judging.height} rows"
     if bool(np.array_equal(ours, theirs)):
         return Rule(name, False, "the same scores as the champion", "another model; a tie keeps the champion")
-    return Rule(name, difference >= 0, found, "at least +0.0000 on the same rows")
+    return Rule(name, difference > 0, found, "more than +0.0000 on the same rows; a tie keeps the champion")
 
 
 def _auc(scorer: Scorer, judging: pl.DataFrame) -> float:

@@ -1,7 +1,7 @@
 """Features and labels by snapshot."""
 
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
 import dagster as dg
@@ -9,15 +9,17 @@ import narwhals as nw
 import polars as pl
 
 from churn_assets.code_version import code_version
-from churn_assets.features.catalogue import Feature, longest_window_days
+from churn_assets.features.catalogue import Feature
 from churn_assets.features.contracts import features_contract, labels_contract, plausible_label_rate, someone_at_risk
-from churn_assets.features.labels import churn_labels, matures_on
+from churn_assets.features.labels import churn_labels, require_mature
+from churn_assets.features.reach import needed, reach_days, reads_all
 from churn_assets.features.snapshot import features_at, features_of_table
 from churn_assets.materialization import Built, Events, contract_specs, keys_of, write_table
 from churn_assets.periods import epoch_s, text
 from churn_assets.raw.source import Table
 from churn_assets.resources.lake import PERIOD, Lake
 from churn_assets.settings import Settings
+from churn_store.clock import Clock
 
 ALL_EARLIER = -10_000
 """More periods than a company has."""
@@ -35,11 +37,8 @@ def feature_assets(
 def _customer_features(
     settings: Settings, partitions: dg.PartitionsDefinition[Any] | None, features: tuple[Feature, ...]
 ) -> dg.AssetsDefinition:
-    reach: dict[Table, int] = {
-        table: max(longest_window_days(features, table), settings.at_risk.active_days)
-        for table in settings.tables
-        if table != "customers"
-    }
+    rule = settings.at_risk
+    reach = {table: None if reads_all(table, rule) else reach_days(table, features, rule) for table in settings.tables}
 
     @dg.asset(
         description="What was known of each customer at risk at the snapshot T = partition key; nothing at or after T.",
@@ -48,9 +47,7 @@ def _customer_features(
         owners=["team:data"],
         partitions_def=partitions,
         backfill_policy=dg.BackfillPolicy.single_run(),
-        deps=[
-            dg.AssetDep(table, partition_mapping=_arrived_before(settings, reach.get(table))) for table in settings.tables
-        ],
+        deps=[dg.AssetDep(table, partition_mapping=_arrived_before(settings, reach[table])) for table in settings.tables],
         check_specs=contract_specs(
             "customer_features", partitions, besides={"someone_at_risk": "at least one customer is at risk"}
         ),
@@ -60,14 +57,11 @@ def _customer_features(
         built = {}
         for key in keys_of(context):
             snapshot = date.fromisoformat(key)
-            tables: dict[Table, pl.LazyFrame] = {}
-            for table in settings.tables:
-                arrived = lake.scan(table).filter(pl.col(PERIOD) < key)
-                if table in reach:
-                    earliest = settings.calendar.floor(snapshot - timedelta(days=reach[table]))
-                    arrived = arrived.filter(pl.col(PERIOD) >= text(earliest))
-                tables[table] = arrived.drop(PERIOD)
-            frame = features_at(tables, features, epoch_s(snapshot), settings.at_risk)
+            tables = {
+                table: needed(table, lake.scan(table), snapshot, features, rule, settings.calendar)
+                for table in settings.tables
+            }
+            frame = features_at(tables, features, epoch_s(snapshot), rule)
             built[key] = Built(
                 frame,
                 checks={"someone_at_risk": someone_at_risk(frame)},
@@ -98,11 +92,13 @@ def _churn_labels(settings: Settings, partitions: dg.PartitionsDefinition[Any] |
         ),
         code_version=code_version("features"),
     )
-    def label_snapshots(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> Events:
+    def label_snapshots(
+        context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], clock: dg.ResourceParam[Clock]
+    ) -> Events:
         built = {}
         for key in keys_of(context):
             snapshot = date.fromisoformat(key)
-            until = matures_on(snapshot, settings.label)
+            until = require_mature(snapshot, settings.label, as_of=clock.now().date())
 
             def rows(table: Table, since: str = key, until: date = until) -> nw.LazyFrame[Any] | None:
                 # What was known before T decided who is at risk; only what became known later can tell who left.

@@ -13,6 +13,7 @@ import narwhals as nw
 
 from churn_assets.periods import DAY_S
 from churn_assets.raw.source import Table
+from churn_store.errors import InputError
 from churn_store.signature import Column
 
 Pii = Literal["none", "behaviour", "attribute"]
@@ -31,8 +32,8 @@ class Feature:
         pii: what kind of personal data it is.
         value: Narwhals expression over the aggregates (or over the customer's record).
         aggregates: whole-number aggregates by name, one value a customer, over rows that have ``age_s`` (seconds before the
-            snapshot) besides the table's own columns.
-        without_rows: the aggregates of a customer without any row, where that is not zero: null.
+            snapshot) besides the table's own columns. Of a customer without any row they are zero, but null for names that
+            begin with ``age_of_``. A name means the same wherever it is used.
         kind: ``number`` or ``category``.
         nullable: whether "never" is an answer.
         low: the least possible value.
@@ -223,7 +224,11 @@ def features_of(
         exclude: names that no model may see.
 
     Returns:
-        Features in a fixed order, numbers before categories.
+        Features in a fixed order, numbers before categories. An attribute takes the place of a feature of the same name.
+
+    Raises:
+        InputError: ``exclude`` has a name that is no feature here, an attribute has the name of an aggregate, or no feature
+            is left.
     """
     named = {attribute.name for attribute in attributes}
     found = [
@@ -247,11 +252,21 @@ def features_of(
         )
         for attribute in attributes
     ]
-    return tuple(
-        sorted(
-            (feature for feature in found if feature.name not in exclude), key=lambda feature: feature.kind, reverse=True
+    names = {feature.name for feature in found}
+    if unknown := sorted(set(exclude) - names):
+        raise InputError(
+            f"features.exclude names {', '.join(unknown)}, which is no feature here; expected some of {', '.join(sorted(names))}"
         )
-    )
+    if taken := sorted(named & {name for feature in found for name in feature.aggregates}):
+        raise InputError(
+            f"source.customers.attributes has {', '.join(taken)}, a name that the catalogue of features uses; choose another"
+        )
+    left = [feature for feature in found if feature.name not in exclude]
+    if not left:
+        raise InputError(
+            "no feature is left for a model; add `attributes` to source.customers, or take names out of features.exclude"
+        )
+    return tuple(sorted(left, key=lambda feature: feature.kind, reverse=True))
 
 
 def longest_window_days(features: Sequence[Feature], table: Table) -> int:

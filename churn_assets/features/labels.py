@@ -13,11 +13,27 @@ import polars as pl
 
 from churn_assets.periods import epoch_s
 from churn_assets.settings import AtRisk, Label
+from churn_store.errors import InputError
 
 
 def matures_on(snapshot: date, label: Label) -> date:
     """The day from which every outcome of the snapshot's window is known."""
     return snapshot + label.horizon + label.grace
+
+
+def require_mature(snapshot: date, label: Label, *, as_of: date) -> date:
+    """The day on which the snapshot's labels matured.
+
+    Raises:
+        InputError: it has not come; until then the labels do not exist.
+    """
+    matured = matures_on(snapshot, label)
+    if matured > as_of:
+        raise InputError(
+            f"the labels of {snapshot} do not exist before {matured}, when every outcome of its {label.horizon_days} days is "
+            f"known; it is {as_of}. Ask for an earlier snapshot"
+        )
+    return matured
 
 
 @dataclass(frozen=True)

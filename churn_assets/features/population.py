@@ -20,12 +20,19 @@ def known_before(rows: nw.LazyFrame[Any], snapshot_s: int) -> nw.LazyFrame[Any]:
 
 
 def current_records(customers: nw.LazyFrame[Any], snapshot_s: int) -> nw.LazyFrame[Any]:
-    """The newest version of each customer's record as known at the snapshot, with ``signed_up_age_s``."""
-    known = known_before(customers, snapshot_s)
-    newest = known.group_by("customer_id").agg(nw.col("age_s").min().alias("newest_age_s"))
+    """The newest version of each customer's record as known at the snapshot, one row a customer, with ``signed_up_age_s``.
+
+    Newest is what became true last; of versions that became true together, the one that became known last. Rows that agree in
+    both are repetitions, or contradict each other: then the greatest value of each column counts, on every engine.
+    """
+    newest = known_before(customers, snapshot_s)
+    for time in ("occurred_s", "known_s"):
+        last = newest.group_by("customer_id").agg(nw.col(time).max().alias(f"newest_{time}"))
+        newest = newest.join(last, on="customer_id", how="inner").filter(nw.col(time) == nw.col(f"newest_{time}"))
+    columns = [name for name in newest.collect_schema().names() if name != "customer_id"]
     return (
-        known.join(newest, on="customer_id", how="inner")
-        .filter(nw.col("age_s") == nw.col("newest_age_s"))
+        newest.group_by("customer_id")
+        .agg(*(nw.col(name).max() for name in columns))
         .with_columns(signed_up_age_s=snapshot_s - nw.col("signed_up_s"))
     )
 

@@ -15,6 +15,7 @@ import polars as pl
 from scipy import stats
 
 from churn_assets.settings import Monitoring
+from churn_store.errors import InputError
 from churn_store.signature import MISSING_CATEGORY, Column
 
 BINS = 10
@@ -75,16 +76,28 @@ def judge_windows(
         columns: what is compared.
         grows: names of features that only grow.
         rule: the bounds.
+
+    A window with too few rows is not judged and gives no vote, so fewer than ``rule.agreeing`` judged windows are no alert.
+    Data without time has one window, which decides alone.
+
+    Raises:
+        InputError: a window lacks a column that the reference has.
     """
+    for name, rows in windows.items():
+        if lacking := [column.name for column in columns if column.name not in rows.columns]:
+            raise InputError(
+                f"customer_features {name} has no {', '.join(lacking)}, which the serving release was trained on; train and "
+                "release a model of the present features first"
+            )
     allowed = {column.name: max(rule.effect, _natural_psi(reference, column)) for column in columns}
     judged = {name: _window(reference, rows, columns, allowed, grows, rule) for name, rows in windows.items()}
     newest = list(judged)[-rule.windows :]
-    needed = min(rule.agreeing, len(newest))
+    needed = rule.agreeing if "snapshot_s" in reference.columns else 1
     votes = {
         column.name: sum(row.drifted for key in newest for row in judged[key] if row.feature == column.name)
         for column in columns
     }
-    return Drift(judged, tuple(name for name, count in votes.items() if needed and count >= needed))
+    return Drift(judged, tuple(name for name, count in votes.items() if count >= needed))
 
 
 def psi(reference: pl.Series, window: pl.Series, column: Column) -> float:

@@ -35,6 +35,14 @@ SCHEMAS: dict[Table, dict[str, type[pl.DataType]]] = {
 }
 """The canonical columns; ``customers`` has the source's attributes besides."""
 
+RESERVED = frozenset(
+    {
+        *(name for schema in SCHEMAS.values() for name in schema),
+        "age_s", "churned", "newest_known_s", "newest_occurred_s", "period", "role", "score", "signed_up_age_s", "snapshot_s",
+    }
+)  # fmt: skip
+"""Names that tables made from the raw ones use, so that no attribute can have them."""
+
 STATUSES = ("settled", "failed", "refunded")
 """What became of a payment."""
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import polars as pl
 from deltalake import CommitProperties, DeltaTable, write_deltalake
-from deltalake.exceptions import SchemaMismatchError, TableNotFoundError
+from deltalake.exceptions import TableNotFoundError
 
 from churn_store.errors import InputError
 
@@ -56,6 +56,9 @@ class Lake:
 
         Returns:
             The version of the table after it.
+
+        Raises:
+            InputError: other columns than the periods that stay have.
         """
         whole = pl.concat(
             frame.with_columns(pl.lit(period, dtype=pl.String).alias(PERIOD))
@@ -73,25 +76,40 @@ class Lake:
                 uri, whole, mode="overwrite", schema_mode="overwrite", partition_by=[PERIOD], commit_properties=kept
             )
             return self.version(table)
+        self._refuse_other_columns(table, whole)
         listed = ", ".join(f"'{period}'" for period in sorted(partitions))
-        try:
-            write_deltalake(
-                uri,
-                whole,
-                mode="overwrite",
-                partition_by=[PERIOD],
-                predicate=f"{PERIOD} IN ({listed})",
-                commit_properties=kept,
-            )
-        except SchemaMismatchError as error:
-            raise InputError(
-                f"the lake's table {table} has other columns than these {', '.join(whole.columns)}; rebuild all its periods "
-                "in one run (select all partitions), as the definition of the table has changed"
-            ) from error
+        write_deltalake(
+            uri,
+            whole,
+            mode="overwrite",
+            partition_by=[PERIOD],
+            predicate=f"{PERIOD} IN ({listed})",
+            commit_properties=kept,
+        )
         return self.version(table)
 
+    def _refuse_other_columns(self, table: str, whole: pl.DataFrame) -> None:
+        """Rows of other columns or types can't lie beside the periods that stay: Delta would cast them in silence."""
+        there, new = dict(self.scan(table).collect_schema()), dict(whole.schema)
+        if there == new:  # whatever their order
+            return
+        changed = [
+            f"{name} ({there.get(name, 'not there')} in the lake, {new.get(name, 'not there')} now)"
+            for name in dict.fromkeys([*there, *new])
+            if there.get(name) != new.get(name)
+        ]
+        raise InputError(
+            f"the lake's table {table} has other columns: {', '.join(changed)}; rebuild all its periods in one run (select all "
+            "partitions), as the definition of the table has changed"
+        )
+
     def sources(self, table: str) -> dict[str, int]:
-        """The versions of the tables that the newest version of a table was made from."""
+        """The versions of the tables that the newest version of a table was made from.
+
+        Raises:
+            InputError: it was never written.
+        """
+        self.version(table)
         [newest] = DeltaTable(self.uri(table), without_files=True).history(1)
         return {str(name): int(version) for name, version in json.loads(newest.get(SOURCES, "{}")).items()}
 

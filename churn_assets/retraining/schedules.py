@@ -1,8 +1,9 @@
 """Schedules: each tick asks the clock which periods are due and requests those, a stretch of periods as one run.
 
 The cron expression only says how often is asked. What is requested follows from the clock and from what is there, so a week
-off is caught up, and nothing is requested twice: a request's key is made of the periods, the code and the data that it reads.
-A run that failed is asked for again when one of those has changed.
+off is caught up. Nothing is requested twice: a run is tagged with its cause, a digest of the code and the data that it reads,
+and no period is asked for while a run is under way with it or after one from the same cause. A period that failed is asked for
+again when its cause has changed.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,7 +16,16 @@ from churn_assets.raw.source import Source
 from churn_assets.resources.serving import ServingStore
 from churn_assets.retraining.due import contiguous, features_due, labels_due, newest_due, raw_due
 from churn_assets.retraining.jobs import FEATURES, INGEST, LABELS, MONITOR, SCORE
-from churn_assets.retraining.state import materialized, newest_metadata, raw_periods, run_key, versions_digest
+from churn_assets.retraining.state import (
+    CAUSE,
+    asked_for,
+    digest_of,
+    materialized,
+    newest_materialization,
+    raw_periods,
+    run_key,
+    versions_digest,
+)
 from churn_assets.settings import Settings
 from churn_store.clock import Clock
 
@@ -36,7 +46,10 @@ def schedules(
     def ingest(instance: dg.DagsterInstance) -> Requests:
         # A table that lacks a period lacks it alone; all tables of a period are read together.
         due = raw_due(settings.calendar, clock.now().date(), raw_periods(instance, settings))
-        yield from _stretches(settings, INGEST, due, lambda: (source.fingerprint(), code_version("raw")))
+        yield from _stretches(instance, settings, INGEST, due, lambda: digest_of(source.fingerprint(), code_version("raw")))
+
+    def built_from(instance: dg.DagsterInstance) -> str:
+        return digest_of(versions_digest(instance, settings.tables), code_version("features"))
 
     def features(instance: dg.DagsterInstance) -> Requests:
         due = features_due(
@@ -45,9 +58,7 @@ def schedules(
             raw=raw_periods(instance, settings),
             have=materialized(instance, "customer_features"),
         )
-        yield from _stretches(
-            settings, FEATURES, due, lambda: (versions_digest(instance, settings.tables), code_version("features"))
-        )
+        yield from _stretches(instance, settings, FEATURES, due, lambda: built_from(instance))
 
     def labels(instance: dg.DagsterInstance) -> Requests:
         due = labels_due(
@@ -57,15 +68,13 @@ def schedules(
             features=materialized(instance, "customer_features"),
             have=materialized(instance, "churn_labels"),
         )
-        yield from _stretches(
-            settings, LABELS, due, lambda: (versions_digest(instance, settings.tables), code_version("features"))
-        )
+        yield from _stretches(instance, settings, LABELS, due, lambda: built_from(instance))
 
     def scores(instance: dg.DagsterInstance) -> Requests:
-        yield from _newest(instance, serving, SCORE, "churn_scores", code_version("scoring"))
+        yield from _newest(instance, settings, serving, SCORE, "churn_scores", code_version("scoring"))
 
     def monitoring(instance: dg.DagsterInstance) -> Requests:
-        yield from _newest(instance, serving, MONITOR, "drift_report", code_version("monitoring"))
+        yield from _newest(instance, settings, serving, MONITOR, "drift_report", code_version("monitoring"))
 
     return [
         _schedule("ingest_due_periods", jobs[INGEST], ingest, "Ingests the periods that have ended."),
@@ -93,35 +102,49 @@ def _schedule(
     return evaluate
 
 
-def _stretches(settings: Settings, job: str, due: list[str], causes: Callable[[], tuple[str, ...]]) -> Requests:
+def _stretches(
+    instance: dg.DagsterInstance, settings: Settings, job: str, due: list[str], cause_of: Callable[[], str]
+) -> Requests:
     if not due:
         yield dg.SkipReason("no period is due")
         return
-    found = causes()
-    for first, last in contiguous(settings.calendar, due):
+    cause = cause_of()
+    asked = asked_for(instance, settings.calendar, job, cause)
+    wanted = [period for period in due if period not in asked]
+    if not wanted:
+        yield dg.SkipReason(f"{', '.join(due)}: asked for already, and nothing that it is made from has changed since")
+        return
+    for first, last in contiguous(settings.calendar, wanted):
         yield dg.RunRequest(
-            run_key=run_key(job, first, last, *found),
+            run_key=run_key(job, first, last, cause),
             partition_key=first if first == last else None,
             tags={
+                CAUSE: cause,
                 REASON: f"{first} is due" if first == last else f"{first} to {last} are due",
                 **({} if first == last else {RANGE_START: first, RANGE_END: last}),
             },
         )
 
 
-def _newest(instance: dg.DagsterInstance, serving: ServingStore, job: str, asset: str, code: str) -> Requests:
+def _newest(
+    instance: dg.DagsterInstance, settings: Settings, serving: ServingStore, job: str, asset: str, code: str
+) -> Requests:
     row = serving.newest()
-    last = newest_metadata(instance, asset)
-    done = None if last is None else (last[1].get("snapshot", ""), last[1].get("release", ""))
+    last = newest_materialization(instance, asset)
+    done = None if last is None or last.period is None else (last.period, str(last.metadata.get("release")))
     key = newest_due(materialized(instance, "customer_features"), release=None if row is None else row.champion, done=done)
-    if key is None or row is None:
-        yield dg.SkipReason(
-            "no release serves yet" if row is None else "the serving release has done the newest snapshot already"
+    if row is None:
+        yield dg.SkipReason("no release serves yet")
+    elif key is None:
+        yield dg.SkipReason("the serving release has done the newest snapshot already")
+    else:
+        # The epoch and not the release: after a rollback the former release is due again.
+        cause = digest_of(row.epoch, versions_digest(instance, ["customer_features"]), code)
+        if key in asked_for(instance, settings.calendar, job, cause):
+            yield dg.SkipReason(f"{key}: asked for already, and neither the release nor the features have changed since")
+            return
+        yield dg.RunRequest(
+            run_key=run_key(job, key, cause),
+            partition_key=key,
+            tags={CAUSE: cause, REASON: f"snapshot {key} is the newest, release {row.champion[:12]} serves"},
         )
-        return
-    features = versions_digest(instance, ["customer_features"])
-    yield dg.RunRequest(
-        run_key=run_key(job, key, row.champion, features, code),
-        partition_key=key,
-        tags={REASON: f"snapshot {key} is the newest, release {row.champion[:12]} serves"},
-    )

@@ -10,7 +10,14 @@ from churn_assets.resources.serving import ServingStore
 from churn_assets.retraining.jobs import RETRAIN
 from churn_assets.retraining.policy import DriftReport, decide
 from churn_assets.retraining.schedules import REASON
-from churn_assets.retraining.state import data_version, materialized, newest_metadata, run_key, versions_digest
+from churn_assets.retraining.state import (
+    data_version,
+    is_under_way,
+    materialized,
+    newest_materialization,
+    run_key,
+    versions_digest,
+)
 from churn_assets.settings import Settings
 from churn_store.clock import Clock
 
@@ -29,14 +36,16 @@ def sensors(settings: Settings, clock: Clock, serving: ServingStore, job: Any) -
     )
     def retrain_when_due(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         instance = context.instance
+        if is_under_way(instance, RETRAIN):
+            return dg.SkipReason("a retraining is under way")
         if settings.has_time:
             labelled = sorted(materialized(instance, "churn_labels"))
-            labels_digest = versions_digest(instance, ["churn_labels", "customer_features"])
+            labels_digest = versions_digest(instance, ["churn_labels", "customer_features"], periods=labelled)
         else:
             version = data_version(instance, "churn_labels")
             labelled, labels_digest = ([] if version is None else [ALL]), str(version)
         row = serving.newest()
-        candidate = newest_metadata(instance, "candidate_model")
+        candidate = newest_materialization(instance, "candidate_model")
         decision = decide(
             settings,
             today=clock.now().date(),
@@ -44,7 +53,7 @@ def sensors(settings: Settings, clock: Clock, serving: ServingStore, job: Any) -
             labelled=labelled,
             labels_digest=labels_digest,
             report=_newest_report(instance),
-            last_trained=None if candidate is None else datetime.fromisoformat(str(candidate[1]["as_of"])).date(),
+            last_trained=None if candidate is None else datetime.fromisoformat(str(candidate.metadata["as_of"])).date(),
         )
         if not decision.retrain:
             return dg.SkipReason(decision.reason)
@@ -54,8 +63,8 @@ def sensors(settings: Settings, clock: Clock, serving: ServingStore, job: Any) -
 
 
 def _newest_report(instance: dg.DagsterInstance) -> DriftReport | None:
-    found = newest_metadata(instance, "drift_report")
+    found = newest_materialization(instance, "drift_report")
     if found is None:
         return None
-    event, metadata = found
-    return DriftReport(event, bool(metadata["alert"]), str(metadata["drifted"]), str(metadata["release"]))
+    said = found.metadata
+    return DriftReport(found.event, bool(said["alert"]), str(said["drifted"]), str(said["release"]))

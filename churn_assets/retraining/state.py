@@ -4,16 +4,46 @@ The bridge between an instance and the plain rules of ``due`` and ``policy``.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 import dagster as dg
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
 from dagster._core.events import DagsterEventType
+from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
+from dagster._core.storage.tags import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+    PARTITION_NAME_TAG,
+)
 
+from churn_assets.periods import Calendar, text
 from churn_assets.settings import Settings
 
 RUN_KEY_LENGTH = 32
+
+CAUSE = "churn/cause"
+"""The tag of a run that names what it was asked for because of, besides its periods."""
+
+UNDER_WAY = [status for status in NOT_FINISHED_STATUSES if status != dg.DagsterRunStatus.NOT_STARTED]
+"""What a run is in between. One that is not even submitted does not count: Dagster submits it when it resumes the tick."""
+
+
+@dataclass(frozen=True)
+class Materialization:
+    """The newest materialization of an asset.
+
+    Attributes:
+        event: its id.
+        period: that it is of; none where the asset has no periods.
+        metadata: values by name.
+    """
+
+    event: int
+    period: str | None
+    metadata: dict[str, Any]
 
 
 def materialized(instance: dg.DagsterInstance, asset: str) -> set[str]:
@@ -41,20 +71,60 @@ def data_version(instance: dg.DagsterInstance, asset: str) -> str | None:
     return None if found is None or found.tags is None else found.tags.get(DATA_VERSION_TAG)
 
 
-def newest_metadata(instance: dg.DagsterInstance, asset: str) -> tuple[int, dict[str, Any]] | None:
-    """The id and the metadata of an asset's newest materialization."""
+def newest_materialization(instance: dg.DagsterInstance, asset: str) -> Materialization | None:
+    """The newest materialization of an asset; none before the first."""
     records = instance.fetch_materializations(dg.AssetKey(asset), limit=1).records
-    if not records or records[0].asset_materialization is None:
+    found = records[0].asset_materialization if records else None
+    if found is None:
         return None
-    return records[0].storage_id, {name: value.value for name, value in records[0].asset_materialization.metadata.items()}
+    return Materialization(
+        records[0].storage_id, found.partition, {name: value.value for name, value in found.metadata.items()}
+    )
+
+
+def asked_for(instance: dg.DagsterInstance, calendar: Calendar, job: str, cause: str) -> set[str]:
+    """The periods that a job need not be asked for: it was, because of the same cause, or it is under way with them.
+
+    A schedule has to look for itself: Dagster compares run keys only among the requests of one tick.
+    """
+    same = instance.get_runs(dg.RunsFilter(job_name=job, tags={CAUSE: cause}))
+    found = [run for run in same if run.status != dg.DagsterRunStatus.NOT_STARTED]
+    found += instance.get_runs(dg.RunsFilter(job_name=job, statuses=UNDER_WAY))
+    return {period for run in found for period in _periods(run, calendar)}
+
+
+def is_under_way(instance: dg.DagsterInstance, job: str) -> bool:
+    """Whether a run of a job is queued or running."""
+    return bool(instance.get_runs(dg.RunsFilter(job_name=job, statuses=UNDER_WAY), limit=1))
+
+
+def _periods(run: dg.DagsterRun, calendar: Calendar) -> list[str]:
+    first = run.tags.get(ASSET_PARTITION_RANGE_START_TAG) or run.tags.get(PARTITION_NAME_TAG)
+    last = run.tags.get(ASSET_PARTITION_RANGE_END_TAG) or first
+    if first is None or last is None:
+        return []
+    return [text(key) for key in calendar.keys(date.fromisoformat(last), first=date.fromisoformat(first))]
+
+
+def digest_of(*causes: object) -> str:
+    """A digest of what caused a run: equal for the same causes, another one for any other."""
+    return hashlib.sha256(repr(causes).encode()).hexdigest()[:RUN_KEY_LENGTH]
 
 
 def run_key(job: str, *causes: object) -> str:
     """A run key from what caused the run, so that the same cause never asks twice and a new one always does."""
-    return f"{job}-{hashlib.sha256(repr(causes).encode()).hexdigest()[:RUN_KEY_LENGTH]}"
+    return f"{job}-{digest_of(*causes)}"
 
 
-def versions_digest(instance: dg.DagsterInstance, assets: Sequence[str]) -> str:
-    """A digest of the data versions of all periods of some assets."""
-    found = [(asset, sorted(data_versions(instance, asset).items())) for asset in assets]
-    return hashlib.sha256(repr(found).encode()).hexdigest()[:RUN_KEY_LENGTH]
+def versions_digest(instance: dg.DagsterInstance, assets: Sequence[str], *, periods: Collection[str] | None = None) -> str:
+    """A digest of the data versions of some assets, of all their periods or of the given ones."""
+    return digest_of(
+        *(
+            (asset, sorted((key, found) for key, found in data_versions(instance, asset).items() if _within(key, periods)))
+            for asset in assets
+        )
+    )
+
+
+def _within(key: str, periods: Collection[str] | None) -> bool:
+    return periods is None or key in periods

@@ -47,6 +47,11 @@ def _churn_scores(settings: Settings, partitions: dg.PartitionsDefinition[Any] |
         if bundle is None:
             raise InputError("no release serves yet; materialize the asset champion first")
         rows = lake.read("customer_features", key)
+        if lacking := [name for name in bundle.manifest.signature.names if name not in rows.columns]:
+            raise InputError(
+                f"customer_features {key} has no {', '.join(lacking)}, which the serving release was trained on; train and "
+                "release a model of the present features first"
+            )
         probability = pl.Series("probability", bundle.scorer.score_frame(rows))
         scores = rows.select(pl.col("^customer_id|snapshot_s$")).with_columns(
             probability,

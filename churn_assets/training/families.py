@@ -4,11 +4,12 @@ A family is one entry of ``FAMILIES``. Every pipeline takes the signature's numb
 categories (text, missing is the empty word), by position.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import polars as pl
 from sklearn.compose import ColumnTransformer
@@ -22,6 +23,9 @@ from churn_store.scoring import CATEGORIES, NUMBERS, PROBABILITIES
 from churn_store.signature import Signature
 
 OPSET = {"": 17, "ai.onnx.ml": 3}
+
+LEAF_GRID = 2.0**-20
+"""Values of leaves are multiples of it: 32-bit floats add them without rounding while the sum is below 8."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +46,17 @@ class Family:
     estimator: Callable[[Mapping[str, Any], int], Any]
     scales: bool
 
-    def pipeline(self, signature: Signature, *, seed: int) -> Pipeline:
-        """An unfitted pipeline for a signature."""
-        numbers = list(range(len(signature.numbers)))
-        categories = list(range(len(numbers), len(numbers) + len(signature.categories)))
+    def pipeline(self, signature: Signature, *, seed: int, without: Sequence[str] = ()) -> Pipeline:
+        """An unfitted pipeline for a signature.
+
+        Args:
+            signature: its inputs.
+            seed: of the estimator.
+            without: numbers that it takes and does not look at, such as those without any value to learn from.
+        """
+        before = len(signature.numbers)
+        numbers = [position for position, name in enumerate(signature.numbers) if name not in without]
+        categories = list(range(before, before + len(signature.categories)))
         steps: list[tuple[str, Any, list[int]]] = []
         if numbers:
             prepared: Any = "passthrough"
@@ -101,15 +112,16 @@ def inputs(frame: pl.DataFrame, signature: Signature) -> pd.DataFrame:
 def export(pipeline: Pipeline, signature: Signature) -> bytes:
     """A fitted pipeline as ONNX, from the two tensors of the signature to the probabilities of staying and churning.
 
-    Thresholds of trees are floored to float32 first, in place: ``x <= t`` says the same for every float32 ``x``, and the
-    exported model, which holds thresholds in float32, then agrees with the pipeline on every row.
+    Trees are rounded first, in place, to what 32-bit floats can do exactly. Thresholds are floored to float32: ``x <= t`` says
+    the same for every float32 ``x``. The values of leaves become multiples of ``2 ** -20``, whose sums are exact up to 8. The
+    exported model, which holds and adds both in float32, then agrees with the pipeline on every row.
     """
     from skl2onnx import to_onnx  # noqa: PLC0415 - seconds of import that only training pays
     from skl2onnx.common.data_types import FloatTensorType, StringTensorType  # noqa: PLC0415
 
     model = pipeline.named_steps["model"]
     if isinstance(model, HistGradientBoostingClassifier):
-        _floor_thresholds(model)
+        _round_trees(model)
     tensors: list[tuple[str, Any]] = []
     if signature.numbers:
         tensors.append((NUMBERS, FloatTensorType([None, len(signature.numbers)])))
@@ -122,8 +134,9 @@ def export(pipeline: Pipeline, signature: Signature) -> bytes:
     return content
 
 
-def _floor_thresholds(model: HistGradientBoostingClassifier) -> None:
-    for predictors in model._predictors:  # scikit-learn offers no public way to the trees
+def _round_trees(model: HistGradientBoostingClassifier) -> None:
+    model._baseline_prediction[...] = _on_grid(model._baseline_prediction)  # scikit-learn offers no public way to the trees
+    for predictors in model._predictors:
         for predictor in predictors:
             exact = predictor.nodes["num_threshold"]
             with np.errstate(over="ignore"):
@@ -131,3 +144,8 @@ def _floor_thresholds(model: HistGradientBoostingClassifier) -> None:
             above = rounded.astype(np.float64) > exact
             rounded[above] = np.nextafter(rounded[above], np.float32(-np.inf))
             predictor.nodes["num_threshold"] = rounded.astype(np.float64)
+            predictor.nodes["value"] = _on_grid(predictor.nodes["value"])
+
+
+def _on_grid(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    return np.round(values / LEAF_GRID) * LEAF_GRID

@@ -11,6 +11,7 @@ from churn_assets.training.evaluation import measures, threshold_of_best_f1
 from churn_assets.training.families import FAMILIES, inputs
 from churn_assets.training.split import SELECT, TRAIN
 from churn_assets.training.training_set import signature_of
+from churn_store.errors import InputError
 from churn_store.signature import Signature
 
 
@@ -32,9 +33,18 @@ class Fitted:
 
 
 def fit(family: str, rows: pl.DataFrame, features: tuple[Feature, ...], *, seed: int) -> tuple[Pipeline, Signature]:
-    """Fit a family on rows with ``churned``; the categories of these rows become the signature's."""
+    """Fit a family on rows with ``churned``; the categories of these rows become the signature's.
+
+    Raises:
+        InputError: there is nothing to learn from.
+    """
     signature = signature_of(features, rows)
-    pipeline = FAMILIES[family].pipeline(signature, seed=seed)
+    empty = [name for name in signature.numbers if rows[name].count() == 0]
+    if len(empty) == len(signature.columns):
+        raise InputError(
+            f"no feature has any value in the {rows.height} rows to train on; look at customer_features and the raw tables"
+        )
+    pipeline = FAMILIES[family].pipeline(signature, seed=seed, without=empty)
     pipeline.fit(inputs(rows, signature), rows["churned"].to_numpy())
     return pipeline, signature
 

@@ -2,8 +2,8 @@
 
 A customer appears in many snapshots, so a random split would test on people whose next month was trained on. Rows are
 split by snapshot instead: judging snapshots are the newest mature ones; selecting snapshots end one horizon before those
-begin; training snapshots end one horizon before the selecting ones. Data without time can only be split by customer,
-stratified by label, and the order of time can't be checked there.
+begin; training snapshots end one horizon before the selecting ones. Data without time can only be split by customer, and the order
+of time can't be checked there.
 """
 
 import hashlib
@@ -53,30 +53,26 @@ def roles_by_time(mature: Sequence[date], *, horizon: timedelta, training: Train
             f"{len(ordered)} snapshots have mature labels"
             + (f" ({ordered[0]} to {ordered[-1]})" if ordered else "")
             + f"; training needs at least one more than {training.judging_snapshots} for judging and "
-            f"{training.selecting_snapshots} for selecting, each {horizon.days} days apart. Ingest more periods, build their "
+            f"{training.selecting_snapshots} for selecting, with {horizon.days} days of labels between them. Ingest more periods, build their "
             "features and labels, or lower `training.judging_snapshots`"
         )
     return Roles(tuple(train), tuple(select), tuple(judge))
 
 
 def roles_by_customer(labels: pl.DataFrame, training: Training) -> pl.Series:
-    """Give each row of data without time its role, by a hash of the customer, with equal shares of churn.
+    """Give each row of data without time its role, by a hash of the customer.
+
+    A customer keeps the role when others come or go, so no later model is judged on whom an earlier one was trained on. The
+    shares of the roles, and of churn in each, are equal up to chance.
 
     Args:
-        labels: ``customer_id``, ``churned``.
+        labels: ``customer_id``.
         training: the held-out share and the seed.
 
     Returns:
         A role a row.
     """
-    ranks = labels.with_columns(
-        hash=pl.Series(
-            [
-                hashlib.blake2b(f"{training.seed}:{name}".encode(), digest_size=8).hexdigest()
-                for name in labels["customer_id"]
-            ]
-        )
-    ).select(((pl.col("hash").rank("ordinal") - 0.5) / pl.len()).over("churned").alias("rank"))["rank"]
+    ranks = pl.Series([_rank(customer, training.seed) for customer in labels["customer_id"]], dtype=pl.Float64)
     judge_from, select_from = 1 - training.held_out_share, 1 - 1.5 * training.held_out_share
     return pl.select(
         pl.when(ranks >= judge_from)
@@ -86,3 +82,9 @@ def roles_by_customer(labels: pl.DataFrame, training: Training) -> pl.Series:
         .otherwise(pl.lit(TRAIN))
         .alias("role")
     ).to_series()
+
+
+def _rank(customer: str, seed: int) -> float:
+    """A customer's place in [0, 1), the same for ever."""
+    digest = hashlib.blake2b(f"{seed}:{customer}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") / 2**64

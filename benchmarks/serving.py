@@ -1,0 +1,277 @@
+"""Requests per second of one worker beside a no-op Litestar echo, in one run: ``python benchmarks/serving.py``.
+
+The service is the real one (``churn serve`` as a process, with keys, metrics, an access log line for every request, and the
+prediction spool shipping into a database), serving a real release of 15 numeric and 3 categorical columns. The echo is the
+smallest Litestar application with a path parameter and a JSON body, under the same uvicorn settings. Both are pinned to
+one core and wrk to another, in interleaved rounds after a warm-up; compare the ratio, absolute figures follow the machine.
+
+Exit status: 0 if both routes make at least half of the echo's requests per second, 1 if not, 2 if wrk is missing.
+"""
+
+import argparse
+import contextlib
+import os
+import re
+import shutil
+import signal
+import socket
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+ROOT = Path(__file__).resolve().parent.parent
+CONNECTIONS = 16
+CUSTOMERS = 5_000
+AT_LEAST = 0.5
+WARM_UP_S = 0.7
+
+WRK = f"""
+local path, body = os.getenv("BENCH_PATH"), os.getenv("BENCH_BODY")
+wrk.headers["X-API-Key"] = os.getenv("BENCH_KEY")
+if body then
+  wrk.method, wrk.body = "POST", body
+  wrk.headers["Content-Type"] = "application/json"
+end
+request = function()
+  if body then return wrk.format(nil, path) end
+  return wrk.format(nil, path .. math.random(0, {CUSTOMERS - 1}))
+end
+done = function(summary, latency)
+  local failed = summary.errors.status + summary.errors.connect + summary.errors.read + summary.errors.timeout
+  io.write(string.format("RESULT %d %d %d %d %d\\n", summary.requests, summary.duration, latency:percentile(50),
+    latency:percentile(99), failed))
+end
+"""
+
+
+@dataclass
+class Target:
+    """A route of a server, and what was measured of it, one entry a round."""
+
+    name: str
+    port: int
+    pid: int
+    path: str
+    body: bytes | None
+    per_second: list[float] = field(default_factory=list)
+    p50_ms: list[float] = field(default_factory=list)
+    p99_ms: list[float] = field(default_factory=list)
+    cpu_us: list[float] = field(default_factory=list)
+    failed: int = 0
+
+
+def main() -> int:
+    """Measure and print; see the module for the exit status."""
+    options = argparse.ArgumentParser(description="Requests per second beside a no-op Litestar echo.")
+    options.add_argument("--rounds", type=int, default=3)
+    options.add_argument("--seconds", type=float, default=2.0, help="of each measurement")
+    options.add_argument("--echo", type=int, help=argparse.SUPPRESS)
+    chosen = options.parse_args()
+    if chosen.echo is not None:
+        return serve_echo(chosen.echo)
+    for program in ("wrk", "taskset"):
+        if shutil.which(program) is None:
+            package = {"wrk": "wrk", "taskset": "util-linux"}[program]
+            print(f"{program} is missing; install the Debian package `{package}`", file=sys.stderr)
+            return 2
+    with tempfile.TemporaryDirectory(prefix="churn-bench-") as folder:
+        return measure(Path(folder), chosen.rounds, chosen.seconds)
+
+
+def measure(folder: Path, rounds: int, seconds: float) -> int:
+    """Set up, drive, print."""
+    body = prepare(folder)
+    key = (folder / "key").read_text().strip()
+    script = folder / "drive.lua"
+    script.write_text(WRK)
+    churn = str(Path(sys.executable).with_name("churn"))
+    service_port, echo_port = free_port(), free_port()
+    with (
+        running(folder, [churn, "serve"], service_port, "/health/ready") as service,
+        running(folder, [sys.executable, __file__, "--echo", str(echo_port)], echo_port, "/echo/c1") as echo,
+    ):
+        pairs = [
+            (
+                Target("echo, path parameter", echo_port, echo, "/echo/c", None),
+                Target("GET /predict/{customer_id}", service_port, service, "/predict/c", None),
+            ),
+            (
+                Target("echo, JSON body", echo_port, echo, "/echo", body),
+                Target("POST /predict", service_port, service, "/predict", body),
+            ),
+        ]
+        for _ in range(rounds):
+            for pair in pairs:
+                for target in pair:
+                    drive(target, script, key, WARM_UP_S)
+                    note(target, *drive(target, script, key, seconds))
+                wait_until_shipped(service_port)
+    return report(pairs, folder)
+
+
+def prepare(folder: Path) -> bytes:
+    """A migrated database, a release, online features, a key; returns a body for ``POST /predict``."""
+    sys.path.insert(0, str(ROOT))
+    from churn_store.files import DigestStore  # noqa: PLC0415
+    from churn_store.migrate import migrate  # noqa: PLC0415
+    from churn_store.settings import ConfigFile  # noqa: PLC0415
+    from churn_store.tables import connect  # noqa: PLC0415
+    from tests.release_factory import make_online, make_release, rows_of, small_columns  # noqa: PLC0415
+
+    settings = ConfigFile(home=folder / "home")
+    migrate(settings.database_url)
+    released = make_release(connect(settings.database_url), DigestStore(settings.releases_url))
+    make_online(settings.online_url, customers=CUSTOMERS)
+    churn = str(Path(sys.executable).with_name("churn"))
+    subprocess.run(
+        [churn, "keys", "create", "--name", "bench", "--file", "key"], cwd=folder, env=environment(folder), check=True,
+        stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    columns = small_columns()
+    print(f"release {released.champion[:12]}: {len(columns)} columns, {CUSTOMERS} customers, {CONNECTIONS} connections")
+    return msgspec.json.encode({"customer_id": "c1", "attributes": rows_of(columns, 1)[0]})
+
+
+def environment(folder: Path, port: int = 0) -> dict[str, str]:
+    """Everything on: a line in the access log for every request, not for a share of them."""
+    return {
+        **{name: value for name, value in os.environ.items() if not name.startswith("CHURN_")},
+        "CHURN_HOME": str(folder / "home"),
+        "CHURN_SERVICE__PORT": str(port),
+        "CHURN_SERVICE__ACCESS_LOG_SHARE": "1",
+        "OMP_NUM_THREADS": "1",
+    }
+
+
+def serve_echo(port: int) -> int:
+    """The no-op: Litestar, a path parameter, a JSON body, and nothing else."""
+    import uvicorn  # noqa: PLC0415
+    from litestar import Litestar, get, post  # noqa: PLC0415
+
+    from churn_api.server import uvicorn_config  # noqa: PLC0415
+    from churn_api.settings import ServiceSettings  # noqa: PLC0415
+
+    @get("/echo/{customer_id:str}")
+    async def echo_path(customer_id: str) -> dict[str, str]:
+        return {"customer_id": customer_id}
+
+    @post("/echo")
+    async def echo_body(data: dict[str, Any]) -> dict[str, Any]:
+        return data
+
+    config = uvicorn_config(Litestar([echo_path, echo_body], openapi_config=None, logging_config=None), ServiceSettings())
+    config.port = port
+    uvicorn.Server(config).run()
+    return 0
+
+
+@contextlib.contextmanager
+def running(folder: Path, command: list[str], port: int, ready: str) -> Iterator[int]:
+    """A server on the first core of this process until the block ends."""
+    with open(folder / f"server-{port}.log", "wb") as log:
+        server = subprocess.Popen(
+            pinned(0, command), cwd=folder, env=environment(folder, port), stdout=log, stderr=subprocess.STDOUT
+        )
+        try:
+            for _ in range(200):
+                with contextlib.suppress(OSError):
+                    urllib.request.urlopen(f"http://127.0.0.1:{port}{ready}", timeout=1).close()
+                    break
+                if server.poll() is not None:
+                    break
+                time.sleep(0.1)
+            else:
+                server.kill()
+            if server.poll() is not None:
+                sys.exit(f"{' '.join(command)} did not start:\n{(folder / log.name).read_text()}")
+            yield server.pid
+        finally:
+            server.send_signal(signal.SIGTERM)
+            server.wait(20)
+
+
+def pinned(which: int, command: list[str]) -> list[str]:
+    """A command on the first or the last of the cores that this process may use."""
+    cores = sorted(os.sched_getaffinity(0))
+    return ["taskset", "-c", str(cores[0] if which == 0 else cores[-1]), *command]
+
+
+def drive(target: Target, script: Path, key: str, seconds: float) -> tuple[list[int], float]:
+    """Requests without a pause; what wrk says, and the server's CPU seconds meanwhile."""
+    env = {**os.environ, "BENCH_PATH": target.path, "BENCH_KEY": key}
+    if target.body is not None:
+        env["BENCH_BODY"] = target.body.decode()
+    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds:g}s" if seconds >= 1 else "-d1s", "-s", str(script)]
+    before = cpu_s(target.pid)
+    done = subprocess.run(
+        pinned(1, [*command, f"http://127.0.0.1:{target.port}/"]), env=env, check=True, capture_output=True, text=True
+    )
+    found = re.search(r"RESULT (.*)", done.stdout)
+    assert found is not None, done.stdout + done.stderr
+    return [int(word) for word in found[1].split()], cpu_s(target.pid) - before
+
+
+def note(target: Target, result: list[int], cpu: float) -> None:
+    """Keep a round's figures."""
+    requests, duration_us, p50_us, p99_us, failed = result
+    target.per_second.append(requests / duration_us * 1e6)
+    target.p50_ms.append(p50_us / 1000)
+    target.p99_ms.append(p99_us / 1000)
+    target.cpu_us.append(cpu / requests * 1e6)
+    target.failed += failed
+
+
+def report(pairs: list[tuple[Target, Target]], folder: Path) -> int:
+    """The table, the ratios, and whether they are good enough."""
+    print(f"{'':28}{'requests/s':>12}{'p50 ms':>9}{'p99 ms':>9}{'CPU us/req':>12}{'of the echo':>13}{'by CPU':>9}")
+    is_good = True
+    for echo, ours in pairs:
+        ratio = statistics.median(ours_ / echo_ for ours_, echo_ in zip(ours.per_second, echo.per_second, strict=True))
+        by_cpu = statistics.median(echo_ / ours_ for ours_, echo_ in zip(ours.cpu_us, echo.cpu_us, strict=True))
+        is_good &= ratio >= AT_LEAST and ours.failed == echo.failed == 0
+        for target, tail in ((echo, ""), (ours, f"{ratio:13.2f}{by_cpu:9.2f}")):
+            median = [statistics.median(v) for v in (target.per_second, target.p50_ms, target.p99_ms, target.cpu_us)]
+            print(f"{target.name:28}{median[0]:12,.0f}{median[1]:9.2f}{median[2]:9.2f}{median[3]:12.0f}{tail}")
+            if target.failed:
+                print(f"  {target.failed} requests failed")
+    with contextlib.closing(sqlite3.connect(folder / "home" / "serving.db")) as database:
+        logged = database.execute("SELECT count(*) FROM prediction_log").fetchone()[0]
+    print(f"{logged:,} predictions in the database; at least {AT_LEAST} of the echo asked: {'yes' if is_good else 'NO'}")
+    return 0 if is_good else 1
+
+
+def wait_until_shipped(port: int) -> None:
+    """Let the service empty its spool, so that no work of one measurement falls into the next."""
+    for _ in range(50):
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as answer:
+            if msgspec.json.decode(answer.read())["spool"]["waiting_bytes"] == 0:
+                return
+        time.sleep(0.1)
+
+
+def cpu_s(pid: int) -> float:
+    """User and system time of a process so far."""
+    parts = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(parts[11]) + int(parts[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def free_port() -> int:
+    """A port of the loopback that nobody uses now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The prediction service: serves the release that the asset graph published. Imports nothing of the graph."""

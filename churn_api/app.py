@@ -1,0 +1,155 @@
+"""The service on one screen: every part, what it is given, and when it starts and stops.
+
+Belongs here: wiring. Does not belong here: behaviour.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+
+import sqlalchemy as sa
+from litestar import Litestar
+from litestar.middleware import DefineMiddleware
+
+from churn_api.cache import Kept
+from churn_api.clock import FollowedClock
+from churn_api.docs.openapi import document
+from churn_api.docs.routes import docs_routes
+from churn_api.front import Desk, Front, note_unmatched
+from churn_api.monitoring.health import Monitor, health_routes
+from churn_api.predictions.lookup import OnlineFeatures
+from churn_api.predictions.predictor import Predictor
+from churn_api.predictions.routes import prediction_routes
+from churn_api.problems import problem_response
+from churn_api.releases.last_good import LastGood
+from churn_api.releases.poller import ReleasePoller
+from churn_api.releases.routes import model_routes
+from churn_api.releases.served import Preparation
+from churn_api.rhythm import Rhythm
+from churn_api.security.keys import HashedKey
+from churn_api.security.ring import KeyRing
+from churn_api.settings import ServiceConfig
+from churn_api.telemetry.access import AccessLog
+from churn_api.telemetry.metrics import Metrics
+from churn_api.telemetry.shipper import Shipper
+from churn_api.telemetry.spool import Spool
+from churn_store.errors import DatabaseAwayError, InputError
+from churn_store.migrate import require_migrated
+from churn_store.online import open_reader
+from churn_store.tables import connect
+
+FIRST_LOOK_S = 6.0
+"""How long the start waits for the first look at the releases, so that a service that can answer does so at once."""
+
+
+def create_app(settings: ServiceConfig) -> Litestar:
+    """The service.
+
+    Args:
+        settings: of ``churn.yaml`` and the environment.
+
+    Raises:
+        InputError: the database is of another schema, there is no usable API key, or neither the database nor keys kept
+            from it are there.
+    """
+    limits = settings.service
+    clock = FollowedClock(settings.clock)
+    metrics = Metrics()
+    engine = connect(settings.database_url)
+    away = _away(engine)
+    ring = KeyRing(
+        engine,
+        Kept(settings.cache_folder / "keys.json", list[HashedKey], max_age_s=limits.cache_max_age_s, now_s=clock.now_s),
+        clock.now_s,
+    )
+    ring.open(away)
+
+    releases = ReleasePoller(
+        engine,
+        settings.releases_url,
+        LastGood(settings.cache_folder, max_age_s=limits.cache_max_age_s, now_s=clock.now_s),
+        Preparation(max_batch=limits.max_batch, metrics=metrics, document=document, now_s=clock.now_s),
+        metrics,
+        clock.now_s,
+    )
+    online = OnlineFeatures(open_reader(settings.online_url), metrics)
+    spool = Spool(settings.spool_folder, limit_bytes=limits.spool_limit_bytes)
+    shipper = Shipper(spool, engine, metrics)
+    threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="batch")
+    predictor = Predictor(releases, online, spool, metrics, clock.now_s)
+
+    rhythms = {
+        "releases": Rhythm("releases", releases.poll, every_s=limits.poll_s, on_failure=_already_noted),
+        "keys": Rhythm("keys", ring.refresh, every_s=limits.poll_s, on_failure=_counted(metrics, "keys")),
+        "prediction log": Rhythm("log", shipper.ship, every_s=limits.ship_s, on_failure=shipper.failed),
+    }
+    monitor = Monitor(releases, online, spool, rhythms, metrics, clock.now_s)
+    desk = Desk(ring=ring, metrics=metrics, access_log=AccessLog(limits.access_log_share))
+
+    @asynccontextmanager
+    async def running(_: Litestar) -> AsyncIterator[None]:
+        for rhythm in rhythms.values():
+            rhythm.start()
+        await online.refresh()
+        await asyncio.to_thread(rhythms["releases"].wait_for_first, FIRST_LOOK_S)
+        followers = [
+            asyncio.create_task(online.follow(limits.poll_s)),
+            asyncio.create_task(_follow_clock(clock, limits.poll_s, metrics)),
+        ]
+        try:
+            yield
+        finally:
+            for follower in followers:
+                follower.cancel()
+            await asyncio.gather(*followers, return_exceptions=True)
+            for rhythm in rhythms.values():
+                await asyncio.to_thread(rhythm.stop)
+            await online.close()
+            threads.shutdown(wait=False, cancel_futures=True)
+            await asyncio.to_thread(shipper.ship_the_rest, limits.shutdown_s)
+            engine.dispose()
+
+    return Litestar(
+        route_handlers=[
+            *prediction_routes(predictor, online, threads, limits),
+            *model_routes(releases, engine),
+            *health_routes(monitor),
+            *docs_routes(releases),
+        ],
+        middleware=[DefineMiddleware(Front, desk=desk)],
+        exception_handlers={Exception: problem_response},
+        after_exception=[note_unmatched(desk)],
+        lifespan=[running],
+        openapi_config=None,
+        logging_config=None,
+    )
+
+
+def _away(engine: sa.Engine) -> DatabaseAwayError | None:
+    """Refuse a database of another schema; one that is away now is no reason not to start."""
+    try:
+        require_migrated(engine)
+    except DatabaseAwayError as error:
+        return error
+    return None
+
+
+async def _follow_clock(clock: FollowedClock, every_s: float, metrics: Metrics) -> None:
+    while True:
+        await asyncio.sleep(every_s)
+        try:
+            clock.follow()
+        except (InputError, OSError) as error:
+            _counted(metrics, "clock")(error)
+
+
+def _counted(metrics: Metrics, what: str) -> Callable[[Exception], None]:
+    def count(_: Exception) -> None:
+        metrics.refresh_failures.labels(what).inc()
+
+    return count
+
+
+def _already_noted(_: Exception) -> None:
+    """The poller counts and shows its own failures."""

@@ -1,0 +1,72 @@
+"""What the service keeps on its own disk so that it can start while the database or the store is away.
+
+Belongs here: writing one small value whole or not at all, with the time it was last known to be right, and reading it back
+while it is young enough. Does not belong here: what is kept (``releases.last_good``, ``security.ring``).
+"""
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+CONFIRMED_EVERY_S = 60.0
+"""An unchanged value is written again at most this often, to say that it was still right."""
+
+
+class _Kept(msgspec.Struct, Generic[T]):
+    confirmed_s: float
+    value: T
+
+
+class Kept(Generic[T]):
+    """One value in one file, readable by this user only.
+
+    Args:
+        file: where.
+        type_: what the value is decoded as.
+        max_age_s: an older value is not given back.
+        now_s: the platform's clock.
+    """
+
+    def __init__(self, file: Path, type_: type[T], *, max_age_s: float, now_s: Callable[[], float]) -> None:
+        self._file = file
+        self._decoder = msgspec.json.Decoder(_Kept[type_])  # type: ignore[valid-type]
+        self._max_age_s = max_age_s
+        self._now_s = now_s
+        self._written: tuple[float, T] | None = None
+
+    def keep(self, value: T) -> None:
+        """Write the value; one that was written a moment ago is left as it is.
+
+        Raises:
+            OSError: the disk is full or the folder can't be written.
+        """
+        now_s = self._now_s()
+        if self._written is not None:
+            confirmed_s, former = self._written
+            if former == value and abs(now_s - confirmed_s) < CONFIRMED_EVERY_S:
+                return
+        self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle, beside = tempfile.mkstemp(prefix=f".{self._file.name}.", dir=self._file.parent)  # mode 0600
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(msgspec.json.encode(_Kept(confirmed_s=now_s, value=value)))
+            os.replace(beside, self._file)
+        except BaseException:
+            Path(beside).unlink(missing_ok=True)
+            raise
+        self._written = now_s, value
+
+    def read(self) -> T | None:
+        """The value, or none if there is none, it is too old, or the file is not what was written."""
+        try:
+            kept = self._decoder.decode(self._file.read_bytes())
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+            return None
+        value: T = kept.value
+        return value if self._now_s() - kept.confirmed_s <= self._max_age_s else None

@@ -1,0 +1,30 @@
+"""The platform's clock, followed in the poll rhythm so that a request does not read a file to know the time.
+
+Belongs here: the time that answers, log rows, ages and expiries carry. Does not belong here: durations
+(``time.perf_counter`` where they happen) and the time stamps of log lines, which are about this process.
+"""
+
+import time
+
+from churn_store.clock import Clock
+
+
+class FollowedClock:
+    """The time of ``churn_store.clock`` as it was last seen."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._fixed_s: float | None = None
+        self.follow()
+
+    def follow(self) -> None:
+        """Look at the clock: does it stand at a named time, and at which?
+
+        Raises:
+            InputError: the file ``as_of`` holds no time; the clock goes on as it was.
+        """
+        self._fixed_s = self._clock.now().timestamp() if self._clock.is_fixed else None
+
+    def now_s(self) -> float:
+        """Epoch seconds."""
+        return time.time() if self._fixed_s is None else self._fixed_s

@@ -1,0 +1,1 @@
+"""Whether the service works: health for machines and people, and the metrics."""

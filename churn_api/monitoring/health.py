@@ -1,0 +1,174 @@
+"""Health: is the process alive, can it answer, and what is the matter.
+
+Belongs here: from the state of the parts to one verdict. Not ready means that some predictions can't be answered: no release,
+or no online features that fit it. A full spool or a database that is away is shown as degraded and stays ready: predictions
+are still answered, and taking the service away would make it worse. These routes need no key and name no customer.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+from litestar import get
+from litestar.handlers import HTTPRouteHandler
+from litestar.types import Scope
+
+from churn_api.front import PUBLIC
+from churn_api.predictions.lookup import OnlineFeatures, date_of
+from churn_api.releases.poller import ReleasePoller
+from churn_api.rhythm import Rhythm
+from churn_api.telemetry.metrics import CONTENT_TYPE, Metrics
+from churn_api.telemetry.spool import Spool
+from churn_api.wire import JSON, OK, Answer
+
+STALE_AFTER_S: Final = 15.0
+"""A part that has not been heard of for so long is called away."""
+
+UNAVAILABLE: Final = 503
+
+
+class ReleaseHealth(msgspec.Struct, kw_only=True):
+    """What serves, and why something newer does not."""
+
+    serving: str | None
+    epoch: int | None
+    from_cache: bool
+    refused: str | None
+    reason: str | None
+
+
+class OnlineHealth(msgspec.Struct, kw_only=True):
+    """The online features: their snapshot, number of customers, and age of T by the platform's clock."""
+
+    snapshot: str | None
+    customers: int
+    feature_age_s: float | None
+    missing_columns: tuple[str, ...]
+
+
+class SpoolHealth(msgspec.Struct, kw_only=True):
+    """Predictions that wait for the database. ``dropping``: why new ones are not logged now."""
+
+    waiting_bytes: int
+    dropping: str | None
+
+
+class Health(msgspec.Struct, kw_only=True):
+    """The state of the service.
+
+    Attributes:
+        status: ``ready``, ``degraded`` (every prediction is answered, something else is wrong) or ``not ready``.
+        not_ready: why some predictions can't be answered.
+        degraded: what else is wrong.
+    """
+
+    status: str
+    not_ready: list[str]
+    degraded: list[str]
+    release: ReleaseHealth
+    online_features: OnlineHealth
+    spool: SpoolHealth
+
+
+class Alive(msgspec.Struct):
+    """The process runs its event loop."""
+
+    status: str = "live"
+
+
+class Monitor:
+    """Asks the parts how they are.
+
+    Args:
+        releases: what serves.
+        online: features by customer.
+        spool: predictions on their way.
+        rhythms: what runs in threads, by name.
+        metrics: ages are set there before they are exposed.
+        now_s: the platform's clock.
+    """
+
+    def __init__(
+        self, releases: ReleasePoller, online: OnlineFeatures, spool: Spool, rhythms: dict[str, Rhythm], metrics: Metrics,
+        now_s: Callable[[], float],
+    ) -> None:  # fmt: skip
+        self._releases = releases
+        self._online = online
+        self._spool = spool
+        self._rhythms = rhythms
+        self._metrics = metrics
+        self._now_s = now_s
+
+    def health(self) -> Health:
+        """The verdict and what it rests on."""
+        served, failure = self._releases.current, self._releases.failure
+        snapshot = self._online.snapshot
+        missing = () if served is None else self._online.columns_missing_for(served)
+        not_ready = []
+        if served is None:
+            not_ready.append("no release serves yet")
+        if snapshot is None:
+            not_ready.append("there are no online features yet")
+        elif missing:
+            not_ready.append(f"the online features lack {', '.join(missing)}")
+        degraded = [
+            f"{name} not heard of for {age_s:.0f} s" for name, age_s in self._ages().items() if age_s > STALE_AFTER_S
+        ]
+        if failure is not None:
+            degraded.append(f"the newest release is not taken: {failure.reason}")
+        if self._spool.drop is not None:
+            degraded.append(f"predictions are answered but not logged: {self._spool.drop}")
+        return Health(
+            status="not ready" if not_ready else "degraded" if degraded else "ready",
+            not_ready=not_ready,
+            degraded=degraded,
+            release=ReleaseHealth(
+                serving=None if served is None else served.row.champion,
+                epoch=None if served is None else served.row.epoch,
+                from_cache=served is not None and served.from_cache,
+                refused=None if failure is None else failure.digest,
+                reason=None if failure is None else failure.reason,
+            ),
+            online_features=OnlineHealth(
+                snapshot=None if snapshot is None else date_of(snapshot),
+                customers=0 if snapshot is None else snapshot.rows,
+                feature_age_s=None
+                if snapshot is None or snapshot.snapshot_s is None
+                else self._now_s() - snapshot.snapshot_s,
+                missing_columns=missing,
+            ),
+            spool=SpoolHealth(waiting_bytes=self._spool.waiting_bytes, dropping=self._spool.drop),
+        )
+
+    def metrics(self) -> bytes:
+        """All metrics, with the ages as they are now."""
+        for name, age_s in self._ages().items():
+            self._metrics.age.labels(name).set(age_s)
+        self._metrics.spool_bytes.set(self._spool.waiting_bytes)
+        return self._metrics.expose()
+
+    def _ages(self) -> dict[str, float]:
+        return {"online features": self._online.age_s, **{name: rhythm.age_s for name, rhythm in self._rhythms.items()}}
+
+
+def health_routes(monitor: Monitor) -> list[HTTPRouteHandler]:
+    """``GET /health``, ``/health/live``, ``/health/ready`` and ``/metrics``; no key needed."""
+
+    @get("/health", opt=PUBLIC)
+    async def health(scope: Scope) -> Answer:  # noqa: ARG001
+        return Answer(msgspec.json.encode(monitor.health()), JSON)
+
+    @get("/health/live", opt=PUBLIC)
+    async def live(scope: Scope) -> Answer:  # noqa: ARG001
+        return Answer(msgspec.json.encode(Alive()), JSON)
+
+    @get("/health/ready", opt=PUBLIC)
+    async def ready(scope: Scope) -> Answer:  # noqa: ARG001
+        found = monitor.health()
+        return Answer(msgspec.json.encode(found), JSON, status=UNAVAILABLE if found.not_ready else OK)
+
+    @get("/metrics", opt=PUBLIC)
+    async def metrics(scope: Scope) -> Answer:  # noqa: ARG001
+        return Answer(monitor.metrics(), (b"content-type", CONTENT_TYPE.encode()))
+
+    return [health, live, ready, metrics]

@@ -1,0 +1,1 @@
+"""From a request to a probability: decode, look up, score, decide, log, answer."""

@@ -1,0 +1,68 @@
+"""The routes of predictions: read the request, call the predictor, send its answer.
+
+Belongs here: addresses, limits and threads. Does not belong here: anything about a prediction (``predictions.predictor``).
+"""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Executor
+from typing import TypeVar
+
+from litestar import get, post
+from litestar.handlers import HTTPRouteHandler
+from litestar.types import Scope
+
+from churn_api.front import call_of, needs
+from churn_api.predictions.lookup import OnlineFeatures
+from churn_api.predictions.predictor import Predictor
+from churn_api.predictions.requests import require_customer_id
+from churn_api.settings import ServiceSettings
+from churn_api.wire import JSON, Answer, read_body
+
+T = TypeVar("T")
+
+LARGE_BODY = 64 * 1024
+"""A larger batch is decoded in a thread, in bytes."""
+
+LARGE_BATCH = 200
+"""A larger batch is scored in a thread, in rows."""
+
+
+def prediction_routes(
+    predictor: Predictor, online: OnlineFeatures, threads: Executor, settings: ServiceSettings
+) -> list[HTTPRouteHandler]:
+    """``GET /predict/{customer_id}``, ``POST /predict``, ``POST /predict/batch``."""
+
+    async def aside(is_large: bool, work: Callable[[], T]) -> T:
+        """Large work in a thread, so that it does not hold the others' answers."""
+        return await asyncio.get_running_loop().run_in_executor(threads, work) if is_large else work()
+
+    @get("/predict/{customer_id:str}", opt=needs("predict"))
+    async def predict_customer(scope: Scope) -> Answer:
+        call = call_of(scope)
+        served = predictor.serving(call)
+        customer_id = require_customer_id(scope["path_params"]["customer_id"])
+        return Answer(await predictor.by_customer(call, served, customer_id), JSON, served.header)
+
+    @post("/predict", opt=needs("predict"))
+    async def predict_attributes(scope: Scope) -> Answer:
+        body = await read_body(scope, call_of(scope).receive, at_most=settings.max_body_bytes)
+        call = call_of(scope)
+        served = predictor.serving(call)
+        return Answer(predictor.by_attributes(call, served, body), JSON, served.header)
+
+    @post("/predict/batch", opt=needs("predict"))
+    async def predict_batch(scope: Scope) -> Answer:
+        body = await read_body(scope, call_of(scope).receive, at_most=settings.max_batch_body_bytes)
+        call = call_of(scope)
+        served = predictor.serving(call)
+        ids, records = await aside(len(body) > LARGE_BODY, lambda: served.requests.decode_batch(body))
+        if ids is None:
+            answer = await aside(len(records) > LARGE_BATCH, lambda: predictor.batch(call, served, records, None))
+        else:
+            found = await online.look_up(ids, served)
+            asked = list(zip(ids, found.rows, strict=True))
+            answer = await aside(len(asked) > LARGE_BATCH, lambda: predictor.batch(call, served, asked, found.snapshot))
+        return Answer(answer, JSON, served.header)
+
+    return [predict_customer, predict_attributes, predict_batch]

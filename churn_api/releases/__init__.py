@@ -1,0 +1,1 @@
+"""Which release serves: followed from the database, verified, swapped, and shown."""

@@ -1,0 +1,56 @@
+"""One JSON object a line on standard output: what happened, without a word about a customer.
+
+Belongs here: the form of a line. Does not belong here: who writes which line. The message of an exception may quote a
+feature value or a customer id, so a line names only the exception's type and where it was raised.
+"""
+
+import logging
+import sys
+import traceback
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+LOGGER = logging.getLogger("churn_api")
+
+
+def say(event: str, level: int = logging.INFO, **fields: object) -> None:
+    """Write a line about the service itself, such as ``say("release_loaded", epoch=3)``."""
+    LOGGER.log(level, event, extra={"fields": fields})
+
+
+def where_raised(error: BaseException) -> str:
+    """The exception's type and the innermost place it came through, without its message."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" at {frames[-1].filename.rsplit('/', 1)[-1]}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}{place}"
+
+
+class JsonLines(logging.Formatter):
+    """A log record as one JSON object."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, without its end."""
+        line: dict[str, Any] = {
+            "ts": datetime.fromtimestamp(record.created, UTC),
+            "level": record.levelname.lower(),
+            "event": record.getMessage() if record.name == LOGGER.name else _known(record),
+        }
+        line.update(getattr(record, "fields", {}))
+        if record.exc_info and record.exc_info[1] is not None:
+            line["error"] = where_raised(record.exc_info[1])
+        return msgspec.json.encode(line).decode()
+
+
+def log_to_stdout(level: int = logging.INFO) -> None:
+    """Let this process write every log line of every library in this form."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(JsonLines())
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    LOGGER.setLevel(level)
+
+
+def _known(record: logging.LogRecord) -> str:
+    """The template of a library's message; its arguments could be anything."""
+    return f"{record.name}: {str(record.msg).strip()}"

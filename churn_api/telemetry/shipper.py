@@ -1,0 +1,150 @@
+"""Move complete segments of the spool into the table ``prediction_log``.
+
+A segment is deleted only after the commit that holds its last line; a line that is in the table already is left alone, so a
+shipper that dies anywhere, or ships a segment again, neither loses nor doubles a prediction.
+
+Belongs here: from lines to rows. Does not belong here: files and locks (``spool``).
+"""
+
+import logging
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
+
+from churn_api.telemetry.log import say, where_raised
+from churn_api.telemetry.metrics import Metrics, ShipFailure
+from churn_api.telemetry.prediction_log import StoredLine, decode_line
+from churn_api.telemetry.spool import Segment, Spool
+from churn_store.tables import prediction_log
+
+BATCH = 500
+"""Rows a commit."""
+
+
+class Shipper:
+    """Ships what the spool holds.
+
+    Args:
+        spool: from where.
+        engine: the serving database.
+        metrics: what was shipped, torn and refused is counted there.
+    """
+
+    def __init__(self, spool: Spool, engine: sa.Engine, metrics: Metrics) -> None:
+        self._spool = spool
+        self._engine = engine
+        self._metrics = metrics
+        self._insert = _insert_sql(engine)
+        self._is_failing = False
+
+    def ship(self) -> None:
+        """Ship everything that is complete, this worker's own lines and those of dead workers.
+
+        Raises:
+            SQLAlchemyError: the database does not take them now; what was not committed stays in the spool.
+        """
+        self._spool.complete()
+        try:
+            for file in self._spool.segments():
+                with self._spool.adopt(file) as segment:
+                    if segment is not None:
+                        self._ship_segment(segment)
+            self._is_failing = False
+        finally:
+            self._spool.measure()
+            self._metrics.spool_bytes.set(self._spool.waiting_bytes)
+
+    def ship_the_rest(self, at_most_s: float) -> None:
+        """At the end of the process: ship what is left, but do not wait for ever; the spool keeps it for the next start."""
+        last = threading.Thread(target=self._try_to_ship, name="last shipment", daemon=True)
+        last.start()
+        last.join(at_most_s)
+        if self._spool.waiting_bytes:
+            say("predictions_left_in_spool", logging.WARNING, waiting_bytes=self._spool.waiting_bytes)
+
+    def failed(self, error: Exception) -> None:
+        """An attempt failed: count it, and say so when the failures begin."""
+        reason: ShipFailure = "database" if isinstance(error, SQLAlchemyError) else "unexpected"
+        self._metrics.ship_failures.labels(reason).inc()
+        if not self._is_failing:
+            say("prediction_log_not_shipped", logging.WARNING, error=where_raised(error))
+        self._is_failing = True
+
+    def _try_to_ship(self) -> None:
+        try:
+            self.ship()
+        except Exception as error:
+            self.failed(error)
+
+    def _ship_segment(self, segment: Segment) -> None:
+        refused: list[bytes] = []
+        for start in range(0, len(segment.lines), BATCH):
+            refused += self._insert_lines(segment.lines[start : start + BATCH])
+        if refused:
+            with open(segment.file.with_suffix(".refused"), "wb") as file:
+                file.write(b"\n".join(refused) + b"\n")
+            self._metrics.log_refused.inc(len(refused))
+            say("prediction_log_lines_refused", logging.ERROR, lines=len(refused), file=segment.file.stem + ".refused")
+        segment.file.unlink()
+        self._metrics.log_torn.inc(int(segment.torn))
+        self._metrics.log_shipped.inc(len(segment.lines) - len(refused))
+
+    def _insert_lines(self, lines: Sequence[bytes]) -> list[bytes]:
+        """Insert what can be inserted.
+
+        Returns:
+            The lines that no retry would help: not of the form, or refused for a value in them.
+        """
+        rows: list[dict[str, object]] = []
+        whose: list[bytes] = []
+        refused: list[bytes] = []
+        for line in lines:
+            try:
+                rows.append(_row(decode_line(line)))
+                whose.append(line)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                refused.append(line)
+        try:
+            self._commit(rows)
+        except (DataError, IntegrityError):
+            for line, row in zip(whose, rows, strict=True):
+                try:
+                    self._commit([row])
+                except (DataError, IntegrityError):
+                    refused.append(line)
+        return refused
+
+    def _commit(self, rows: list[dict[str, object]]) -> None:
+        if rows:
+            with self._engine.begin() as connection:
+                connection.execute(self._insert, rows)
+
+
+def _row(line: StoredLine) -> dict[str, object]:
+    row = msgspec.structs.asdict(line)
+    row["features"] = bytes(line.features).decode()
+    return row
+
+
+class _JsonText(sa.types.UserDefinedType[str]):
+    """JSON that is text already, so that it is not taken apart and put together again on its way."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: Any) -> str:
+        """The type's name in SQL."""
+        return "JSON"
+
+
+def _insert_sql(engine: sa.Engine) -> sa.Insert:
+    """Insert, and leave alone what is there: the same statement in both databases."""
+    columns = [sa.column(c.name, _JsonText() if c.name == "features" else c.type) for c in prediction_log.c]
+    table = sa.table(prediction_log.name, *columns)
+    if engine.dialect.name == "sqlite":
+        return sqlite.insert(table).on_conflict_do_nothing()
+    return postgresql.insert(table).on_conflict_do_nothing()

@@ -1,0 +1,136 @@
+"""A small world for the gate: a training set over six snapshots, candidates fitted on it, and a champion that serves."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import sqlalchemy as sa
+
+from churn_assets.champion.candidate import Candidate, build, describe
+from churn_assets.champion.gate import Case
+from churn_assets.features.catalogue import Feature, features_of
+from churn_assets.periods import DAY_S, epoch_s
+from churn_assets.settings import Settings
+from churn_assets.training.fitting import Fitted
+from churn_assets.training.split import JUDGE, SELECT, TRAIN
+from churn_store.files import DigestStore
+from churn_store.manifest import Blessing, Manifest, Rule
+from churn_store.migrate import migrate
+from churn_store.releases import Bundle, load_bundle, newest, publish, record_blessing, stage
+from churn_store.signature import Column
+from tests.features.company import SNAPSHOT
+
+NOW_S = epoch_s(SNAPSHOT)
+CUSTOMERS = 300
+ROLES = [TRAIN] * 3 + [SELECT, JUDGE, JUDGE]
+MONTH_S = 31 * DAY_S
+JUDGED_FROM = NOW_S + 4 * MONTH_S
+TRAINED_UNTIL = NOW_S + 3 * MONTH_S + 30 * DAY_S
+
+
+def attributes(*more: str) -> tuple[Feature, ...]:
+    numbers = [Column(name=name, kind="number", nullable=True) for name in ("visits", "spend", *more)]
+    return features_of(("customers",), [*numbers, Column(name="plan", kind="category")], has_time=False)
+
+
+def training_set(seed: int = 0) -> pl.DataFrame:
+    """Rows of every role; churn follows visits and plan; ``leak`` is the label itself, ``noise`` is nothing."""
+    generator = np.random.default_rng(seed)
+    count = CUSTOMERS * len(ROLES)
+    visits, plan = generator.integers(0, 30, count).astype(float), generator.choice(["free", "pro"], count)
+    churned = generator.random(count) < 1 / (1 + np.exp((visits - 10) / 5 - (plan == "free")))
+    return pl.DataFrame(
+        {
+            "customer_id": [f"c{i % CUSTOMERS}" for i in range(count)],
+            "snapshot_s": [NOW_S + i // CUSTOMERS * MONTH_S for i in range(count)],
+            "visits": visits,
+            "spend": generator.integers(0, 9_999, count).astype(float),
+            "plan": plan,
+            "noise": generator.random(count),
+            "leak": churned.astype(float),
+            "churned": churned,
+            "role": [ROLES[i // CUSTOMERS] for i in range(count)],
+        }
+    )
+
+
+@dataclass(frozen=True)
+class World:
+    """What the gate's tests share."""
+
+    folder: Path
+    engine: sa.Engine
+    files: DigestStore
+    rows: pl.DataFrame
+    candidate: Candidate
+    manifest: Manifest
+    champion: Bundle
+
+    @property
+    def judging(self) -> pl.DataFrame:
+        """The rows of the two newest snapshots."""
+        return self.rows.filter(role=JUDGE)
+
+    @property
+    def case(self) -> Case:
+        """A candidate that deserves to serve."""
+        return Case(
+            pipeline=self.candidate.pipeline,
+            scorer=self.candidate.scorer,
+            golden=self.candidate.files["golden.json"],
+            judging=self.judging,
+            judging_from=JUDGED_FROM,
+            candidate_trained_until=TRAINED_UNTIL,
+            champion=self.champion,
+            champion_trained_until=TRAINED_UNTIL,
+        )
+
+
+def staged(files: DigestStore, candidate: Candidate, rows: pl.DataFrame) -> Manifest:
+    return stage(
+        files,
+        candidate.files,
+        describe(
+            candidate,
+            settings=Settings(company="test"),
+            chosen=Fitted("logistic_regression", {"auc": 0.7}, 0.5),
+            training_set=rows,
+            metrics={"auc": 0.7},
+            tables={},
+            mlflow={},
+            now_s=NOW_S,
+        ),
+    )
+
+
+def blessing(manifest: Manifest, *, accepted: bool) -> Blessing:
+    return Blessing(
+        manifest.candidate,
+        "accepted" if accepted else "rejected",
+        (Rule("auc_above_floor", accepted, "0.7", "at least 0.6"),),
+        "test",
+        NOW_S,
+    )
+
+
+def released(engine: sa.Engine, files: DigestStore, manifest: Manifest) -> Bundle:
+    """Bless and publish a candidate."""
+    said = blessing(manifest, accepted=True)
+    record_blessing(engine, said)
+    before = newest(engine)
+    read_epoch = 0 if before is None else before.epoch
+    row = publish(engine, files, manifest, said, read_epoch=read_epoch, actor="test", reason="test", now_s=NOW_S)
+    return load_bundle(files, row.champion)
+
+
+def make_world(folder: Path) -> World:
+    """A good candidate beside a champion that was trained when visits said nothing yet."""
+    url = f"sqlite:///{folder / 'serving.db'}"
+    migrate(url)
+    engine, files = sa.create_engine(url), DigestStore(str(folder / "releases"))
+    rows = training_set()
+    blind = rows.with_columns(visits=pl.col("noise") * 30)
+    champion = released(engine, files, staged(files, build("logistic_regression", blind, attributes(), seed=1), blind))
+    candidate = build("logistic_regression", rows, attributes(), seed=1)
+    return World(folder, engine, files, rows, candidate, staged(files, candidate, rows), champion)

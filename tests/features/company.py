@@ -1,0 +1,118 @@
+"""Small companies, drawn by Hypothesis or written down: raw tables around one snapshot."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
+
+import polars as pl
+from hypothesis import strategies as st
+
+from churn_assets.features.catalogue import features_of
+from churn_assets.features.snapshot import features_at
+from churn_assets.periods import DAY_S, epoch_s
+from churn_assets.raw.source import SCHEMAS, Table
+from churn_assets.settings import AtRisk
+from churn_store.signature import Column
+
+SNAPSHOT = date(2025, 7, 1)
+T = epoch_s(SNAPSHOT)
+RULE = AtRisk()
+TABLES: tuple[Table, ...] = ("customers", "events", "payments")
+ATTRIBUTES = (
+    Column(name="plan", kind="category", nullable=True),
+    Column(name="seats", kind="number", low=0, nullable=True),
+)
+FEATURES = features_of(TABLES, ATTRIBUTES, has_time=True)
+Company = Mapping[Table, pl.DataFrame]
+
+_SCHEMAS: dict[Table, Any] = {**SCHEMAS, "customers": {**SCHEMAS["customers"], "plan": pl.String, "seats": pl.Float64}}
+_CUSTOMERS = [f"c{i}" for i in range(5)]
+
+# Days before (or, negative, after) the snapshot, in seconds: the edges of every window, and what lies around them.
+_EDGES = sorted({days * DAY_S + off for days in (0, 7, 30, 60, 90, 180) for off in (-1, 0, 1)})
+ages = st.one_of(st.sampled_from(_EDGES), st.integers(-40 * DAY_S, 220 * DAY_S))
+delays = st.one_of(st.just(0), st.integers(0, 3), st.integers(0, 60 * DAY_S))
+
+
+@st.composite
+def companies(draw: st.DrawFn) -> Company:
+    """Rows of five customers, some of which happened or became known at or after T."""
+    customers = draw(
+        st.lists(
+            st.tuples(
+                st.sampled_from(_CUSTOMERS),
+                ages,
+                delays,
+                st.integers(0, 400 * DAY_S),
+                st.sampled_from(["free", "pro", "team", None]),
+                st.sampled_from([None, 0.0, 1.0, 40.5]),
+            ),
+            max_size=12,
+        )
+    )
+    events = draw(
+        st.lists(
+            st.tuples(
+                st.sampled_from(_CUSTOMERS),
+                st.sampled_from(["session", "session", "feature_used", "support_ticket", "export", "cancelled"]),
+                ages,
+                delays,
+            ),
+            max_size=25,
+        )
+    )
+    payments = draw(
+        st.lists(
+            st.tuples(
+                st.sampled_from(_CUSTOMERS),
+                st.sampled_from(["settled", "settled", "failed", "refunded"]),
+                st.integers(0, 100_000),
+                ages,
+                delays,
+            ),
+            max_size=20,
+        )
+    )
+    # Everyone has a first record and a recent event, so that there is somebody to look at.
+    known = [(name, 200 * DAY_S, 0, 300 * DAY_S, "free", 1.0) for name in _CUSTOMERS]
+    seen = [(name, "export", 5 * DAY_S, 0) for name in _CUSTOMERS[:4]]
+    return {
+        "customers": customer_rows([*known, *customers]),
+        "events": event_rows([*seen, *events]),
+        "payments": payment_rows(payments),
+    }
+
+
+def customer_rows(rows: Sequence[tuple[str, int, int, int, str | None, float | None]]) -> pl.DataFrame:
+    """Versions: customer, age of the version, delay until known, age of the sign-up, plan, seats."""
+    return pl.DataFrame(
+        [(name, T - age, T - age + delay, T - signed_up, plan, seats) for name, age, delay, signed_up, plan, seats in rows],
+        schema=_SCHEMAS["customers"],
+        orient="row",
+    )
+
+
+def event_rows(rows: Sequence[tuple[str, str, int, int]]) -> pl.DataFrame:
+    """Events: customer, type, age, delay until known."""
+    return pl.DataFrame(
+        [(f"e{i}", name, kind, T - age, T - age + delay) for i, (name, kind, age, delay) in enumerate(rows)],
+        schema=_SCHEMAS["events"],
+        orient="row",
+    )
+
+
+def payment_rows(rows: Sequence[tuple[str, str, int, int, int]]) -> pl.DataFrame:
+    """Payments: customer, status, cents, age, delay until known."""
+    return pl.DataFrame(
+        [
+            (f"p{i}", name, cents, status, T - age, T - age + delay)
+            for i, (name, status, cents, age, delay) in enumerate(rows)
+        ],
+        schema=_SCHEMAS["payments"],
+        orient="row",
+    )
+
+
+def features(company: Company, rule: AtRisk = RULE) -> pl.DataFrame:
+    """Every feature of the catalogue at T."""
+    return features_at({table: frame.lazy() for table, frame in company.items()}, FEATURES, T, rule)

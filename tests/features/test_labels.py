@@ -1,0 +1,147 @@
+"""Labels: what happened in [T, T + horizon), as known at maturity; none before it, none for who had already gone."""
+
+from datetime import date, timedelta
+from typing import Any
+
+import narwhals as nw
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from churn_assets.features.labels import Labelled, churn_labels, matures_on, require_mature
+from churn_assets.periods import DAY_S, epoch_s
+from churn_assets.settings import AtRisk, Label
+from churn_store.errors import InputError
+from tests.features.company import SNAPSHOT, T, event_rows, payment_rows
+
+EVENT = Label(kind="event", event="cancelled", horizon_days=30, grace_days=3)
+INACTIVITY = Label(kind="inactivity", horizon_days=30, grace_days=3)
+AT_RISK = pl.DataFrame({"customer_id": ["b", "a"]})
+H = 30 * DAY_S
+MATURE = 33 * DAY_S
+
+
+def label(
+    rule: Label,
+    events: list[tuple[str, str, int, int]] | None = None,
+    payments: list[tuple[str, str, int, int, int]] | None = None,
+    at_risk: AtRisk | None = None,
+) -> Labelled:
+    """The labels of a and b; times are seconds after T."""
+    return churn_labels(
+        AT_RISK,
+        _lazy(None if events is None else event_rows([(who, kind, -after, delay) for who, kind, after, delay in events])),
+        _lazy(
+            None
+            if payments is None
+            else payment_rows([(who, kind, cents, -after, delay) for who, kind, cents, after, delay in payments])
+        ),
+        snapshot=SNAPSHOT,
+        label=rule,
+        rule=at_risk or AtRisk(),
+    )
+
+
+def _lazy(frame: pl.DataFrame | None) -> nw.LazyFrame[Any] | None:
+    return None if frame is None else nw.from_native(frame.lazy())
+
+
+def churned(found: Labelled) -> dict[str, bool]:
+    return dict(found.labels.select("customer_id", "churned").iter_rows())
+
+
+@pytest.mark.parametrize(
+    ("kind", "after", "delay", "left"),
+    [
+        ("cancelled", 0, 0, True),
+        ("cancelled", H - 1, 0, True),
+        ("cancelled", H, 0, False),
+        ("session", 5, 0, False),
+        ("cancelled", 5, MATURE - 6, True),
+        ("cancelled", 5, MATURE - 5, False),
+    ],
+)
+def test_an_event_inside_the_window_and_known_at_maturity_is_churn(kind: str, after: int, delay: int, left: bool) -> None:
+    found = label(EVENT, [("a", kind, after, delay), ("b", "session", 5, 0)])
+    assert churned(found) == {"a": left, "b": False}
+    assert found.left_before == 0
+
+
+@pytest.mark.parametrize(
+    ("events", "payments", "left"),
+    [
+        ([("a", "session", 0, 0)], [], False),
+        ([("a", "session", H - 1, 0)], [], False),
+        ([("a", "session", H, 0)], [], True),
+        ([("a", "session", 5, MATURE - 5)], [], True),
+        ([], [("a", "settled", 5, 5, 0)], False),
+        ([], [("a", "failed", 5, 5, 0)], True),
+        (None, [("a", "settled", 5, 5, 0)], False),
+        ([("a", "session", 5, 0)], None, False),
+    ],
+)
+def test_no_event_and_no_settled_payment_is_inactivity(
+    events: list[tuple[str, str, int, int]] | None, payments: list[tuple[str, str, int, int, int]] | None, left: bool
+) -> None:
+    assert churned(label(INACTIVITY, events, payments)) == {"a": left, "b": True}
+
+
+@pytest.mark.parametrize("rule", [EVENT, INACTIVITY])
+@pytest.mark.parametrize(
+    ("after", "delay", "labelled"), [(-1, 5, False), (-9 * DAY_S, 9 * DAY_S, False), (-1, MATURE + 1, True)]
+)
+def test_who_left_before_which_became_known_later_has_no_label_and_is_counted(
+    rule: Label, after: int, delay: int, labelled: bool
+) -> None:
+    found = label(rule, [("a", "cancelled", after, delay), ("b", "session", 5, 0)])
+    assert ("a" in churned(found)) is labelled
+    assert found.left_before == (not labelled)
+
+
+def test_where_no_event_ends_a_customer_nobody_has_left_before() -> None:
+    found = label(INACTIVITY, [("a", "cancelled", -5, 9)], at_risk=AtRisk(cancelled_event=None))
+    assert (set(churned(found)), found.left_before) == ({"a", "b"}, 0)
+
+
+def test_labels_are_sorted_one_a_customer_and_name_their_snapshot() -> None:
+    found = label(EVENT, [("a", "cancelled", 5, 0), ("a", "cancelled", 5, 0), ("z", "cancelled", 5, 0)])
+    assert found.labels.rows() == [("a", T, True), ("b", T, False)]
+    assert found.labels.columns == ["customer_id", "snapshot_s", "churned"]
+
+
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from("ab"), st.sampled_from(["session", "cancelled"]), st.integers(-9, 99), st.integers(0, 99)
+        ),
+        max_size=12,
+    ),
+    st.sampled_from([EVENT, INACTIVITY]),
+)
+def test_what_happened_or_became_known_after_the_window_restates_no_label(
+    days: list[tuple[str, str, int, int]], rule: Label
+) -> None:
+    rows = [(who, kind, after * DAY_S, delay * DAY_S) for who, kind, after, delay in days]
+    known = [row for row in rows if row[2] < H and row[2] + row[3] < MATURE]
+    everything, only_known = label(rule, rows), label(rule, known)
+    assert everything.labels.equals(only_known.labels)
+    assert everything.left_before == only_known.left_before
+
+
+def test_a_label_does_not_exist_before_every_outcome_can_be_known() -> None:
+    matured = SNAPSHOT + timedelta(days=33)
+    assert matures_on(SNAPSHOT, EVENT) == matured
+    assert require_mature(SNAPSHOT, EVENT, as_of=matured) == matured
+    with pytest.raises(InputError, match=f"labels of {SNAPSHOT} do not exist before {matured}.*it is 2025-08-02"):
+        require_mature(SNAPSHOT, EVENT, as_of=matured - timedelta(days=1))
+
+
+def test_an_event_label_without_events_is_a_mistake_of_the_caller() -> None:
+    with pytest.raises(ValueError, match="needs a table `events`"):
+        label(EVENT, None, [])
+
+
+def test_the_snapshot_is_the_first_second_of_its_day() -> None:
+    assert epoch_s(date(1970, 1, 2)) == DAY_S

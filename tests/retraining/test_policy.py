@@ -1,0 +1,112 @@
+"""When a retraining is asked for, by tables of cases."""
+
+from datetime import date
+from typing import Any
+
+import pytest
+
+from churn_assets.raw.file_settings import FilesSettings
+from churn_assets.raw.synthetic import SyntheticSettings
+from churn_assets.retraining.policy import DriftReport, decide
+from churn_assets.settings import Label, Retraining, Settings, Training
+
+MAR, APR, MAY = "2024-03-01", "2024-04-01", "2024-05-01"
+HISTORY = Settings(
+    source=SyntheticSettings(),
+    training=Training(judging_snapshots=1, selecting_snapshots=1),
+    retraining=Retraining(cooldown_days=20),
+    label=Label(horizon_days=30, grace_days=3),
+)
+TABLE = Settings(
+    source=FilesSettings.model_validate(
+        {
+            "kind": "files",
+            "shape": "table",
+            "customers": {"path": "x.csv", "columns": {"customer_id": "id"}, "label": {"column": "left"}},
+        }
+    )
+)
+ALERT = DriftReport(event=7, alert=True, drifted="sessions_30d", release="a" * 64)
+QUIET = DriftReport(event=7, alert=False, drifted="no feature", release="a" * 64)
+
+
+def decision(settings: Settings = HISTORY, **known: Any) -> tuple[bool, str, tuple[str, ...]]:
+    asked: dict[str, Any] = {
+        "today": date(2024, 7, 1),
+        "serving": "a" * 64,
+        "labelled": [MAR, APR, MAY],
+        "labels_digest": "d",
+        "report": None,
+        "last_trained": None,
+    }
+    found = decide(settings, **{**asked, **known})
+    return found.retrain, found.reason, found.cause
+
+
+@pytest.mark.parametrize(
+    ("labelled", "today", "enough"),
+    [
+        ([], date(2024, 7, 1), False),
+        ([MAR, APR], date(2024, 7, 1), False),
+        ([MAR, APR, MAY], date(2024, 7, 1), True),
+        ([MAR, APR, MAY], date(2024, 6, 2), False),
+    ],
+    ids=["no labels", "too few snapshots", "one for each role", "the newest is not mature yet"],
+)
+def test_the_first_model_is_asked_for_once_there_is_enough_to_train_on(
+    labelled: list[str], today: date, enough: bool
+) -> None:
+    retrain, reason, cause = decision(serving=None, labelled=labelled, today=today)
+    assert (retrain, cause) == ((True, ("first", "d")) if enough else (False, ()))
+    assert reason.startswith("no release yet") if enough else "not enough to train on" in reason
+
+
+def test_the_first_model_of_a_table_without_time_needs_only_labels() -> None:
+    assert decision(TABLE, serving=None, labelled=[]) == (False, "no release yet, and no labels to train on", ())
+    assert decision(TABLE, serving=None, labelled=["all"]) == (True, "no release yet", ("first", "d"))
+
+
+def test_a_first_model_that_was_not_released_is_asked_for_again_only_with_other_labels() -> None:
+    assert decision(serving=None, labels_digest="d")[2] != decision(serving=None, labels_digest="e")[2]
+
+
+@pytest.mark.parametrize(
+    ("report", "reason"),
+    [
+        (None, "no drift report yet"),
+        (QUIET, "the newest drift report has no alert"),
+        (
+            DriftReport(event=7, alert=True, drifted="sessions_30d", release="b" * 64),
+            "the drift alert is about release bbbbbbbbbbbb, which no longer serves",
+        ),
+    ],
+    ids=["no report", "no alert", "an alert about a former release"],
+)
+def test_a_serving_release_is_left_alone_without_an_alert_about_itself(report: DriftReport | None, reason: str) -> None:
+    assert decision(report=report) == (False, reason, ())
+
+
+def test_an_alert_asks_for_a_retraining_because_of_that_very_report() -> None:
+    assert decision(report=ALERT) == (True, "drift: sessions_30d", ("drift", "7"))
+
+
+@pytest.mark.parametrize(
+    ("last_trained", "today", "retrain"),
+    [
+        (date(2024, 7, 1), date(2024, 7, 1), False),
+        (date(2024, 7, 1), date(2024, 7, 20), False),
+        (date(2024, 7, 1), date(2024, 7, 21), True),
+        (date(2024, 7, 1), date(2030, 1, 1), True),
+        (date(1999, 12, 31), date(2000, 1, 10), False),
+    ],
+    ids=["the same day", "a day too early", "the day on which it ends", "long after", "long ago by the wall clock"],
+)
+def test_an_alert_waits_for_the_cooldown_by_the_platform_clock(last_trained: date, today: date, retrain: bool) -> None:
+    asked, reason, _ = decision(report=ALERT, last_trained=last_trained, today=today)
+    assert asked == retrain
+    assert retrain or f"the last training was on {last_trained}; cooling down until" in reason
+
+
+def test_without_a_cooldown_an_alert_is_answered_on_the_day_of_the_last_training() -> None:
+    settings = HISTORY.model_copy(update={"retraining": Retraining(cooldown_days=0)})
+    assert decision(settings, report=ALERT, last_trained=date(2024, 7, 1))[0]
