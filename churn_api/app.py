@@ -27,6 +27,7 @@ from churn_api.releases.poller import ReleasePoller
 from churn_api.releases.routes import model_routes
 from churn_api.releases.served import Preparation
 from churn_api.rhythm import Rhythm
+from churn_api.routing import remember_routes
 from churn_api.security.keys import HashedKey
 from churn_api.security.ring import KeyRing
 from churn_api.settings import ServiceConfig
@@ -85,7 +86,8 @@ def create_app(settings: ServiceConfig) -> Litestar:
         "prediction log": Rhythm("log", shipper.ship, every_s=limits.ship_s, on_failure=shipper.failed),
     }
     monitor = Monitor(releases, online, spool, rhythms, metrics, clock.now_s)
-    desk = Desk(ring=ring, metrics=metrics, access_log=AccessLog(limits.access_log_share))
+    access_log = AccessLog(limits.access_log_share)
+    desk = Desk(ring=ring, metrics=metrics, access_log=access_log)
 
     @asynccontextmanager
     async def running(_: Litestar) -> AsyncIterator[None]:
@@ -109,8 +111,9 @@ def create_app(settings: ServiceConfig) -> Litestar:
             threads.shutdown(wait=False, cancel_futures=True)
             await asyncio.to_thread(shipper.ship_the_rest, limits.shutdown_s)
             engine.dispose()
+            access_log.flush()
 
-    return Litestar(
+    app = Litestar(
         route_handlers=[
             *prediction_routes(predictor, online, threads, limits),
             *model_routes(releases, engine),
@@ -124,6 +127,8 @@ def create_app(settings: ServiceConfig) -> Litestar:
         openapi_config=None,
         logging_config=None,
     )
+    remember_routes(app)
+    return app
 
 
 def _away(engine: sa.Engine) -> DatabaseAwayError | None:

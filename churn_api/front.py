@@ -12,6 +12,7 @@ import re
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from litestar.exceptions import HTTPException, MethodNotAllowedException
@@ -20,7 +21,7 @@ from prometheus_client import Counter, Histogram
 
 from churn_api.problems import MEDIA_TYPE, Problem, problem_of
 from churn_api.security.ring import KeyRing
-from churn_api.telemetry.access import AccessLog
+from churn_api.telemetry.access import AccessLine, AccessLog
 from churn_api.telemetry.metrics import Metrics
 from churn_api.telemetry.prediction_log import new_prediction_id
 from churn_api.wire import Answer
@@ -45,7 +46,7 @@ class Call:
 
     Attributes:
         id: made here, unique; the key of the prediction log and the only id that a log line carries.
-        request_id: the caller's ``X-Request-ID`` if it sent a valid one, else ``id``; echoed, not trusted.
+        request_id: the caller's ``X-Request-ID`` if it sent a valid one, else ``id``; echoed, never trusted.
         begun: by ``time.perf_counter``.
         receive: gives the body.
         key_id: whose key, once it is known.
@@ -113,7 +114,10 @@ class Front:
             answer = await handler(scope)
         except Exception as error:
             answer = _answer_of(problem_of(error), call)
-        await answer.send(send, (b"x-request-id", call.request_id.encode()))
+        if call.request_id is call.id:
+            await answer.send(send)
+        else:
+            await answer.send(send, (b"x-request-id", call.request_id.encode()))
         self._note(call, answer.status)
 
     def _learn(self, scope: Scope) -> Callable[[Scope], Awaitable[Answer]]:
@@ -151,14 +155,17 @@ class Front:
         counter.inc()
         self._histogram.observe(seconds)
         if self._desk.access_log.wants(status):
-            self._desk.access_log.write(
-                id_=call.id,
-                route=self._route,
-                method=self._method,
-                status=status,
-                seconds=seconds,
-                release=call.release,
-                key_id=call.key_id,
+            self._desk.access_log.add(
+                AccessLine(
+                    ts=datetime.now(UTC),
+                    id=call.id,
+                    route=self._route,
+                    method=self._method,
+                    status=status,
+                    latency_ms=round(seconds * 1000, 3),
+                    release=call.release,
+                    key_id=call.key_id,
+                )
             )
 
 
@@ -170,9 +177,7 @@ def note_unmatched(desk: Desk) -> Callable[[Exception, Scope], Awaitable[None]]:
         scope["churn.call"] = call  # type: ignore[typeddict-unknown-key]
         status = error.status_code if isinstance(error, HTTPException) else 500
         desk.metrics.requests.labels(UNMATCHED, "", status).inc()
-        desk.access_log.write(
-            id_=call.id, route=UNMATCHED, method="", status=status, seconds=0.0, release=None, key_id=None
-        )
+        desk.access_log.add(AccessLine(ts=datetime.now(UTC), id=call.id, route=UNMATCHED, status=status))
 
     return note
 

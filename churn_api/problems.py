@@ -107,5 +107,5 @@ def problem_response(request: Request[Any, Any, Any], error: Exception) -> Respo
         problem.body(call.request_id),
         status_code=problem.status,
         media_type=MEDIA_TYPE,
-        headers={**problem.headers, "x-request-id": call.request_id},
+        headers=problem.headers,
     )

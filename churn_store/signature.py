@@ -4,8 +4,9 @@ Belongs here: what a row of inputs is, and how a row of JSON or of a frame becom
 Does not belong here: what a feature means or how it is computed (``churn_assets.features.catalogue``).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
+from operator import itemgetter
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -17,6 +18,16 @@ FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 MISSING_CATEGORY = ""
 """What a missing text becomes before it reaches a model; ONNX has no missing text."""
+
+
+Picker = Callable[[Any], tuple[Any, ...]]
+
+
+def picker(keys: Sequence[Any]) -> Picker:
+    """A function that takes the items at some keys or positions, in that order, as a tuple."""
+    if len(keys) > 1:
+        return itemgetter(*keys)
+    return lambda items: tuple(items[key] for key in keys)
 
 
 class Column(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -93,14 +104,16 @@ class Signature(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=Tr
 
     def tensors(self, rows: list[dict[str, Any]]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.object_]]:
         """Rows of plain values as the model's two tensors: float32 ``[n, numbers]`` and text ``[n, categories]``."""
-        numbers = np.array(
-            [[np.nan if row[name] is None else row[name] for name in self.numbers] for row in rows], dtype=np.float32
-        ).reshape(len(rows), len(self.numbers))
+        pick_numbers, pick_categories = self._pickers
+        numbers = np.array([pick_numbers(row) for row in rows], dtype=np.float32)  # None becomes not-a-number
         categories = np.array(
-            [[MISSING_CATEGORY if row[name] is None else row[name] for name in self.categories] for row in rows],
-            dtype=object,
-        ).reshape(len(rows), len(self.categories))
-        return numbers, categories
+            [[MISSING_CATEGORY if word is None else word for word in pick_categories(row)] for row in rows], dtype=object
+        )
+        return numbers.reshape(len(rows), len(self.numbers)), categories.reshape(len(rows), len(self.categories))
+
+    @cached_property
+    def _pickers(self) -> tuple[Picker, Picker]:
+        return picker(self.numbers), picker(self.categories)
 
     def frame_tensors(self, frame: pl.DataFrame) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.object_]]:
         """A frame's columns as the model's two tensors, as ``tensors`` gives them."""

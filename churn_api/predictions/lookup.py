@@ -7,27 +7,29 @@ snapshot is stored (``churn_store.online``). A 404 is about a customer only; eve
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from churn_api.problems import Problem
 from churn_api.releases.served import Served
 from churn_api.telemetry.log import say, where_raised
 from churn_api.telemetry.metrics import Metrics
 from churn_store.online import OnlineReader, Snapshot
+from churn_store.signature import Picker, picker
 
 TOGETHER = 200
 """Ids looked up at once, so that a large batch does not hold the event loop."""
+
+REMEMBERED = 10_000
+"""Customers whose row is kept in memory for the next question, at most; about 1 KB each."""
 
 TIMEOUT_S = 3.0
 SLOWEST_S = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """What a snapshot says of some customers.
 
     Attributes:
@@ -41,13 +43,14 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """Where the columns of one release lie in one snapshot."""
+    """Where the columns of one release lie in one snapshot, and rows that were asked for before: neither ever changes."""
 
     snapshot: Snapshot
     served: Served
     names: tuple[str, ...]
-    pick: Callable[[Sequence[Any]], Sequence[Any]]
+    pick: Picker
     missing: tuple[str, ...]
+    remembered: dict[str, dict[str, Any]]
 
 
 class OnlineFeatures:
@@ -113,44 +116,54 @@ class OnlineFeatures:
         Raises:
             Problem: 503; there is no snapshot, it lacks a column of the release, or it can't be read now.
         """
-        while True:
-            snapshot = self._reader.snapshot
-            if snapshot is None:
-                raise Problem(
-                    503, "no-online-features",
-                    "There are no online features yet, so no customer can be looked up; materialize the asset online_features, "
-                    "or send the attributes to POST /predict.",
-                )  # fmt: skip
-            plan = self._plan_of(snapshot, served)
-            if plan.missing:
-                raise Problem(
-                    503, "online-features-of-another-model",
-                    f"The online features lack {', '.join(plan.missing)}, which the serving release needs; materialize the "
-                    "asset online_features again.",
-                )  # fmt: skip
-            rows = await self._rows(customer_ids, plan)
-            if rows is not None:
-                return Found(snapshot=snapshot, rows=rows)
-
-    async def _rows(self, customer_ids: Sequence[str], plan: _Plan) -> list[dict[str, Any] | None] | None:
-        """The rows, or none when another snapshot became current in between."""
+        plan = self._plan_for(served)
+        if len(customer_ids) == 1 and (row := plan.remembered.get(customer_ids[0])) is not None:
+            return Found(snapshot=plan.snapshot, rows=[row])
         rows: list[dict[str, Any] | None] = []
-        names, pick = plan.names, plan.pick
-        for start in range(0, len(customer_ids), TOGETHER):
-            if start:
+        while len(rows) < len(customer_ids):
+            if rows:
                 await asyncio.sleep(0)
-            if self._reader.snapshot is not plan.snapshot:
-                return None
+                if self._reader.snapshot is not plan.snapshot:  # another one became current: begin again
+                    plan, rows = self._plan_for(served), []
             try:
-                found = await self._reader.get(customer_ids[start : start + TOGETHER])
+                found = await self._reader.get(customer_ids[len(rows) : len(rows) + TOGETHER])
             except Exception as error:  # whatever Redis or SQLite raises
                 self._failed(error)
                 raise Problem(
-                    503, "online-features-away", "The online features can't be read at the moment; try again, or send the "
-                    "attributes to POST /predict.",
-                ) from error  # fmt: skip
-            rows += [None if values is None else dict(zip(names, pick(values), strict=True)) for values in found]
-        return rows
+                    503,
+                    "online-features-away",
+                    "The online features can't be read at the moment; try again, or send the attributes to POST /predict.",
+                ) from error
+            rows += [None if values is None else dict(zip(plan.names, plan.pick(values), strict=True)) for values in found]
+        if len(rows) == 1 and rows[0] is not None:
+            if len(plan.remembered) >= REMEMBERED:
+                plan.remembered.clear()
+            plan.remembered[customer_ids[0]] = rows[0]
+        return Found(snapshot=plan.snapshot, rows=rows)
+
+    def _plan_for(self, served: Served) -> _Plan:
+        """How to read the current snapshot for a release.
+
+        Raises:
+            Problem: 503; there is no snapshot, or it lacks a column.
+        """
+        snapshot = self._reader.snapshot
+        if snapshot is None:
+            raise Problem(
+                503,
+                "no-online-features",
+                "There are no online features yet, so no customer can be looked up; materialize the asset online_features, or "
+                "send the attributes to POST /predict.",
+            )
+        plan = self._plan_of(snapshot, served)
+        if plan.missing:
+            raise Problem(
+                503,
+                "online-features-of-another-model",
+                f"The online features lack {', '.join(plan.missing)}, which the serving release needs; materialize the asset "
+                "online_features again.",
+            )
+        return plan
 
     def _plan_of(self, snapshot: Snapshot, served: Served) -> _Plan:
         plan = self._plan
@@ -161,8 +174,9 @@ class OnlineFeatures:
                 snapshot=snapshot,
                 served=served,
                 names=names,
-                pick=_pick([where[name] for name in names if name in where]),
+                pick=picker([where[name] for name in names if name in where]),
                 missing=tuple(name for name in names if name not in where),
+                remembered={},
             )
         return plan
 
@@ -171,13 +185,6 @@ class OnlineFeatures:
         if not self._is_away:
             say("online_features_away", logging.WARNING, error=where_raised(error))
         self._is_away = True
-
-
-def _pick(positions: list[int]) -> Callable[[Sequence[Any]], Sequence[Any]]:
-    """Takes the values at some positions, in that order."""
-    if len(positions) < 2:  # noqa: PLR2004 - itemgetter of one position gives no tuple
-        return lambda values: [values[position] for position in positions]
-    return itemgetter(*positions)
 
 
 def date_of(snapshot: Snapshot) -> str:

@@ -61,27 +61,6 @@ class Predictor:
         call.release = served.short
         return served
 
-    async def by_customer(self, call: Call, served: Served, customer_id: str) -> bytes:
-        """One customer, with the features of the current snapshot.
-
-        Raises:
-            Problem: 404, the customer is not in the snapshot; 503, nothing can be looked up.
-        """
-        found = await self._online.look_up((customer_id,), served)
-        row = found.rows[0]
-        if row is None:
-            raise unknown_customer(found.snapshot)
-        return self._answer(call, served, customer_id, row, found.snapshot)
-
-    def by_attributes(self, call: Call, served: Served, body: bytes) -> bytes:
-        """One row of attributes.
-
-        Raises:
-            Problem: 400, naming the attribute.
-        """
-        customer_id, row = served.requests.decode_single(body)
-        return self._answer(call, served, customer_id, row, None)
-
     def batch(
         self, call: Call, served: Served, asked: Sequence[tuple[str | None, Row | None]], snapshot: Snapshot | None
     ) -> bytes:
@@ -110,7 +89,9 @@ class Predictor:
             BatchItem(customer_id=customer_id, error=unknown) if row is None else self._item(served, next(made))
             for customer_id, row in asked
         ]
-        self._count(served, lines)
+        leaving = sum(line.churn for line in lines)
+        served.leaves.inc(leaving)
+        served.stays.inc(len(lines) - leaving)
         answer = Batch(
             request_id=call.request_id,
             prediction_id=call.id,
@@ -125,12 +106,24 @@ class Predictor:
         )
         return self._encode(answer)
 
-    def _answer(self, call: Call, served: Served, customer_id: str | None, row: Row, snapshot: Snapshot | None) -> bytes:
+    def one(self, call: Call, served: Served, customer_id: str | None, row: Row, snapshot: Snapshot | None) -> bytes:
+        """One row, scored, logged and answered.
+
+        Args:
+            call: the request.
+            served: the release.
+            customer_id: whose, if known.
+            row: the release's inputs by name.
+            snapshot: of looked-up features.
+
+        Returns:
+            The encoded answer.
+        """
         probability = self._score(served, [row])[0]
         now_s, latency_s = self._now_s(), time.perf_counter() - call.begun
         line = self._line(call, served, 0, customer_id, row, probability, snapshot, now_s, latency_s)
         self._log([line])
-        self._count(served, [line])
+        (served.leaves if line.churn else served.stays).inc()
         answer = Prediction(
             request_id=call.request_id,
             prediction_id=call.id,
@@ -190,13 +183,6 @@ class Predictor:
         """Before the answer: an answered prediction is in the spool, or counted as not logged."""
         if lines and not self._spool.append(encode_lines(lines)):
             self._metrics.log_dropped.labels(self._spool.drop or "disk").inc(len(lines))
-
-    def _count(self, served: Served, lines: list[LogLine]) -> None:
-        leaving = sum(line.churn for line in lines)
-        if leaving:
-            served.leaves.inc(leaving)
-        if leaving != len(lines):
-            served.stays.inc(len(lines) - leaving)
 
     def _unknown_categories(self, served: Served, row: Row) -> list[str]:
         found = served.bundle.manifest.signature.unknown_categories(row)

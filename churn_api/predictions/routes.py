@@ -14,7 +14,7 @@ from litestar.types import Scope
 
 from churn_api.front import call_of, needs
 from churn_api.predictions.lookup import OnlineFeatures
-from churn_api.predictions.predictor import Predictor
+from churn_api.predictions.predictor import Predictor, unknown_customer
 from churn_api.predictions.requests import require_customer_id
 from churn_api.settings import ServiceSettings
 from churn_api.wire import JSON, Answer, read_body
@@ -42,14 +42,18 @@ def prediction_routes(
         call = call_of(scope)
         served = predictor.serving(call)
         customer_id = require_customer_id(scope["path_params"]["customer_id"])
-        return Answer(await predictor.by_customer(call, served, customer_id), JSON, served.header)
+        found = await online.look_up((customer_id,), served)
+        if found.rows[0] is None:
+            raise unknown_customer(found.snapshot)
+        return Answer(predictor.one(call, served, customer_id, found.rows[0], found.snapshot), JSON, served.header)
 
     @post("/predict", opt=needs("predict"))
     async def predict_attributes(scope: Scope) -> Answer:
         body = await read_body(scope, call_of(scope).receive, at_most=settings.max_body_bytes)
         call = call_of(scope)
         served = predictor.serving(call)
-        return Answer(predictor.by_attributes(call, served, body), JSON, served.header)
+        customer_id, row = served.requests.decode_single(body)
+        return Answer(predictor.one(call, served, customer_id, row, None), JSON, served.header)
 
     @post("/predict/batch", opt=needs("predict"))
     async def predict_batch(scope: Scope) -> Answer:

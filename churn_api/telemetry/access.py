@@ -4,32 +4,35 @@ The default share is 1 %: counters and histograms carry the rest. A line names t
 id of the request, never the path, the caller's id, or anything else that the caller chose.
 """
 
+import asyncio
 import os
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import datetime
 
 import msgspec
 
 STDOUT = 1
 ERRORS_FROM = 400
+WRITTEN_AFTER_S = 0.2
+TOGETHER = 100
 
 
 class AccessLine(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What a line says."""
+    """What a line says. ``id`` is ``Call.id``, which is also the prediction's id in the prediction log."""
 
     ts: datetime
     event: str = "request"
     id: str
     route: str
-    method: str
+    method: str = ""
     status: int
-    latency_ms: float
-    release: str | None
-    key_id: str | None
+    latency_ms: float = 0.0
+    release: str | None = None
+    key_id: str | None = None
 
 
 class AccessLog:
-    """Writes lines.
+    """Collects lines and writes them together, some times a second.
 
     Args:
         share: of the requests that succeeded, between 0 and 1, evenly spread.
@@ -38,7 +41,8 @@ class AccessLog:
     def __init__(self, share: float) -> None:
         self._share = share
         self._owed = 0.0
-        self._encode = msgspec.json.Encoder().encode
+        self._lines: list[AccessLine] = []
+        self._encode = msgspec.json.Encoder().encode_lines
 
     def wants(self, status: int) -> bool:
         """Whether a line is due for a request that ended so."""
@@ -50,20 +54,17 @@ class AccessLog:
         self._owed -= 1.0
         return True
 
-    def write(
-        self, *, id_: str, route: str, method: str, status: int, seconds: float, release: str | None,
-        key_id: str | None,
-    ) -> None:  # fmt: skip
-        """Write a line; a standard output that is gone does not keep a request from being answered."""
-        line = AccessLine(
-            ts=datetime.now(UTC),
-            id=id_,
-            route=route,
-            method=method,
-            status=status,
-            latency_ms=round(seconds * 1000, 3),
-            release=release,
-            key_id=key_id,
-        )
-        with suppress(OSError):
-            os.write(STDOUT, self._encode(line) + b"\n")
+    def add(self, line: AccessLine) -> None:
+        """Take a line; it is written within ``WRITTEN_AFTER_S``."""
+        if not self._lines:
+            asyncio.get_running_loop().call_later(WRITTEN_AFTER_S, self.flush)
+        self._lines.append(line)
+        if len(self._lines) >= TOGETHER:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what was collected; a standard output that is gone does not keep a request from being answered."""
+        lines, self._lines = self._lines, []
+        if lines:
+            with suppress(OSError):
+                os.write(STDOUT, self._encode(lines))

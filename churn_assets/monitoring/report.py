@@ -7,6 +7,10 @@ import polars as pl
 
 from churn_store.signature import MISSING_CATEGORY, Column
 
+NOTHING = (
+    "<!doctype html><html lang=en><title>Drift</title><p>Nothing to draw: no column has values on both sides ({}).</html>"
+)
+
 
 def draw(
     reference: pl.DataFrame, window: pl.DataFrame, columns: list[Column], file: Path, *, rows: int, seed: int
@@ -29,6 +33,13 @@ def draw(
     from evidently.presets import DataDriftPreset  # noqa: PLC0415
 
     drawn = [column for column in columns if reference[column.name].count() and window[column.name].count()]
+    left_out = [column.name for column in columns if column not in drawn]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    beside = file.with_suffix(".new")
+    if not drawn:
+        beside.write_text(NOTHING.format(", ".join(left_out)), encoding="utf-8")
+        beside.replace(file)
+        return left_out
     definition = DataDefinition(
         numerical_columns=[column.name for column in drawn if column.kind == "number"],
         categorical_columns=[column.name for column in drawn if column.kind == "category"],
@@ -40,8 +51,6 @@ def draw(
         return Dataset.from_pandas(filled.to_pandas(), data_definition=definition)
 
     snapshot = Report([DataDriftPreset(method="psi")]).run(dataset(window), dataset(reference))
-    file.parent.mkdir(parents=True, exist_ok=True)
-    beside = file.with_suffix(".new")
     snapshot.save_html(str(beside))
     beside.replace(file)
-    return [column.name for column in columns if column not in drawn]
+    return left_out

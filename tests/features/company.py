@@ -31,7 +31,7 @@ _CUSTOMERS = [f"c{i}" for i in range(5)]
 # Days before (or, negative, after) the snapshot, in seconds: the edges of every window, and what lies around them.
 _EDGES = sorted({days * DAY_S + off for days in (0, 7, 30, 60, 90, 180) for off in (-1, 0, 1)})
 ages = st.one_of(st.sampled_from(_EDGES), st.integers(-40 * DAY_S, 220 * DAY_S))
-delays = st.one_of(st.just(0), st.integers(0, 3), st.integers(0, 60 * DAY_S))
+delays = st.one_of(st.just(0), st.integers(0, 3), st.integers(0, 60 * DAY_S), st.integers(-40 * DAY_S, 0))
 
 
 @st.composite

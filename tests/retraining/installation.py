@@ -48,7 +48,7 @@ SCHEDULES = (
     "score_newest_snapshot",
     "monitor_newest_snapshot",
 )
-MOST_RUNS = 20
+MOST_RUNS = 12
 BETWEEN_TICKS = dt.timedelta(minutes=1)
 
 
@@ -60,7 +60,7 @@ class RunsHere(RunLauncher, ConfigurableClass):
 
     def __init__(self, inst_data: ConfigurableClassData | None = None) -> None:
         self._inst_data = inst_data
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
 
     @property
     def inst_data(self) -> ConfigurableClassData | None:
@@ -105,8 +105,8 @@ class Daemon:
     def tick(self) -> dict[str, InstigatorTick]:
         """Let every schedule tick once, then the sensor; the ticks by name."""
         self.now[0] += BETWEEN_TICKS
-        errors = list(launch_scheduled_runs(self.context, logging.getLogger("scheduler"), self.now[0], self.iterations))
-        errors += self._tick_sensors()
+        schedules = launch_scheduled_runs(self.context, logging.getLogger("scheduler"), self.now[0], self.iterations)
+        errors = [*schedules, *self._tick_sensors()]
         assert [str(error) for error in errors if error is not None] == []
         return self.ticks()
 

@@ -36,6 +36,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     one_in_five = pl.int_range(pl.len()) % 5 == 0
     events.filter((pl.col("event_type") != "session") | one_in_five).write_csv(file_of(folder, "events", CHANGED_MONTH))
     with installed(folder, CONFIGURATION) as shop:
+        shop.set_clock("2024-01-20")
+        shop.daemon.tick()  # the daemon's first look at a schedule only notes when it began
         yield shop
 
 
@@ -65,8 +67,6 @@ def finished(shop: Installation, run: dg.DagsterRun) -> dg.DagsterRun:
 
 
 def test_a_fresh_installation_ticks_by_itself_and_ingests_a_period_once_in_a_process_of_its_own(shop: Installation) -> None:
-    shop.set_clock("2024-01-20")
-    shop.daemon.tick()  # the daemon's first look only notes when it began
     ticks = shop.daemon.tick()
 
     assert {state.status for state in shop.instance.all_instigator_state()} == {InstigatorStatus.DECLARED_IN_CODE}
@@ -117,7 +117,6 @@ def test_after_some_time_off_all_missing_periods_are_one_run_and_a_bad_one_stops
     assert shop.periods("customer_features") == ["2024-03-01", "2024-04-01"], "the snapshots that lack nothing"
 
     # Unchanged, it is not asked for again: neither alone nor with the period that is due after it.
-    assert shop.quick.requested() == []
     assert BAD_MONTH in str(shop.quick.ticks()["ingest_due_periods"].skip_reason)
     shop.set_clock("2024-06-01")
     runs = shop.quick.tick_until_quiet()
@@ -128,6 +127,7 @@ def test_after_some_time_off_all_missing_periods_are_one_run_and_a_bad_one_stops
     runs = shop.quick.tick_until_quiet()
     assert {finished(shop, run).status for run in runs} == {dg.DagsterRunStatus.SUCCESS}
     assert spans(runs, INGEST) == [(BAD_MONTH, BAD_MONTH)]
+    assert shop.checks(runs[0])["payments", "unique_keys", BAD_MONTH]
     assert spans(runs, FEATURES) == [("2024-05-01", "2024-06-01")]
     assert spans(runs, LABELS) == [("2024-03-01", "2024-04-01")]
     assert len(runs) == 3
@@ -140,7 +140,9 @@ def test_the_first_model_is_asked_for_when_enough_labels_are_mature_then_scored_
 
     assert jobs_of(runs) == Counter([INGEST, FEATURES, LABELS, RETRAIN, SCORE, MONITOR])
     order = [run.job_name for run in runs]
-    assert order[:4] == [INGEST, FEATURES, LABELS, RETRAIN]
+    assert order[0] == INGEST
+    assert order[3] == RETRAIN
+    assert set(order[4:]) == {SCORE, MONITOR}
     assert {finished(shop, run).status for run in runs} == {dg.DagsterRunStatus.SUCCESS}
     assert runs[3].tags[REASON] == "no release yet"
     row = shop.serving.newest()
@@ -149,7 +151,7 @@ def test_the_first_model_is_asked_for_when_enough_labels_are_mature_then_scored_
     assert shop.periods("churn_scores") == shop.periods("online_features") == shop.periods("drift_report") == ["2024-07-01"]
     assert shop.lake.read("churn_scores", "2024-07-01")["release"].unique().to_list() == [row.champion]
 
-    ticks = shop.quick.tick()
+    ticks = shop.quick.ticks()
     assert {tick.status for tick in ticks.values()} == {TickStatus.SKIPPED}
     assert ticks[SENSOR].skip_reason == "the newest drift report has no alert"
     assert ticks["score_newest_snapshot"].skip_reason == "the serving release has done the newest snapshot already"
@@ -159,8 +161,13 @@ def test_a_drift_alert_asks_for_one_retraining_and_the_next_only_after_the_coold
     shop.set_clock("2024-08-01")
     runs = shop.quick.tick_until_quiet()
 
-    # What served is scored and monitored; its alert retrains; the new release is scored and monitored as well.
-    assert jobs_of(runs) == Counter([INGEST, FEATURES, LABELS, MONITOR, MONITOR, RETRAIN, SCORE, SCORE])
+    # What serves is monitored; its alert retrains, perhaps before it has scored; the new release is monitored and scores.
+    counts = jobs_of(runs)
+    assert counts.pop(SCORE) in (1, 2)
+    assert counts == Counter([INGEST, FEATURES, LABELS, MONITOR, RETRAIN, MONITOR])
+    assert shop.lake.read("churn_scores", "2024-08-01")["release"].unique().to_list() == [
+        history(shop.serving.engine)[0].champion
+    ]
     assert {finished(shop, run).status for run in runs} == {dg.DagsterRunStatus.SUCCESS}
     alerts = alerts_of(shop)
     assert [period for period, *_ in alerts] == ["2024-08-01", "2024-08-01"]
@@ -173,14 +180,15 @@ def test_a_drift_alert_asks_for_one_retraining_and_the_next_only_after_the_coold
 
     # The new release drifts as well: by the platform's clock it has to wait for 20 days.
     shop.set_clock("2024-08-20")
-    assert shop.quick.requested() == []
-    assert "cooling down until 2024-08-21" in str(shop.quick.ticks()[SENSOR].skip_reason)
+    assert "cooling down until 2024-08-21" in str(shop.quick.tick_sensor().skip_reason)
 
     shop.set_clock("2024-08-21")
     under_way = create_run_for_test(shop.instance, job_name=RETRAIN, status=dg.DagsterRunStatus.STARTED)
     assert shop.quick.tick_sensor().skip_reason == "a retraining is under way"
     shop.instance.report_run_canceled(under_way)
-    [again] = shop.quick.requested()
+    [run_id] = shop.quick.tick_sensor().run_ids
+    again = shop.runs(RETRAIN)[-1]
+    assert again.run_id == run_id
     assert again.tags["dagster/run_key"] == run_key(RETRAIN, "drift", str(alerts[1][1]))
     assert finished(shop, again).status == dg.DagsterRunStatus.SUCCESS
 

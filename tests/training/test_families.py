@@ -21,6 +21,7 @@ from churn_store.signature import Column, Signature
 
 NUMBERS = ("visits", "spend_cents", "seen_s", "days", "always", "never")
 NAMES = sorted(FAMILIES)
+FIRST_S = 1_700_000_000 // 128 * 128
 
 
 def attributes(*, numbers: tuple[str, ...] = NUMBERS, categories: tuple[str, ...] = ("plan",)) -> tuple[Feature, ...]:
@@ -33,17 +34,21 @@ def attributes(*, numbers: tuple[str, ...] = NUMBERS, categories: tuple[str, ...
 
 @cache
 def company(count: int = 1_500, seed: int = 0) -> pl.DataFrame:
-    """Whole numbers, amounts with a long tail, epoch seconds, fractions with gaps, a constant, a column without values."""
+    """Whole numbers, amounts with a long tail, epoch seconds, fractions with gaps, a constant, a column without values.
+
+    The epoch seconds are neighbours among the 32-bit floats, so a split point between two of them is none itself.
+    """
     generator = np.random.default_rng(seed)
     visits = generator.integers(0, 50, count).astype(float)
     spend = np.exp(generator.normal(8, 2, count)).round()
     plan = generator.choice(["free", "pro", "team", None], count)
-    log_odds = (25 - visits) / 10 - np.log1p(spend) / 4 + 2 * (plan == "free") + 1
+    seen = generator.integers(0, 40, count)
+    log_odds = (25 - visits) / 10 - np.log1p(spend) / 4 + 2 * (plan == "free") + np.sin(seen) + 1
     return pl.DataFrame(
         {
             "visits": visits,
             "spend_cents": spend,
-            "seen_s": 1.7e9 + generator.integers(0, 30_000_000, count),
+            "seen_s": FIRST_S + 128.0 * seen,
             "days": [None if missing else day for missing, day in zip(generator.random(count) < 0.3, generator.random(count) * 90, strict=True)],
             "always": 7.0,
             "never": pl.Series([None] * count, dtype=pl.Float64),

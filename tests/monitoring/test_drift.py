@@ -1,0 +1,186 @@
+"""Drift: silent without drift at every size, loud for a material shift in enough windows, and only for what is judged."""
+
+from functools import cache
+
+import numpy as np
+import polars as pl
+import pytest
+
+from churn_assets.monitoring.drift import LEAST_ROWS, Drift, judge_windows, p_value, psi
+from churn_assets.settings import Monitoring
+from churn_store.errors import InputError
+from churn_store.signature import Column
+
+RULE = Monitoring()
+NORMAL = Column(name="normal", kind="number", nullable=True)
+WORD = Column(name="word", kind="category", nullable=True)
+COLUMNS = [
+    NORMAL,
+    Column(name="count", kind="number"),
+    Column(name="cents", kind="number"),
+    Column(name="gaps", kind="number", nullable=True),
+    Column(name="tenure", kind="number"),
+    WORD,
+]
+SNAPSHOTS = 5
+
+
+@cache
+def frame(rows: int, seed: int) -> pl.DataFrame:
+    """Rows of one and the same distribution."""
+    generator = np.random.default_rng(seed)
+    gaps = generator.random(rows) * 90
+    return pl.DataFrame(
+        {
+            "normal": generator.normal(size=rows),
+            "count": generator.poisson(2, rows).astype(float),
+            "cents": np.exp(generator.normal(8, 1.5, rows)).round(),
+            "gaps": pl.Series(np.where(generator.random(rows) < 0.3, np.nan, gaps)).fill_nan(None),
+            "tenure": generator.random(rows) * 900,
+            "word": generator.choice(["a", "b", "c", "d"], rows, p=[0.5, 0.3, 0.15, 0.05]),
+        }
+    )
+
+
+@cache
+def reference(rows: int = 3_000, seed: int = 1_000) -> pl.DataFrame:
+    return frame(rows, seed).with_columns(snapshot_s=pl.int_range(pl.len()) % SNAPSHOTS)
+
+
+def judged(*windows: pl.DataFrame, grows: tuple[str, ...] = (), past: pl.DataFrame | None = None) -> Drift:
+    """The verdict on windows, oldest first."""
+    named = {f"2025-{month:02}-01": window for month, window in enumerate(windows, start=1)}
+    return judge_windows(reference() if past is None else past, named, COLUMNS, grows, RULE)
+
+
+def shifted(seed: int, *, by: float = 0.5, rows: int = 800, column: str = "normal") -> pl.DataFrame:
+    return frame(rows, seed).with_columns(pl.col(column) + by * float(frame(rows, seed)[column].std()))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("rows", "seeds"), [(100, 25), (400, 15), (5_000, 3)])
+def test_windows_of_the_same_distribution_raise_no_alert(rows: int, seeds: int) -> None:
+    alerts = [judged(*(frame(rows, 10 * seed + window) for window in range(3))).agreeing for seed in range(seeds)]
+    assert alerts == [()] * seeds
+
+
+@pytest.mark.parametrize(
+    ("moved", "agreeing"),
+    [
+        ((False, False, True), ()),
+        ((True, False, False), ()),
+        ((True, True, False), ("normal",)),
+        ((True, False, True), ("normal",)),
+        ((True, True, True), ("normal",)),
+    ],
+)
+def test_a_shift_of_half_a_deviation_is_an_alert_in_two_of_three_windows(
+    moved: tuple[bool, ...], agreeing: tuple[str, ...]
+) -> None:
+    drift = judged(*(shifted(seed) if is_moved else frame(800, seed) for seed, is_moved in enumerate(moved)))
+    assert drift.agreeing == agreeing
+    assert drift.alert is bool(agreeing)
+    for rows, is_moved in zip(drift.windows.values(), moved, strict=True):
+        assert [row.feature for row in rows if row.drifted] == (["normal"] if is_moved else [])
+
+
+def test_a_small_shift_is_significant_in_large_windows_and_still_does_not_matter() -> None:
+    drift = judged(*(shifted(seed, by=0.1, rows=20_000) for seed in range(3)), past=reference(20_000))
+    [row] = [row for row in drift.windows["2025-01-01"] if row.feature == "normal"]
+    assert row.p_value < 0.001
+    assert row.psi < row.allowed
+    assert not drift.alert
+
+
+def test_only_the_newest_windows_vote() -> None:
+    assert not judged(shifted(0), shifted(1), shifted(2), frame(800, 3), frame(800, 4)).alert
+    assert judged(frame(800, 3), frame(800, 4), shifted(0), shifted(1), shifted(2)).alert
+
+
+def test_what_only_grows_is_shown_but_never_an_alert() -> None:
+    windows = [shifted(seed, by=3, column="tenure") for seed in range(3)]
+    assert judged(*windows).agreeing == ("tenure",)
+    drift = judged(*windows, grows=("tenure",))
+    [row] = [row for row in drift.windows["2025-03-01"] if row.feature == "tenure"]
+    assert (row.judged, row.drifted, drift.alert) == (False, False, False)
+    assert row.psi > 1
+
+
+def test_what_the_training_snapshots_did_among_each_other_is_allowed() -> None:
+    seasons = pl.concat([shifted(seed, by=seed % 2, rows=600).with_columns(snapshot_s=pl.lit(seed)) for seed in range(4)])
+    windows = [shifted(seed, by=1) for seed in range(10, 13)]
+    assert not judged(*windows, past=seasons).alert
+    assert judged(*windows).alert
+
+
+def test_a_new_word_in_enough_rows_is_drift_and_in_few_is_not() -> None:
+    def with_new(share: float, seed: int) -> pl.DataFrame:
+        new = pl.int_range(pl.len()) % round(1 / share) == 0
+        return frame(800, seed).with_columns(word=pl.when(new).then(pl.lit("new")).otherwise("word"))
+
+    assert judged(*(with_new(0.25, seed) for seed in range(3))).agreeing == ("word",)
+    assert not judged(*(with_new(0.01, seed) for seed in range(3))).alert
+
+
+@pytest.mark.parametrize("column", ["normal", "gaps", "word"])
+def test_a_column_that_lost_all_its_values_has_drifted(column: str) -> None:
+    windows = [
+        frame(800, seed).with_columns(pl.lit(None, dtype=frame(800, 0)[column].dtype).alias(column)) for seed in range(3)
+    ]
+    assert judged(*windows).agreeing == (column,)
+
+
+def test_a_column_that_never_had_a_value_has_not_drifted() -> None:
+    empty = pl.lit(None, dtype=pl.Float64).alias("gaps")
+    drift = judged(*(frame(800, seed).with_columns(empty) for seed in range(3)), past=reference().with_columns(empty))
+    [row] = [row for row in drift.windows["2025-01-01"] if row.feature == "gaps"]
+    assert (row.p_value, row.psi, drift.alert) == (1.0, pytest.approx(0, abs=0.01), False)
+
+
+def test_a_window_with_too_few_rows_gives_no_vote() -> None:
+    tiny = shifted(0, by=5, rows=LEAST_ROWS - 1)
+    drift = judged(tiny, tiny, shifted(1))
+    assert [len(rows) for rows in drift.windows.values()] == [0, 0, len(COLUMNS)]
+    assert not drift.alert
+    assert judged(tiny, shifted(2), shifted(1)).alert
+
+
+def test_one_window_of_a_history_is_not_enough_but_data_without_time_has_only_one() -> None:
+    assert not judged(shifted(1)).alert
+    assert judged(shifted(1), past=reference().drop("snapshot_s")).alert
+    assert not judged(frame(800, 1), past=reference().drop("snapshot_s")).alert
+
+
+def test_a_window_that_lacks_a_column_of_the_release_is_refused_in_a_sentence() -> None:
+    with pytest.raises(
+        InputError, match="customer_features 2025-01-01 has no gaps, which the serving release was trained on"
+    ):
+        judged(frame(800, 1).drop("gaps"))
+
+
+@pytest.mark.parametrize("rows", [200, 1_000, 5_000, 20_000])
+def test_without_drift_the_psi_is_about_zero_at_every_size(rows: int) -> None:
+    past = frame(3_000, 1_000)
+    for column in COLUMNS:
+        found = [psi(past[column.name], frame(rows, seed)[column.name], column) for seed in range(12)]
+        assert abs(np.mean(found)) < 0.012
+        assert max(np.abs(found)) < 0.1
+
+
+def test_the_psi_is_what_it_is_by_hand() -> None:
+    past, now = pl.Series(["a"] * 600 + ["b"] * 400), pl.Series(["a"] * 300 + ["b"] * 700)
+    by_hand = (0.3 - 0.6) * np.log(0.3 / 0.6) + (0.7 - 0.4) * np.log(0.7 / 0.4)
+    assert psi(past, now, WORD) == pytest.approx(by_hand - 1 * (1 / 1000 + 1 / 1000))
+
+
+@pytest.mark.parametrize("column", [NORMAL, WORD])
+def test_without_drift_the_p_value_is_spread_evenly(column: Column) -> None:
+    found = [p_value(frame(1_000, 500 + seed)[column.name], frame(300, seed)[column.name], column) for seed in range(60)]
+    assert 0.3 < float(np.mean(found)) < 0.7
+    assert sum(p < 0.05 for p in found) <= 8
+
+
+def test_a_constant_column_is_no_drift() -> None:
+    constant = pl.Series([7.0] * 500)
+    assert psi(constant, constant, NORMAL) == 0.0
+    assert p_value(constant, constant, NORMAL) == 1.0
+    assert p_value(pl.Series(["a"] * 500), pl.Series(["a"] * 300), WORD) == 1.0

@@ -1,0 +1,22 @@
+"""The drawn report: a page for people, also where a column holds nothing."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from churn_assets.monitoring.report import draw
+from tests.monitoring.test_drift import COLUMNS, frame
+
+
+@pytest.mark.parametrize(
+    ("empty", "left_out"), [((), []), (("gaps",), ["gaps"]), (tuple(c.name for c in COLUMNS), [c.name for c in COLUMNS])]
+)
+def test_the_page_is_written_and_names_what_could_not_be_drawn(
+    tmp_path: Path, empty: tuple[str, ...], left_out: list[str]
+) -> None:
+    window = frame(300, 1).with_columns(pl.lit(None, dtype=frame(300, 1)[name].dtype).alias(name) for name in empty)
+    page = tmp_path / "reports" / "drift.html"
+    assert draw(frame(400, 2), window, COLUMNS, page, rows=200, seed=1) == left_out
+    assert "<html" in page.read_text(encoding="utf-8")[:2_000].lower()
+    assert [file.name for file in page.parent.iterdir()] == ["drift.html"]
