@@ -8,7 +8,7 @@ import pytest
 from churn_assets.definitions import build_defs
 from churn_assets.raw.files import FilesSettings
 from churn_assets.retraining.jobs import ORDER
-from churn_assets.settings import Settings
+from churn_assets.settings import Label, Settings
 
 HISTORY = {
     "customers",
@@ -60,7 +60,9 @@ def names(defs: dg.Definitions) -> set[str]:
 def test_the_graph_has_the_assets_of_its_shape_and_loads(
     tmp_path: Path, source: FilesSettings | None, expected: set[str]
 ) -> None:
-    settings = Settings(home=tmp_path) if source is None else Settings(home=tmp_path, source=source)
+    settings = (
+        Settings(home=tmp_path) if source is None else Settings(home=tmp_path, source=source, label=Label(kind="inactivity"))
+    )
     defs = build_defs(settings)
     dg.Definitions.validate_loadable(defs)
     assert names(defs) == expected

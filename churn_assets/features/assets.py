@@ -18,6 +18,8 @@ from churn_assets.materialization import Built, Events, contract_specs, keys_of,
 from churn_assets.periods import epoch_s, text
 from churn_assets.raw.source import Table
 from churn_assets.resources.lake import PERIOD, Lake
+from churn_assets.retraining.due import require_history
+from churn_assets.retraining.state import raw_periods
 from churn_assets.settings import Settings
 from churn_store.clock import Clock
 
@@ -53,9 +55,14 @@ def _customer_features(
         ),
         code_version=code_version("features"),
     )
-    def customer_features(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> Events:
+    def customer_features(
+        context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], clock: dg.ResourceParam[Clock]
+    ) -> Events:
         built = {}
-        for key in keys_of(context):
+        keys = keys_of(context)
+        raw = raw_periods(context.instance, settings)
+        require_history(settings.calendar, clock.now().date(), keys, raw=raw)
+        for key in keys:
             snapshot = date.fromisoformat(key)
             tables = {
                 table: needed(table, lake.scan(table), snapshot, features, rule, settings.calendar)
@@ -96,9 +103,12 @@ def _churn_labels(settings: Settings, partitions: dg.PartitionsDefinition[Any] |
         context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], clock: dg.ResourceParam[Clock]
     ) -> Events:
         built = {}
+        raw = raw_periods(context.instance, settings)
         for key in keys_of(context):
             snapshot = date.fromisoformat(key)
             until = require_mature(snapshot, settings.label, as_of=clock.now().date())
+            arrived_until = settings.calendar.ceil(until)
+            require_history(settings.calendar, clock.now().date(), [text(arrived_until)], raw=raw)
 
             def rows(table: Table, since: str = key, until: date = until) -> nw.LazyFrame[Any] | None:
                 # What was known before T decided who is at risk; only what became known later can tell who left.

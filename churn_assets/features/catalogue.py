@@ -93,6 +93,15 @@ def newest_age(condition: nw.Expr) -> nw.Expr:
     return nw.when(condition).then(nw.col("age_s")).min()
 
 
+def quotient(whole: nw.Expr, divisor: int) -> nw.Expr:
+    """A whole-number column divided by a number, rounded once.
+
+    Not ``whole / divisor``: Polars then multiplies by the reciprocal, but divides where a frame has one row, so that the last
+    bit of a customer's feature would depend on who else is in the frame.
+    """
+    return whole / (whole * 0 + divisor)
+
+
 SESSION = nw.col("event_type") == "session"
 TICKET = nw.col("event_type") == "support_ticket"
 USE = nw.col("event_type") == "feature_used"
@@ -103,7 +112,7 @@ REFUNDED = nw.col("status") == "refunded"
 _EVENTS = [
     Feature(
         "avg_sessions_7d", "sessions a day over the last week", "events", 7, "sessions per day", "behaviour",
-        nw.col("sessions_in_7d") / 7.0, {"sessions_in_7d": count(SESSION & within(7))},
+        quotient(nw.col("sessions_in_7d"), 7), {"sessions_in_7d": count(SESSION & within(7))},
     ),
     Feature(
         "sessions_30d", "sessions in the last 30 days", "events", 30, "sessions", "behaviour",
@@ -121,7 +130,7 @@ _EVENTS = [
     ),
     Feature(
         "days_since_last_login", "days since the last session within 90 days", "events", 90, "days", "behaviour",
-        nw.col("age_of_last_session_s") / DAY_S, {"age_of_last_session_s": newest_age(SESSION & within(90))},
+        quotient(nw.col("age_of_last_session_s"), DAY_S), {"age_of_last_session_s": newest_age(SESSION & within(90))},
         nullable=True, high=90.0,
     ),
     Feature(
@@ -142,7 +151,7 @@ _EVENTS = [
     ),
     Feature(
         "days_since_last_ticket", "days since the last support ticket within 90 days", "events", 90, "days", "behaviour",
-        nw.col("age_of_last_ticket_s") / DAY_S, {"age_of_last_ticket_s": newest_age(TICKET & within(90))},
+        quotient(nw.col("age_of_last_ticket_s"), DAY_S), {"age_of_last_ticket_s": newest_age(TICKET & within(90))},
         nullable=True, high=90.0,
     ),
 ]  # fmt: skip
@@ -188,7 +197,7 @@ _PAYMENTS = [
     ),
     Feature(
         "days_since_last_payment", "days since the last settled payment within 180 days", "payments", 180, "days",
-        "behaviour", nw.col("age_of_last_settled_s") / DAY_S,
+        "behaviour", quotient(nw.col("age_of_last_settled_s"), DAY_S),
         {"age_of_last_settled_s": newest_age(SETTLED & within(180))}, nullable=True, high=180.0,
     ),
 ]  # fmt: skip
@@ -204,7 +213,7 @@ _CUSTOMERS = [
     ),
     Feature(
         "days_since_signup", "days since sign-up", "customers", None, "days", "behaviour",
-        nw.col("signed_up_age_s") / DAY_S, grows=True,
+        quotient(nw.col("signed_up_age_s"), DAY_S), grows=True,
     ),
 ]  # fmt: skip
 

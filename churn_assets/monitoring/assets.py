@@ -19,6 +19,10 @@ from churn_assets.settings import Settings
 from churn_store.clock import Clock
 from churn_store.errors import InputError
 from churn_store.releases import load_file
+from churn_store.signature import Column
+
+
+ANY_PSI = 1e9
 
 
 def monitoring_assets(
@@ -71,7 +75,13 @@ def _drift_report(
         drift = judge_windows(reference, windows, columns, grows, settings.monitoring)
         page = settings.reports.absolute() / f"drift-{key}-{bundle.digest[:12]}.html"
         left_out = draw(
-            reference, windows[key], columns, page, rows=settings.monitoring.report_rows, seed=settings.training.seed
+            reference,
+            windows[key],
+            columns,
+            page,
+            allowed=_allowed(drift.windows[key], columns, settings.monitoring.effect),
+            rows=settings.monitoring.report_rows,
+            seed=settings.training.seed,
         )
         found = ", ".join(drift.agreeing) or "no feature"
         yield dg.MaterializeResult(
@@ -104,6 +114,12 @@ def _windows(lake: Lake, key: str, settings: Settings) -> list[str]:
     if key == ALL:
         return [ALL]
     return [period for period in lake.periods("customer_features") if period <= key][-settings.monitoring.windows :]
+
+
+def _allowed(rows: Sequence[FeatureDrift], columns: Sequence[Column], effect: float) -> dict[str, float]:
+    """The PSI of each column that the page draws as not drifted; of a feature that only grows, any."""
+    judged = {row.feature: row.allowed if row.judged else ANY_PSI for row in rows}
+    return {column.name: judged.get(column.name, effect) for column in columns}
 
 
 def _largest(drift: Drift, key: str) -> float:

@@ -10,7 +10,9 @@ from churn_assets.materialization import Built, Events, contract_specs, keys_of,
 from churn_assets.raw.contracts import labelled_contract, raw_contract
 from churn_assets.raw.source import Source, Table
 from churn_assets.resources.lake import Lake
+from churn_assets.retraining.due import require_ended
 from churn_assets.settings import Settings
+from churn_store.clock import Clock
 
 DESCRIPTIONS: dict[Table, str] = {
     "customers": "Versions of each customer's record: plan, country and what else the source says, by when it became known.",
@@ -44,9 +46,12 @@ def _raw_asset(
         check_specs=contract_specs(table, partitions),
         code_version=code_version("raw"),
     )
-    def ingest(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> Events:
+    def ingest(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], clock: dg.ResourceParam[Clock]) -> Events:
         built = {}
-        for key in keys_of(context):
+        keys = keys_of(context)
+        if settings.has_time:
+            require_ended(settings.calendar, clock.now().date(), keys)
+        for key in keys:
             start_s, end_s = settings.calendar.bounds_s(key) if settings.has_time else (0, 0)
             built[key] = Built(source.read(table, start_s, end_s))
         yield from write_table(context, lake, built, contract=contract)

@@ -10,6 +10,7 @@ from churn_assets.features.catalogue import CATALOGUE, longest_window_days
 from churn_assets.features.labels import matures_on
 from churn_assets.periods import Calendar, text
 from churn_assets.settings import Settings
+from churn_store.errors import InputError
 
 
 def raw_due(calendar: Calendar, as_of: date, have: Collection[str]) -> list[str]:
@@ -57,6 +58,34 @@ def labels_due(
         if matured <= as_of and text(settings.calendar.ceil(matured)) <= until:
             found.append(key)
     return found
+
+
+def require_ended(calendar: Calendar, as_of: date, keys: Collection[str]) -> None:
+    """Refuse to ingest a period whose last arrival can't be in yet: it would be written once, and incomplete.
+
+    Raises:
+        InputError: names the periods, and when the last of them ends.
+    """
+    ended = {text(key) for key in calendar.complete(as_of)}
+    if early := sorted(set(keys) - ended):
+        ends = calendar.next(date.fromisoformat(early[-1]))
+        raise InputError(
+            f"{', '.join(early)}: by the clock it is {as_of}; a period is ingested once it has ended, here on {ends}"
+        )
+
+
+def require_history(calendar: Calendar, as_of: date, keys: Collection[str], *, raw: Collection[str]) -> None:
+    """Refuse to build a snapshot that has not come, or that lacks a raw period: customers would look inactive.
+
+    Raises:
+        InputError: names the snapshots, and the first raw period that is not there.
+    """
+    until = min(_unbroken_until(calendar, raw), text(as_of))
+    if early := sorted(key for key in keys if key > until):
+        raise InputError(
+            f"{', '.join(early)}: by the clock it is {as_of}, and the raw periods are there up to "
+            f"{_unbroken_until(calendar, raw)}; ingest the missing ones first"
+        )
 
 
 def newest_due(features: Collection[str], *, release: str | None, done: tuple[str, str] | None) -> str | None:

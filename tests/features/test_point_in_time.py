@@ -3,7 +3,7 @@
 import narwhals as nw
 import polars as pl
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
 
 from churn_assets.contracts import violations
@@ -27,7 +27,9 @@ from tests.features.company import (
     payment_rows,
 )
 
-MANY = settings(max_examples=60, deadline=None, derandomize=True)
+MANY = settings(
+    max_examples=50, deadline=None, derandomize=True, phases=[Phase.explicit, Phase.generate]
+)  # shrinking takes minutes
 MONTHLY = Calendar("monthly", SNAPSHOT.replace(year=2023))
 
 
@@ -56,6 +58,15 @@ def test_rows_that_happened_or_became_known_at_or_after_the_snapshot_change_noth
 def test_the_order_of_rows_changes_nothing(company: Company, seed: int) -> None:
     shuffled = {table: rows.sample(fraction=1, shuffle=True, seed=seed) for table, rows in company.items()}
     assert bits(features(shuffled)) == bits(features(company))
+
+
+@MANY
+@given(companies())
+def test_who_else_is_in_the_company_changes_nothing(company: Company) -> None:
+    together = features(company)
+    for (customer,), row in together.group_by("customer_id"):
+        alone = {table: rows.filter(customer_id=customer) for table, rows in company.items()}
+        assert bits(features(alone)) == bits(row)
 
 
 @MANY

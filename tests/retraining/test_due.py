@@ -6,8 +6,18 @@ import pytest
 
 from churn_assets.periods import Calendar
 from churn_assets.raw.synthetic import SyntheticSettings
-from churn_assets.retraining.due import contiguous, features_due, labels_due, newest_due, raw_due, snapshots
+from churn_assets.retraining.due import (
+    contiguous,
+    features_due,
+    labels_due,
+    newest_due,
+    raw_due,
+    require_ended,
+    require_history,
+    snapshots,
+)
 from churn_assets.settings import Features, Label, Settings
+from churn_store.errors import InputError
 
 MONTHS = Calendar("monthly", date(2024, 1, 1))
 JAN, FEB, MAR, APR, MAY, JUN = (f"2024-0{month}-01" for month in range(1, 7))
@@ -163,3 +173,30 @@ def test_only_the_newest_snapshot_is_due_and_once_a_release(
 )
 def test_a_stretch_ends_where_a_period_is_left_out(keys: list[str], stretches: list[tuple[str, str]]) -> None:
     assert list(contiguous(MONTHS, keys)) == stretches
+
+
+def test_a_period_that_has_not_ended_is_refused_with_the_day_on_which_it_ends() -> None:
+    calendar = Calendar("monthly", date(2024, 1, 1))
+    require_ended(calendar, date(2024, 3, 1), ["2024-01-01", "2024-02-01"])
+    with pytest.raises(InputError, match=r"2024-03-01: by the clock it is 2024-03-31; .* on 2024-04-01"):
+        require_ended(calendar, date(2024, 3, 31), ["2024-02-01", "2024-03-01"])
+
+
+@pytest.mark.parametrize(
+    ("as_of", "snapshot", "refused"),
+    [
+        (date(2024, 3, 1), "2024-03-01", False),
+        (date(2024, 2, 29), "2024-03-01", True),  # T has not come
+        (date(2024, 6, 1), "2024-04-01", True),  # March is missing
+    ],
+)
+def test_a_snapshot_that_lacks_a_raw_period_or_has_not_come_is_refused(
+    as_of: date, snapshot: str, *, refused: bool
+) -> None:
+    calendar = Calendar("monthly", date(2024, 1, 1))
+    raw = {"2024-01-01", "2024-02-01", "2024-04-01"}
+    if refused:
+        with pytest.raises(InputError, match="the raw periods are there up to 2024-03-01"):
+            require_history(calendar, as_of, [snapshot], raw=raw)
+    else:
+        require_history(calendar, as_of, [snapshot], raw=raw)
