@@ -13,7 +13,7 @@ AS_OF_synthetic := --as-of 2026-01-01
 AS_OF_cdnow := --as-of 1998-07-01
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test lint types definitions checks ci bench-serving env compose-test lock clean
+.PHONY: help setup demo dev test lint types definitions checks bench-serving env compose-test lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,8 +44,6 @@ definitions: $(DEVELOPMENT) ## Load the definitions as Dagster does
 
 checks: $(DEVELOPMENT) ## Materialize a small company; name every asset check that fails
 	$(BIN)/churn checks
-
-ci: test lint types definitions checks ## What decides whether a change lands
 
 bench-serving: $(DEVELOPMENT) ## Requests per second of one worker beside a no-op echo
 	$(BIN)/python benchmarks/serving.py
@@ -85,6 +83,7 @@ $(DEVELOPMENT): $(RUNTIME) requirements-dev.lock
 
 # uv is several times faster than pip; where it can't reach the index that pip is configured for, pip does it.
 define install
-VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --require-hashes -r $(1) || $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $(1); \
+{ VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --require-hashes -r $(1) || \
+  $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $(1); } && \
 $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 endef

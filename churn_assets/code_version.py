@@ -4,16 +4,24 @@ import hashlib
 from functools import cache
 from pathlib import Path
 
+import churn_store
+
 PACKAGE = Path(__file__).parent
-SHARED = ("contracts.py", "periods.py", "resources/lake.py")
+SHARED = ("contracts.py", "due.py", "materialization.py", "periods.py", "resources/lake.py")
+STORE = ("files.py", "manifest.py", "online.py", "releases.py", "scoring.py", "signature.py")
+"""Modules of the hall that rows, scores and releases depend on."""
+
+LOCK = PACKAGE.parent / "requirements.lock"
 LENGTH = 16
 
 
 @cache
 def code_version(*stages: str) -> str:
-    """A digest of the modules of the given stages and of what all stages share."""
+    """A digest of the modules of the given stages, of what all stages share, and of the locked versions of the libraries."""
+    hall = Path(churn_store.__file__).parent
+    shared = [*(PACKAGE / name for name in SHARED), *(hall / name for name in STORE), *([LOCK] if LOCK.exists() else [])]
     files = [file for stage in sorted(stages) for file in sorted((PACKAGE / stage).rglob("*.py"))]
     digest = hashlib.sha256()
-    for file in [*files, *(PACKAGE / shared for shared in SHARED)]:
+    for file in [*files, *shared]:
         digest.update(file.read_bytes())
     return digest.hexdigest()[:LENGTH]

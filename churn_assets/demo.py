@@ -31,6 +31,9 @@ from churn_store.releases import Bundle
 
 TOLERANCE = 1e-6
 BATCH = 200
+CHANCE = 0.01
+"""So much may an AUC on some thousands of judging rows lie above the ceiling by chance."""
+
 NAMED = 3
 OK = 200
 WRONG_INPUT = 2
@@ -147,6 +150,11 @@ def _describe_data(screen: Screen, settings: Settings) -> None:
 
 def _describe_release(screen: Screen, bundle: Bundle, store: ServingStore) -> None:
     metrics = bundle.manifest.metrics
+    best = metrics.get("auc_ceiling", 1.0)
+    screen.must(
+        metrics["auc"] <= best + CHANCE,
+        f"the champion's AUC of {metrics['auc']:.3f} is above the best that anyone could reach, {best:.3f}: it leaks",
+    )
     ceiling = f", best that anyone could reach {metrics['auc_ceiling']:.3f}" if "auc_ceiling" in metrics else ""
     judged = (
         f"on later snapshots {', '.join(bundle.manifest.judged_on)}"

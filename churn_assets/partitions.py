@@ -1,7 +1,7 @@
 """The one partitions definition: periods of the configured cadence, by the day on which they begin.
 
 The current period is a key as well, since the snapshot at its first day is already due. Which keys are due is not for Dagster
-to say: it counts by the wall clock; ``retraining.due`` asks ours.
+to say: it counts by the wall clock; ``churn_assets.due`` asks ours.
 """
 
 import dagster as dg

@@ -12,14 +12,15 @@ from dataclasses import dataclass
 import dagster as dg
 
 from churn_assets.code_version import code_version
+from churn_assets.due import contiguous, features_due, labels_due, raw_due
 from churn_assets.periods import text
 from churn_assets.raw.source import Source
+from churn_assets.resources.lake import Lake
 from churn_assets.resources.serving import ServingStore
-from churn_assets.retraining.due import contiguous, features_due, labels_due, raw_due
 from churn_assets.retraining.jobs import FEATURES, INGEST, LABELS, MONITOR, ORDER, RETRAIN, SCORE
 from churn_assets.retraining.schedules import RANGE_END, RANGE_START, REASON
-from churn_assets.retraining.state import data_version, data_versions
 from churn_assets.settings import Settings
+from churn_assets.state import data_version, data_versions
 from churn_store.errors import InputError
 
 FINGERPRINT = "churn/fingerprint"
@@ -92,7 +93,7 @@ def run_all(graph: Graph, *, started: Callable[[str], None]) -> Iterator[Step]:
         if keys == []:
             continue
         fingerprint = _fingerprint(graph, job, keys)
-        if _newest_fingerprint(graph.instance, job) == fingerprint:
+        if _newest_fingerprint(graph.instance, job) == fingerprint and _is_there(graph, job):
             yield Step(job, None if keys is None else len(keys), True, 0.0)
             continue
         started(job)
@@ -120,7 +121,7 @@ def _keys(job: str, settings: Settings) -> list[str] | None:
 
 def _fingerprint(graph: Graph, job: str, keys: list[str] | None) -> str:
     settings = graph.settings
-    read: list[object] = [job, keys, code_version(*STAGES[job]), settings.model_dump_json(exclude={"home", "store"})]
+    read: list[object] = [job, keys, code_version(*STAGES[job]), settings.model_dump_json()]
     if job == INGEST:
         read.append(graph.source.fingerprint())
     upstream = {
@@ -142,6 +143,20 @@ def _fingerprint(graph: Graph, job: str, keys: list[str] | None) -> str:
         row = graph.serving.newest()
         read.append(None if row is None else row.champion)
     return hashlib.sha256(repr(read).encode()).hexdigest()[:LENGTH]
+
+
+def _is_there(graph: Graph, job: str) -> bool:
+    """Whether what a job writes still is where it was written."""
+    lake = Lake(graph.settings.lake_url)
+    written = {
+        INGEST: graph.settings.tables,
+        FEATURES: ("customer_features",),
+        LABELS: ("churn_labels",),
+        RETRAIN: ("training_set",),
+        SCORE: ("churn_scores",),
+        MONITOR: (),
+    }[job]
+    return all(lake.has(table) for table in written) and (job != RETRAIN or graph.serving.newest() is not None)
 
 
 def _newest_fingerprint(instance: dg.DagsterInstance, job: str) -> str | None:

@@ -60,7 +60,9 @@ class Features(Section):
 class Training(Section):
     """How a training set is cut and what is trained."""
 
-    families: tuple[Literal["logistic_regression", "gradient_boosting"], ...] = ("logistic_regression", "gradient_boosting")
+    families: tuple[Literal["logistic_regression", "gradient_boosting"], ...] = Field(
+        ("logistic_regression", "gradient_boosting"), min_length=1
+    )
     judging_snapshots: int = Field(2, ge=1, description="the newest mature snapshots, kept for the gate")
     selecting_snapshots: int = Field(1, ge=1, description="snapshots before those that choose between the families")
     training_snapshots: int = Field(18, ge=1, description="at most so many snapshots before those, newest first")
@@ -124,6 +126,11 @@ class Settings(ConfigFile):
             raise ValueError(
                 f"label.kind `event` looks for the event {self.label.event!r}, but the source has no `events`; add them or "
                 "choose label.kind `inactivity`"
+            )
+        if self.has_time and self.label.kind == "event" and self.at_risk.cancelled_event not in (None, self.label.event):
+            raise ValueError(
+                f"label.event is {self.label.event!r}, but at_risk.cancelled_event is {self.at_risk.cancelled_event!r}: who left "
+                "by the one would still be at risk by the other; name the same event, or null where customers come back"
             )
         return self
 

@@ -209,10 +209,15 @@ def _write_redis(url: str, snapshot: Snapshot, rows: list[tuple[str, bytes]]) ->
     try:
         former = client.get(_POINTER)
         key = _hash(snapshot)
-        for start in range(0, len(rows), BATCH):
-            client.hset(key, mapping=dict(rows[start : start + BATCH]))
-        client.persist(key)
-        client.set(_POINTER, msgspec.json.encode(snapshot))
+        if client.hlen(key) != len(rows) or client.ttl(key) >= 0:  # else it is there, whole, and may be being read
+            for start in range(0, len(rows), BATCH):
+                client.hset(key, mapping=dict(rows[start : start + BATCH]))
+                # Whoever dies here leaves a hash that goes away by itself; the pointer and its permanence come together.
+                client.expire(key, KEPT_AFTER_REPLACEMENT_S)
+        with client.pipeline(transaction=True) as together:
+            together.persist(key)
+            together.set(_POINTER, msgspec.json.encode(snapshot))
+            together.execute()
         if former is not None:
             replaced = _hash(msgspec.json.decode(former, type=Snapshot))
             if replaced != key:

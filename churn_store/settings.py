@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
 
 from churn_store.clock import Clock
@@ -24,6 +25,9 @@ SECTIONS = frozenset(
     }
 )  # fmt: skip
 """The top-level names of ``churn.yaml``."""
+
+SECRET_SECTIONS = frozenset({"store", "tracking"})
+"""Sections whose addresses may hold passwords: their values are never printed."""
 
 
 class Section(BaseModel):
@@ -52,8 +56,18 @@ class ConfigFile(BaseSettings):
     )
 
     company: str = Field("synthetic", description="a name for titles", pattern=r"^[A-Za-z0-9_-]{1,64}$")
-    home: Path = Field(Path(".churn"), description="folder of the lake, the release files and the embedded databases")
+    home: Path = Field(
+        Path(".churn"),
+        validate_default=True,
+        description="folder of the lake, the release files and the embedded databases",
+    )
     store: StoreSettings = StoreSettings()
+
+    @field_validator("home")
+    @classmethod
+    def _beside_the_file(cls, home: Path) -> Path:
+        """So that a command run from another folder speaks of the same company."""
+        return config_file().absolute().parent / home
 
     @classmethod
     def settings_customise_sources(
@@ -75,6 +89,7 @@ class ConfigFile(BaseSettings):
             InputError: a name or a value that is not understood; one line that names the place.
         """
         _refuse_unknown_sections(config_file())
+        _refuse_unknown_variables()
         try:
             return cls(**overrides)
         except ValidationError as error:
@@ -111,11 +126,31 @@ def config_file() -> Path:
 
 def one_line(error: ValidationError, *, where: str) -> str:
     """All that is wrong with a configuration, in one line."""
-    found = "; ".join(
-        f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']} (found {problem['input']!r})"
+    return f"{where}: " + "; ".join(
+        f"{'.'.join(str(part) for part in problem['loc']) or 'the whole'}: {problem['msg']}{_found(problem)}"
         for problem in error.errors()
     )
-    return f"{where}: {found}"
+
+
+def _found(problem: ErrorDetails) -> str:
+    """The value that was found; not one that may hold a password: an address, or a whole section."""
+    secret = bool(problem["loc"]) and problem["loc"][0] in SECRET_SECTIONS
+    shown = isinstance(problem["input"], str | int | float | bool | None) and not secret
+    return f" (found {problem['input']!r})" if shown else ""
+
+
+def _refuse_unknown_variables() -> None:
+    known = {*SECTIONS, "config"}
+    named = {
+        variable: variable.removeprefix("CHURN_").split("__")[0].lower()
+        for variable in os.environ
+        if variable.startswith("CHURN_")
+    }
+    if unknown := sorted(variable for variable, section in named.items() if section not in known):
+        raise InputError(
+            f"the environment names {', '.join(unknown)}; expected CHURN_ and one of {', '.join(sorted(known))} in capitals, "
+            "then __ and a name inside it"
+        )
 
 
 def _refuse_unknown_sections(file: Path) -> None:
@@ -125,7 +160,7 @@ def _refuse_unknown_sections(file: Path) -> None:
         return
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{file}: not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise InputError(f"{file}: expected names with values like `cadence: monthly`, found {type(content).__name__}")

@@ -9,6 +9,7 @@ import narwhals as nw
 import polars as pl
 
 from churn_assets.code_version import code_version
+from churn_assets.due import require_arrivals, require_history
 from churn_assets.features.catalogue import Feature
 from churn_assets.features.contracts import features_contract, labels_contract, plausible_label_rate, someone_at_risk
 from churn_assets.features.labels import churn_labels, require_mature
@@ -18,9 +19,8 @@ from churn_assets.materialization import Built, Events, contract_specs, keys_of,
 from churn_assets.periods import epoch_s, text
 from churn_assets.raw.source import Table
 from churn_assets.resources.lake import PERIOD, Lake
-from churn_assets.retraining.due import require_history
-from churn_assets.retraining.state import raw_periods
 from churn_assets.settings import Settings
+from churn_assets.state import raw_periods
 from churn_store.clock import Clock
 
 ALL_EARLIER = -10_000
@@ -107,8 +107,7 @@ def _churn_labels(settings: Settings, partitions: dg.PartitionsDefinition[Any] |
         for key in keys_of(context):
             snapshot = date.fromisoformat(key)
             until = require_mature(snapshot, settings.label, as_of=clock.now().date())
-            arrived_until = settings.calendar.ceil(until)
-            require_history(settings.calendar, clock.now().date(), [text(arrived_until)], raw=raw)
+            require_arrivals(settings, snapshot, raw=raw)
 
             def rows(table: Table, since: str = key, until: date = until) -> nw.LazyFrame[Any] | None:
                 # What was known before T decided who is at risk; only what became known later can tell who left.

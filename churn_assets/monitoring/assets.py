@@ -21,7 +21,6 @@ from churn_store.errors import InputError
 from churn_store.releases import load_file
 from churn_store.signature import Column
 
-
 ANY_PSI = 1e9
 
 

@@ -6,11 +6,11 @@ from typing import Any
 import dagster as dg
 
 from churn_assets.code_version import code_version
+from churn_assets.due import require_ended
 from churn_assets.materialization import Built, Events, contract_specs, keys_of, write_table
 from churn_assets.raw.contracts import labelled_contract, raw_contract
 from churn_assets.raw.source import Source, Table
 from churn_assets.resources.lake import Lake
-from churn_assets.retraining.due import require_ended
 from churn_assets.settings import Settings
 from churn_store.clock import Clock
 

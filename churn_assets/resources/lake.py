@@ -130,6 +130,10 @@ class Lake:
         """The periods that a table has rows of."""
         return sorted(self.scan(table).select(pl.col(PERIOD).unique()).collect()[PERIOD].to_list())
 
+    def has(self, table: str) -> bool:
+        """Whether a table was ever written."""
+        return DeltaTable.is_deltatable(self.uri(table))
+
     def version(self, table: str) -> int:
         """The newest version of a table.
 

@@ -7,16 +7,19 @@ again when its cause has changed.
 """
 
 from collections.abc import Callable, Iterator
+from datetime import date
 from typing import Any
 
 import dagster as dg
 
 from churn_assets.code_version import code_version
+from churn_assets.due import contiguous, features_due, labels_due, newest_due, raw_due
+from churn_assets.periods import text
 from churn_assets.raw.source import Source
 from churn_assets.resources.serving import ServingStore
-from churn_assets.retraining.due import contiguous, features_due, labels_due, newest_due, raw_due
 from churn_assets.retraining.jobs import FEATURES, INGEST, LABELS, MONITOR, SCORE
-from churn_assets.retraining.state import (
+from churn_assets.settings import Settings
+from churn_assets.state import (
     CAUSE,
     asked_for,
     digest_of,
@@ -26,7 +29,6 @@ from churn_assets.retraining.state import (
     run_key,
     versions_digest,
 )
-from churn_assets.settings import Settings
 from churn_store.clock import Clock
 
 EVERY_MINUTE = "* * * * *"
@@ -71,10 +73,12 @@ def schedules(
         yield from _stretches(instance, settings, LABELS, due, lambda: built_from(instance))
 
     def scores(instance: dg.DagsterInstance) -> Requests:
-        yield from _newest(instance, settings, serving, SCORE, "churn_scores", code_version("scoring"))
+        yield from _newest(instance, settings, serving, SCORE, "churn_scores", code_version("scoring"), clock.now().date())
 
     def monitoring(instance: dg.DagsterInstance) -> Requests:
-        yield from _newest(instance, settings, serving, MONITOR, "drift_report", code_version("monitoring"))
+        yield from _newest(
+            instance, settings, serving, MONITOR, "drift_report", code_version("monitoring"), clock.now().date()
+        )
 
     return [
         _schedule("ingest_due_periods", jobs[INGEST], ingest, "Ingests the periods that have ended."),
@@ -127,12 +131,13 @@ def _stretches(
 
 
 def _newest(
-    instance: dg.DagsterInstance, settings: Settings, serving: ServingStore, job: str, asset: str, code: str
+    instance: dg.DagsterInstance, settings: Settings, serving: ServingStore, job: str, asset: str, code: str, today: date
 ) -> Requests:
     row = serving.newest()
+    snapshots = {key for key in materialized(instance, "customer_features") if key <= text(today)}
     last = newest_materialization(instance, asset)
     done = None if last is None or last.period is None else (last.period, str(last.metadata.get("release")))
-    key = newest_due(materialized(instance, "customer_features"), release=None if row is None else row.champion, done=done)
+    key = newest_due(snapshots, release=None if row is None else row.champion, done=done)
     if row is None:
         yield dg.SkipReason("no release serves yet")
     elif key is None:

@@ -10,7 +10,8 @@ from churn_assets.resources.serving import ServingStore
 from churn_assets.retraining.jobs import RETRAIN
 from churn_assets.retraining.policy import DriftReport, decide
 from churn_assets.retraining.schedules import REASON
-from churn_assets.retraining.state import (
+from churn_assets.settings import Settings
+from churn_assets.state import (
     data_version,
     is_under_way,
     materialized,
@@ -18,7 +19,6 @@ from churn_assets.retraining.state import (
     run_key,
     versions_digest,
 )
-from churn_assets.settings import Settings
 from churn_store.clock import Clock
 
 INTERVAL_S = 30

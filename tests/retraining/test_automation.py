@@ -16,7 +16,7 @@ from dagster._core.test_utils import create_run_for_test
 
 from churn_assets.retraining.jobs import FEATURES, INGEST, LABELS, MONITOR, RETRAIN, SCORE
 from churn_assets.retraining.schedules import RANGE_END, RANGE_START, REASON
-from churn_assets.retraining.state import run_key
+from churn_assets.state import run_key
 from churn_store.releases import history, load_manifest, publish
 from tests.retraining.company import CONFIGURATION, TABLES, file_of, write_company
 from tests.retraining.installation import SCHEDULES, SENSOR, Installation, installed

@@ -6,7 +6,7 @@ import pytest
 
 from churn_assets.periods import Calendar
 from churn_assets.raw.synthetic import SyntheticSettings
-from churn_assets.retraining.due import (
+from churn_assets.due import (
     contiguous,
     features_due,
     labels_due,

@@ -9,7 +9,7 @@ from dagster._core.test_utils import create_run_for_test
 from churn_assets.periods import Calendar
 from churn_assets.retraining.jobs import FEATURES, INGEST, RETRAIN
 from churn_assets.retraining.schedules import RANGE_END, RANGE_START
-from churn_assets.retraining.state import CAUSE, asked_for, is_under_way, run_key
+from churn_assets.state import CAUSE, asked_for, is_under_way, run_key
 
 MONTHS = Calendar("monthly", date(2024, 1, 1))
 JAN, FEB, MAR = "2024-01-01", "2024-02-01", "2024-03-01"

@@ -72,8 +72,15 @@ def data_version(instance: dg.DagsterInstance, asset: str) -> str | None:
 
 
 def newest_materialization(instance: dg.DagsterInstance, asset: str) -> Materialization | None:
-    """The newest materialization of an asset; none before the first."""
-    records = instance.fetch_materializations(dg.AssetKey(asset), limit=1).records
+    """The newest materialization of an asset's newest period; none before the first.
+
+    Of its newest period, as an old one may have been made again since.
+    """
+    key = dg.AssetKey(asset)
+    periods = materialized(instance, asset)
+    records = instance.fetch_materializations(
+        dg.AssetRecordsFilter(asset_key=key, asset_partitions=[max(periods)]) if periods else key, limit=1
+    ).records
     found = records[0].asset_materialization if records else None
     if found is None:
         return None

@@ -88,6 +88,20 @@ def require_history(calendar: Calendar, as_of: date, keys: Collection[str], *, r
         )
 
 
+def require_arrivals(settings: Settings, snapshot: date, *, raw: Collection[str]) -> None:
+    """Refuse to label a snapshot while a raw period up to its maturity is not there: who was active would look gone.
+
+    Raises:
+        InputError: names the snapshot and the period up to which it needs arrivals.
+    """
+    until = text(settings.calendar.ceil(matures_on(snapshot, settings.label)))
+    there = _unbroken_until(settings.calendar, raw)
+    if until > there:
+        raise InputError(
+            f"the labels of {snapshot} need the raw periods before {until}, which are there up to {there}; ingest the missing ones"
+        )
+
+
 def newest_due(features: Collection[str], *, release: str | None, done: tuple[str, str] | None) -> str | None:
     """The newest snapshot, if the release that serves has not done it yet.
 
