@@ -4,6 +4,7 @@ Belongs here: the socket, the server's options, and what is said at the start. D
 (``churn_api.app``).
 """
 
+import gc
 import socket
 
 import uvicorn
@@ -26,6 +27,7 @@ def run(settings: ServiceConfig) -> None:
     """
     log_to_stdout()
     app = create_app(settings)
+    app.on_startup.append(_settle_memory)
     listening = _listen(settings.service)
     host, port = listening.getsockname()[:2]
     say("listening", address=f"http://{f'[{host}]' if ':' in host else host}:{port}")
@@ -48,6 +50,15 @@ def uvicorn_config(app: Litestar, limits: ServiceSettings) -> uvicorn.Config:
         timeout_keep_alive=limits.keep_alive_s,
         timeout_graceful_shutdown=limits.shutdown_s,
     )
+
+
+def _settle_memory() -> None:
+    """What was imported and built for the start stays for ever: never look through it for garbage again.
+
+    Without this, a full collection holds every request for about 100 ms, once in some seconds of load.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def _protocol(patience_s: float) -> type[PatientProtocol]:

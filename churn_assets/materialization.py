@@ -5,7 +5,7 @@ module adds, for each period, a materialization with the digest of that period's
 period that breaks its contract is not written; the others are, and the run fails naming the bad one.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,7 @@ from dagster._core.definitions.data_version import DATA_VERSION_TAG
 from churn_assets.contracts import KINDS, violations
 from churn_assets.periods import ALL
 from churn_assets.resources.lake import Lake, digest
+from churn_store.signature import Column
 
 Events = Iterator[dg.AssetCheckResult | dg.AssetMaterialization | dg.MaterializeResult[Any]]
 
@@ -67,6 +68,21 @@ def keys_of(context: dg.AssetExecutionContext) -> list[str]:
     if context.has_partition_key or context.has_partition_key_range:
         return list(context.partition_keys)
     return [ALL]
+
+
+def columns_schema(columns: Iterable[Column]) -> dg.TableSchema:
+    """Described columns as Dagster shows them."""
+    return dg.TableSchema(
+        [
+            dg.TableColumn(
+                column.name,
+                column.kind,
+                description=" ".join(filter(None, [column.description, f"({column.unit})" if column.unit else ""])) or None,
+                constraints=dg.TableColumnConstraints(nullable=column.nullable),
+            )
+            for column in columns
+        ]
+    )
 
 
 def write_table(

@@ -4,6 +4,7 @@ The bridge between an instance and the plain rules of ``due`` and ``policy``.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -21,6 +22,7 @@ from dagster._core.storage.tags import (
 
 from churn_assets.periods import Calendar, text
 from churn_assets.settings import Settings
+from churn_assets.wrong_input import WRONG_INPUT
 
 RUN_KEY_LENGTH = 32
 
@@ -29,6 +31,10 @@ CAUSE = "churn/cause"
 
 UNDER_WAY = [status for status in NOT_FINISHED_STATUSES if status != dg.DagsterRunStatus.NOT_STARTED]
 """What a run is in between. One that is not even submitted does not count: Dagster submits it when it resumes the tick."""
+
+
+ATTEMPTS = 3
+"""So many runs are asked for one cause before it is given up, each with its own retries."""
 
 
 @dataclass(frozen=True)
@@ -92,12 +98,30 @@ def newest_materialization(instance: dg.DagsterInstance, asset: str) -> Material
 def asked_for(instance: dg.DagsterInstance, calendar: Calendar, job: str, cause: str) -> set[str]:
     """The periods that a job need not be asked for: it was, because of the same cause, or it is under way with them.
 
-    A schedule has to look for itself: Dagster compares run keys only among the requests of one tick.
+    A run that failed is no answer, unless its input was wrong or it has failed ``ATTEMPTS`` times: then it is given up until its
+    cause changes. A schedule has to look for itself: Dagster compares run keys only among the requests of one tick.
     """
     same = instance.get_runs(dg.RunsFilter(job_name=job, tags={CAUSE: cause}))
-    found = [run for run in same if run.status != dg.DagsterRunStatus.NOT_STARTED]
+    found = [run for run in same if run.status != dg.DagsterRunStatus.NOT_STARTED and not _may_pass(run)]
     found += instance.get_runs(dg.RunsFilter(job_name=job, statuses=UNDER_WAY))
-    return {period for run in found for period in _periods(run, calendar)}
+    failed = Counter(period for run in same if _may_pass(run) for period in _periods(run, calendar))
+    given_up = {period for period, times in failed.items() if times >= ATTEMPTS}
+    return given_up | {period for run in found for period in _periods(run, calendar)}
+
+
+def failures(instance: dg.DagsterInstance, job: str, cause: str) -> tuple[int, bool]:
+    """How often a job failed for a cause, and whether asking again is no use: wrong input, or ``ATTEMPTS`` failures."""
+    failed = [
+        run
+        for run in instance.get_runs(dg.RunsFilter(job_name=job, tags={CAUSE: cause}))
+        if run.status == dg.DagsterRunStatus.FAILURE
+    ]
+    return len(failed), len(failed) >= ATTEMPTS or any(not _may_pass(run) for run in failed)
+
+
+def _may_pass(run: dg.DagsterRun) -> bool:
+    """Whether a run failed for a reason that may pass by itself."""
+    return run.status == dg.DagsterRunStatus.FAILURE and WRONG_INPUT not in run.tags
 
 
 def is_under_way(instance: dg.DagsterInstance, job: str) -> bool:

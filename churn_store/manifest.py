@@ -61,8 +61,10 @@ class Blessing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def releasable(self) -> bool:
-        """Whether a release may point at the candidate."""
-        return self.verdict in ("accepted", "overridden")
+        """Whether a release may point at the candidate: every rule passed, or somebody is named who released it anyhow."""
+        if self.verdict == "overridden":
+            return bool(self.actor.strip())
+        return self.verdict == "accepted" and bool(self.rules) and all(rule.passed for rule in self.rules)
 
     @property
     def reasons(self) -> list[str]:
@@ -85,6 +87,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         metrics: of the judging rows.
         trained_on: the snapshots that training read.
         judged_on: the later snapshots that the metrics are of.
+        split: how judging rows were kept apart: ``by time``, or by customer with what decides who is held out.
         tables: the lake tables as they were read.
         mlflow: run and model version in the tracking server, for people.
         code_commit: of the checkout that trained it; ``unknown`` outside of one.
@@ -104,6 +107,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     training_rows: int
     judged_on: tuple[str, ...]
     judging_rows: int
+    split: str
     tables: dict[str, TableVersion]
     mlflow: dict[str, str]
     code_commit: str

@@ -106,7 +106,8 @@ def publish(
 ) -> Serving:
     """Make a blessed candidate the champion.
 
-    Everything that the new row points at is verified before it is written, as the service will verify it.
+    Everything that the new row points at is verified before it is written, as the service will verify it. Asked again, as
+    after a process died behind the insert, it returns the row that is there.
 
     Args:
         engine: the serving database.
@@ -119,11 +120,11 @@ def publish(
         now_s: by the clock.
 
     Returns:
-        The new row.
+        The new row; the one that is there if it is the next epoch and names this very release.
 
     Raises:
         ReleaseError: unblessed, missing, changed, or not able to repeat its golden rows.
-        FencedError: somebody else has published since ``read_epoch``.
+        FencedError: another release has been published since ``read_epoch``.
     """
     if blessing.candidate != manifest.candidate:
         raise ReleaseError(
@@ -173,9 +174,13 @@ def load_file(files: DigestStore, manifest: Manifest, name: str) -> bytes:
     """A file of a release, checked against its manifest.
 
     Raises:
-        ReleaseError: missing, changed, or larger than allowed.
+        ReleaseError: missing, changed, larger than allowed, or of another size than the manifest says.
     """
-    return files.get(manifest.files[name].sha256, at_most=FILE_LIMITS[name])
+    entry = manifest.files[name]
+    content = files.get(entry.sha256, at_most=FILE_LIMITS[name])
+    if len(content) != entry.size:
+        raise ReleaseError(f"{name} has {len(content)} bytes, its manifest says {entry.size}")
+    return content
 
 
 def load_bundle(files: DigestStore, digest: str) -> Bundle:
@@ -186,7 +191,7 @@ def load_bundle(files: DigestStore, digest: str) -> Bundle:
     """
     manifest = load_manifest(files, digest)
     if manifest.blessing is None or not manifest.blessing.releasable:
-        verdict = "no verdict" if manifest.blessing is None else f"verdict {manifest.blessing.verdict!r}"
+        verdict = "no verdict" if manifest.blessing is None else _verdict(manifest.blessing)
         raise ReleaseError(f"release {digest[:12]} has {verdict} of the gate; only accepted or overridden ones serve")
     if manifest.blessing.candidate != manifest.candidate:
         raise ReleaseError(f"release {digest[:12]} carries the blessing of another candidate")
@@ -221,6 +226,10 @@ def replay(scorer: Scorer, golden: Golden) -> float:
 
 
 def _require_recorded(engine: sa.Engine, blessing: Blessing) -> None:
+    if not blessing.releasable:
+        raise ReleaseError(
+            f"candidate {blessing.candidate[:12]} has {_verdict(blessing)}; only accepted or overridden candidates are published"
+        )
     with engine.connect() as connection:
         verdict = connection.execute(
             sa.select(tables.blessings.c.verdict)
@@ -228,22 +237,39 @@ def _require_recorded(engine: sa.Engine, blessing: Blessing) -> None:
             .order_by(tables.blessings.c.id.desc())
             .limit(1)
         ).scalar()
-    if verdict != blessing.verdict or not blessing.releasable:
+    if verdict != blessing.verdict:
         raise ReleaseError(
             f"the newest recorded verdict on candidate {blessing.candidate[:12]} is {verdict or 'none'}; "
             "only accepted or overridden candidates are published"
         )
 
 
+def _verdict(blessing: Blessing) -> str:
+    """A verdict in words, with why it counts for nothing if it contradicts itself."""
+    said = f"verdict {blessing.verdict!r}"
+    if blessing.releasable or blessing.verdict == "rejected":
+        return said
+    if blessing.verdict == "overridden":
+        return f"{said} by nobody"
+    failed = [rule.name for rule in blessing.rules if not rule.passed]
+    return f"{said} although {', '.join(failed)} failed" if failed else f"{said} by no rule"
+
+
 def _append(engine: sa.Engine, row: Serving) -> Serving:
     try:
         with engine.begin() as connection:
             latest = connection.execute(sa.select(sa.func.max(tables.releases.c.epoch))).scalar() or 0
-            if latest != row.epoch - 1:
-                raise FencedError(
-                    f"epoch {latest} was published since epoch {row.epoch - 1} was read; look at it and decide again"
-                )
-            connection.execute(tables.releases.insert().values(**row.__dict__))
+            if latest == row.epoch - 1:
+                connection.execute(tables.releases.insert().values(**row.__dict__))
+                return row
     except IntegrityError as error:
-        raise FencedError(f"epoch {row.epoch} was published by another writer at the same time") from error
-    return row
+        conflict: IntegrityError | None = error
+    else:
+        conflict = None
+    there = newest(engine)
+    if there is not None and (there.epoch, there.champion) == (row.epoch, row.champion):
+        return there
+    raise FencedError(
+        f"epoch {0 if there is None else there.epoch} was published since epoch {row.epoch - 1} was read; look at it and "
+        "decide again"
+    ) from conflict

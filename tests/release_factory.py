@@ -126,6 +126,7 @@ def train(
         training_rows=len(rows),
         judged_on=("2026-01-01",),
         judging_rows=100,
+        split="by time" if horizon_days is not None else "by customer: seed 42, held out 0.3",
         tables={"customer_features": TableVersion(version=3, digest="0" * 64)},
         mlflow={},
         code_commit="unknown",

@@ -61,7 +61,9 @@ def test_the_graph_has_the_assets_of_its_shape_and_loads(
     tmp_path: Path, source: FilesSettings | None, expected: set[str]
 ) -> None:
     settings = (
-        Settings(home=tmp_path) if source is None else Settings(home=tmp_path, source=source, label=Label(kind="inactivity"))
+        Settings(home=tmp_path)
+        if source is None
+        else Settings(home=tmp_path, source=source, label=Label(kind="inactivity"))
     )
     defs = build_defs(settings)
     dg.Definitions.validate_loadable(defs)

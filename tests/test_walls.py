@@ -17,6 +17,7 @@ DAGSTER_BESIDES = {
     "churn_assets/small_company.py",
     "churn_assets/resources/tracking.py",
     "churn_assets/state.py",
+    "churn_assets/wrong_input.py",
     "churn_assets/champion/tracking.py",
 }
 """Modules that speak to Dagster though their name does not say so; each is a thin edge."""

@@ -18,6 +18,7 @@ from churn_assets.champion.gate import Case, failed, judge
 from churn_assets.champion.tracking import log_candidate, mirror_champion
 from churn_assets.code_version import code_version
 from churn_assets.features.catalogue import Feature
+from churn_assets.materialization import columns_schema
 from churn_assets.periods import ALL, DAY_S, epoch_s
 from churn_assets.raw.source import Source
 from churn_assets.resources.lake import Lake, digest
@@ -28,8 +29,9 @@ from churn_assets.training.fitting import Fitted
 from churn_assets.training.split import JUDGE
 from churn_assets.training.training_set import KEY
 from churn_store.clock import Clock
+from churn_store.errors import InputError
 from churn_store.manifest import Blessing, Manifest, TableVersion
-from churn_store.releases import load_file, publish, record_blessing, stage
+from churn_store.releases import Serving, load_file, load_manifest, publish, record_blessing, stage
 from churn_store.scoring import Scorer
 
 
@@ -74,7 +76,8 @@ def _candidate_model(settings: Settings, features: tuple[Feature, ...], source: 
         mlflow: dg.ResourceParam[MlFlow],
         **families: Fitted,
     ) -> dg.MaterializeResult[CandidateModel]:
-        rows = lake.read("training_set", ALL)
+        version = lake.version("training_set")
+        rows = lake.read("training_set", ALL, version=version)
         chosen = better(list(families.values()))
         candidate = build(chosen.family, rows, features, seed=settings.training.seed)
         judging = rows.filter(pl.col("role") == JUDGE)
@@ -82,7 +85,7 @@ def _candidate_model(settings: Settings, features: tuple[Feature, ...], source: 
         metrics = measures(churned, candidate.scorer.score_frame(judging), threshold=chosen.threshold)
         if (best := _ceiling(source, judging, settings)) is not None:
             metrics["auc_ceiling"] = best
-        data = TableVersion(lake.version("training_set"), digest(rows, key=[name for name in KEY if name in rows.columns]))
+        data = TableVersion(version, _digest(rows))
         logged = log_candidate(
             mlflow,
             candidate,
@@ -93,7 +96,7 @@ def _candidate_model(settings: Settings, features: tuple[Feature, ...], source: 
             data_uri=lake.uri("training_set"),
             metrics=metrics,
         )
-        read = {name: TableVersion(version) for name, version in lake.sources("training_set").items()}
+        read = {name: TableVersion(source) for name, source in lake.sources("training_set", version=version).items()}
         manifest = stage(
             serving.files,
             candidate.files,
@@ -118,7 +121,9 @@ def _candidate_model(settings: Settings, features: tuple[Feature, ...], source: 
                 "model_sha256": manifest.files["model.onnx"].sha256,
                 "trained_on": ", ".join(manifest.trained_on),
                 "judged_on": ", ".join(manifest.judged_on) or "rows held out by customer; the data has no time",
+                "split": manifest.split,
                 "dagster/row_count": manifest.training_rows,
+                "dagster/column_schema": columns_schema(manifest.signature.columns),
                 "mlflow_run": logged["run_id"],
                 "model_version": logged["model_version"],
                 "as_of": clock.now().isoformat(),
@@ -150,7 +155,7 @@ def _model_blessing(settings: Settings) -> dg.AssetsDefinition:
 
         def case() -> Case:
             champion = serving.champion()
-            judging = lake.read("training_set", ALL).filter(pl.col("role") == JUDGE)
+            judging = judging_rows(lake.read("training_set", ALL), manifest)
             return Case(
                 pipeline=candidate_model.pipeline,
                 scorer=Scorer(load_file(serving.files, manifest, "model.onnx"), manifest.signature),
@@ -160,6 +165,8 @@ def _model_blessing(settings: Settings) -> dg.AssetsDefinition:
                 candidate_trained_until=_trained_until_s(manifest),
                 champion=champion,
                 champion_trained_until=None if champion is None else _trained_until_s(champion.manifest),
+                split=manifest.split,
+                champion_split=None if champion is None else champion.manifest.split,
             )
 
         blessing = judge(
@@ -176,6 +183,8 @@ def _model_blessing(settings: Settings) -> dg.AssetsDefinition:
             metadata={
                 "verdict": blessing.verdict,
                 "candidate": manifest.candidate,
+                "dagster/row_count": manifest.judging_rows,
+                "dagster/column_schema": columns_schema(manifest.signature.columns),
                 "reasons": dg.MetadataValue.md("\n".join(f"- {reason}" for reason in blessing.reasons)),
             },
         )
@@ -204,9 +213,9 @@ def _champion(settings: Settings) -> dg.AssetsDefinition:
         if not blessing.releasable:
             stays = serving.newest()
             return _reported(
+                stays,
+                None if stays is None else load_manifest(serving.files, stays.champion),
                 published=False,
-                release="none" if stays is None else stays.champion,
-                epoch=0 if stays is None else stays.epoch,
                 why="; ".join(f"{rule.name}: {rule.found}" for rule in failed(blessing)),
             )
         row = publish(
@@ -221,17 +230,49 @@ def _champion(settings: Settings) -> dg.AssetsDefinition:
         )
         mirrored = mirror_champion(mlflow, model=settings.tracking.model_name, version=manifest.mlflow["model_version"])
         context.log.info(mirrored)
-        return _reported(published=True, release=row.champion, epoch=row.epoch, why=row.reason)
+        return _reported(row, manifest, published=True, why=row.reason)
 
     return champion
 
 
-def _reported(*, published: bool, release: str, epoch: int, why: str) -> dg.MaterializeResult[None]:
+def _reported(row: Serving | None, manifest: Manifest | None, *, published: bool, why: str) -> dg.MaterializeResult[None]:
+    """What serves now, if anything does."""
+    release = "none" if row is None else row.champion
     return dg.MaterializeResult(
         value=None,
         data_version=dg.DataVersion(release),
-        metadata={"published": published, "release": release, "epoch": epoch, "why": why},
+        metadata={
+            "published": published,
+            "release": release,
+            "epoch": 0 if row is None else row.epoch,
+            "why": why,
+            "dagster/row_count": 0 if manifest is None else manifest.training_rows,
+            "dagster/column_schema": columns_schema(() if manifest is None else manifest.signature.columns),
+        },
     )
+
+
+def judging_rows(training_set: pl.DataFrame, manifest: Manifest) -> pl.DataFrame:
+    """The rows that a candidate is judged on.
+
+    Args:
+        training_set: as it is now.
+        manifest: the candidate's.
+
+    Raises:
+        InputError: it is not the training set that the candidate was made of, so it may judge on rows that trained it.
+    """
+    made_of, found = manifest.tables["training_set"], _digest(training_set)
+    if found != made_of.digest:
+        raise InputError(
+            f"training_set has changed since the candidate was made of its version {made_of.version} (digest "
+            f"{str(made_of.digest)[:12]}, now {found[:12]}); materialize the families and candidate_model first"
+        )
+    return training_set.filter(pl.col("role") == JUDGE)
+
+
+def _digest(training_set: pl.DataFrame) -> str:
+    return digest(training_set, key=[name for name in KEY if name in training_set.columns])
 
 
 def _trained_until_s(manifest: Manifest) -> int | None:

@@ -19,7 +19,7 @@ from churn_assets.features.catalogue import Feature
 from churn_assets.settings import Settings
 from churn_assets.training.families import export, inputs
 from churn_assets.training.fitting import Fitted, fit
-from churn_assets.training.split import JUDGE
+from churn_assets.training.split import JUDGE, split_in_words
 from churn_assets.training.training_set import snapshots
 from churn_store.manifest import GOLDEN_ROWS, Golden, Manifest, TableVersion, encode
 from churn_store.scoring import Scorer
@@ -151,6 +151,7 @@ def describe(
         training_rows=fitted_on.height,
         judged_on=tuple(snapshots(judging)),
         judging_rows=judging.height,
+        split=split_in_words(training_set, settings.training),
         tables=tables,
         mlflow=mlflow,
         code_commit=code_commit(),

@@ -13,7 +13,7 @@ from churn_store.manifest import Blessing
 DESCRIPTIONS = {
     "golden_rows_repeat": "the exported model repeats the probabilities that the trained pipeline gave",
     "export_equals_pipeline": "the exported model equals the trained pipeline on every judging row",
-    "judging_rows_are_later": "the judging rows are later than every label that the candidate or the champion was trained on",
+    "judging_rows_are_later": "the judging rows are later than every label that the candidate or the champion was trained on, or held out from both",
     "auc_above_floor": "the AUC on later snapshots is above the floor",
     "auc_plausible": "the AUC on later snapshots is not too good to be true",
     "not_worse_than_champion": "the AUC is not below the champion's on the same rows",

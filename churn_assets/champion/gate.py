@@ -44,6 +44,8 @@ class Case:
         candidate_trained_until: the end of the last label window that the candidate was trained on, in epoch seconds.
         champion: the release that serves; none before the first.
         champion_trained_until: likewise, of the champion.
+        split: how the candidate's judging rows were kept apart, in words.
+        champion_split: likewise, of the champion.
     """
 
     pipeline: Pipeline
@@ -54,6 +56,8 @@ class Case:
     candidate_trained_until: int | None
     champion: Bundle | None
     champion_trained_until: int | None
+    split: str
+    champion_split: str | None
 
 
 def judge(case: Callable[[], Case], *, candidate: str, rules: Gate, seed: int, actor: str, now_s: int) -> Blessing:
@@ -130,13 +134,25 @@ def _judging_rows_are_later(case: Case) -> Rule:
         "every label that a model was trained on ends before the first judging snapshot",
     )
     if case.judging_from is None:
-        return Rule(name, True, "rows held out by customer; the data has no time, so its order can't be checked", allowed)
+        return _held_out_from_both(case, name)
     ends = {"candidate": case.candidate_trained_until}
     if case.champion is not None:
         ends["champion"] = case.champion_trained_until
     late = [who for who, until in ends.items() if until is None or until > case.judging_from]
     said = ", ".join(f"{who} until {'unknown' if until is None else day_of(until)}" for who, until in ends.items())
     return Rule(name, not late, f"judging from {day_of(case.judging_from)}, trained: {said}", allowed)
+
+
+def _held_out_from_both(case: Case, name: str) -> Rule:
+    """Data without time: the champion must have held out the same customers, or it was trained on who judges now."""
+    allowed = (
+        "the champion's split; another one judges on rows that the champion was trained on, so set training.seed and "
+        "training.held_out_share back"
+    )
+    found = f"split {case.split}; the data has no time, so its order can't be checked"
+    if case.champion is None or case.champion_split == case.split:
+        return Rule(name, True, found, allowed)
+    return Rule(name, False, f"{found}; the champion's split {case.champion_split}", allowed)
 
 
 def _auc_above_floor(case: Case, floor: float) -> Rule:

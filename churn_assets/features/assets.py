@@ -62,10 +62,11 @@ def _customer_features(
         keys = keys_of(context)
         raw = raw_periods(context.instance, settings)
         require_history(settings.calendar, clock.now().date(), keys, raw=raw)
+        sources = lake.versions(settings.tables)
         for key in keys:
             snapshot = date.fromisoformat(key)
             tables = {
-                table: needed(table, lake.scan(table), snapshot, features, rule, settings.calendar)
+                table: needed(table, lake.scan(table, version=sources[table]), snapshot, features, rule, settings.calendar)
                 for table in settings.tables
             }
             frame = features_at(tables, features, epoch_s(snapshot), rule)
@@ -74,7 +75,7 @@ def _customer_features(
                 checks={"someone_at_risk": someone_at_risk(frame)},
                 metadata={"snapshot": key, "at_risk": frame.height},
             )
-        yield from write_table(context, lake, built, contract=features_contract(features, has_time=True))
+        yield from write_table(context, lake, built, contract=features_contract(features, has_time=True), sources=sources)
 
     return customer_features
 
@@ -104,6 +105,7 @@ def _churn_labels(settings: Settings, partitions: dg.PartitionsDefinition[Any] |
     ) -> Events:
         built = {}
         raw = raw_periods(context.instance, settings)
+        sources = lake.versions(["customer_features", *used])
         for key in keys_of(context):
             snapshot = date.fromisoformat(key)
             until = require_mature(snapshot, settings.label, as_of=clock.now().date())
@@ -112,10 +114,10 @@ def _churn_labels(settings: Settings, partitions: dg.PartitionsDefinition[Any] |
             def rows(table: Table, since: str = key, until: date = until) -> nw.LazyFrame[Any] | None:
                 # What was known before T decided who is at risk; only what became known later can tell who left.
                 arrived = pl.col(PERIOD).is_between(pl.lit(since), pl.lit(text(until)), closed="left")
-                return nw.from_native(lake.scan(table).filter(arrived)) if table in used else None
+                return nw.from_native(lake.scan(table, version=sources[table]).filter(arrived)) if table in used else None
 
             labelled = churn_labels(
-                lake.read("customer_features", key),
+                lake.read("customer_features", key, version=sources["customer_features"]),
                 rows("events"),
                 rows("payments"),
                 snapshot=snapshot,
@@ -133,7 +135,7 @@ def _churn_labels(settings: Settings, partitions: dg.PartitionsDefinition[Any] |
                     "left_before_known_later": labelled.left_before,
                 },
             )
-        yield from write_table(context, lake, built, contract=labels_contract(has_time=True))
+        yield from write_table(context, lake, built, contract=labels_contract(has_time=True), sources=sources)
 
     return label_snapshots
 
@@ -151,9 +153,10 @@ def _table_features(features: tuple[Feature, ...]) -> dg.AssetsDefinition:
     )
     def customer_features(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> Events:
         [key] = keys_of(context)
-        frame = features_of_table(lake.read("customers", key), features)
+        sources = lake.versions(["customers"])
+        frame = features_of_table(lake.read("customers", key, version=sources["customers"]), features)
         built = {key: Built(frame, checks={"someone_at_risk": someone_at_risk(frame)}, metadata={"at_risk": frame.height})}
-        yield from write_table(context, lake, built, contract=features_contract(features, has_time=False))
+        yield from write_table(context, lake, built, contract=features_contract(features, has_time=False), sources=sources)
 
     return customer_features
 
@@ -173,10 +176,11 @@ def _table_labels() -> dg.AssetsDefinition:
     )
     def churn_labels(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> Events:
         [key] = keys_of(context)
-        labels = lake.read("customers", key).select("customer_id", "churned")
+        sources = lake.versions(["customers"])
+        labels = lake.read("customers", key, version=sources["customers"]).select("customer_id", "churned")
         rate = plausible_label_rate(labels)
         built = {key: Built(labels, checks={"label_rate": rate}, metadata=dict(rate.metadata))}
-        yield from write_table(context, lake, built, contract=labels_contract(has_time=False))
+        yield from write_table(context, lake, built, contract=labels_contract(has_time=False), sources=sources)
 
     return churn_labels
 

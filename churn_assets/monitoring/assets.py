@@ -7,10 +7,18 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+from churn_assets.champion.candidate import SCORE
 from churn_assets.code_version import code_version
 from churn_assets.features.catalogue import Feature
-from churn_assets.materialization import keys_of
-from churn_assets.monitoring.drift import Drift, FeatureDrift, judge_windows
+from churn_assets.materialization import columns_schema, keys_of
+from churn_assets.monitoring.drift import (
+    LEAST_ROWS,
+    MOST_ALLOWED,
+    Drift,
+    FeatureDrift,
+    judge_windows,
+    require_columns,
+)
 from churn_assets.monitoring.report import draw
 from churn_assets.periods import ALL
 from churn_assets.resources.lake import Lake
@@ -21,7 +29,11 @@ from churn_store.errors import InputError
 from churn_store.releases import load_file
 from churn_store.signature import Column
 
+SCORED = Column(name=SCORE, kind="number", low=0.0, high=1.0, description="probability of churn by the serving release")
+"""What the release makes of the features; shown beside them. It is no feature, so it is not judged."""
+
 ANY_PSI = 1e9
+"""Of a column that is not judged: whatever it does, the page draws it as not drifted."""
 
 
 def monitoring_assets(
@@ -69,9 +81,16 @@ def _drift_report(
                 "no release serves yet, so there is nothing to measure drift against; materialize champion first"
             )
         reference = pl.read_parquet(io.BytesIO(load_file(serving.files, bundle.manifest, "reference.parquet")))
-        windows = {period: lake.read("customer_features", period) for period in _windows(lake, key, settings)}
-        columns = list(bundle.manifest.signature.columns)
-        drift = judge_windows(reference, windows, columns, grows, settings.monitoring)
+        version = lake.version("customer_features")
+        windows = {
+            period: lake.read("customer_features", period, version=version) for period in _windows(lake, key, settings)
+        }
+        require_columns(windows, bundle.manifest.signature.columns)
+        windows = {
+            period: rows.with_columns(pl.Series(SCORE, bundle.scorer.score_frame(rows))) for period, rows in windows.items()
+        }
+        columns = [*bundle.manifest.signature.columns, SCORED]
+        drift = judge_windows(reference, windows, columns, [*grows, SCORE], settings.monitoring)
         page = settings.reports.absolute() / f"drift-{key}-{bundle.digest[:12]}.html"
         left_out = draw(
             reference,
@@ -82,30 +101,47 @@ def _drift_report(
             rows=settings.monitoring.report_rows,
             seed=settings.training.seed,
         )
-        found = ", ".join(drift.agreeing) or "no feature"
+        found = verdict(drift)
         yield dg.MaterializeResult(
             value=None,
             metadata={
                 "alert": drift.alert,
-                "drifted": found,
+                "judged": drift.judged,
+                "verdict": found,
+                "drifted": ", ".join(drift.agreeing) or "no feature",
                 "snapshot": key,
                 "release": bundle.digest,
                 "as_of": clock.now().isoformat(),
                 "report": dg.MetadataValue.path(page),
                 "windows": ", ".join(windows),
+                "not_judged": ", ".join(drift.unjudged) or "none",
+                "delta_version": version,
+                "dagster/row_count": windows[key].height,
+                "dagster/column_schema": columns_schema(columns),
                 "features": dg.MetadataValue.md(_table(drift.windows[key])),
                 "not_drawn": ", ".join(left_out) or "none",
             },
         )
         yield dg.AssetCheckResult(
             check_name="no_drift",
-            passed=not drift.alert,
+            passed=drift.judged and not drift.alert,
             severity=dg.AssetCheckSeverity.WARN,
-            description=f"{found} drifted in at least {settings.monitoring.agreeing} of {len(windows)} windows",
-            metadata={"largest_psi": _largest(drift, key)},
+            description=found,
+            metadata={"judged": drift.judged, "largest_psi": _largest(drift, key)},
         )
 
     return drift_report
+
+
+def verdict(drift: Drift) -> str:
+    """The verdict in words; windows with too few rows are always named."""
+    few = f"; fewer than {LEAST_ROWS} rows: {', '.join(drift.unjudged)}" if drift.unjudged else ""
+    judged = len(drift.windows) - len(drift.unjudged)
+    said = f"{', '.join(drift.agreeing) or 'no feature'} drifted in at least {drift.needed} of {judged} judged windows{few}"
+    if drift.judged or drift.alert:
+        return said
+    newest = "" if judged >= drift.needed else f", and {drift.needed} must agree"
+    return f"not judged: {judged} of {len(drift.windows)} windows could be{newest}{few}"
 
 
 def _windows(lake: Lake, key: str, settings: Settings) -> list[str]:
@@ -116,7 +152,7 @@ def _windows(lake: Lake, key: str, settings: Settings) -> list[str]:
 
 
 def _allowed(rows: Sequence[FeatureDrift], columns: Sequence[Column], effect: float) -> dict[str, float]:
-    """The PSI of each column that the page draws as not drifted; of a feature that only grows, any."""
+    """The PSI of each column that the page draws as not drifted; of one that is only shown, any."""
     judged = {row.feature: row.allowed if row.judged else ANY_PSI for row in rows}
     return {column.name: judged.get(column.name, effect) for column in columns}
 
@@ -126,9 +162,13 @@ def _largest(drift: Drift, key: str) -> float:
 
 
 def _table(rows: Sequence[FeatureDrift]) -> str:
+    if not rows:
+        return f"not judged: fewer than {LEAST_ROWS} rows"
     head = "| feature | PSI | allowed | corrected p | verdict |\n|---|---|---|---|---|\n"
-    return head + "\n".join(
+    foot = f"\n\nAllowed is what the training snapshots did among each other, but at most {MOST_ALLOWED}."
+    lines = [
         f"| {row.feature} | {row.psi:.3f} | {row.allowed:.3f} | {row.p_value:.2g} | "
-        f"{'drifted' if row.drifted else 'stable' if row.judged else 'grows, not judged'} |"
+        f"{'drifted' if row.drifted else 'stable' if row.judged else 'shown, not judged'} |"
         for row in sorted(rows, key=lambda row: -row.psi)
-    )
+    ]
+    return head + "\n".join(lines) + foot

@@ -1,12 +1,14 @@
 """Drift of a window against the release's reference: which features moved, and whether that matters.
 
-A feature has drifted in a window if a test says so after correction for the number of features (Kolmogorov-Smirnov for
-numbers, chi-square for categories; Benjamini and Hochberg 1995) *and* the move is material: its bias-corrected population
-stability index exceeds both the configured effect and what the training snapshots themselves showed among each other.
-Several of the newest windows must agree before it is an alert. Features that only grow are shown, not judged.
+A feature has drifted in a window if a test says so after correction for the number of judged features (Benjamini and
+Hochberg 1995) *and* the move is material: its bias-corrected population stability index exceeds both the configured effect
+and what nearly all training snapshots showed among each other. Numbers are tested twice, by Kolmogorov-Smirnov on the
+values that are there and by chi-square on the share that is missing; categories once, by chi-square. Several of the newest
+windows must agree before it is an alert. Features that only grow, and the model's score, are shown and not judged.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,16 +24,23 @@ BINS = 10
 LEAST_ROWS = 100
 """A window or a historical snapshot with fewer rows is not judged."""
 
+USUAL_SHARE = 0.9
+"""Share of the training snapshots whose move from the others is taken as usual; the rest may have been odd themselves."""
+
+MOST_ALLOWED = 0.5
+"""A greater PSI matters whatever the training snapshots did, unless the configured effect is greater still."""
+
 
 @dataclass(frozen=True)
 class FeatureDrift:
     """How a feature moved in a window.
 
     Attributes:
-        p_value: of the test, corrected for the number of features.
+        p_value: of the test; corrected for the number of judged features if it is one.
         psi: bias-corrected population stability index.
         allowed: the PSI up to which a move does not matter.
-        judged: whether the feature counts; one that only grows does not.
+        judged: whether the feature counts; one that is only shown does not.
+        drifted: whether it counts and has moved materially.
     """
 
     feature: str
@@ -47,12 +56,13 @@ class Drift:
     """The verdict on the newest windows.
 
     Attributes:
-        windows: the features' drift by window, newest last.
-        agreeing: features that drifted in enough of the windows, by name.
-        alert: whether there is any.
+        windows: the features' drift by window, newest last; of a window with too few rows none.
+        needed: so many of the windows must agree.
+        agreeing: features that drifted in as many of the windows, by name.
     """
 
     windows: dict[str, list[FeatureDrift]]
+    needed: int
     agreeing: tuple[str, ...]
 
     @property
@@ -60,28 +70,22 @@ class Drift:
         """Whether retraining should be considered."""
         return bool(self.agreeing)
 
+    @property
+    def unjudged(self) -> tuple[str, ...]:
+        """The windows with too few rows."""
+        return tuple(name for name, rows in self.windows.items() if not rows)
 
-def judge_windows(
-    reference: pl.DataFrame,
-    windows: dict[str, pl.DataFrame],
-    columns: Sequence[Column],
-    grows: Sequence[str],
-    rule: Monitoring,
-) -> Drift:
-    """Compare windows with the reference.
+    @property
+    def judged(self) -> bool:
+        """Whether no alert means no drift: the newest window was judged, and enough of them to agree."""
+        return bool(list(self.windows.values())[-1]) and len(self.windows) - len(self.unjudged) >= self.needed
 
-    Args:
-        reference: training rows: the columns, and ``snapshot_s`` where data has time.
-        windows: by period key, in the order of time, newest last.
-        columns: what is compared.
-        grows: names of features that only grow.
-        rule: the bounds.
 
-    A window with too few rows is not judged and gives no vote, so fewer than ``rule.agreeing`` judged windows are no alert.
-    Data without time has one window, which decides alone.
+def require_columns(windows: Mapping[str, pl.DataFrame], columns: Sequence[Column]) -> None:
+    """Refuse windows that can't be compared.
 
     Raises:
-        InputError: a window lacks a column that the reference has.
+        InputError: a window lacks a column that the release was trained on.
     """
     for name, rows in windows.items():
         if lacking := [column.name for column in columns if column.name not in rows.columns]:
@@ -89,15 +93,33 @@ def judge_windows(
                 f"customer_features {name} has no {', '.join(lacking)}, which the serving release was trained on; train and "
                 "release a model of the present features first"
             )
-    allowed = {column.name: max(rule.effect, _natural_psi(reference, column)) for column in columns}
-    judged = {name: _window(reference, rows, columns, allowed, grows, rule) for name, rows in windows.items()}
-    newest = list(judged)[-rule.windows :]
+
+
+def judge_windows(
+    reference: pl.DataFrame,
+    windows: Mapping[str, pl.DataFrame],
+    columns: Sequence[Column],
+    shown: Collection[str],
+    rule: Monitoring,
+) -> Drift:
+    """Compare the newest windows with the reference.
+
+    Args:
+        reference: training rows: the columns, and ``snapshot_s`` where data has time.
+        windows: by period key, in the order of time, newest last; each with the columns. The newest ``rule.windows`` count.
+        columns: what is compared.
+        shown: names of columns that are compared and not judged.
+        rule: the bounds.
+
+    A window with too few rows gives no vote, and the others must still be ``rule.agreeing`` to raise an alert. Data without
+    time has one window, which decides alone.
+    """
+    allowed = {column.name: allowed_psi(reference, column, rule.effect) for column in columns}
+    newest = list(windows)[-rule.windows :]
+    compared = {name: _window(reference, windows[name], columns, allowed, shown, rule) for name in newest}
     needed = rule.agreeing if "snapshot_s" in reference.columns else 1
-    votes = {
-        column.name: sum(row.drifted for key in newest for row in judged[key] if row.feature == column.name)
-        for column in columns
-    }
-    return Drift(judged, tuple(name for name, count in votes.items() if count >= needed))
+    votes = Counter(row.feature for rows in compared.values() for row in rows if row.drifted)
+    return Drift(compared, needed, tuple(column.name for column in columns if votes[column.name] >= needed))
 
 
 def psi(reference: pl.Series, window: pl.Series, column: Column) -> float:
@@ -119,49 +141,70 @@ def psi(reference: pl.Series, window: pl.Series, column: Column) -> float:
 
 
 def p_value(reference: pl.Series, window: pl.Series, column: Column) -> float:
-    """Of the hypothesis that both come from one distribution: Kolmogorov-Smirnov, or chi-square for categories."""
+    """Of the hypothesis that both come from one distribution.
+
+    Of a category by chi-square, a missing word being a word. Of a number the smaller one of two, Kolmogorov-Smirnov on the
+    values that are there and chi-square on how many are missing, doubled as there are two (Bonferroni).
+    """
     if column.kind == "category":
-        table = np.vstack(_counts(reference, window, column))
-        table = table[:, table.sum(axis=0) > 0]
-        return 1.0 if table.shape[1] < 2 else float(stats.chi2_contingency(table).pvalue)  # noqa: PLR2004
+        return _chi_square(*_counts(reference, window, column))
     left, right = reference.drop_nulls().to_numpy(), window.drop_nulls().to_numpy()
-    if left.size == 0 or right.size == 0:
-        return 1.0 if left.size == right.size else 0.0
-    return float(stats.ks_2samp(left, right, method="asymp").pvalue)
+    tests = []
+    if left.size and right.size:
+        tests.append(float(stats.ks_2samp(left, right, method="asymp").pvalue))
+    if reference.null_count() or window.null_count():
+        gaps = [
+            np.array([side.len() - side.null_count(), side.null_count()], dtype=np.float64) for side in (reference, window)
+        ]
+        tests.append(_chi_square(*gaps))
+    return min(1.0, len(tests) * min(tests))
+
+
+def allowed_psi(reference: pl.DataFrame, column: Column, effect: float) -> float:
+    """The PSI up to which a move does not matter: the effect, or more where seasons and growth alone do more.
+
+    That is what all but the oddest tenth of the training snapshots (at least one of them) kept below, each against the others,
+    and at most ``MOST_ALLOWED``: one broken month must not switch its feature off.
+    """
+    if "snapshot_s" not in reference.columns:
+        return effect
+    found = []
+    for snapshot in reference["snapshot_s"].unique().sort():
+        inside = reference["snapshot_s"] == snapshot
+        one, rest = reference.filter(inside), reference.filter(~inside)
+        if min(one.height, rest.height) >= LEAST_ROWS:
+            found.append(psi(rest[column.name], one[column.name], column))
+    usual = float(np.quantile(found, USUAL_SHARE, method="lower")) if found else 0.0
+    return max(effect, min(usual, MOST_ALLOWED))
 
 
 def _window(
     reference: pl.DataFrame,
     window: pl.DataFrame,
     columns: Sequence[Column],
-    allowed: dict[str, float],
-    grows: Sequence[str],
+    allowed: Mapping[str, float],
+    shown: Collection[str],
     rule: Monitoring,
 ) -> list[FeatureDrift]:
     if window.height < LEAST_ROWS:
         return []
-    raw = [p_value(reference[column.name], window[column.name], column) for column in columns]
-    corrected = stats.false_discovery_control(raw, method="bh")
+    p_values = {column.name: p_value(reference[column.name], window[column.name], column) for column in columns}
+    judged = [column.name for column in columns if column.name not in shown]
+    if judged:
+        corrected = stats.false_discovery_control([p_values[name] for name in judged], method="bh")
+        p_values |= dict(zip(judged, corrected.tolist(), strict=True))
     found = []
-    for column, p in zip(columns, corrected, strict=True):
-        effect = psi(reference[column.name], window[column.name], column)
-        judged = column.name not in grows
-        moved = judged and p < rule.significance and effect > allowed[column.name]
-        found.append(FeatureDrift(column.name, float(p), effect, allowed[column.name], judged, moved))
+    for column in columns:
+        name, moved = column.name, psi(reference[column.name], window[column.name], column)
+        matters = p_values[name] < rule.significance and moved > allowed[name]
+        found.append(FeatureDrift(name, p_values[name], moved, allowed[name], name in judged, name in judged and matters))
     return found
 
 
-def _natural_psi(reference: pl.DataFrame, column: Column) -> float:
-    """The greatest PSI of one training snapshot against the others: what seasons and growth alone do."""
-    if "snapshot_s" not in reference.columns:
-        return 0.0
-    found = [0.0]
-    for snapshot in reference["snapshot_s"].unique().sort():
-        inside = reference["snapshot_s"] == snapshot
-        one, rest = reference.filter(inside), reference.filter(~inside)
-        if min(one.height, rest.height) >= LEAST_ROWS:
-            found.append(psi(rest[column.name], one[column.name], column))
-    return max(found)
+def _chi_square(left: npt.NDArray[np.float64], right: npt.NDArray[np.float64]) -> float:
+    table = np.vstack([left, right])
+    table = table[:, table.sum(axis=0) > 0]
+    return 1.0 if table.shape[1] < 2 else float(stats.chi2_contingency(table).pvalue)  # noqa: PLR2004
 
 
 def _counts(

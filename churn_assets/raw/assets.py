@@ -12,6 +12,7 @@ from churn_assets.raw.contracts import labelled_contract, raw_contract
 from churn_assets.raw.source import Source, Table
 from churn_assets.resources.lake import Lake
 from churn_assets.settings import Settings
+from churn_assets.wrong_input import wrong_input_is_final
 from churn_store.clock import Clock
 
 DESCRIPTIONS: dict[Table, str] = {
@@ -46,6 +47,7 @@ def _raw_asset(
         check_specs=contract_specs(table, partitions),
         code_version=code_version("raw"),
     )
+    @wrong_input_is_final
     def ingest(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], clock: dg.ResourceParam[Clock]) -> Events:
         built = {}
         keys = keys_of(context)

@@ -6,7 +6,7 @@ here: what the rows mean, and whether they are right (``churn_assets.contracts``
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -103,32 +103,51 @@ class Lake:
             "partitions), as the definition of the table has changed"
         )
 
-    def sources(self, table: str) -> dict[str, int]:
-        """The versions of the tables that the newest version of a table was made from.
+    def sources(self, table: str, *, version: int | None = None) -> dict[str, int]:
+        """The versions of the tables that what a version of a table wrote was made from.
+
+        Args:
+            table: which.
+            version: its version; default: the newest.
 
         Raises:
             InputError: it was never written.
         """
-        self.version(table)
-        [newest] = DeltaTable(self.uri(table), without_files=True).history(1)
-        return {str(name): int(version) for name, version in json.loads(newest.get(SOURCES, "{}")).items()}
+        newest = self.version(table)
+        wanted = newest if version is None else version
+        # Of a table opened at an older version deltalake tells the newest commits, under wrong versions.
+        commits = DeltaTable(self.uri(table), without_files=True).history(newest - wanted + 1)
+        [commit] = [commit for commit in commits if commit["version"] == wanted]
+        return {str(name): int(read) for name, read in json.loads(commit.get(SOURCES, "{}")).items()}
 
-    def scan(self, table: str) -> pl.LazyFrame:
-        """A table as it is now, lazily.
+    def scan(self, table: str, *, version: int | None = None) -> pl.LazyFrame:
+        """A table, lazily.
+
+        Args:
+            table: which.
+            version: as it was then; default: as it is now.
 
         Raises:
             InputError: it was never written.
         """
-        self.version(table)
-        return pl.scan_delta(self.uri(table))
+        newest = self.version(table)
+        return pl.scan_delta(self.uri(table), version=newest if version is None else version)
 
-    def read(self, table: str, period: str) -> pl.DataFrame:
+    def read(self, table: str, period: str, *, version: int | None = None) -> pl.DataFrame:
         """One partition, without the column ``period``."""
-        return self.scan(table).filter(pl.col(PERIOD) == period).drop(PERIOD).collect()
+        return self.scan(table, version=version).filter(pl.col(PERIOD) == period).drop(PERIOD).collect()
 
-    def periods(self, table: str) -> list[str]:
+    def periods(self, table: str, *, version: int | None = None) -> list[str]:
         """The periods that a table has rows of."""
-        return sorted(self.scan(table).select(pl.col(PERIOD).unique()).collect()[PERIOD].to_list())
+        return sorted(self.scan(table, version=version).select(pl.col(PERIOD).unique()).collect()[PERIOD].to_list())
+
+    def versions(self, tables: Iterable[str]) -> dict[str, int]:
+        """The newest version of each of some tables: taken first, so that all that is read is read at one version.
+
+        Raises:
+            InputError: one was never written.
+        """
+        return {table: self.version(table) for table in tables}
 
     def has(self, table: str) -> bool:
         """Whether a table was ever written."""

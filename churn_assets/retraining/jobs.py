@@ -9,6 +9,7 @@ import dagster as dg
 from dagster_mlflow import end_mlflow_on_run_finished
 
 from churn_assets.settings import Settings
+from churn_assets.wrong_input import RETRY
 
 INGEST, FEATURES, LABELS, RETRAIN, SCORE, MONITOR = (
     "ingest",
@@ -51,6 +52,7 @@ def jobs(settings: Settings, partitions: dg.PartitionsDefinition[Any] | None) ->
             partitions_def=None if name == RETRAIN else partitions,
             description=described[name],
             hooks={end_mlflow_on_run_finished} if name == RETRAIN else None,
+            op_retry_policy=RETRY,
         )
         for name, assets in selections(settings).items()
     ]

@@ -12,7 +12,10 @@ from churn_assets.retraining.policy import DriftReport, decide
 from churn_assets.retraining.schedules import REASON
 from churn_assets.settings import Settings
 from churn_assets.state import (
+    CAUSE,
     data_version,
+    digest_of,
+    failures,
     is_under_way,
     materialized,
     newest_materialization,
@@ -57,7 +60,13 @@ def sensors(settings: Settings, clock: Clock, serving: ServingStore, job: Any) -
         )
         if not decision.retrain:
             return dg.SkipReason(decision.reason)
-        return dg.RunRequest(run_key=run_key(RETRAIN, *decision.cause), tags={REASON: decision.reason[:250]})
+        cause = digest_of(*decision.cause)
+        failed, given_up = failures(instance, RETRAIN, cause)
+        if given_up:
+            return dg.SkipReason(
+                f"given up: {decision.reason}, but {failed} runs failed for it; look at the newest in the UI"
+            )
+        return dg.RunRequest(run_key=run_key(RETRAIN, cause, failed), tags={CAUSE: cause, REASON: decision.reason[:250]})
 
     return [retrain_when_due]
 

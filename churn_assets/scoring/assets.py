@@ -10,7 +10,7 @@ import polars as pl
 
 from churn_assets.code_version import code_version
 from churn_assets.features.catalogue import Feature
-from churn_assets.materialization import Built, Events, contract_specs, keys_of, write_table
+from churn_assets.materialization import Built, Events, columns_schema, contract_specs, keys_of, write_table
 from churn_assets.periods import epoch_s
 from churn_assets.resources.lake import Lake
 from churn_assets.resources.serving import ServingStore
@@ -46,7 +46,8 @@ def _churn_scores(settings: Settings, partitions: dg.PartitionsDefinition[Any] |
         bundle = serving.champion()
         if bundle is None:
             raise InputError("no release serves yet; materialize the asset champion first")
-        rows = lake.read("customer_features", key)
+        sources = lake.versions(["customer_features"])
+        rows = lake.read("customer_features", key, version=sources["customer_features"])
         if lacking := [name for name in bundle.manifest.signature.names if name not in rows.columns]:
             raise InputError(
                 f"customer_features {key} has no {', '.join(lacking)}, which the serving release was trained on; train and "
@@ -65,7 +66,8 @@ def _churn_scores(settings: Settings, partitions: dg.PartitionsDefinition[Any] |
             "called_churn": int(scores["churn"].sum()),
         }
         contract = scores_contract(has_time=settings.has_time)
-        yield from write_table(context, lake, {key: Built(scores, metadata=metadata)}, contract=contract)
+        built = {key: Built(scores, metadata=metadata)}
+        yield from write_table(context, lake, built, contract=contract, sources=sources)
 
     return churn_scores
 
@@ -116,6 +118,7 @@ def _online_features(
             data_version=dg.DataVersion(snapshot.digest),
             metadata={
                 "dagster/row_count": snapshot.rows,
+                "dagster/column_schema": columns_schema(feature.column for feature in features),
                 "snapshot": key,
                 "columns": len(columns),
                 "digest": snapshot.digest,

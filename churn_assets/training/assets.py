@@ -1,6 +1,6 @@
 """The training set, and one asset for each model family."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -11,7 +11,7 @@ from dagster_mlflow.resources import MlFlow
 from churn_assets.code_version import code_version
 from churn_assets.features.catalogue import Feature
 from churn_assets.features.labels import matures_on
-from churn_assets.materialization import Built, Events, contract_specs, write_table
+from churn_assets.materialization import Built, Events, columns_schema, contract_specs, write_table
 from churn_assets.periods import ALL
 from churn_assets.resources.lake import PERIOD, Lake
 from churn_assets.settings import Settings
@@ -46,10 +46,11 @@ def _training_set(settings: Settings, features: tuple[Feature, ...]) -> dg.Asset
     def training_set(
         context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], clock: dg.ResourceParam[Clock]
     ) -> Events:
+        sources = lake.versions(("customer_features", "churn_labels"))
         rows = (
-            _rows_by_time(lake, settings, as_of=clock.now().date())
+            _rows_by_time(lake, sources, settings, as_of=clock.now().date())
             if settings.has_time
-            else _rows_by_customer(lake, settings)
+            else _rows_by_customer(lake, sources, settings)
         )
         check_enough(rows, settings.training)
         roles = {role: rows.filter(pl.col("role") == role) for role in (TRAIN, SELECT, JUDGE)}
@@ -61,7 +62,6 @@ def _training_set(settings: Settings, features: tuple[Feature, ...]) -> dg.Asset
                 metadata[f"{role}_snapshots"] = ", ".join(snapshots(part))
         contract = training_contract(features, has_time=settings.has_time)
         frame = rows.select(list(contract.columns))
-        sources = {table: lake.version(table) for table in ("customer_features", "churn_labels")}
         metadata |= {f"{table}_version": version for table, version in sources.items()}
         built = {ALL: Built(frame, metadata=metadata)}
         yield from write_table(context, lake, built, contract=contract, sources=sources)
@@ -84,19 +84,21 @@ def _family(name: str, settings: Settings, features: tuple[Feature, ...]) -> dg.
     def model(
         context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], mlflow: dg.ResourceParam[MlFlow]
     ) -> dg.MaterializeResult[Fitted]:
-        rows = lake.read("training_set", ALL)
+        version = lake.version("training_set")
+        rows = lake.read("training_set", ALL, version=version)
         with mlflow.start_run(run_name=name, nested=True) as run:
             fitted = fit_and_measure(name, rows, features, seed=settings.training.seed)
             mlflow.log_params({"family": name, "seed": settings.training.seed, **family.parameters})
             mlflow.log_metrics({f"selecting_{measure}": value for measure, value in fitted.measures.items()})
-            mlflow.set_tags({"dagster_run_id": context.run_id, "training_set_version": str(lake.version("training_set"))})
+            mlflow.set_tags({"dagster_run_id": context.run_id, "training_set_version": str(version)})
         return dg.MaterializeResult(
-            value=Fitted(name, fitted.measures, fitted.threshold, run.info.run_id),
+            value=fitted,
             metadata={
                 **fitted.measures,
                 "threshold": fitted.threshold,
                 "measured_on": "selecting rows, one horizon after every label it was fitted on",
                 "dagster/row_count": rows.filter(pl.col("role") == TRAIN).height,
+                "dagster/column_schema": columns_schema(feature.column for feature in features),
                 "mlflow_run": run.info.run_id,
             },
         )
@@ -104,16 +106,17 @@ def _family(name: str, settings: Settings, features: tuple[Feature, ...]) -> dg.
     return model
 
 
-def _rows_by_time(lake: Lake, settings: Settings, *, as_of: date) -> pl.DataFrame:
-    labelled = [date.fromisoformat(period) for period in lake.periods("churn_labels")]
+def _rows_by_time(lake: Lake, sources: Mapping[str, int], settings: Settings, *, as_of: date) -> pl.DataFrame:
+    features, labels = (lake.scan(table, version=sources[table]) for table in ("customer_features", "churn_labels"))
+    labelled = [date.fromisoformat(period) for period in lake.periods("churn_labels", version=sources["churn_labels"])]
     mature = [snapshot for snapshot in labelled if matures_on(snapshot, settings.label) <= as_of]
     roles = roles_by_time(mature, horizon=settings.label.horizon, training=settings.training)
     by_period = {snapshot.isoformat(): role for snapshot in mature if (role := roles.of(snapshot)) is not None}
     used = pl.col(PERIOD).is_in(list(by_period))
-    rows = joined(lake.scan("customer_features").filter(used).collect(), lake.scan("churn_labels").filter(used).collect())
+    rows = joined(features.filter(used).collect(), labels.filter(used).collect())
     return rows.with_columns(role=pl.col(PERIOD).replace_strict(by_period, return_dtype=pl.String)).drop(PERIOD)
 
 
-def _rows_by_customer(lake: Lake, settings: Settings) -> pl.DataFrame:
-    rows = joined(lake.read("customer_features", ALL), lake.read("churn_labels", ALL))
+def _rows_by_customer(lake: Lake, sources: Mapping[str, int], settings: Settings) -> pl.DataFrame:
+    rows = joined(*(lake.read(table, ALL, version=sources[table]) for table in ("customer_features", "churn_labels")))
     return rows.with_columns(role=roles_by_customer(rows, settings.training))

@@ -23,13 +23,11 @@ class Fitted:
         family: its name.
         measures: on the selecting rows, which are later than every label it was fitted on.
         threshold: the decision threshold with the best F1 there.
-        mlflow_run: the run that logged it.
     """
 
     family: str
     measures: dict[str, float]
     threshold: float
-    mlflow_run: str = ""
 
 
 def fit(family: str, rows: pl.DataFrame, features: tuple[Feature, ...], *, seed: int) -> tuple[Pipeline, Signature]:

@@ -84,6 +84,24 @@ def roles_by_customer(labels: pl.DataFrame, training: Training) -> pl.Series:
     ).to_series()
 
 
+def split_in_words(rows: pl.DataFrame, training: Training) -> str:
+    """How the judging rows of a training set were kept apart; two of the same words hold out the same customers.
+
+    Args:
+        rows: of the training set: ``customer_id``, ``role``, and ``snapshot_s`` where data has time.
+        training: the held-out share and the seed.
+
+    Raises:
+        InputError: the rows were split by another share or seed.
+    """
+    if "snapshot_s" in rows.columns:
+        return "by time"
+    said = f"by customer: seed {training.seed}, held out {training.held_out_share:g}"
+    if not roles_by_customer(rows, training).equals(rows["role"]):
+        raise InputError(f"the training set was not split {said}, as the settings say now; materialize training_set first")
+    return said
+
+
 def _rank(customer: str, seed: int) -> float:
     """A customer's place in [0, 1), the same for ever."""
     digest = hashlib.blake2b(f"{seed}:{customer}".encode(), digest_size=8).digest()

@@ -84,6 +84,8 @@ class World:
             candidate_trained_until=TRAINED_UNTIL,
             champion=self.champion,
             champion_trained_until=TRAINED_UNTIL,
+            split="by time",
+            champion_split="by time",
         )
 
 

@@ -9,7 +9,8 @@ from dagster._core.test_utils import create_run_for_test
 from churn_assets.periods import Calendar
 from churn_assets.retraining.jobs import FEATURES, INGEST, RETRAIN
 from churn_assets.retraining.schedules import RANGE_END, RANGE_START
-from churn_assets.state import CAUSE, asked_for, is_under_way, run_key
+from churn_assets.state import ATTEMPTS, CAUSE, asked_for, failures, is_under_way, run_key
+from churn_assets.wrong_input import WRONG_INPUT
 
 MONTHS = Calendar("monthly", date(2024, 1, 1))
 JAN, FEB, MAR = "2024-01-01", "2024-02-01", "2024-03-01"
@@ -20,7 +21,7 @@ Status = dg.DagsterRunStatus
     ("job", "cause", "status", "asked"),
     [
         (INGEST, "this", Status.SUCCESS, True),
-        (INGEST, "this", Status.FAILURE, True),
+        (INGEST, "this", Status.FAILURE, False),  # it may pass by itself
         (INGEST, "this", Status.CANCELED, True),
         (INGEST, "another", Status.SUCCESS, False),
         (INGEST, "another", Status.FAILURE, False),
@@ -37,6 +38,26 @@ def test_a_period_is_asked_for_once_a_cause_and_never_while_a_run_is_under_way_w
         create_run_for_test(instance, job_name=job, status=status, tags={CAUSE: cause, RANGE_START: JAN, RANGE_END: FEB})
         create_run_for_test(instance, job_name=job, status=status, tags={CAUSE: cause, "dagster/partition": MAR})
         assert asked_for(instance, MONTHS, INGEST, "this") == ({JAN, FEB, MAR} if asked else set())
+
+
+def test_a_period_whose_input_was_wrong_is_not_asked_for_again_until_its_cause_changes() -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        tags = {CAUSE: "this", "dagster/partition": JAN, WRONG_INPUT: "true"}
+        create_run_for_test(instance, job_name=INGEST, status=Status.FAILURE, tags=tags)
+        assert asked_for(instance, MONTHS, INGEST, "this") == {JAN}
+        assert asked_for(instance, MONTHS, INGEST, "another") == set()
+        assert failures(instance, INGEST, "this") == (1, True)
+
+
+def test_a_cause_is_given_up_after_its_attempts_have_failed() -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        for attempt in range(ATTEMPTS):
+            assert asked_for(instance, MONTHS, INGEST, "this") == set()
+            assert failures(instance, INGEST, "this") == (attempt, False)
+            tags = {CAUSE: "this", "dagster/partition": JAN}
+            create_run_for_test(instance, job_name=INGEST, status=Status.FAILURE, tags=tags)
+        assert asked_for(instance, MONTHS, INGEST, "this") == {JAN}
+        assert failures(instance, INGEST, "this") == (ATTEMPTS, True)
 
 
 def test_a_retraining_is_under_way_until_it_has_finished() -> None:

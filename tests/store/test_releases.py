@@ -1,6 +1,7 @@
 """Releases: only what is blessed and whole can be published and loaded, and of two writers one wins."""
 
-import multiprocessing
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -19,7 +20,14 @@ from tests.release_factory import NOW_S, Candidate, bless, expected_probability,
 
 def publish_staged(engine: sa.Engine, files: DigestStore, candidate: Candidate, **changed: object) -> None:
     staged = stage(files, candidate.contents, candidate.manifest)
-    wanted = {"read_epoch": 0, "actor": "test", "reason": "test", "now_s": NOW_S, "blessing": bless(engine, staged), **changed}
+    wanted = {
+        "read_epoch": 0,
+        "actor": "test",
+        "reason": "test",
+        "now_s": NOW_S,
+        "blessing": bless(engine, staged),
+        **changed,
+    }
     publish(engine, files, staged, wanted.pop("blessing"), **wanted)
 
 
@@ -90,7 +98,14 @@ def test_an_overridden_candidate_is_published_and_says_so(
 ) -> None:
     staged = stage(files, candidate.contents, candidate.manifest)
     row = publish(
-        engine, files, staged, bless(engine, staged, "overridden"), read_epoch=0, actor="ada", reason="we need it", now_s=NOW_S
+        engine,
+        files,
+        staged,
+        bless(engine, staged, "overridden"),
+        read_epoch=0,
+        actor="ada",
+        reason="we need it",
+        now_s=NOW_S,
     )
     assert load_bundle(files, row.champion).manifest.blessing.verdict == "overridden"
 
@@ -161,7 +176,9 @@ def test_a_release_with_a_broken_file_is_refused_with_its_name(
         release(engine, files, Candidate(candidate.manifest, contents, candidate.pipeline))
 
 
-def test_no_feature_value_of_a_golden_row_is_in_an_error(files: DigestStore, engine: sa.Engine, candidate: Candidate) -> None:
+def test_no_feature_value_of_a_golden_row_is_in_an_error(
+    files: DigestStore, engine: sa.Engine, candidate: Candidate
+) -> None:
     golden = decode_golden(candidate.contents["golden.json"])
     rows = [{**row, "sessions_30d": "a customer's secret"} for row in golden.rows]
     contents = {**candidate.contents, "golden.json": encode(Golden(rows=rows, probabilities=golden.probabilities))}
@@ -207,7 +224,9 @@ def test_of_two_writers_at_once_exactly_one_wins(engine: sa.Engine, files: Diges
         outcomes: list[str] = []
         together = threading.Barrier(4)
 
-        def write(name: int, *, read: int = round_, together: threading.Barrier = together, outcomes: list = outcomes) -> None:
+        def write(
+            name: int, *, read: int = round_, together: threading.Barrier = together, outcomes: list = outcomes
+        ) -> None:
             together.wait()
             try:
                 publish(engine, files, staged, blessing, read_epoch=read, actor=str(name), reason="race", now_s=NOW_S)
@@ -224,36 +243,41 @@ def test_of_two_writers_at_once_exactly_one_wins(engine: sa.Engine, files: Diges
     assert [row.epoch for row in history(engine)] == [5, 4, 3, 2, 1]
 
 
-def write_from_a_process(url: str, root: str, manifest: bytes, blessing: bytes, go: object, outcomes: object) -> None:
-    from churn_store.manifest import Blessing, decode_manifest
+WRITER = """
+import sys, msgspec
+from churn_store.errors import FencedError
+from churn_store.files import DigestStore
+from churn_store.manifest import Blessing, decode_manifest
+from churn_store.releases import publish
+from churn_store.tables import connect
 
-    engine, files = connect(url), DigestStore(root)
-    decoded, verdict = decode_manifest(manifest), msgspec.json.decode(blessing, type=Blessing)
-    go.wait()
-    try:
-        publish(engine, files, decoded, verdict, read_epoch=0, actor="process", reason="race", now_s=NOW_S)
-        outcomes.put("won")
-    except FencedError:
-        outcomes.put("fenced")
+url, root, manifest, blessing = sys.argv[1:]
+engine = connect(url)
+print("ready", flush=True)
+sys.stdin.readline()
+try:
+    publish(engine, DigestStore(root), decode_manifest(open(manifest, "rb").read()),
+            msgspec.json.decode(open(blessing, "rb").read(), type=Blessing),
+            read_epoch=0, actor="process", reason="race", now_s=0)
+    print("won")
+except FencedError:
+    print("fenced")
+"""
 
 
 def test_of_two_writing_processes_exactly_one_wins(
-    engine: sa.Engine, empty_database: str, files: DigestStore, candidate: Candidate
+    engine: sa.Engine, empty_database: str, files: DigestStore, candidate: Candidate, tmp_path: Path
 ) -> None:
     staged = stage(files, candidate.contents, candidate.manifest)
-    blessing = msgspec.json.encode(bless(engine, staged))
-    engine.dispose()
-    context = multiprocessing.get_context("fork")
-    go, outcomes = context.Event(), context.Queue()
-    writers = [
-        context.Process(
-            target=write_from_a_process, args=(empty_database, files.url, encode(staged), blessing, go, outcomes)
-        )
-        for _ in range(2)
-    ]
+    (tmp_path / "manifest").write_bytes(encode(staged))
+    (tmp_path / "blessing").write_bytes(msgspec.json.encode(bless(engine, staged)))
+    command = [
+        sys.executable, "-c", WRITER, empty_database, files.url, str(tmp_path / "manifest"), str(tmp_path / "blessing")
+    ]  # fmt: skip
+    writers = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     for writer in writers:
-        writer.start()
-    go.set()
-    assert sorted(outcomes.get(timeout=20) for _ in writers) == ["fenced", "won"]
+        assert writer.stdout.readline() == "ready\n"
     for writer in writers:
-        writer.join(10)
+        writer.stdin.write("go\n")
+        writer.stdin.flush()
+    assert sorted(writer.communicate(timeout=20)[0] for writer in writers) == ["fenced\n", "won\n"]

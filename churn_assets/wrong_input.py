@@ -1,0 +1,55 @@
+"""What is for the user to put right is not tried again; what may pass by itself is.
+
+Jobs repeat a step that failed, as a database or a disk may be away for a moment. A table that breaks its contract or a setting
+that makes no sense will not mend itself, so it fails at once, and its run is tagged, so that the schedules know it too.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import dagster as dg
+
+from churn_store.errors import InputError
+
+WRONG_INPUT = "churn/wrong_input"
+"""The tag of a run that failed for a reason that its user has to put right."""
+
+RETRY = dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL)
+"""How jobs repeat a step that failed for another reason."""
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def wrong_input_is_final(asset: F) -> F:
+    """Let an asset's function end with a final failure, and tag the run, where it raises ``InputError`` or such a failure."""
+    if inspect.isgeneratorfunction(asset):
+
+        @functools.wraps(asset)
+        def generates(*args: Any, **kwargs: Any) -> Any:
+            try:
+                yield from asset(*args, **kwargs)
+            except (InputError, dg.Failure) as error:
+                raise _final(error, _context(args, kwargs)) from error
+
+        return generates  # type: ignore[return-value]
+
+    @functools.wraps(asset)
+    def returns(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return asset(*args, **kwargs)
+        except (InputError, dg.Failure) as error:
+            raise _final(error, _context(args, kwargs)) from error
+
+    return returns  # type: ignore[return-value]
+
+
+def _context(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dg.AssetExecutionContext:
+    context: dg.AssetExecutionContext = kwargs["context"] if "context" in kwargs else args[0]
+    return context
+
+
+def _final(error: InputError | dg.Failure, context: dg.AssetExecutionContext) -> dg.Failure:
+    context.instance.add_run_tags(context.run_id, {WRONG_INPUT: "true"})
+    return error if isinstance(error, dg.Failure) else dg.Failure(description=str(error), allow_retries=False)
