@@ -15,6 +15,7 @@ from litestar.types import Scope
 from churn_api.front import call_of, needs
 from churn_api.predictions.lookup import OnlineFeatures
 from churn_api.predictions.predictor import Predictor, unknown_customer
+from churn_api.predictions.refusals import malformed
 from churn_api.predictions.requests import require_customer_id
 from churn_api.settings import ServiceSettings
 from churn_api.wire import JSON, Answer, read_body
@@ -42,6 +43,8 @@ def prediction_routes(
         call = call_of(scope)
         served = predictor.serving(call)
         customer_id = require_customer_id(scope["path_params"]["customer_id"])
+        if b"%2f" in scope["raw_path"].lower():  # Litestar drops a slash at either end: c1%2F would be answered as c1
+            raise malformed("customer_id", "an id with a slash can't be asked by address; use POST /predict/batch")
         found = await online.look_up((customer_id,), served)
         if found.rows[0] is None:
             raise unknown_customer(found.snapshot)

@@ -28,6 +28,7 @@ from churn_assets.training.evaluation import measures
 from churn_assets.training.fitting import Fitted
 from churn_assets.training.split import JUDGE
 from churn_assets.training.training_set import KEY
+from churn_assets.wrong_input import wrong_input_is_final
 from churn_store.clock import Clock
 from churn_store.errors import InputError
 from churn_store.manifest import Blessing, Manifest, TableVersion
@@ -69,7 +70,9 @@ def _candidate_model(settings: Settings, features: tuple[Feature, ...], source: 
         ins={name: dg.AssetIn(name) for name in settings.training.families},
         code_version=code_version("champion", "training"),
     )
+    @wrong_input_is_final
     def candidate_model(
+        context: dg.AssetExecutionContext,  # noqa: ARG001 - wrong_input_is_final tags its run
         lake: dg.ResourceParam[Lake],
         clock: dg.ResourceParam[Clock],
         serving: dg.ResourceParam[ServingStore],
@@ -143,6 +146,7 @@ def _model_blessing(settings: Settings) -> dg.AssetsDefinition:
         check_specs=rule_specs(),
         code_version=code_version("champion"),
     )
+    @wrong_input_is_final
     def model_blessing(
         context: dg.AssetExecutionContext,
         candidate_model: CandidateModel,
@@ -201,6 +205,7 @@ def _champion(settings: Settings) -> dg.AssetsDefinition:
         owners=["team:data-science"],
         code_version=code_version("champion"),
     )
+    @wrong_input_is_final
     def champion(
         context: dg.AssetExecutionContext,
         candidate_model: CandidateModel,

@@ -10,7 +10,7 @@ import polars as pl
 
 from churn_assets.code_version import code_version
 from churn_assets.due import require_arrivals, require_history
-from churn_assets.features.catalogue import Feature
+from churn_assets.features.catalogue import Feature, as_table
 from churn_assets.features.contracts import features_contract, labels_contract, plausible_label_rate, someone_at_risk
 from churn_assets.features.labels import churn_labels, require_mature
 from churn_assets.features.reach import needed, reach_days, reads_all
@@ -21,6 +21,7 @@ from churn_assets.raw.source import Table
 from churn_assets.resources.lake import PERIOD, Lake
 from churn_assets.settings import Settings
 from churn_assets.state import raw_periods
+from churn_assets.wrong_input import wrong_input_is_final
 from churn_store.clock import Clock
 
 ALL_EARLIER = -10_000
@@ -44,6 +45,7 @@ def _customer_features(
 
     @dg.asset(
         description="What was known of each customer at risk at the snapshot T = partition key; nothing at or after T.",
+        metadata={"catalogue": dg.MetadataValue.md(as_table(features))},
         group_name="features",
         kinds={"polars", "deltalake"},
         owners=["team:data"],
@@ -55,6 +57,7 @@ def _customer_features(
         ),
         code_version=code_version("features"),
     )
+    @wrong_input_is_final
     def customer_features(
         context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], clock: dg.ResourceParam[Clock]
     ) -> Events:
@@ -100,6 +103,7 @@ def _churn_labels(settings: Settings, partitions: dg.PartitionsDefinition[Any] |
         ),
         code_version=code_version("features"),
     )
+    @wrong_input_is_final
     def label_snapshots(
         context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], clock: dg.ResourceParam[Clock]
     ) -> Events:
@@ -143,6 +147,7 @@ def _churn_labels(settings: Settings, partitions: dg.PartitionsDefinition[Any] |
 def _table_features(features: tuple[Feature, ...]) -> dg.AssetsDefinition:
     @dg.asset(
         name="customer_features",
+        metadata={"catalogue": dg.MetadataValue.md(as_table(features))},
         description="The attributes of every customer, as a model sees them. The data has no time, so neither have these.",
         group_name="features",
         kinds={"polars", "deltalake"},
@@ -151,6 +156,7 @@ def _table_features(features: tuple[Feature, ...]) -> dg.AssetsDefinition:
         check_specs=contract_specs("customer_features", None, besides={"someone_at_risk": "at least one customer"}),
         code_version=code_version("features"),
     )
+    @wrong_input_is_final
     def customer_features(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> Events:
         [key] = keys_of(context)
         sources = lake.versions(["customers"])
@@ -174,6 +180,7 @@ def _table_labels() -> dg.AssetsDefinition:
         ),
         code_version=code_version("features"),
     )
+    @wrong_input_is_final
     def churn_labels(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> Events:
         [key] = keys_of(context)
         sources = lake.versions(["customers"])

@@ -278,6 +278,24 @@ def features_of(
     return tuple(sorted(left, key=lambda feature: feature.kind, reverse=True))
 
 
+def as_table(features: Sequence[Feature]) -> str:
+    """The catalogue's entries as a Markdown table, for people."""
+    head = "| feature | description | unit | window | allowed | grows | personal data | owner |\n|---|---|---|---|---|---|---|---|\n"
+    return head + "\n".join(
+        f"| {feature.name} | {feature.description} | {feature.unit} | "
+        f"{'' if feature.window_days is None else f'{feature.window_days} days'} | {_range(feature)} | "
+        f"{'yes' if feature.grows else ''} | {feature.pii} | {feature.owner} |"
+        for feature in features
+    )
+
+
+def _range(feature: Feature) -> str:
+    if feature.kind == "category":
+        return "any word"
+    low, high = ("" if bound is None else f"{bound:g}" for bound in (feature.low, feature.high))
+    return f"{low} to {high}" + (" or none" if feature.nullable else "")
+
+
 def longest_window_days(features: Sequence[Feature], table: Table) -> int:
     """How far back a table must be read for these features, in days."""
     return max((feature.window_days or 0 for feature in features if feature.table == table), default=0)

@@ -24,6 +24,7 @@ from churn_assets.periods import ALL
 from churn_assets.resources.lake import Lake
 from churn_assets.resources.serving import ServingStore
 from churn_assets.settings import Settings
+from churn_assets.wrong_input import wrong_input_is_final
 from churn_store.clock import Clock
 from churn_store.errors import InputError
 from churn_store.releases import load_file
@@ -68,6 +69,7 @@ def _drift_report(
         ],
         code_version=code_version("monitoring"),
     )
+    @wrong_input_is_final
     def drift_report(
         context: dg.AssetExecutionContext,
         lake: dg.ResourceParam[Lake],
@@ -85,6 +87,8 @@ def _drift_report(
         windows = {
             period: lake.read("customer_features", period, version=version) for period in _windows(lake, key, settings)
         }
+        if key not in windows:
+            raise InputError(f"customer_features has no rows of {key}; materialize that period of it first")
         require_columns(windows, bundle.manifest.signature.columns)
         windows = {
             period: rows.with_columns(pl.Series(SCORE, bundle.scorer.score_frame(rows))) for period, rows in windows.items()
@@ -101,7 +105,7 @@ def _drift_report(
             rows=settings.monitoring.report_rows,
             seed=settings.training.seed,
         )
-        found = verdict(drift)
+        found = drift.verdict
         yield dg.MaterializeResult(
             value=None,
             metadata={
@@ -133,17 +137,6 @@ def _drift_report(
     return drift_report
 
 
-def verdict(drift: Drift) -> str:
-    """The verdict in words; windows with too few rows are always named."""
-    few = f"; fewer than {LEAST_ROWS} rows: {', '.join(drift.unjudged)}" if drift.unjudged else ""
-    judged = len(drift.windows) - len(drift.unjudged)
-    said = f"{', '.join(drift.agreeing) or 'no feature'} drifted in at least {drift.needed} of {judged} judged windows{few}"
-    if drift.judged or drift.alert:
-        return said
-    newest = "" if judged >= drift.needed else f", and {drift.needed} must agree"
-    return f"not judged: {judged} of {len(drift.windows)} windows could be{newest}{few}"
-
-
 def _windows(lake: Lake, key: str, settings: Settings) -> list[str]:
     """The newest snapshots up to a key, oldest first."""
     if key == ALL:
@@ -164,8 +157,11 @@ def _largest(drift: Drift, key: str) -> float:
 def _table(rows: Sequence[FeatureDrift]) -> str:
     if not rows:
         return f"not judged: fewer than {LEAST_ROWS} rows"
-    head = "| feature | PSI | allowed | corrected p | verdict |\n|---|---|---|---|---|\n"
-    foot = f"\n\nAllowed is what the training snapshots did among each other, but at most {MOST_ALLOWED}."
+    head = "| feature | PSI | allowed | p | verdict |\n|---|---|---|---|---|\n"
+    foot = (
+        f"\n\nAllowed: the configured effect, or what the training snapshots did among each other, that at most {MOST_ALLOWED}. "
+        "p: of what is judged, corrected for the number of judged features."
+    )
     lines = [
         f"| {row.feature} | {row.psi:.3f} | {row.allowed:.3f} | {row.p_value:.2g} | "
         f"{'drifted' if row.drifted else 'stable' if row.judged else 'shown, not judged'} |"

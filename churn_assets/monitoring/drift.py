@@ -78,7 +78,20 @@ class Drift:
     @property
     def judged(self) -> bool:
         """Whether no alert means no drift: the newest window was judged, and enough of them to agree."""
-        return bool(list(self.windows.values())[-1]) and len(self.windows) - len(self.unjudged) >= self.needed
+        newest = list(self.windows)[-1]
+        return newest not in self.unjudged and len(self.windows) - len(self.unjudged) >= self.needed
+
+    @property
+    def verdict(self) -> str:
+        """In words; windows with too few rows are named."""
+        count = len(self.windows) - len(self.unjudged)
+        few = f"; not judged, with fewer than {LEAST_ROWS} rows: {', '.join(self.unjudged)}" if self.unjudged else ""
+        if self.judged or self.alert:
+            return f"{', '.join(self.agreeing) or 'no feature'} drifted in at least {self.needed} of {count} judged windows{few}"
+        return (
+            f"not judged: the newest window and {self.needed} in all must have {LEAST_ROWS} rows; of "
+            f"{', '.join(self.windows)} {', '.join(self.unjudged) or 'none'} have fewer"
+        )
 
 
 def require_columns(windows: Mapping[str, pl.DataFrame], columns: Sequence[Column]) -> None:

@@ -16,6 +16,7 @@ from churn_assets.resources.lake import Lake
 from churn_assets.resources.serving import ServingStore
 from churn_assets.scoring.contracts import scores_contract
 from churn_assets.settings import Settings
+from churn_assets.wrong_input import wrong_input_is_final
 from churn_store.clock import Clock
 from churn_store.errors import InputError
 from churn_store.online import Snapshot, open_reader, write_snapshot
@@ -39,6 +40,7 @@ def _churn_scores(settings: Settings, partitions: dg.PartitionsDefinition[Any] |
         check_specs=contract_specs("churn_scores", partitions),
         code_version=code_version("scoring"),
     )
+    @wrong_input_is_final
     def churn_scores(
         context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], serving: dg.ResourceParam[ServingStore]
     ) -> Events:
@@ -84,6 +86,7 @@ def _online_features(
         deps=["customer_features"],
         code_version=code_version("scoring"),
     )
+    @wrong_input_is_final
     def online_features(
         context: dg.AssetExecutionContext,
         lake: dg.ResourceParam[Lake],

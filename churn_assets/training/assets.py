@@ -20,6 +20,7 @@ from churn_assets.training.families import FAMILIES
 from churn_assets.training.fitting import Fitted, fit_and_measure
 from churn_assets.training.split import JUDGE, SELECT, TRAIN, roles_by_customer, roles_by_time
 from churn_assets.training.training_set import check_enough, joined, snapshots
+from churn_assets.wrong_input import wrong_input_is_final
 from churn_store.clock import Clock
 
 
@@ -43,6 +44,7 @@ def _training_set(settings: Settings, features: tuple[Feature, ...]) -> dg.Asset
         check_specs=contract_specs("training_set", None),
         code_version=code_version("training", "features"),
     )
+    @wrong_input_is_final
     def training_set(
         context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], clock: dg.ResourceParam[Clock]
     ) -> Events:
@@ -81,6 +83,7 @@ def _family(name: str, settings: Settings, features: tuple[Feature, ...]) -> dg.
         deps=["training_set"],
         code_version=code_version("training"),
     )
+    @wrong_input_is_final
     def model(
         context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], mlflow: dg.ResourceParam[MlFlow]
     ) -> dg.MaterializeResult[Fitted]:

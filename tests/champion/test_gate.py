@@ -54,6 +54,7 @@ def test_the_first_candidate_needs_no_champion_and_data_without_time_no_dates(wo
     assert verdict(replace(world.case, champion=None, champion_trained_until=None)).verdict == "accepted"
     without_time = replace(world.case, judging_from=None, candidate_trained_until=None, champion_trained_until=None)
     assert verdict(without_time).verdict == "accepted"
+    assert verdict(replace(without_time, champion=None, champion_split=None)).verdict == "accepted"
 
 
 @cache
@@ -132,6 +133,10 @@ CORRUPTIONS: dict[str, tuple[Callable[[Case, World], Case], str]] = {
     ),
     "judging rows that the champion was trained on": (
         lambda case, _: replace(case, champion_trained_until=JUDGED_FROM + DAY_S),
+        "judging_rows_are_later",
+    ),
+    "data without time, split otherwise than for the champion": (
+        lambda case, _: replace(case, judging_from=None, split="by customer: seed 43, held out 0.3"),
         "judging_rows_are_later",
     ),
     "a champion that can't say what it was trained on": (

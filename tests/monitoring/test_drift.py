@@ -6,19 +6,29 @@ import numpy as np
 import polars as pl
 import pytest
 
-from churn_assets.monitoring.drift import LEAST_ROWS, Drift, judge_windows, p_value, psi
+from churn_assets.monitoring.drift import (
+    LEAST_ROWS,
+    MOST_ALLOWED,
+    Drift,
+    allowed_psi,
+    judge_windows,
+    p_value,
+    psi,
+    require_columns,
+)
 from churn_assets.settings import Monitoring
 from churn_store.errors import InputError
 from churn_store.signature import Column
 
 RULE = Monitoring()
 NORMAL = Column(name="normal", kind="number", nullable=True)
+GAPS = Column(name="gaps", kind="number", nullable=True)
 WORD = Column(name="word", kind="category", nullable=True)
 COLUMNS = [
     NORMAL,
     Column(name="count", kind="number"),
     Column(name="cents", kind="number"),
-    Column(name="gaps", kind="number", nullable=True),
+    GAPS,
     Column(name="tenure", kind="number"),
     WORD,
 ]
@@ -57,6 +67,9 @@ def shifted(seed: int, *, by: float = 0.5, rows: int = 800, column: str = "norma
     return frame(rows, seed).with_columns(pl.col(column) + by * float(frame(rows, seed)[column].std()))  # type: ignore[arg-type]
 
 
+SAME, MOVED, TINY = frame(800, 3), shifted(1), shifted(0, by=5, rows=LEAST_ROWS - 1)
+
+
 @pytest.mark.parametrize(("rows", "seeds"), [(100, 25), (400, 15), (5_000, 3)])
 def test_windows_of_the_same_distribution_raise_no_alert(rows: int, seeds: int) -> None:
     alerts = [judged(*(frame(rows, 10 * seed + window) for window in range(3))).agreeing for seed in range(seeds)]
@@ -79,6 +92,7 @@ def test_a_shift_of_half_a_deviation_is_an_alert_in_two_of_three_windows(
     drift = judged(*(shifted(seed) if is_moved else frame(800, seed) for seed, is_moved in enumerate(moved)))
     assert drift.agreeing == agreeing
     assert drift.alert is bool(agreeing)
+    assert drift.judged
     for rows, is_moved in zip(drift.windows.values(), moved, strict=True):
         assert [row.feature for row in rows if row.drifted] == (["normal"] if is_moved else [])
 
@@ -112,6 +126,56 @@ def test_what_the_training_snapshots_did_among_each_other_is_allowed() -> None:
     assert judged(*windows).alert
 
 
+def months(*rows: pl.DataFrame) -> pl.DataFrame:
+    """A reference of whole snapshots."""
+    return pl.concat([frame.with_columns(snapshot_s=pl.lit(month)) for month, frame in enumerate(rows)])
+
+
+def emptied(rows: pl.DataFrame, column: str, share: float) -> pl.DataFrame:
+    """Rows of which a share has lost its value."""
+    lost = pl.int_range(pl.len()) < share * rows.height
+    return rows.with_columns(pl.when(lost).then(None).otherwise(column).alias(column))
+
+
+@pytest.mark.parametrize("column", ["normal", "gaps", "word"])
+@pytest.mark.parametrize("share", [0.5, 0.8])
+def test_a_feature_that_loses_most_values_has_drifted_though_those_left_are_as_ever(column: str, share: float) -> None:
+    drift = judged(*(emptied(frame(800, seed), column, share) for seed in range(3)))
+    assert drift.agreeing == (column,)
+
+
+def test_a_few_values_more_that_are_missing_do_not_matter() -> None:
+    assert not judged(*(emptied(frame(800, seed), "normal", 0.01) for seed in range(3))).alert
+
+
+def test_after_one_odd_training_month_usual_windows_are_no_drift_and_moved_ones_are() -> None:
+    past = months(*(frame(600, seed) for seed in range(9)), shifted(9, by=3, rows=600))
+    assert not judged(*(frame(800, seed) for seed in range(10, 13)), past=past).alert
+    assert judged(*(shifted(seed, by=1) for seed in range(10, 13)), past=past).agreeing == ("normal",)
+
+
+def test_several_odd_training_months_do_not_switch_a_feature_off() -> None:
+    past = months(*(emptied(frame(600, seed), "normal", 0.9 * (seed < 3)) for seed in range(8)))
+    drift = judged(*(shifted(seed, by=2) for seed in range(10, 13)), past=past)
+    assert "normal" in drift.agreeing
+    [row] = [row for row in drift.windows["2025-03-01"] if row.feature == "normal"]
+    assert row.allowed == MOST_ALLOWED
+
+
+def test_an_effect_above_the_cap_is_kept() -> None:
+    assert allowed_psi(months(*(shifted(seed, by=seed) for seed in range(6))), NORMAL, 2.0) == 2.0
+
+
+def test_what_is_only_shown_does_not_lower_the_bar_for_the_rest() -> None:
+    """Certain discoveries that nobody judges would make Benjamini and Hochberg kind to the others."""
+    windows = [shifted(seed, by=5, column="tenure") for seed in range(3)]
+    with_it, without = (
+        judge_windows(reference(), {"2025-01-01": windows[0]}, columns, ("tenure",), RULE).windows["2025-01-01"]
+        for columns in (COLUMNS, [column for column in COLUMNS if column.name != "tenure"])
+    )
+    assert [row for row in with_it if row.feature != "tenure"] == without
+
+
 def test_a_new_word_in_enough_rows_is_drift_and_in_few_is_not() -> None:
     def with_new(share: float, seed: int) -> pl.DataFrame:
         new = pl.int_range(pl.len()) % round(1 / share) == 0
@@ -137,24 +201,47 @@ def test_a_column_that_never_had_a_value_has_not_drifted() -> None:
 
 
 def test_a_window_with_too_few_rows_gives_no_vote() -> None:
-    tiny = shifted(0, by=5, rows=LEAST_ROWS - 1)
-    drift = judged(tiny, tiny, shifted(1))
+    drift = judged(TINY, TINY, shifted(1))
     assert [len(rows) for rows in drift.windows.values()] == [0, 0, len(COLUMNS)]
     assert not drift.alert
-    assert judged(tiny, shifted(2), shifted(1)).alert
+    assert judged(TINY, shifted(2), shifted(1)).alert
+
+
+@pytest.mark.parametrize(
+    ("windows", "is_judged", "alert", "said"),
+    [
+        ((SAME, SAME, SAME), True, False, "no feature drifted in at least 2 of 3 judged windows"),
+        ((TINY, SAME, SAME), True, False, "of 2 judged windows; not judged, with fewer than 100 rows: 2025-01-01"),
+        ((TINY, MOVED, MOVED), True, True, "normal drifted in at least 2 of 2 judged windows; not judged"),
+        ((MOVED, MOVED, TINY), False, True, "normal drifted in at least 2 of 2 judged windows; not judged"),
+        ((SAME, SAME, TINY), False, False, "not judged: the newest window and 2 in all must have 100 rows"),
+        ((TINY, TINY, SAME), False, False, "2025-03-01 2025-01-01, 2025-02-01 have fewer"),
+        ((TINY, TINY, TINY), False, False, "not judged"),
+        ((MOVED,), False, False, "not judged: the newest window and 2 in all must have 100 rows; of 2025-01-01 none"),
+    ],
+)
+def test_too_few_judged_windows_are_no_verdict_and_say_so(
+    windows: tuple[pl.DataFrame, ...], is_judged: bool, alert: bool, said: str
+) -> None:
+    drift = judged(*windows)
+    assert (drift.judged, drift.alert) == (is_judged, alert)
+    assert said in drift.verdict
 
 
 def test_one_window_of_a_history_is_not_enough_but_data_without_time_has_only_one() -> None:
-    assert not judged(shifted(1)).alert
-    assert judged(shifted(1), past=reference().drop("snapshot_s")).alert
-    assert not judged(frame(800, 1), past=reference().drop("snapshot_s")).alert
+    without_time = reference().drop("snapshot_s")
+    assert not judged(MOVED).alert
+    assert judged(MOVED, past=without_time).alert
+    same = judged(frame(800, 1), past=without_time)
+    assert (same.alert, same.judged) == (False, True)
+    assert not judged(TINY, past=without_time).judged
 
 
 def test_a_window_that_lacks_a_column_of_the_release_is_refused_in_a_sentence() -> None:
     with pytest.raises(
         InputError, match="customer_features 2025-01-01 has no gaps, which the serving release was trained on"
     ):
-        judged(frame(800, 1).drop("gaps"))
+        require_columns({"2025-01-01": frame(800, 1).drop("gaps")}, COLUMNS)
 
 
 @pytest.mark.parametrize("rows", [200, 1_000, 5_000, 20_000])
@@ -172,7 +259,7 @@ def test_the_psi_is_what_it_is_by_hand() -> None:
     assert psi(past, now, WORD) == pytest.approx(by_hand - 1 * (1 / 1000 + 1 / 1000))
 
 
-@pytest.mark.parametrize("column", [NORMAL, WORD])
+@pytest.mark.parametrize("column", [NORMAL, GAPS, WORD])
 def test_without_drift_the_p_value_is_spread_evenly(column: Column) -> None:
     found = [p_value(frame(1_000, 500 + seed)[column.name], frame(300, seed)[column.name], column) for seed in range(60)]
     assert 0.3 < float(np.mean(found)) < 0.7

@@ -42,7 +42,12 @@ def test_only_the_named_partitions_change_and_the_others_keep_their_files(lake: 
 def test_each_write_is_a_version_and_an_earlier_one_can_be_read_again(lake: Lake) -> None:
     assert [lake.replace("t", {"all": rows(x)}, run_id="r") for x in range(3)] == [0, 1, 2]
     assert lake.version("t") == 2
-    assert pl.scan_delta(lake.uri("t"), version=1).collect()["x"].to_list() == [1, 1]
+    assert lake.versions(["t"]) == {"t": 2}
+    for version in range(3):
+        assert lake.read("t", "all", version=version).equals(rows(version))
+        assert lake.scan("t", version=version).collect()["x"].to_list() == [version, version]
+    lake.replace("t", {"2024-01-01": rows(4)}, run_id="r")
+    assert (lake.periods("t"), lake.periods("t", version=2)) == (["2024-01-01", "all"], ["all"])
 
 
 def test_a_commit_keeps_the_versions_of_what_its_rows_were_made_from(lake: Lake) -> None:
@@ -51,6 +56,8 @@ def test_a_commit_keeps_the_versions_of_what_its_rows_were_made_from(lake: Lake)
     assert DeltaTable(lake.uri("t")).history(1)[0]["run_id"] == "r7"
     lake.replace("t", {"all": rows(1)}, run_id="r8")
     assert lake.sources("t") == {}
+    lake.replace("t", {"all": rows(1)}, run_id="r9", sources={"events": 5})
+    assert [lake.sources("t", version=version) for version in range(3)] == [{"events": 4, "payments": 0}, {}, {"events": 5}]
 
 
 def test_rows_come_back_as_they_were_written(lake: Lake) -> None:

@@ -12,8 +12,8 @@ from churn_assets.pipeline import QUIET
 from churn_assets.raw.file_settings import FilesSettings
 from churn_assets.resources.lake import Lake
 from churn_assets.retraining.jobs import INGEST
-from churn_assets.state import data_versions, materialized
 from churn_assets.settings import Settings
+from churn_assets.state import data_versions, materialized
 from tests.retraining.company import CONFIGURATION, file_of, write_company
 
 JAN, FEB = "2024-01-01", "2024-02-01"

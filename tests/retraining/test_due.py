@@ -4,8 +4,6 @@ from datetime import date
 
 import pytest
 
-from churn_assets.periods import Calendar
-from churn_assets.raw.synthetic import SyntheticSettings
 from churn_assets.due import (
     contiguous,
     features_due,
@@ -16,6 +14,8 @@ from churn_assets.due import (
     require_history,
     snapshots,
 )
+from churn_assets.periods import Calendar
+from churn_assets.raw.synthetic import SyntheticSettings
 from churn_assets.settings import Features, Label, Settings
 from churn_store.errors import InputError
 

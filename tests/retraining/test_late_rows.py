@@ -15,8 +15,8 @@ from churn_assets.raw.source import Table
 from churn_assets.resources.lake import Lake
 from churn_assets.retraining.jobs import INGEST
 from churn_assets.retraining.schedules import RANGE_END, RANGE_START
-from churn_assets.state import data_versions
 from churn_assets.settings import Settings
+from churn_assets.state import data_versions
 from tests.retraining.company import CONFIGURATION, TABLES, file_of, write_company
 
 JAN, MAR = "2024-01-01", "2024-03-01"

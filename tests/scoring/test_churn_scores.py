@@ -75,6 +75,7 @@ def test_every_customer_is_scored_once_by_the_release_that_serves(home: Settings
     assert scores["probability"].to_list() == bundle.scorer.score_frame(frame).tolist()
     assert (scores["churn"] == (scores["probability"] >= 0.4)).all()
     assert scores["release"].unique().to_list() == [row.champion]
+    assert Lake(home.lake_url).sources("churn_scores") == {"customer_features": 0}
     assert {check.check_name: check.passed for check in result.get_asset_check_evaluations()} == dict.fromkeys(
         ("schema", "nulls", "ranges", "unique_keys"), True
     )

@@ -1,19 +1,23 @@
 """Releases: only what is blessed and whole can be published and loaded, and of two writers one wins."""
 
+import signal
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
 import numpy as np
+import onnx
 import pytest
 import sqlalchemy as sa
 
 from churn_store.errors import FencedError, ReleaseError
 from churn_store.files import DigestStore
-from churn_store.manifest import Golden, decode_golden, encode
-from churn_store.releases import history, load_bundle, newest, publish, stage
+from churn_store.manifest import Blessing, FileEntry, Golden, Manifest, Rule, decode_golden, encode
+from churn_store.migrate import migrate
+from churn_store.releases import Serving, history, load_bundle, load_file, newest, publish, record_blessing, stage
 from churn_store.tables import connect
 from tests.release_factory import NOW_S, Candidate, bless, expected_probability, release, rows_of, train
 
@@ -59,11 +63,9 @@ def test_a_candidate_without_a_recorded_verdict_is_refused(
 ) -> None:
     staged = stage(files, candidate.contents, candidate.manifest)
     elsewhere = f"sqlite:///{tmp_path / 'elsewhere.db'}"
-    from churn_store.migrate import migrate
-
     migrate(elsewhere)
     never_recorded_here = bless(connect(elsewhere), staged)
-    with pytest.raises(ReleaseError, match="newest recorded verdict .* is none"):
+    with pytest.raises(ReleaseError, match=r"newest recorded verdict .* is none"):
         publish(engine, files, staged, never_recorded_here, read_epoch=0, actor="t", reason="t", now_s=NOW_S)
     assert newest(engine) is None
 
@@ -108,6 +110,38 @@ def test_an_overridden_candidate_is_published_and_says_so(
         now_s=NOW_S,
     )
     assert load_bundle(files, row.champion).manifest.blessing.verdict == "overridden"
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"rules": ()}, "verdict 'accepted' by no rule"),
+        ({"rules": (Rule("auc", True, "1", "1"), Rule("leak", False, "1", "0"))}, "'accepted' although leak failed"),
+        ({"verdict": "overridden", "actor": " "}, "verdict 'overridden' by nobody"),
+    ],
+)
+def test_a_verdict_that_contradicts_itself_releases_nothing_and_is_never_served(
+    engine: sa.Engine, files: DigestStore, candidate: Candidate, changed: dict[str, object], said: str
+) -> None:
+    staged = stage(files, candidate.contents, candidate.manifest)
+    blessing = msgspec.structs.replace(bless(engine, staged), **changed)
+    record_blessing(engine, blessing)
+    with pytest.raises(ReleaseError, match=said):
+        publish_staged(engine, files, candidate, blessing=blessing)
+    assert newest(engine) is None
+    with pytest.raises(ReleaseError, match=said):
+        load_bundle(files, files.put(encode(msgspec.structs.replace(staged, blessing=blessing))))
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "golden.json", "reference.parquet"])
+def test_a_file_of_another_size_than_the_manifest_says_is_refused(
+    files: DigestStore, candidate: Candidate, name: str
+) -> None:
+    staged = stage(files, candidate.contents, candidate.manifest)
+    size = staged.files[name].size
+    lying = {**staged.files, name: FileEntry(sha256=staged.files[name].sha256, size=size + 1)}
+    with pytest.raises(ReleaseError, match=f"{name} has {size} bytes, its manifest says {size + 1}"):
+        load_file(files, msgspec.structs.replace(staged, files=lying), name)
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "golden.json", "reference.parquet"])
@@ -188,8 +222,6 @@ def test_no_feature_value_of_a_golden_row_is_in_an_error(
 
 
 def test_a_model_with_another_output_is_refused(engine: sa.Engine, files: DigestStore, candidate: Candidate) -> None:
-    import onnx
-
     model = onnx.load_from_string(candidate.contents["model.onnx"])
     for node in model.graph.node:
         node.output[:] = ["scores" if name == "probabilities" else name for name in node.output]
@@ -229,7 +261,8 @@ def test_of_two_writers_at_once_exactly_one_wins(engine: sa.Engine, files: Diges
         ) -> None:
             together.wait()
             try:
-                publish(engine, files, staged, blessing, read_epoch=read, actor=str(name), reason="race", now_s=NOW_S)
+                ours = msgspec.structs.replace(blessing, actor=f"gate {name}")  # another release a writer
+                publish(engine, files, staged, ours, read_epoch=read, actor=str(name), reason="race", now_s=NOW_S)
                 outcomes.append("won")
             except FencedError:
                 outcomes.append("fenced")
@@ -243,15 +276,30 @@ def test_of_two_writers_at_once_exactly_one_wins(engine: sa.Engine, files: Diges
     assert [row.epoch for row in history(engine)] == [5, 4, 3, 2, 1]
 
 
+def test_of_writers_of_one_release_all_get_the_one_row(engine: sa.Engine, files: DigestStore, candidate: Candidate) -> None:
+    staged = stage(files, candidate.contents, candidate.manifest)
+    blessing = bless(engine, staged)
+    together = threading.Barrier(4)
+
+    def write(name: int) -> Serving:
+        together.wait()
+        return publish(engine, files, staged, blessing, read_epoch=0, actor=str(name), reason="again", now_s=NOW_S)
+
+    with ThreadPoolExecutor(4) as writers:
+        rows = list(writers.map(write, range(4)))
+    assert history(engine) == [rows[0]]
+    assert rows == [rows[0]] * 4
+
+
 WRITER = """
-import sys, msgspec
+import os, signal, sys, msgspec
 from churn_store.errors import FencedError
 from churn_store.files import DigestStore
 from churn_store.manifest import Blessing, decode_manifest
 from churn_store.releases import publish
 from churn_store.tables import connect
 
-url, root, manifest, blessing = sys.argv[1:]
+url, root, manifest, blessing, then = sys.argv[1:]
 engine = connect(url)
 print("ready", flush=True)
 sys.stdin.readline()
@@ -259,22 +307,55 @@ try:
     publish(engine, DigestStore(root), decode_manifest(open(manifest, "rb").read()),
             msgspec.json.decode(open(blessing, "rb").read(), type=Blessing),
             read_epoch=0, actor="process", reason="race", now_s=0)
+    if then == "die":
+        os.kill(os.getpid(), signal.SIGKILL)
     print("won")
 except FencedError:
     print("fenced")
 """
 
 
+def writing_process(
+    url: str, files: DigestStore, staged: Manifest, blessing: Blessing, folder: Path, *, then: str = "end"
+) -> subprocess.Popen[str]:
+    manifest, verdict = folder / "manifest", folder / f"blessing by {blessing.actor}"
+    manifest.write_bytes(encode(staged))
+    verdict.write_bytes(msgspec.json.encode(blessing))
+    command = [sys.executable, "-c", WRITER, url, files.url, str(manifest), str(verdict), then]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def test_a_writer_that_was_killed_behind_the_insert_gets_its_row_when_it_asks_again(
+    engine: sa.Engine,
+    empty_database: str,
+    files: DigestStore,
+    candidate: Candidate,
+    other_candidate: Candidate,
+    tmp_path: Path,
+) -> None:
+    staged = stage(files, candidate.contents, candidate.manifest)
+    blessing = bless(engine, staged)
+    writer = writing_process(empty_database, files, staged, blessing, tmp_path, then="die")
+    assert writer.communicate("go\n", timeout=20)[0] == "ready\n"
+    assert writer.returncode == -signal.SIGKILL
+    again = {"read_epoch": 0, "actor": "the next run", "reason": "retried", "now_s": NOW_S}
+    row = publish(engine, files, staged, blessing, **again)
+    assert (row.epoch, row.actor, row.reason) == (1, "process", "race")
+    assert history(engine) == [row]
+    release(engine, files, other_candidate)
+    with pytest.raises(FencedError, match="epoch 2 was published since epoch 0 was read"):
+        publish(engine, files, staged, blessing, **again)
+
+
 def test_of_two_writing_processes_exactly_one_wins(
     engine: sa.Engine, empty_database: str, files: DigestStore, candidate: Candidate, tmp_path: Path
 ) -> None:
     staged = stage(files, candidate.contents, candidate.manifest)
-    (tmp_path / "manifest").write_bytes(encode(staged))
-    (tmp_path / "blessing").write_bytes(msgspec.json.encode(bless(engine, staged)))
-    command = [
-        sys.executable, "-c", WRITER, empty_database, files.url, str(tmp_path / "manifest"), str(tmp_path / "blessing")
-    ]  # fmt: skip
-    writers = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    blessing = bless(engine, staged)
+    writers = [
+        writing_process(empty_database, files, staged, msgspec.structs.replace(blessing, actor=actor), tmp_path)
+        for actor in ("one gate", "another gate")
+    ]
     for writer in writers:
         assert writer.stdout.readline() == "ready\n"
     for writer in writers:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from churn_assets.settings import Training
-from churn_assets.training.split import JUDGE, SELECT, TRAIN, roles_by_customer, roles_by_time
+from churn_assets.training.split import JUDGE, SELECT, TRAIN, roles_by_customer, roles_by_time, split_in_words
 from churn_assets.training.training_set import check_enough, joined, signature_of, snapshots
 from churn_store.errors import InputError
 from churn_store.signature import MISSING_CATEGORY
@@ -99,6 +99,17 @@ def test_a_customer_keeps_the_role_whatever_the_order_and_whoever_else_comes_or_
 
 def test_another_seed_is_another_split() -> None:
     assert roles_of(CUSTOMERS, Training(seed=7)) != roles_of(CUSTOMERS)
+
+
+def test_a_split_by_customer_says_what_decided_it_and_only_if_that_is_so() -> None:
+    rule = Training(seed=7)
+    labels = pl.DataFrame({"customer_id": [f"c{i}" for i in range(300)]})
+    split = labels.with_columns(role=roles_by_customer(labels, rule))
+    assert split_in_words(split, rule) == "by customer: seed 7, held out 0.3"
+    assert split_in_words(split.with_columns(snapshot_s=pl.lit(0)), rule) == "by time"
+    for other in (Training(seed=8), Training(seed=7, held_out_share=0.2)):
+        with pytest.raises(InputError, match="materialize training_set first"):
+            split_in_words(split, other)
 
 
 def rows(counts: dict[str, tuple[int, int]]) -> pl.DataFrame:

@@ -1,0 +1,81 @@
+"""The drift report of an installation: what it says of what was and of what could not be judged."""
+
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import polars as pl
+import pytest
+
+from churn_assets.champion.candidate import SCORE, build
+from churn_assets.monitoring.assets import monitoring_assets
+from churn_assets.monitoring.drift import LEAST_ROWS
+from churn_assets.resources.lake import Lake
+from churn_assets.resources.serving import ServingStore
+from churn_assets.settings import Settings
+from churn_store.errors import InputError
+from churn_store.migrate import migrate
+from tests.champion.world import attributes, released, staged, training_set
+
+Report = tuple[dict[str, Any], dg.AssetCheckResult]
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """A company of data without time whose release serves."""
+    config = tmp_path / "churn.yaml"
+    config.write_text(
+        "company: small\nsource:\n  kind: files\n  shape: table\n  customers: {path: c.csv, columns: {customer_id: id}, "
+        "label: {column: left}, attributes: {visits: {column: v, kind: number}}}\n"
+    )
+    monkeypatch.setenv("CHURN_CONFIG", str(config))
+    settings = Settings.load(home=tmp_path)
+    migrate(settings.database_url)
+    serving, rows = store(settings), training_set().drop("snapshot_s")
+    candidate = build("logistic_regression", rows, attributes(), seed=1)
+    released(serving.engine, serving.files, staged(serving.files, candidate, training_set()))
+    return settings
+
+
+def store(settings: Settings) -> ServingStore:
+    return ServingStore(settings.database_url, settings.releases_url, settings.online_url)
+
+
+def report(settings: Settings, window: pl.DataFrame) -> Report:
+    """Materialize ``drift_report`` of a window."""
+    lake = Lake(settings.lake_url)
+    lake.replace("customer_features", {"all": window.select("customer_id", "visits", "spend", "plan")}, run_id="test")
+    [drift_report] = monitoring_assets(settings, None, attributes())
+    result, check = drift_report(dg.build_asset_context(), lake=lake, clock=settings.clock, serving=store(settings))
+    return dict(result.metadata), check
+
+
+def test_the_report_shows_the_score_beside_the_features_and_judges_the_features(home: Settings) -> None:
+    window = training_set(seed=3).sample(700, seed=1)
+    said, check = report(home, window.with_columns(visits=pl.col("visits") + 20))
+    assert (said["alert"], said["judged"], said["drifted"], check.passed) == (True, True, "visits", False)
+    assert said["dagster/row_count"] == 700
+    assert [column.name for column in said["dagster/column_schema"].columns] == ["visits", "spend", "plan", SCORE]
+    [line] = [line for line in said["features"].value.splitlines() if line.startswith(f"| {SCORE} |")]
+    assert line.endswith("shown, not judged |")
+    assert float(line.split("|")[2]) > 0.5
+    assert "at most 0.5" in said["features"].value
+    said, check = report(home, window)
+    assert (said["alert"], said["drifted"], check.passed) == (False, "no feature", True)
+
+
+@pytest.mark.parametrize("rows", [1, LEAST_ROWS - 1])
+def test_a_window_with_too_few_rows_is_not_judged_and_the_check_does_not_pass(home: Settings, rows: int) -> None:
+    said, check = report(home, training_set(seed=3).head(rows))
+    assert (said["alert"], said["judged"], said["not_judged"]) == (False, False, "all")
+    assert said["features"].value == f"not judged: fewer than {LEAST_ROWS} rows"
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert str(check.description).startswith("not judged: ")
+
+
+def test_a_window_without_a_column_of_the_release_is_refused_in_a_sentence(home: Settings) -> None:
+    lake = Lake(home.lake_url)
+    lake.replace("customer_features", {"all": training_set().select("customer_id", "visits")}, run_id="test")
+    [drift_report] = monitoring_assets(home, None, attributes())
+    with pytest.raises(InputError, match="customer_features all has no spend, plan, which the serving release"):
+        list(drift_report(dg.build_asset_context(), lake=lake, clock=home.clock, serving=store(home)))
