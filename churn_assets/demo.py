@@ -6,6 +6,7 @@ graph published, and its answers equal the scores in the lake.
 
 import contextlib
 import logging
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -65,7 +66,7 @@ def run_demo(as_of: datetime | None) -> int:
         # A clock that was moved on since stays: snapshots that the service has already would be newer than the demo's.
         settings.clock.fix(as_of)
     settings.home.mkdir(parents=True, exist_ok=True)
-    log = settings.home / "demo.log"
+    log = Path(os.path.relpath(settings.home / "demo.log"))
     click.echo(f"company {settings.company}, as of {settings.clock.now():%Y-%m-%d}; details go to {log}")
     migrate(settings.database_url)
     store = ServingStore(settings.database_url, settings.releases_url, settings.online_url)
@@ -78,7 +79,7 @@ def run_demo(as_of: datetime | None) -> int:
         raise ChurnError("the graph ran, but no release serves; look at the checks of model_blessing in the Dagster UI")
     _describe_data(screen, settings)
     _describe_release(screen, bundle, store)
-    key_file = settings.home / "api-key"
+    key_file = Path(os.path.relpath(settings.home / "api-key"))
     click.echo("starting the service and asking it for predictions")
     with serving(free_port(), settings.home / "service.log", key=key_in_file(key_file)) as client:
         _ask(screen, client, bundle, Lake(settings.lake_url))
@@ -88,11 +89,17 @@ def run_demo(as_of: datetime | None) -> int:
     if screen.untrue:
         return _failed(screen)
     click.echo(
-        f"\nNext: `make dev` opens the Dagster UI on http://127.0.0.1:3000 and the service on http://127.0.0.1:8000 "
+        f"\nNext: `make dev{_company()}` opens the Dagster UI on http://127.0.0.1:3000 and the service on http://127.0.0.1:8000 "
         f'(key in {key_file});\n      `curl -H "X-API-Key: $(cat {key_file})" http://127.0.0.1:8000/model/version`'
         + ("; `churn clock set` moves the time on, and the schedules follow" if settings.has_time else "")
     )
     return 0
+
+
+def _company() -> str:
+    """How `make` names the company in the current folder."""
+    folder = Path.cwd()
+    return f" DATA={folder.name}" if folder.parent.name == "examples" else ""
 
 
 def _failed(screen: Screen, *, status: int = 1) -> int:

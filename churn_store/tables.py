@@ -84,8 +84,10 @@ _PATIENCE = {
 def connect(url: str) -> sa.Engine:
     """An engine for the serving database.
 
-    ``postgresql://`` is taken as psycopg 3. SQLite gets a write-ahead log and waits up to 10 s for a lock; its file must be
-    there (``churn migrate`` makes it), so that a database that is away is not taken for an empty one. A PostgreSQL that vanished is noticed within about 15 s. Errors never show the values of a statement: they are customer data.
+    ``postgresql://`` is taken as psycopg 3, and one that vanished is noticed within about 15 s. SQLite gets a write-ahead log
+    and waits up to 10 s for a lock; its file must be there (``churn migrate`` makes it), so that a database that is away is
+    not taken for an empty one. Errors do not list a statement's parameters, which are customer data; PostgreSQL's own words
+    may still quote a row, so log an error's type and not its text.
     """
     address = sa.make_url(url)
     if address.drivername == "postgresql":

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from click.testing import CliRunner
 
 from churn_api.app import create_app
-from churn_api.security.keys import DAY_S
+from churn_api.security.keys import DAY_S, KeyStore
 from churn_store.cli import churn, main
 from churn_store.errors import InputError
 from churn_store.tables import api_keys, connect
@@ -192,7 +192,7 @@ def without_a_usable_key(installed: Installation, case: str) -> None:
 @pytest.mark.parametrize("case", ["no key", "revoked", "expired"])
 def test_the_service_refuses_to_start_without_a_usable_key(installation: Installation, case: str) -> None:
     without_a_usable_key(installation, case)
-    with pytest.raises(InputError, match="no usable API key.*churn keys create"):
+    with pytest.raises(InputError, match=r"no usable API key.*churn keys create"):
         create_app(installation.config)
 
 
@@ -265,8 +265,6 @@ def test_keys_create_refuses_a_file_that_exists_or_has_no_folder(
 
 
 def test_a_key_that_could_not_be_stored_leaves_no_file(installation: Installation, tmp_path: Path) -> None:
-    from churn_api.security.keys import KeyStore
-
     elsewhere = connect(f"sqlite:///{tmp_path / 'elsewhere.db'}")
     with pytest.raises(sa.exc.OperationalError):
         KeyStore(elsewhere, now_s=NOW_S).create(name="Ada", scopes=("read",), file=tmp_path / "a.key")

@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from churn_api.releases.routes import SHOWN, ModelVersion, Releases
-from churn_store.releases import history, newest
+from churn_store.releases import history, newest, publish, stage
 from tests.api.conftest import Installation, Service, problem
-from tests.release_factory import NOW_S, Candidate
+from tests.release_factory import NOW_S, Candidate, bless
 
 
 def test_the_version_is_the_manifest_of_what_serves(service: Service) -> None:
@@ -56,9 +56,6 @@ def test_the_models_are_at_most_so_many(fresh: Service) -> None:
 
 
 def test_an_overridden_release_says_so(installation: Installation, candidate: Candidate) -> None:
-    from churn_store.releases import publish, stage
-    from tests.release_factory import bless
-
     staged = stage(installation.files, candidate.contents, candidate.manifest)
     blessing = bless(installation.engine, staged, "overridden")
     publish(

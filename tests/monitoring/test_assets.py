@@ -13,7 +13,6 @@ from churn_assets.monitoring.drift import LEAST_ROWS
 from churn_assets.resources.lake import Lake
 from churn_assets.resources.serving import ServingStore
 from churn_assets.settings import Settings
-from churn_store.errors import InputError
 from churn_store.migrate import migrate
 from tests.champion.world import attributes, released, staged, training_set
 
@@ -77,5 +76,5 @@ def test_a_window_without_a_column_of_the_release_is_refused_in_a_sentence(home:
     lake = Lake(home.lake_url)
     lake.replace("customer_features", {"all": training_set().select("customer_id", "visits")}, run_id="test")
     [drift_report] = monitoring_assets(home, None, attributes())
-    with pytest.raises(InputError, match="customer_features all has no spend, plan, which the serving release"):
+    with pytest.raises(dg.Failure, match="customer_features all has no spend, plan, which the serving release"):
         list(drift_report(dg.build_asset_context(), lake=lake, clock=home.clock, serving=store(home)))

