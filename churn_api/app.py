@@ -78,7 +78,7 @@ def create_app(settings: ServiceConfig) -> Litestar:
     spool = Spool(settings.spool_folder, limit_bytes=limits.spool_limit_bytes)
     shipper = Shipper(spool, engine, metrics)
     threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="batch")
-    predictor = Predictor(releases, online, spool, metrics, clock.now_s)
+    predictor = Predictor(releases, spool, metrics, clock.now_s)
 
     rhythms = {
         "releases": Rhythm("releases", releases.poll, every_s=limits.poll_s, on_failure=_already_noted),

@@ -13,7 +13,7 @@ import msgspec
 
 from churn_api.front import Call
 from churn_api.predictions.answers import Batch, BatchItem, Prediction
-from churn_api.predictions.lookup import OnlineFeatures, date_of
+from churn_api.predictions.lookup import date_of
 from churn_api.predictions.requests import Row
 from churn_api.problems import Problem
 from churn_api.releases.poller import ReleasePoller
@@ -29,17 +29,13 @@ class Predictor:
 
     Args:
         releases: what serves.
-        online: features by customer.
         spool: where predictions are logged.
         metrics: what is counted.
         now_s: the platform's clock.
     """
 
-    def __init__(
-        self, releases: ReleasePoller, online: OnlineFeatures, spool: Spool, metrics: Metrics, now_s: Callable[[], float]
-    ) -> None:
+    def __init__(self, releases: ReleasePoller, spool: Spool, metrics: Metrics, now_s: Callable[[], float]) -> None:
         self._releases = releases
-        self._online = online
         self._spool = spool
         self._metrics = metrics
         self._now_s = now_s

@@ -3,10 +3,11 @@
 import http.client
 import json
 import os
-import select
+import queue
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,18 +29,29 @@ class Process:
         self._started = started
         self._log = log
         self.lines: list[dict[str, Any]] = []
+        self._read: queue.Queue[str] = queue.Queue()
+        threading.Thread(target=self._read_on, daemon=True).start()
         self.port = int(self.wait_for("listening")["address"].rsplit(":", 1)[1])
 
     def wait_for(self, event: str, *, within_s: float = 20.0) -> dict[str, Any]:
         """Read the log until a line about an event."""
-        assert self._started.stdout is not None
         end = time.monotonic() + within_s
-        while time.monotonic() < end and self._started.poll() is None:
-            if select.select([self._started.stdout], [], [], 0.1)[0]:
-                self.lines.append(json.loads(self._started.stdout.readline() or "{}"))
-                if self.lines[-1].get("event") == event:
-                    return self.lines[-1]
+        while time.monotonic() < end:
+            try:
+                line = self._read.get(timeout=0.1)
+            except queue.Empty:
+                if self._started.poll() is not None:
+                    break
+                continue
+            self.lines.append(json.loads(line))
+            if self.lines[-1].get("event") == event:
+                return self.lines[-1]
         raise AssertionError(f"no {event!r} in {self.lines}; {self._log.read_text()}")
+
+    def _read_on(self) -> None:
+        assert self._started.stdout is not None
+        for line in self._started.stdout:
+            self._read.put(line)
 
     def connect(self) -> http.client.HTTPConnection:
         """A connection of one's own, kept alive."""
@@ -107,8 +119,6 @@ def serving(home: Path, **environment: str) -> Iterator[Process]:
         if started.poll() is None:
             started.kill()
         started.wait(10)
-        if started.stdout is not None:
-            started.stdout.close()
 
 
 def run(home: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -38,7 +38,7 @@ CONFIGURATION: dict[str, Any] = {
             "columns": {name: name for name in ("payment_id", "customer_id", "amount", "status", *TIMES["payments"])},
         },
     },
-    "features": {"first_snapshot": dt.date(2024, 3, 1)},
+    "features": {"first_snapshot": dt.date(2024, 3, 1), "exclude": ["payments_180d", "session_trend", "total_spend_180d"]},
     "training": {
         "families": ["logistic_regression"],
         "judging_snapshots": 1,
@@ -46,7 +46,8 @@ CONFIGURATION: dict[str, Any] = {
         "minimum_rows": 50,
     },
     "gate": {"auc_floor": 0.5},
-    "monitoring": {"windows": 1, "agreeing": 1, "report_rows": 200},
+    # The first snapshots' long windows reach back before the first day and are filling: that is drift, and is let pass here.
+    "monitoring": {"windows": 1, "agreeing": 1, "effect": 0.5, "report_rows": 200},
 }
 """Its ``churn.yaml``: one family and few snapshots, so that it is quick."""
 

@@ -16,7 +16,7 @@ from dagster._core.test_utils import create_run_for_test
 
 from churn_assets.retraining.jobs import FEATURES, INGEST, LABELS, MONITOR, RETRAIN, SCORE
 from churn_assets.retraining.schedules import RANGE_END, RANGE_START, REASON
-from churn_assets.state import run_key
+from churn_assets.state import digest_of, run_key
 from churn_store.releases import history, load_manifest, publish
 from tests.retraining.company import CONFIGURATION, TABLES, file_of, write_company
 from tests.retraining.installation import SCHEDULES, SENSOR, Installation, installed
@@ -138,17 +138,21 @@ def test_the_first_model_is_asked_for_when_enough_labels_are_mature_then_scored_
     shop.set_clock("2024-07-01")
     runs = shop.quick.tick_until_quiet()
 
-    assert jobs_of(runs) == Counter([INGEST, FEATURES, LABELS, RETRAIN, SCORE, MONITOR])
+    # Labels may be there, and the first model with them, a moment before the newest features: then it scores twice.
+    counts = jobs_of(runs)
+    assert {counts.pop(SCORE), counts.pop(MONITOR)} <= {1, 2}
+    assert counts == Counter([INGEST, FEATURES, LABELS, RETRAIN])
     order = [run.job_name for run in runs]
     assert order[0] == INGEST
-    assert order[3] == RETRAIN
-    assert set(order[4:]) == {SCORE, MONITOR}
+    assert order.index(RETRAIN) > order.index(LABELS)
+    assert min(order.index(SCORE), order.index(MONITOR)) > order.index(RETRAIN)
     assert {finished(shop, run).status for run in runs} == {dg.DagsterRunStatus.SUCCESS}
-    assert runs[3].tags[REASON] == "no release yet"
+    assert runs[order.index(RETRAIN)].tags[REASON] == "no release yet"
     row = shop.serving.newest()
     assert row is not None
     assert row.epoch == 1
-    assert shop.periods("churn_scores") == shop.periods("online_features") == shop.periods("drift_report") == ["2024-07-01"]
+    for asset in ("churn_scores", "online_features", "drift_report"):
+        assert shop.periods(asset)[-1] == "2024-07-01"
     assert shop.lake.read("churn_scores", "2024-07-01")["release"].unique().to_list() == [row.champion]
 
     ticks = shop.quick.ticks()
@@ -172,7 +176,7 @@ def test_a_drift_alert_asks_for_one_retraining_and_the_next_only_after_the_coold
     alerts = alerts_of(shop)
     assert [period for period, *_ in alerts] == ["2024-08-01", "2024-08-01"]
     [retraining] = [run for run in runs if run.job_name == RETRAIN]
-    assert retraining.tags["dagster/run_key"] == run_key(RETRAIN, "drift", str(alerts[0][1]))
+    assert retraining.tags["dagster/run_key"] == run_key(RETRAIN, digest_of("drift", str(alerts[0][1])), 0)
     assert retraining.tags[REASON].startswith("drift: ")
     assert "sessions_30d" in retraining.tags[REASON]
     newest, *_ = history(shop.serving.engine)
@@ -189,7 +193,7 @@ def test_a_drift_alert_asks_for_one_retraining_and_the_next_only_after_the_coold
     [run_id] = shop.quick.tick_sensor().run_ids
     again = shop.runs(RETRAIN)[-1]
     assert again.run_id == run_id
-    assert again.tags["dagster/run_key"] == run_key(RETRAIN, "drift", str(alerts[1][1]))
+    assert again.tags["dagster/run_key"] == run_key(RETRAIN, digest_of("drift", str(alerts[1][1])), 0)
     assert finished(shop, again).status == dg.DagsterRunStatus.SUCCESS
 
     # Trained on the same rows it is no better, so the release stays, and so does its alert: that has been answered.
