@@ -46,7 +46,7 @@ checks: $(DEVELOPMENT) ## Materialize a small company; name every asset check th
 	$(BIN)/churn checks
 
 bench-serving: $(DEVELOPMENT) ## Requests per second of one worker beside a no-op echo
-	$(BIN)/python benchmarks/serving.py
+	$(BIN)/python benchmarks/serving.py $(BENCH)
 
 env: ## Write .env with random secrets for docker compose
 	@deploy/write-env
