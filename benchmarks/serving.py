@@ -32,7 +32,7 @@ import msgspec
 
 ROOT = Path(__file__).resolve().parent.parent
 CONNECTIONS = 16
-CUSTOMERS = 5_000
+CUSTOMERS = 50_000
 AT_LEAST = 0.5
 WARM_UP_S = 0.7
 

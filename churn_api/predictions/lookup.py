@@ -1,4 +1,4 @@
-"""Online features in memory's reach: which snapshot is current, and the model's inputs for customer ids.
+"""Online features: which snapshot is current, and the model's inputs for customer ids.
 
 Belongs here: following the snapshot, and picking the serving release's columns out of it. Does not belong here: how a
 snapshot is stored (``churn_store.online``). A 404 is about a customer only; everything else that is missing is a 503.
@@ -22,9 +22,6 @@ from churn_store.signature import Picker, picker
 TOGETHER = 200
 """Ids looked up at once, so that a large batch does not hold the event loop."""
 
-REMEMBERED = 10_000
-"""Customers whose row is kept in memory for the next question, at most; about 1 KB each."""
-
 TIMEOUT_S = 3.0
 SLOWEST_S = 5.0
 
@@ -43,14 +40,13 @@ class Found(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """Where the columns of one release lie in one snapshot, and rows that were asked for before: neither ever changes."""
+    """Where the columns of one release lie in one snapshot."""
 
     snapshot: Snapshot
     served: Served
     names: tuple[str, ...]
     pick: Picker
     missing: tuple[str, ...]
-    remembered: dict[str, dict[str, Any]]
 
 
 class OnlineFeatures:
@@ -117,8 +113,6 @@ class OnlineFeatures:
             Problem: 503; there is no snapshot, it lacks a column of the release, or it can't be read now.
         """
         plan = self._plan_for(served)
-        if len(customer_ids) == 1 and (row := plan.remembered.get(customer_ids[0])) is not None:
-            return Found(snapshot=plan.snapshot, rows=[row])
         rows: list[dict[str, Any] | None] = []
         while len(rows) < len(customer_ids):
             if rows:
@@ -135,10 +129,6 @@ class OnlineFeatures:
                     "The online features can't be read at the moment; try again, or send the attributes to POST /predict.",
                 ) from error
             rows += [None if values is None else dict(zip(plan.names, plan.pick(values), strict=True)) for values in found]
-        if len(rows) == 1 and rows[0] is not None:
-            if len(plan.remembered) >= REMEMBERED:
-                plan.remembered.clear()
-            plan.remembered[customer_ids[0]] = rows[0]
         return Found(snapshot=plan.snapshot, rows=rows)
 
     def _plan_for(self, served: Served) -> _Plan:
@@ -176,7 +166,6 @@ class OnlineFeatures:
                 names=names,
                 pick=picker([where[name] for name in names if name in where]),
                 missing=tuple(name for name in names if name not in where),
-                remembered={},
             )
         return plan
 
