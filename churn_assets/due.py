@@ -80,11 +80,11 @@ def require_history(calendar: Calendar, as_of: date, keys: Collection[str], *, r
     Raises:
         InputError: names the snapshots, and the first raw period that is not there.
     """
-    until = min(_unbroken_until(calendar, raw), text(as_of))
-    if early := sorted(key for key in keys if key > until):
+    there = _unbroken_until(calendar, raw)
+    if early := sorted(key for key in keys if key > min(there, text(as_of))):
         raise InputError(
-            f"{', '.join(early)}: by the clock it is {as_of}, and the raw periods are there up to "
-            f"{_unbroken_until(calendar, raw)}; ingest the missing ones first"
+            f"{', '.join(early)}: by the clock it is {as_of}, and the raw periods are there up to {there}; "
+            "ingest the missing ones first"
         )
 
 

@@ -17,6 +17,7 @@ from dagster._core.definitions.data_version import DATA_VERSION_TAG
 from churn_assets.contracts import KINDS, violations
 from churn_assets.periods import ALL
 from churn_assets.resources.lake import Lake, digest
+from churn_assets.state import digest_of
 from churn_store.signature import Column
 
 Events = Iterator[dg.AssetCheckResult | dg.AssetMaterialization | dg.MaterializeResult[Any]]
@@ -176,7 +177,7 @@ def report(
     totals = _totals(list(written.values())) if is_range else next(iter(written.values()))
     yield dg.MaterializeResult(
         metadata={**shared, **totals},
-        data_version=dg.DataVersion(versions[0] if len(versions) == 1 else "|".join(versions)[:250]),
+        data_version=dg.DataVersion(versions[0] if len(versions) == 1 else digest_of(*versions)),
     )
     if is_range:
         for period, metadata in written.items():

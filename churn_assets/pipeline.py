@@ -4,7 +4,6 @@ What the schedules and the sensor request one by one, the demo and the checks ru
 successful run had the same fingerprint: the same code, settings, periods and upstream data versions.
 """
 
-import hashlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,11 +19,10 @@ from churn_assets.resources.serving import ServingStore
 from churn_assets.retraining.jobs import FEATURES, INGEST, LABELS, MONITOR, ORDER, RETRAIN, SCORE
 from churn_assets.retraining.schedules import RANGE_END, RANGE_START, REASON
 from churn_assets.settings import Settings
-from churn_assets.state import data_version, data_versions
+from churn_assets.state import data_version, data_versions, digest_of
 from churn_store.errors import InputError
 
 FINGERPRINT = "churn/fingerprint"
-LENGTH = 32
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
 """A run's events are in the instance; the console shows only what went wrong."""
@@ -142,7 +140,7 @@ def _fingerprint(graph: Graph, job: str, keys: list[str] | None) -> str:
     if job in (SCORE, MONITOR):
         row = graph.serving.newest()
         read.append(None if row is None else row.champion)
-    return hashlib.sha256(repr(read).encode()).hexdigest()[:LENGTH]
+    return digest_of(*read)
 
 
 def _is_there(graph: Graph, job: str) -> bool:

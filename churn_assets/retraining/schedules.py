@@ -11,6 +11,7 @@ from datetime import date
 from typing import Any
 
 import dagster as dg
+from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
 from churn_assets.code_version import code_version
 from churn_assets.due import contiguous, features_due, labels_due, newest_due, raw_due
@@ -35,7 +36,7 @@ EVERY_MINUTE = "* * * * *"
 REASON = "churn/reason"
 
 Requests = Iterator[dg.RunRequest | dg.SkipReason]
-RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+RANGE_START, RANGE_END = ASSET_PARTITION_RANGE_START_TAG, ASSET_PARTITION_RANGE_END_TAG
 
 
 def schedules(

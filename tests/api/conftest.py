@@ -28,7 +28,6 @@ from churn_store.online import Snapshot
 from churn_store.releases import Bundle, Serving, load_bundle, newest
 from churn_store.tables import connect, prediction_log
 from tests.release_factory import NOW_S, Candidate, make_online, release, rows_of, small_columns, train
-from tests.store.servers import Postgres, postgres, redis_server
 
 CUSTOMERS = 50
 
@@ -194,18 +193,6 @@ def problem(response: httpx.Response, status: int) -> dict[str, Any]:
 
 def _bytes(text: str | bytes) -> bytes:
     return text if isinstance(text, bytes) else text.encode("latin-1")
-
-
-@pytest.fixture(scope="session")
-def postgres_server() -> Iterator[Postgres]:
-    with postgres() as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def redis_url() -> Iterator[str]:
-    with redis_server() as url:
-        yield url
 
 
 @pytest.fixture(scope="session")

@@ -18,9 +18,8 @@ from churn_assets.settings import Settings
 from churn_assets.training.fitting import Fitted
 from churn_assets.training.split import JUDGE, roles_by_customer
 from churn_store.manifest import TableVersion
-from churn_store.migrate import migrate
 from churn_store.releases import stage
-from tests.champion.world import NOW_S, attributes, released, training_set
+from tests.champion.world import NOW_S, attributes, company_of_one_table, released, training_set
 
 CUSTOMERS = 1_500
 
@@ -79,14 +78,7 @@ class Company:
 
 @pytest.fixture
 def company(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Company:
-    config = tmp_path / "churn.yaml"
-    config.write_text(
-        "company: small\nsource:\n  kind: files\n  shape: table\n  customers: {path: c.csv, columns: {customer_id: id}, "
-        "label: {column: left}, attributes: {visits: {column: v, kind: number}}}\n"
-    )
-    monkeypatch.setenv("CHURN_CONFIG", str(config))
-    settings = Settings.load(home=tmp_path)
-    migrate(settings.database_url)
+    settings = company_of_one_table(tmp_path, monkeypatch)
     serving = ServingStore(settings.database_url, settings.releases_url, settings.online_url)
     return Company(settings, Lake(settings.lake_url), serving)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pytest
 import sqlalchemy as sa
 
 from churn_assets.champion.candidate import Candidate, build, describe
@@ -27,6 +28,19 @@ ROLES = [TRAIN] * 3 + [SELECT, JUDGE, JUDGE]
 MONTH_S = 31 * DAY_S
 JUDGED_FROM = NOW_S + 4 * MONTH_S
 TRAINED_UNTIL = NOW_S + 3 * MONTH_S + 30 * DAY_S
+
+
+def company_of_one_table(folder: Path, monkeypatch: pytest.MonkeyPatch, *, attribute: str = "visits") -> Settings:
+    """The settings of a company of data without time in a folder, with a migrated serving database."""
+    config = folder / "churn.yaml"
+    config.write_text(
+        "company: small\nsource:\n  kind: files\n  shape: table\n  customers: {path: c.csv, columns: {customer_id: id}, "
+        f"label: {{column: left}}, attributes: {{{attribute}: {{column: v, kind: number}}}}}}\n"
+    )
+    monkeypatch.setenv("CHURN_CONFIG", str(config))
+    settings = Settings.load(home=folder)
+    migrate(settings.database_url)
+    return settings
 
 
 def attributes(*more: str) -> tuple[Feature, ...]:

@@ -13,8 +13,7 @@ from churn_assets.monitoring.drift import LEAST_ROWS
 from churn_assets.resources.lake import Lake
 from churn_assets.resources.serving import ServingStore
 from churn_assets.settings import Settings
-from churn_store.migrate import migrate
-from tests.champion.world import attributes, released, staged, training_set
+from tests.champion.world import attributes, company_of_one_table, released, staged, training_set
 
 Report = tuple[dict[str, Any], dg.AssetCheckResult]
 
@@ -22,14 +21,7 @@ Report = tuple[dict[str, Any], dg.AssetCheckResult]
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """A company of data without time whose release serves."""
-    config = tmp_path / "churn.yaml"
-    config.write_text(
-        "company: small\nsource:\n  kind: files\n  shape: table\n  customers: {path: c.csv, columns: {customer_id: id}, "
-        "label: {column: left}, attributes: {visits: {column: v, kind: number}}}\n"
-    )
-    monkeypatch.setenv("CHURN_CONFIG", str(config))
-    settings = Settings.load(home=tmp_path)
-    migrate(settings.database_url)
+    settings = company_of_one_table(tmp_path, monkeypatch)
     serving, rows = store(settings), training_set().drop("snapshot_s")
     candidate = build("logistic_regression", rows, attributes(), seed=1)
     released(serving.engine, serving.files, staged(serving.files, candidate, training_set()))

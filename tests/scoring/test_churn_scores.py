@@ -13,7 +13,7 @@ from churn_assets.scoring.assets import scoring_assets
 from churn_assets.settings import Settings
 from churn_store.clock import Clock
 from churn_store.errors import InputError
-from churn_store.migrate import migrate
+from tests.champion.world import company_of_one_table
 from tests.release_factory import make_release, rows_of, small_columns
 
 COLUMNS = small_columns(4)
@@ -22,15 +22,7 @@ COLUMNS = small_columns(4)
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """A company of data without time, whose customer_features are in the lake."""
-    config = tmp_path / "churn.yaml"
-    config.write_text(
-        "company: small\nsource:\n  kind: files\n  shape: table\n  customers: {path: c.csv, columns: {customer_id: id}, "
-        "label: {column: left}, attributes: {sessions_30d: {column: s, kind: number}}}\n"
-    )
-    monkeypatch.setenv("CHURN_CONFIG", str(config))
-    settings = Settings.load(home=tmp_path)
-    migrate(settings.database_url)
-    return settings
+    return company_of_one_table(tmp_path, monkeypatch, attribute="sessions_30d")
 
 
 def materialized(settings: Settings, frame: pl.DataFrame) -> dg.ExecuteInProcessResult:

@@ -10,19 +10,6 @@ from churn_store.files import DigestStore
 from churn_store.migrate import migrate
 from churn_store.tables import connect
 from tests.release_factory import Candidate, train
-from tests.store.servers import Postgres, postgres, redis_server
-
-
-@pytest.fixture(scope="session")
-def postgres_server() -> Iterator[Postgres]:
-    with postgres() as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def redis_url() -> Iterator[str]:
-    with redis_server() as url:
-        yield url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
