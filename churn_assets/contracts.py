@@ -19,6 +19,9 @@ KINDS = ("schema", "nulls", "ranges", "unique_keys")
 SHOWN = 5
 """So many offending values are shown of each broken rule."""
 
+ROW = "\0row"
+"""A row's place in its frame, while it is sifted."""
+
 PERSON = "customer_id"
 """The column that names people; its values are never shown."""
 
@@ -124,6 +127,84 @@ def violations(schema: pa.DataFrameSchema, frame: pl.DataFrame) -> list[Violatio
                 )
             )
     return found
+
+
+@dataclass(frozen=True)
+class Sifted:
+    """A frame, parted by its contract.
+
+    Attributes:
+        kept: rows that keep every rule.
+        set_aside: the others, one line for each, in the columns of ``QUARANTINE``: the first rule that it broke.
+    """
+
+    kept: pl.DataFrame
+    set_aside: pl.DataFrame
+
+
+def sift(schema: pa.DataFrameSchema, frame: pl.DataFrame) -> Sifted:
+    """Part the rows that keep a contract from those that break it; of rows with the same key the first one is kept.
+
+    Args:
+        schema: the contract; the columns and types of ``frame`` must be its own.
+        frame: the rows, in an order of their own: of repeated keys the first stays.
+    """
+    numbered = frame.with_row_index(ROW)
+    floats = [name for name, kind in frame.schema.items() if kind.is_float()]
+    broken = [
+        numbered.filter(~(pl.col(name).abs() <= FLOAT32_MAX)).select(
+            pl.col(ROW).cast(pl.Int64),
+            pl.lit("a finite 32-bit number").alias("rule"),
+            pl.lit(name).alias("column"),
+            pl.col(name).cast(pl.String).alias("value"),
+        )
+        for name in floats
+    ]
+    try:
+        pa.DataFrameSchema(schema.columns).validate(frame.with_columns(pl.col(floats).fill_nan(None)), lazy=True)
+    except SchemaErrors as error:
+        for column in schema.columns.values():
+            if not column.nullable:
+                broken.append(_missing(numbered, str(column.name)))
+        cases = pl.DataFrame(error.failure_cases).filter(
+            pl.col("schema_context") == "Column", pl.col("check") != "not_nullable"
+        )
+        broken.append(
+            cases.select(
+                pl.col("index").cast(pl.Int64).alias(ROW),
+                pl.col("check").cast(pl.String).alias("rule"),
+                pl.col("column").cast(pl.String),
+                pl.col("failure_case").cast(pl.String).alias("value"),
+            )
+        )
+    key = list(schema.unique or ())
+    wrong = pl.concat([_nothing_broken(), *broken])
+    good = numbered.filter(~pl.col(ROW).is_in(wrong[ROW].implode()))
+    again = good.filter(~pl.struct(key).is_first_distinct()).select(
+        pl.col(ROW).cast(pl.Int64),
+        pl.lit(f"one row a {', '.join(key)}").alias("rule"),
+        pl.lit(", ".join(key)).alias("column"),
+        pl.concat_str([pl.col(name).cast(pl.String) for name in key], separator="/").alias("value"),
+    )
+    first = pl.concat([wrong, again]).unique(ROW, keep="first", maintain_order=True)
+    rows = numbered.with_columns(pl.col(ROW).cast(pl.Int64)).join(first, on=ROW, how="inner").sort(ROW)
+    return Sifted(
+        numbered.filter(~pl.col(ROW).is_in(first[ROW].implode())).drop(ROW),
+        rows.select("rule", "column", "value", pl.struct(frame.columns).struct.json_encode().alias("row")),
+    )
+
+
+def _missing(numbered: pl.DataFrame, column: str) -> pl.DataFrame:
+    return numbered.filter(pl.col(column).is_null()).select(
+        pl.col(ROW).cast(pl.Int64),
+        pl.lit("no missing values").alias("rule"),
+        pl.lit(column).alias("column"),
+        pl.lit(None, dtype=pl.String).alias("value"),
+    )
+
+
+def _nothing_broken() -> pl.DataFrame:
+    return pl.DataFrame(schema={ROW: pl.Int64, "rule": pl.String, "column": pl.String, "value": pl.String})
 
 
 def _schema_violations(schema: pa.DataFrameSchema, frame: pl.DataFrame) -> list[Violation]:

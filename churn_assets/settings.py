@@ -21,6 +21,28 @@ Source = Annotated[SyntheticSettings | FilesSettings, Field(discriminator="kind"
 """Where the raw tables come from."""
 
 
+PROTECTED = (
+    "birth", "disability", "disabled", "ethnic", "ethnicity", "female", "gender", "male", "marital", "nationality", "orientation",
+    "pregnancy", "pregnant", "race", "religion", "religious", "sex",
+)  # fmt: skip
+"""Words for what the law of most countries protects from unequal treatment."""
+
+
+class Raw(Section):
+    """What may be wrong with what arrives."""
+
+    quarantine_limit: float = Field(
+        0.02,
+        ge=0,
+        lt=1,
+        description="largest share of a period's rows that may be set aside; above it the period is refused",
+    )
+    empty_periods: Literal["refuse", "accept"] = Field(
+        "refuse",
+        description="a period without any event, or without any payment, is taken for a broken feed, or for a quiet one",
+    )
+
+
 class AtRisk(Section):
     """Who can churn at a snapshot."""
 
@@ -54,7 +76,12 @@ class Features(Section):
     """Which features a model sees."""
 
     first_snapshot: date | None = Field(None, description="default: the first period whose windows lie inside the data")
+    sets: dict[str, tuple[str, ...]] = Field({}, description="names of features by the name of the set")
+    use: str = Field("all", description="the set that models see: one of `sets`, `classic` or `all`")
     exclude: tuple[str, ...] = Field((), description="names of the catalogue that no model may see")
+    protected: tuple[str, ...] = Field(
+        PROTECTED, description="words that no feature may have in its name: attributes that the law protects"
+    )
 
 
 class Training(Section):
@@ -102,10 +129,20 @@ class Tracking(Section):
     model_name: str = "churn"
 
 
+class Spark(Section):
+    """Where features are computed, for ``engine: spark``."""
+
+    master: str = Field("local[*]", description="of the Spark cluster, such as spark://host:7077")
+    options: dict[str, str] = Field({}, description="further settings of the session, such as spark.executor.memory")
+
+
 class Settings(ConfigFile):
     """The whole configuration of the asset graph."""
 
     source: Source = SyntheticSettings()
+    raw: Raw = Raw()
+    engine: Literal["polars", "spark"] = "polars"
+    spark: Spark = Spark()
     cadence: Literal["monthly", "weekly", "daily"] = "monthly"
     at_risk: AtRisk = AtRisk()
     label: Label = Label()

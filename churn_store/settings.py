@@ -20,7 +20,7 @@ from churn_store.errors import InputError
 SECTIONS = frozenset(
     {
         "company", "home", "store",  # both wings
-        "source", "cadence", "at_risk", "label", "features", "training", "gate", "monitoring", "retraining", "tracking",
+        "source", "raw", "engine", "spark", "cadence", "at_risk", "label", "features", "training", "gate", "monitoring", "retraining", "tracking",
         "service",
     }
 )  # fmt: skip

@@ -55,7 +55,7 @@ def _raw_asset(
             require_ended(settings.calendar, clock.now().date(), keys)
         for key in keys:
             start_s, end_s = settings.calendar.bounds_s(key) if settings.has_time else (0, 0)
-            built[key] = Built(source.read(table, start_s, end_s))
+            built[key] = Built(source.read(table, start_s, end_s).rows)
         yield from write_table(context, lake, built, contract=contract)
 
     return ingest

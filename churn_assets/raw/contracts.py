@@ -6,7 +6,7 @@ import pandera.polars as pa
 import polars as pl
 
 from churn_assets.contracts import column_checks, column_types, contract
-from churn_assets.raw.source import KEYS, SCHEMAS, STATUSES, Table
+from churn_assets.raw.source import KEYS, OPTIONAL, SCHEMAS, STATUSES, Table
 from churn_store.signature import Column
 
 EARLIEST_S = -2_208_988_800
@@ -43,9 +43,13 @@ def raw_contract(table: Table, attributes: Sequence[Column]) -> pa.DataFrameSche
             "payment_id": named,
             "amount_cents": [pa.Check.in_range(0, LARGEST_PAYMENT_CENTS)],
             "status": [pa.Check.isin(STATUSES)],
+            "due_s": [pa.Check.ge(EARLIEST_S)],
+            "list_cents": [pa.Check.in_range(0, LARGEST_PAYMENT_CENTS)],
         }
     )
-    return contract(SCHEMAS[table], key=KEYS[table], checks={"customer_id": named, **times, **own})
+    return contract(
+        SCHEMAS[table], key=KEYS[table], checks={"customer_id": named, **times, **own}, nullable=OPTIONAL[table]
+    )
 
 
 def labelled_contract(attributes: Sequence[Column]) -> pa.DataFrameSchema:

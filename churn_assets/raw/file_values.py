@@ -10,7 +10,7 @@ import polars as pl
 
 from churn_assets.raw.file_settings import Attribute, FileTable
 from churn_assets.raw.file_text import FILE, LINE
-from churn_assets.raw.source import SCHEMAS, Table
+from churn_assets.raw.source import OPTIONAL, SCHEMAS, Table
 from churn_store.errors import InputError
 from churn_store.signature import FLOAT32_MAX, Column
 
@@ -80,6 +80,8 @@ def canonical(
         whole[key] = text[mapped[key]] if key in mapped else _row_ids(text)
     known = time("known") if "known" in mapped else whole["occurred_s"]
     whole["known_s"] = pl.select(pl.max_horizontal(known, whole["occurred_s"])).to_series()
+    if table == "payments":
+        whole |= {name: pl.repeat(None, text.height, dtype=pl.Int64, eager=True) for name in OPTIONAL[table]}
     order = [*SCHEMAS[table], *(attribute.name for attribute in attributes if table == "customers")]
     return pl.DataFrame({name: whole[name] for name in order}).sort(order[:2])
 

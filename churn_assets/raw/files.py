@@ -13,7 +13,7 @@ from churn_assets.periods import epoch_s
 from churn_assets.raw.file_settings import FilesSettings, FileTable
 from churn_assets.raw.file_text import matching_files, read_text
 from churn_assets.raw.file_values import canonical, labelled
-from churn_assets.raw.source import SCHEMAS, Table
+from churn_assets.raw.source import SCHEMAS, Delivery, Table
 from churn_store.signature import Column
 
 EVER = 2**62
@@ -33,7 +33,16 @@ class FilesSource:
         self._mapped: dict[str, pl.DataFrame] = {}
         self.attributes = _attributes(settings)
 
-    def read(self, table: Table, start_s: int, end_s: int) -> pl.DataFrame:
+    def given(self, table: Table) -> frozenset[str]:  # noqa: ARG002
+        """Which of a table's optional columns the files have."""
+        return frozenset()
+
+    def says_when_known(self, table: Table) -> bool:
+        """Whether the column that says when a row became known is mapped."""
+        description: FileTable | None = getattr(self._settings, table)
+        return description is not None and "known" in description.columns
+
+    def read(self, table: Table, start_s: int, end_s: int) -> Delivery:
         """Rows that became known in ``[start_s, end_s)``; the rows of data without time have no time and all come.
 
         What was known before the first day with data comes with the first period: a customer of ten years is not lost to a
@@ -43,9 +52,9 @@ class FilesSource:
             self._mapped[table] = self._map(table)
         frame = self._mapped[table]
         if self._settings.shape == "table":
-            return frame
+            return Delivery(frame)
         begins_here = self._settings.start is not None and start_s <= epoch_s(self._settings.start) < end_s
-        return frame.filter(pl.col("known_s") >= (-EVER if begins_here else start_s), pl.col("known_s") < end_s)
+        return Delivery(frame.filter(pl.col("known_s") >= (-EVER if begins_here else start_s), pl.col("known_s") < end_s))
 
     def fingerprint(self) -> str:
         """A digest of the description and of every byte of the files."""
@@ -72,7 +81,7 @@ class FilesSource:
         A row that turns up later and is older than all before it makes a new version of the record, known when that row was.
         """
         rows = [
-            self.read(table, -EVER, EVER).select("customer_id", "occurred_s", "known_s")
+            self.read(table, -EVER, EVER).rows.select("customer_id", "occurred_s", "known_s")
             for table in self._settings.tables
             if table != "customers"
         ]

@@ -1,9 +1,11 @@
 """What a source of raw tables is: rows of the canonical tables by when they arrived.
 
 Belongs here: the contract between a source and the assets that ingest it, and the names of the canonical columns. Does not
-belong here: where the rows come from (``synthetic``, ``files``).
+belong here: where the rows come from (``synthetic``, ``files``, ``postgres``), and which period a row belongs to (``arrivals``).
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 import polars as pl
@@ -30,10 +32,21 @@ SCHEMAS: dict[Table, dict[str, type[pl.DataType]]] = {
         "customer_id": pl.String,
         "amount_cents": pl.Int64,
         "status": pl.String,
+        "due_s": pl.Int64,
+        "list_cents": pl.Int64,
         **TIMES,
     },
 }
-"""The canonical columns; ``customers`` has the source's attributes besides."""
+"""The canonical columns; ``customers`` has the source's attributes besides.
+
+Of a payment, ``due_s`` is when it should have come and ``list_cents`` the list price of what it paid for.
+"""
+
+OPTIONAL: Mapping[Table, tuple[str, ...]] = {"customers": (), "events": (), "payments": ("due_s", "list_cents")}
+"""Canonical columns that a source may leave out; then they are null."""
+
+QUARANTINE = {"rule": pl.String, "column": pl.String, "value": pl.String, "row": pl.String}
+"""A row that was set aside: what it broke, the column and the value that broke it, and the whole row as a JSON object."""
 
 RESERVED = frozenset(
     {
@@ -47,15 +60,38 @@ STATUSES = ("settled", "failed", "refunded")
 """What became of a payment."""
 
 
+@dataclass(frozen=True)
+class Delivery:
+    """What a source has of a table for a stretch of time.
+
+    Attributes:
+        rows: in the canonical columns.
+        unreadable: rows with a value that can't be read, in the columns of ``QUARANTINE`` and ``known_s``: null where when the
+            row became known can't be read either.
+    """
+
+    rows: pl.DataFrame
+    unreadable: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema={**QUARANTINE, "known_s": pl.Int64}))
+
+
 class Source(Protocol):
-    """Rows of the canonical tables, by arrival."""
+    """Rows of the canonical tables."""
 
     @property
     def attributes(self) -> tuple[Column, ...]:
         """What the source says of a customer besides the canonical columns."""
 
-    def read(self, table: Table, start_s: int, end_s: int) -> pl.DataFrame:
+    def given(self, table: Table) -> frozenset[str]:
+        """Which of a table's ``OPTIONAL`` columns the source has."""
+
+    def says_when_known(self, table: Table) -> bool:
+        """Whether the source says when a row of a table became known."""
+
+    def read(self, table: Table, start_s: int, end_s: int) -> Delivery:
         """Rows that became known in ``[start_s, end_s)``; data without time gives all its rows.
+
+        Of a table whose source does not say when rows became known, all rows that happened before ``end_s``, known when they
+        happened: which of them are new is for ``arrivals`` to say.
 
         Raises:
             InputError: the source does not fit its description in ``churn.yaml``.

@@ -18,7 +18,7 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
 from churn_assets.raw import synthetic_rows as rows
-from churn_assets.raw.source import STATUSES, Table
+from churn_assets.raw.source import OPTIONAL, STATUSES, Delivery, Table
 from churn_assets.raw.synthetic_customers import (
     BLOCK_CUSTOMERS,
     COUNTRIES,
@@ -95,7 +95,15 @@ class SyntheticSource:
             Column(name="country", kind="category", description="Country of the customer (ISO 3166, two letters)"),
         )
 
-    def read(self, table: Table, start_s: int, end_s: int) -> pl.DataFrame:
+    def given(self, table: Table) -> frozenset[str]:
+        """All the optional columns."""
+        return frozenset(OPTIONAL[table])
+
+    def says_when_known(self, table: Table) -> bool:  # noqa: ARG002
+        """Always."""
+        return True
+
+    def read(self, table: Table, start_s: int, end_s: int) -> Delivery:
         """Rows that became known in ``[start_s, end_s)`` (epoch seconds, UTC), sorted by key.
 
         Returns:
@@ -109,11 +117,11 @@ class SyntheticSource:
         """
         match table:
             case "customers":
-                return self._customers(start_s, end_s)
+                return Delivery(self._customers(start_s, end_s))
             case "events":
-                return self._events(start_s, end_s)
+                return Delivery(self._events(start_s, end_s))
             case "payments":
-                return self._payments(start_s, end_s)
+                return Delivery(self._payments(start_s, end_s))
 
     def probability_of_leaving(self, customer_ids: Sequence[str], snapshot_s: int, horizon_s: int) -> Floats:
         """P(leaves within ``[snapshot, snapshot + horizon)`` | true state at the snapshot), exact.
@@ -222,6 +230,8 @@ class SyntheticSource:
                 _customer_id(),
                 "amount_cents",
                 _text("status", STATUSES),
+                pl.lit(None, dtype=pl.Int64).alias("due_s"),
+                pl.lit(None, dtype=pl.Int64).alias("list_cents"),
                 "occurred_s",
                 "known_s",
             )

@@ -105,7 +105,7 @@ def payment_rows(rows: Sequence[tuple[str, str, int, int, int]]) -> pl.DataFrame
     """Payments: customer, status, cents, age, delay until known."""
     return pl.DataFrame(
         [
-            (f"p{i}", name, cents, status, T - age, T - age + delay)
+            (f"p{i}", name, cents, status, None, None, T - age, T - age + delay)
             for i, (name, status, cents, age, delay) in enumerate(rows)
         ],
         schema=_SCHEMAS["payments"],

@@ -44,9 +44,12 @@ GOOD: dict[Table, pl.DataFrame] = {
             "customer_id": ["a", "a", "b"],
             "amount_cents": [0, 1177, 99],
             "status": ["settled", "failed", "refunded"],
+            "due_s": [THEN, None, None],
+            "list_cents": [1177, None, 99],
             "occurred_s": [THEN] * 3,
             "known_s": [THEN] * 3,
-        }
+        },
+        schema_overrides={"due_s": pl.Int64, "list_cents": pl.Int64},
     ),
 }
 TABLES: tuple[Table, ...] = ("customers", "events", "payments")

@@ -39,14 +39,14 @@ def payments(folder: Path, content: str | bytes, **changed: Any) -> pl.DataFrame
     """The canonical payments of a file ``p.csv`` with the columns who, when, amount."""
     (folder / "p.csv").write_bytes(content if isinstance(content, bytes) else content.encode())
     settings = FilesSettings.model_validate({"kind": "files", "start": "2024-01-01", "payments": {**PAYMENTS, **changed}})
-    return FilesSource(settings, folder).read("payments", -EVER, EVER)
+    return FilesSource(settings, folder).read("payments", -EVER, EVER).rows
 
 
 def table(folder: Path, content: str, **changed: Any) -> pl.DataFrame:
     """The labelled customers of a file ``c.csv`` with the columns id, left, age, plan."""
     (folder / "c.csv").write_text(content, encoding="utf-8")
     settings = FilesSettings.model_validate({"kind": "files", "shape": "table", "customers": {**CUSTOMERS, **changed}})
-    return FilesSource(settings, folder).read("customers", 0, 0)
+    return FilesSource(settings, folder).read("customers", 0, 0).rows
 
 
 def is_one_sentence(message: str) -> bool:
@@ -336,13 +336,13 @@ def test_each_row_arrives_in_exactly_one_period_and_what_is_older_in_the_first(t
     keys = [at(f"2024-0{month}-01") for month in range(1, 5)]
     for name, expected in (("payments", [2, 1, 1]), ("customers", [1, 1, 0])):
         found: Table = name  # type: ignore[assignment]
-        heights = [source.read(found, start, end).height for start, end in pairwise(keys)]
+        heights = [source.read(found, start, end).rows.height for start, end in pairwise(keys)]
         assert heights == expected
 
 
 def test_a_row_that_was_announced_before_it_happened_counts_as_known_when_it_happened(tmp_path: Path) -> None:
     source = history(tmp_path, customers=None, paid="who,when,amount,known\n1,2024-02-01,1,2024-01-20\n", known=True)
-    assert source.read("payments", -EVER, EVER)["known_s"].to_list() == [at("2024-02-01")]
+    assert source.read("payments", -EVER, EVER).rows["known_s"].to_list() == [at("2024-02-01")]
 
 
 def test_derived_customers_signed_up_when_first_seen_as_was_known_at_the_time(tmp_path: Path) -> None:
@@ -352,7 +352,7 @@ def test_derived_customers_signed_up_when_first_seen_as_was_known_at_the_time(tm
         paid="who,when,amount,known\n1,2024-02-01,1,2024-02-01\n1,2024-01-16,2,2024-03-05\n1,2024-02-20,2,2024-03-09\n",
         known=True,
     )
-    versions = source.read("customers", -EVER, EVER)
+    versions = source.read("customers", -EVER, EVER).rows
     assert versions.select("known_s", "signed_up_s").rows() == [
         (at("2024-02-01"), at("2024-02-01")),
         (at("2024-03-05"), at("2024-01-16")),

@@ -31,7 +31,7 @@ def source() -> SyntheticSource:
 
 @pytest.fixture(scope="module")
 def tables(source: SyntheticSource) -> dict[Table, pl.DataFrame]:
-    return {table: source.read(table, START_S, END_S) for table in TABLES}
+    return {table: source.read(table, START_S, END_S).rows for table in TABLES}
 
 
 @pytest.fixture(scope="module")
@@ -88,8 +88,8 @@ def test_rows_are_the_same_however_the_range_is_cut_and_whatever_was_read_before
     order.shuffle(periods)
     for table in TABLES:
         key = list(KEYS[table])
-        parts = [(SyntheticSource(company) if fresh else reused).read(table, *period) for period in periods]
-        whole = SyntheticSource(company).read(table, cuts[0], cuts[-1])
+        parts = [(SyntheticSource(company) if fresh else reused).read(table, *period).rows for period in periods]
+        whole = SyntheticSource(company).read(table, cuts[0], cuts[-1]).rows
         assert pl.concat(parts).sort(key).equals(whole)
         assert whole.equals(whole.sort(key))
 
@@ -179,10 +179,10 @@ def test_a_failed_payment_is_retried_within_days_unless_the_customer_leaves(tabl
 
 def test_exactly_the_asked_number_signs_up_within_the_months_and_more_come_afterwards(source, tables):
     assert tables["customers"]["customer_id"].n_unique() == COMPANY.customers
-    later = source.read("customers", END_S, END_S + 30 * DAY_S)
+    later = source.read("customers", END_S, END_S + 30 * DAY_S).rows
     new = later.filter(pl.col("signed_up_s") >= END_S)["customer_id"].n_unique()
     assert new == pytest.approx(0.85 * COMPANY.customers / 731 * 30, abs=2)
-    assert source.read("events", END_S, END_S + 30 * DAY_S).height > 1_000
+    assert source.read("events", END_S, END_S + 30 * DAY_S).rows.height > 1_000
 
 
 def test_some_customers_were_there_for_years_before_the_start(tables):
@@ -194,9 +194,9 @@ def test_some_customers_were_there_for_years_before_the_start(tables):
 def test_a_company_larger_than_a_block_has_no_seam():
     large = SyntheticSource(SyntheticSettings(customers=40_000, months=1))
     end_s = START_S + 31 * DAY_S
-    customers = large.read("customers", START_S, end_s)
+    customers = large.read("customers", START_S, end_s).rows
     assert customers["customer_id"].n_unique() == 40_000
-    events = large.read("events", START_S, end_s)
+    events = large.read("events", START_S, end_s).rows
     assert events["event_id"].is_unique().all()
     assert events.filter(pl.col("customer_id") >= "c00034000").height > 0
     assert len(large.probability_of_leaving(["c00039999", "c00032767"], end_s, DAY_S)) == 2
@@ -204,7 +204,7 @@ def test_a_company_larger_than_a_block_has_no_seam():
 
 def test_a_period_before_the_start_is_empty_with_the_same_columns(source, tables):
     for table in TABLES:
-        empty = source.read(table, START_S - 60 * DAY_S, START_S)
+        empty = source.read(table, START_S - 60 * DAY_S, START_S).rows
         assert empty.is_empty()
         assert empty.schema == tables[table].schema
 
@@ -293,8 +293,8 @@ def test_another_seed_gives_another_company_with_another_fingerprint():
     period = (START_S, START_S + 20 * DAY_S)
     assert one.fingerprint() == same.fingerprint() != other.fingerprint()
     for table in TABLES:
-        assert one.read(table, *period).equals(same.read(table, *period))
-        assert not one.read(table, *period).equals(other.read(table, *period))
+        assert one.read(table, *period).rows.equals(same.read(table, *period).rows)
+        assert not one.read(table, *period).rows.equals(other.read(table, *period).rows)
 
 
 def test_it_is_a_source_and_its_settings_take_nothing_unknown(source):
@@ -307,5 +307,5 @@ def test_it_is_a_source_and_its_settings_take_nothing_unknown(source):
 def test_a_company_that_starts_within_a_month_starts_on_that_day():
     late = SyntheticSource(SyntheticSettings(customers=500, start=date(2025, 12, 31), months=2))
     start_s = int(datetime(2025, 12, 31, tzinfo=UTC).timestamp())
-    assert late.read("events", start_s - DAY_S, start_s).is_empty()
-    assert late.read("events", start_s, start_s + DAY_S).height > 0
+    assert late.read("events", start_s - DAY_S, start_s).rows.is_empty()
+    assert late.read("events", start_s, start_s + DAY_S).rows.height > 0

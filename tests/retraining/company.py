@@ -63,7 +63,7 @@ def write_company(folder: Path, *, customers: int, until: dt.date) -> None:
     (folder / "data").mkdir()
     for month in CALENDAR.complete(until):
         for table in TABLES:
-            write_month(folder, table, text(month), source.read(table, *CALENDAR.bounds_s(text(month))))
+            write_month(folder, table, text(month), source.read(table, *CALENDAR.bounds_s(text(month))).rows)
 
 
 def write_month(folder: Path, table: Table, month: str, rows: pl.DataFrame) -> None:
