@@ -135,7 +135,7 @@ class Sifted:
 
     Attributes:
         kept: rows that keep every rule.
-        set_aside: the others, one line for each, in the columns of ``QUARANTINE``: the first rule that it broke.
+        set_aside: the others, one line for each, ``rule``, ``column``, ``value``, ``row``, ``known_s``: the first rule that it broke.
     """
 
     kept: pl.DataFrame
@@ -148,7 +148,12 @@ def sift(schema: pa.DataFrameSchema, frame: pl.DataFrame) -> Sifted:
     Args:
         schema: the contract; the columns and types of ``frame`` must be its own.
         frame: the rows, in an order of their own: of repeated keys the first stays.
+
+    Raises:
+        ValueError: other columns or types.
     """
+    if others := _schema_violations(schema, frame):
+        raise ValueError("; ".join(map(str, others)))
     numbered = frame.with_row_index(ROW)
     floats = [name for name, kind in frame.schema.items() if kind.is_float()]
     broken = [
@@ -188,10 +193,16 @@ def sift(schema: pa.DataFrameSchema, frame: pl.DataFrame) -> Sifted:
     )
     first = pl.concat([wrong, again]).unique(ROW, keep="first", maintain_order=True)
     rows = numbered.with_columns(pl.col(ROW).cast(pl.Int64)).join(first, on=ROW, how="inner").sort(ROW)
+    known = pl.col("known_s") if "known_s" in frame.columns else pl.lit(None).alias("known_s")
     return Sifted(
         numbered.filter(~pl.col(ROW).is_in(first[ROW].implode())).drop(ROW),
-        rows.select("rule", "column", "value", pl.struct(frame.columns).struct.json_encode().alias("row")),
+        rows.select("rule", "column", "value", rows_as_json(frame.columns).alias("row"), known.cast(pl.Int64)),
     )
+
+
+def rows_as_json(columns: Sequence[str]) -> pl.Expr:
+    """Each row as a JSON object, but for when it became known: equal for a row that comes again."""
+    return pl.struct(name for name in columns if name != "known_s").struct.json_encode()
 
 
 def _missing(numbered: pl.DataFrame, column: str) -> pl.DataFrame:

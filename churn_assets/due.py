@@ -3,12 +3,13 @@
 Each function takes what is there and answers what is missing and can be made now. Nothing here asks Dagster or the clock.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 
-from churn_assets.features.catalogue import CATALOGUE, longest_window_days
+from churn_assets.features.catalogue import CATALOGUE
+from churn_assets.features.feature import longest_window_days
 from churn_assets.features.labels import matures_on
-from churn_assets.periods import Calendar, text
+from churn_assets.periods import Calendar, epoch_s, text
 from churn_assets.settings import Settings
 from churn_store.errors import InputError
 
@@ -35,7 +36,7 @@ def features_due(settings: Settings, as_of: date, *, raw: Collection[str], have:
         raw: periods that every raw table has.
         have: snapshots whose features are there.
     """
-    until = _unbroken_until(settings.calendar, raw)
+    until = unbroken_until(settings.calendar, raw)
     return [key for key in snapshots(settings, as_of) if key not in have and key <= until]
 
 
@@ -51,13 +52,59 @@ def labels_due(
         features: snapshots whose features are there.
         have: snapshots whose labels are there.
     """
-    until = _unbroken_until(settings.calendar, raw)
+    until = unbroken_until(settings.calendar, raw)
     found = []
     for key in sorted(set(features) - set(have)):
         matured = matures_on(date.fromisoformat(key), settings.label)
         if matured <= as_of and text(settings.calendar.ceil(matured)) <= until:
             found.append(key)
     return found
+
+
+def arrived_into(
+    settings: Settings, *, labels: Collection[str], happened: Mapping[str, tuple[int, int]]
+) -> dict[str, list[str]]:
+    """The raw periods after maturity that hold rows of a labelled snapshot's window, by snapshot; only where there are any.
+
+    Args:
+        settings: the calendar and the label.
+        labels: snapshots that are labelled.
+        happened: by raw period, when its earliest and its latest row happened, in epoch seconds.
+    """
+    found = {}
+    for key in sorted(labels):
+        snapshot = date.fromisoformat(key)
+        start_s, end_s = epoch_s(snapshot), epoch_s(snapshot + settings.label.horizon)
+        matured = text(settings.calendar.floor(matures_on(snapshot, settings.label)))
+        late = [
+            period
+            for period, (first_s, last_s) in happened.items()
+            if period >= matured and first_s < end_s and last_s >= start_s
+        ]
+        if late:
+            found[key] = sorted(late)
+    return found
+
+
+def labels_to_restate(
+    late: Mapping[str, Sequence[str]], *, known_until: Mapping[str, str], until: str
+) -> list[str]:
+    """Labelled snapshots into whose window rows have arrived since: who was called gone may have been active.
+
+    Args:
+        late: ``arrived_into``.
+        known_until: by snapshot, the day up to which arrivals have made its labels.
+        until: the end of the unbroken stretch of raw periods; what came later waits.
+    """
+    return [
+        key for key, periods in late.items() if any(known_until.get(key, until) <= period < until for period in periods)
+    ]
+
+
+def arrivals_until(settings: Settings, snapshot: date, *, raw: Collection[str]) -> date:
+    """The day up to which arrivals make the labels of a snapshot: all that are there, at least up to maturity."""
+    matured = matures_on(snapshot, settings.label)
+    return max(matured, date.fromisoformat(unbroken_until(settings.calendar, raw)))
 
 
 def require_ended(calendar: Calendar, as_of: date, keys: Collection[str]) -> None:
@@ -80,7 +127,7 @@ def require_history(calendar: Calendar, as_of: date, keys: Collection[str], *, r
     Raises:
         InputError: names the snapshots, and the first raw period that is not there.
     """
-    there = _unbroken_until(calendar, raw)
+    there = unbroken_until(calendar, raw)
     if early := sorted(key for key in keys if key > min(there, text(as_of))):
         raise InputError(
             f"{', '.join(early)}: by the clock it is {as_of}, and the raw periods are there up to {there}; "
@@ -95,7 +142,7 @@ def require_arrivals(settings: Settings, snapshot: date, *, raw: Collection[str]
         InputError: names the snapshot and the period up to which it needs arrivals.
     """
     until = text(settings.calendar.ceil(matures_on(snapshot, settings.label)))
-    there = _unbroken_until(settings.calendar, raw)
+    there = unbroken_until(settings.calendar, raw)
     if until > there:
         raise InputError(
             f"the labels of {snapshot} need the raw periods before {until}, which are there up to {there}; ingest the missing ones"
@@ -131,7 +178,7 @@ def contiguous(calendar: Calendar, keys: Sequence[str]) -> Iterator[tuple[str, s
         yield first, last
 
 
-def _unbroken_until(calendar: Calendar, raw: Collection[str]) -> str:
+def unbroken_until(calendar: Calendar, raw: Collection[str]) -> str:
     """The end of the unbroken stretch of raw periods from the first one: a snapshot up to it lacks nothing."""
     key = calendar.first
     while text(key) in raw:

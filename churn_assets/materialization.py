@@ -20,6 +20,9 @@ from churn_assets.resources.lake import Lake, digest
 from churn_assets.state import digest_of
 from churn_store.signature import Column
 
+FLUSHED_ROWS = 3_000_000
+"""So many rows are kept in memory before they are written."""
+
 Events = Iterator[dg.AssetCheckResult | dg.AssetMaterialization | dg.MaterializeResult[Any]]
 
 
@@ -58,6 +61,13 @@ def contract_specs(
         "unique_keys": "one row a key",
         **(besides or {}),
     }
+    return blocking_checks(asset, partitions, described)
+
+
+def blocking_checks(
+    asset: str, partitions: dg.PartitionsDefinition[Any] | None, described: Mapping[str, str]
+) -> list[dg.AssetCheckSpec]:
+    """Checks of a table by name and description."""
     return [
         dg.AssetCheckSpec(name, asset=asset, description=description, blocking=True, partitions_def=partitions)
         for name, description in described.items()
@@ -86,55 +96,117 @@ def columns_schema(columns: Iterable[Column]) -> dg.TableSchema:
     )
 
 
+class TableWriter:
+    """Writes a table's partitions as they come, and reports them in the end.
+
+    A partition whose checks fail is not written. What is written is flushed whenever many rows have come, so that a range of any
+    length needs no more memory than some periods; each flush is one commit.
+
+    Args:
+        context: of the asset.
+        lake: where to.
+        table: the asset's and the table's name.
+        contract: of its columns.
+        sources: the versions of the tables that were read, to be kept with the commit.
+    """
+
+    def __init__(
+        self,
+        context: dg.AssetExecutionContext,
+        lake: Lake,
+        table: str,
+        contract: pa.DataFrameSchema,
+        *,
+        sources: Mapping[str, int] | None = None,
+    ) -> None:
+        self._context, self._lake, self._table, self._contract, self._sources = context, lake, table, contract, sources
+        self._key = list(contract.unique or ())
+        self._found: dict[str, Mapping[str, Outcome]] = {}
+        self._written: dict[str, dict[str, Any]] = {}
+        self._pending: dict[str, pl.DataFrame] = {}
+
+    def add(self, period: str, built: Built) -> None:
+        """Take a partition; it is written if its checks, which are all in ``built``, have passed."""
+        self._found[period] = built.checks
+        if not all(outcome.passed for outcome in built.checks.values()):
+            return
+        # A table without a key has rows that may be equal: sorted by all columns they are in one order as well.
+        frame = built.frame.sort(self._key or built.frame.columns)
+        self._written[period] = {
+            "dagster/row_count": frame.height,
+            "data_version": digest(frame, key=self._key or frame.columns),
+            **built.metadata,
+        }
+        self._pending[period] = frame
+        many = sum(waiting.height for waiting in self._pending.values()) >= FLUSHED_ROWS
+        if many and self._lake.takes(self._table, frame):
+            self._flush()
+
+    def rows(self, period: str) -> pl.DataFrame:
+        """The rows of a period, as this run found them in the lake or has made them."""
+        if period in self._pending:
+            return self._pending[period]
+        if self._lake.has(self._table):
+            return self._lake.read(self._table, period)
+        return pl.DataFrame(schema={name: column.dtype.type for name, column in self._contract.columns.items()})
+
+    def finish(self) -> None:
+        """Write what is still waiting."""
+        if self._pending:
+            self._flush()
+
+    def events(self) -> Events:
+        """What was found and written.
+
+        Raises:
+            dagster.Failure: a check failed; its partition was not written.
+        """
+        self.finish()
+        shared = {
+            "dagster/uri": self._lake.uri(self._table),
+            "dagster/column_schema": dg.TableSchema(
+                [dg.TableColumn(name, str(column.dtype)) for name, column in self._contract.columns.items()]
+            ),
+        }
+        yield from report(self._context, dg.AssetKey(self._table), self._found, self._written, shared)
+
+    def _flush(self) -> None:
+        version = self._lake.replace(self._table, self._pending, run_id=self._context.run_id, sources=self._sources)
+        for period in self._pending:
+            self._written[period]["delta_version"] = version
+        self._pending = {}
+
+
 def write_table(
     context: dg.AssetExecutionContext,
     lake: Lake,
-    built: Mapping[str, Built],
+    built: Iterable[tuple[str, Built]],
     *,
     contract: pa.DataFrameSchema,
     sources: Mapping[str, int] | None = None,
 ) -> Events:
-    """Check each partition against its contract, write the good ones in one commit, and report.
+    """Check each partition against its contract, write the good ones, and report.
 
     Args:
         context: of the asset; its name is the table's.
         lake: where to.
-        built: the partitions by period.
+        built: the partitions with their periods; each is asked for when the one before it was taken.
         contract: what each must keep.
         sources: the versions of the tables that were read, to be kept with the commit.
 
     Raises:
         dagster.Failure: a partition broke its contract; it was not written.
     """
-    table = context.asset_key.to_user_string()
-    key = list(contract.unique or ())
-    found = {period: {**_contract_outcomes(contract, part.frame), **part.checks} for period, part in built.items()}
-    good = {
-        period: part.frame.sort(key)
-        for period, part in built.items()
-        if all(outcome.passed for outcome in found[period].values())
-    }
-    version = lake.replace(table, good, run_id=context.run_id, sources=sources) if good else None
-    written = {
-        period: {
-            "dagster/row_count": frame.height,
-            "delta_version": version,
-            "data_version": digest(frame, key=key),
-            **built[period].metadata,
-        }
-        for period, frame in good.items()
-    }
-    shared = {
-        "dagster/uri": lake.uri(table),
-        "dagster/column_schema": dg.TableSchema(
-            [dg.TableColumn(name, str(column.dtype)) for name, column in contract.columns.items()]
-        ),
-    }
-    yield from report(context, found, written, shared)
+    writer = TableWriter(context, lake, context.asset_key.to_user_string(), contract, sources=sources)
+    for period, part in built:
+        checks = {**_contract_outcomes(contract, part.frame), **part.checks}
+        writer.add(period, Built(part.frame, checks=checks, metadata=part.metadata))
+    yield from writer.events()
 
 
 def report(
     context: dg.AssetExecutionContext,
+    asset: dg.AssetKey,
     found: Mapping[str, Mapping[str, Outcome]],
     written: Mapping[str, Mapping[str, Any]],
     shared: Mapping[str, Any],
@@ -143,7 +215,8 @@ def report(
 
     Args:
         context: of the asset.
-        found: outcomes by period and check.
+        asset: which.
+        found: outcomes by period and check; all periods have the same checks, or none.
         written: metadata by period that was written, with its ``data_version``.
         shared: metadata of the whole asset.
 
@@ -159,15 +232,15 @@ def report(
     if is_range:
         for period, outcomes in found.items():
             for name, outcome in outcomes.items():
-                context.log_event(_evaluation(context.asset_key, name, outcome, period))
+                context.log_event(_evaluation(asset, name, outcome, period))
     for name in next(iter(found.values())):
-        yield _whole_result(name, {period: outcomes[name] for period, outcomes in found.items()})
+        yield _whole_result(asset, name, {period: outcomes[name] for period, outcomes in found.items()})
     if bad:
         for period, metadata in written.items():
-            context.log_event(_materialization(context.asset_key, period, {**shared, **metadata}))
+            context.log_event(_materialization(asset, period, {**shared, **metadata}))
         raise dg.Failure(
             description="; ".join(
-                f"{context.asset_key.to_user_string()}{'' if period == ALL else f' {period}'} was not written: {reasons[0]}"
+                f"{asset.to_user_string()}{'' if period == ALL else f' {period}'} was not written: {reasons[0]}"
                 + (f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else "")
                 for period, reasons in sorted(bad.items())
             ),
@@ -176,12 +249,13 @@ def report(
     versions = [str(metadata["data_version"]) for _, metadata in sorted(written.items())]
     totals = _totals(list(written.values())) if is_range else next(iter(written.values()))
     yield dg.MaterializeResult(
+        asset_key=asset,
         metadata={**shared, **totals},
         data_version=dg.DataVersion(versions[0] if len(versions) == 1 else digest_of(*versions)),
     )
     if is_range:
         for period, metadata in written.items():
-            yield _materialization(context.asset_key, period, {**shared, **metadata})
+            yield _materialization(asset, period, {**shared, **metadata})
 
 
 def _contract_outcomes(contract: pa.DataFrameSchema, frame: pl.DataFrame) -> dict[str, Outcome]:
@@ -193,14 +267,15 @@ def _contract_outcomes(contract: pa.DataFrameSchema, frame: pl.DataFrame) -> dic
     return outcomes
 
 
-def _whole_result(name: str, by_period: Mapping[str, Outcome]) -> dg.AssetCheckResult:
+def _whole_result(asset: dg.AssetKey, name: str, by_period: Mapping[str, Outcome]) -> dg.AssetCheckResult:
     failed = {period: outcome for period, outcome in by_period.items() if not outcome.passed}
     if len(by_period) == 1:
         only = next(iter(by_period.values()))
         return dg.AssetCheckResult(
-            passed=only.passed, check_name=name, description=only.found, metadata=dict(only.metadata)
+            asset_key=asset, passed=only.passed, check_name=name, description=only.found, metadata=dict(only.metadata)
         )
     return dg.AssetCheckResult(
+        asset_key=asset,
         passed=not failed,
         check_name=name,
         description="; ".join(f"{period}: {outcome.found}" for period, outcome in failed.items())
@@ -233,6 +308,6 @@ def _materialization(asset: dg.AssetKey, period: str, metadata: Mapping[str, Any
 def _totals(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {
         "dagster/row_count": sum(int(part["dagster/row_count"]) for part in parts),
-        "delta_version": parts[0]["delta_version"],
+        "delta_version": max(int(part["delta_version"]) for part in parts),
         "periods": len(parts),
     }

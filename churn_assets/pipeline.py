@@ -19,7 +19,7 @@ from churn_assets.resources.serving import ServingStore
 from churn_assets.retraining.jobs import FEATURES, INGEST, LABELS, MONITOR, ORDER, RETRAIN, SCORE
 from churn_assets.retraining.schedules import RANGE_END, RANGE_START, REASON
 from churn_assets.settings import Settings
-from churn_assets.state import data_version, data_versions, digest_of
+from churn_assets.state import data_version, data_versions, digest_of, raw_periods
 from churn_store.errors import InputError
 
 FINGERPRINT = "churn/fingerprint"
@@ -92,8 +92,11 @@ def run_all(graph: Graph, *, started: Callable[[str], None]) -> Iterator[Step]:
             continue
         fingerprint = _fingerprint(graph, job, keys)
         if _newest_fingerprint(graph.instance, job) == fingerprint and _is_there(graph, job):
-            yield Step(job, None if keys is None else len(keys), True, 0.0)
-            continue
+            periods = None if keys is None else len(keys)
+            keys = _not_there(graph, job, keys)
+            if not keys:
+                yield Step(job, periods, True, 0.0)
+                continue
         started(job)
         step = _run(graph, job, keys, fingerprint)
         yield step
@@ -117,9 +120,17 @@ def _keys(job: str, settings: Settings) -> list[str] | None:
     return due[-1:]
 
 
+def _not_there(graph: Graph, job: str, keys: list[str] | None) -> list[str] | None:
+    """Of an unchanged source the periods that are new: what is there keeps the time at which it turned up."""
+    if job != INGEST or keys is None:
+        return None
+    there = raw_periods(graph.instance, graph.settings)
+    return [key for key in keys if key not in there]
+
+
 def _fingerprint(graph: Graph, job: str, keys: list[str] | None) -> str:
     settings = graph.settings
-    read: list[object] = [job, keys, code_version(*STAGES[job]), settings.model_dump_json()]
+    read: list[object] = [job, None if job == INGEST else keys, code_version(*STAGES[job]), settings.model_dump_json()]
     if job == INGEST:
         read.append(graph.source.fingerprint())
     upstream = {

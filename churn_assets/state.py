@@ -33,6 +33,9 @@ UNDER_WAY = [status for status in NOT_FINISHED_STATUSES if status != dg.DagsterR
 """What a run is in between. One that is not even submitted does not count: Dagster submits it when it resumes the tick."""
 
 
+KNOWN_UNTIL = "known_until"
+"""Metadata of a label partition: the day up to which arrivals have made it."""
+
 ATTEMPTS = 3
 """So many runs are asked for one cause before it is given up, each with its own retries."""
 
@@ -93,6 +96,19 @@ def newest_materialization(instance: dg.DagsterInstance, asset: str) -> Material
     return Materialization(
         records[0].storage_id, found.partition, {name: value.value for name, value in found.metadata.items()}
     )
+
+
+def metadata_of(
+    instance: dg.DagsterInstance, asset: str, name: str, *, periods: Collection[str]
+) -> dict[str, Any]:
+    """A value of the newest materialization of each of some materialized periods of an asset, where it has one."""
+    found: dict[str, Any] = {}
+    for period in periods:
+        wanted = dg.AssetRecordsFilter(asset_key=dg.AssetKey(asset), asset_partitions=[period])
+        [record] = instance.fetch_materializations(wanted, limit=1).records
+        if record.asset_materialization is not None and name in record.asset_materialization.metadata:
+            found[period] = record.asset_materialization.metadata[name].value
+    return found
 
 
 def asked_for(instance: dg.DagsterInstance, calendar: Calendar, job: str, cause: str) -> set[str]:

@@ -12,8 +12,11 @@ from churn_assets.settings import Label, Settings
 
 HISTORY = {
     "customers",
+    "customers_quarantine",
     "events",
+    "events_quarantine",
     "payments",
+    "payments_quarantine",
     "customer_features",
     "churn_labels",
     "training_set",
@@ -54,7 +57,11 @@ def names(defs: dg.Definitions) -> set[str]:
 
 @pytest.mark.parametrize(
     ("source", "expected"),
-    [(None, HISTORY), (TABLE, HISTORY - {"events", "payments"}), (PAYMENTS, HISTORY - {"events"})],
+    [
+        (None, HISTORY),
+        (TABLE, HISTORY - {"events", "events_quarantine", "payments", "payments_quarantine"}),
+        (PAYMENTS, HISTORY - {"events", "events_quarantine"}),
+    ],
     ids=["history", "table", "payments only"],
 )
 def test_the_graph_has_the_assets_of_its_shape_and_loads(
@@ -88,9 +95,14 @@ def test_every_asset_says_what_it_is_whose_it_is_and_where_it_belongs(tmp_path: 
 def test_every_table_has_blocking_checks_for_each_of_its_periods(tmp_path: Path) -> None:
     defs = build_defs(Settings(home=tmp_path))
     checks = {spec.key: spec for asset in defs.assets or () for spec in getattr(asset, "check_specs", ())}
-    tables = HISTORY & {"customers", "events", "payments", "customer_features", "churn_labels", "churn_scores"}
-    for table in tables:
-        for kind in ("schema", "nulls", "ranges", "unique_keys"):
+    kinds = {
+        **dict.fromkeys(("customers", "events", "payments"), ("quarantine_share", "not_empty")),
+        **dict.fromkeys(
+            ("customer_features", "churn_labels", "churn_scores"), ("schema", "nulls", "ranges", "unique_keys")
+        ),
+    }
+    for table, expected in kinds.items():
+        for kind in expected:
             spec = checks[dg.AssetCheckKey(dg.AssetKey(table), kind)]
             assert spec.blocking
             assert spec.partitions_def is not None

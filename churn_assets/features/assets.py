@@ -9,9 +9,10 @@ import narwhals as nw
 import polars as pl
 
 from churn_assets.code_version import code_version
-from churn_assets.due import require_arrivals, require_history
-from churn_assets.features.catalogue import Feature, as_table
+from churn_assets.due import arrivals_until, require_arrivals, require_history
+from churn_assets.features.catalogue import as_table
 from churn_assets.features.contracts import features_contract, labels_contract, plausible_label_rate, someone_at_risk
+from churn_assets.features.feature import Feature
 from churn_assets.features.labels import churn_labels, require_mature
 from churn_assets.features.reach import needed, reach_days, reads_all
 from churn_assets.features.snapshot import features_at, features_of_table
@@ -20,7 +21,7 @@ from churn_assets.periods import epoch_s, text
 from churn_assets.raw.source import Table
 from churn_assets.resources.lake import PERIOD, Lake
 from churn_assets.settings import Settings
-from churn_assets.state import raw_periods
+from churn_assets.state import KNOWN_UNTIL, raw_periods
 from churn_assets.wrong_input import wrong_input_is_final
 from churn_store.clock import Clock
 
@@ -78,7 +79,7 @@ def _customer_features(
                 checks={"someone_at_risk": someone_at_risk(frame)},
                 metadata={"snapshot": key, "at_risk": frame.height},
             )
-        yield from write_table(context, lake, built, contract=features_contract(features, has_time=True), sources=sources)
+        yield from write_table(context, lake, built.items(), contract=features_contract(features, has_time=True), sources=sources)
 
     return customer_features
 
@@ -90,7 +91,7 @@ def _churn_labels(settings: Settings, partitions: dg.PartitionsDefinition[Any] |
         name="churn_labels",
         description=(
             f"Who of the customers at risk at T = partition key churned within {settings.label.horizon_days} days; "
-            "exists only once every outcome can be known."
+            "exists only once every outcome can be known, and is restated when rows of its window arrive later."
         ),
         group_name="features",
         kinds={"polars", "deltalake"},
@@ -112,8 +113,9 @@ def _churn_labels(settings: Settings, partitions: dg.PartitionsDefinition[Any] |
         sources = lake.versions(["customer_features", *used])
         for key in keys_of(context):
             snapshot = date.fromisoformat(key)
-            until = require_mature(snapshot, settings.label, as_of=clock.now().date())
+            matured = require_mature(snapshot, settings.label, as_of=clock.now().date())
             require_arrivals(settings, snapshot, raw=raw)
+            until = arrivals_until(settings, snapshot, raw=raw)
 
             def rows(table: Table, since: str = key, until: date = until) -> nw.LazyFrame[Any] | None:
                 # What was known before T decided who is at risk; only what became known later can tell who left.
@@ -127,6 +129,7 @@ def _churn_labels(settings: Settings, partitions: dg.PartitionsDefinition[Any] |
                 snapshot=snapshot,
                 label=settings.label,
                 rule=settings.at_risk,
+                known_until=until,
             )
             rate = plausible_label_rate(labelled.labels)
             built[key] = Built(
@@ -134,12 +137,13 @@ def _churn_labels(settings: Settings, partitions: dg.PartitionsDefinition[Any] |
                 checks={"label_rate": rate},
                 metadata={
                     "snapshot": key,
-                    "matured_on": text(until),
+                    "matured_on": text(matured),
+                    KNOWN_UNTIL: text(until),
                     "churn_rate": rate.metadata["churn_rate"],
                     "left_before_known_later": labelled.left_before,
                 },
             )
-        yield from write_table(context, lake, built, contract=labels_contract(has_time=True), sources=sources)
+        yield from write_table(context, lake, built.items(), contract=labels_contract(has_time=True), sources=sources)
 
     return label_snapshots
 
@@ -162,7 +166,7 @@ def _table_features(features: tuple[Feature, ...]) -> dg.AssetsDefinition:
         sources = lake.versions(["customers"])
         frame = features_of_table(lake.read("customers", key, version=sources["customers"]), features)
         built = {key: Built(frame, checks={"someone_at_risk": someone_at_risk(frame)}, metadata={"at_risk": frame.height})}
-        yield from write_table(context, lake, built, contract=features_contract(features, has_time=False), sources=sources)
+        yield from write_table(context, lake, built.items(), contract=features_contract(features, has_time=False), sources=sources)
 
     return customer_features
 
@@ -187,7 +191,7 @@ def _table_labels() -> dg.AssetsDefinition:
         labels = lake.read("customers", key, version=sources["customers"]).select("customer_id", "churned")
         rate = plausible_label_rate(labels)
         built = {key: Built(labels, checks={"label_rate": rate}, metadata=dict(rate.metadata))}
-        yield from write_table(context, lake, built, contract=labels_contract(has_time=False), sources=sources)
+        yield from write_table(context, lake, built.items(), contract=labels_contract(has_time=False), sources=sources)
 
     return churn_labels
 

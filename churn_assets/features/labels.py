@@ -57,19 +57,21 @@ def churn_labels(
     snapshot: date,
     label: Label,
     rule: AtRisk,
+    known_until: date | None = None,
 ) -> Labelled:
-    """Label each customer at risk by what happened in ``[snapshot, snapshot + horizon)``, as known at maturity.
+    """Label each customer at risk by what happened in ``[snapshot, snapshot + horizon)``.
 
     Args:
         at_risk: ``customer_id``, one row a customer at risk.
-        events: rows that arrived from the snapshot up to maturity; none where the company has no such table.
+        events: rows that arrived from the snapshot on; none where the company has no such table.
         payments: likewise.
         snapshot: T.
         label: the definition of churn.
         rule: names the event that ends a customer.
+        known_until: rows that became known before it count; default: the day of maturity. A later one restates the labels.
     """
     start_s, end_s = epoch_s(snapshot), epoch_s(snapshot + label.horizon)
-    known_s = epoch_s(matures_on(snapshot, label))
+    known_s = epoch_s(known_until or matures_on(snapshot, label))
     inside = (nw.col("occurred_s") >= start_s, nw.col("occurred_s") < end_s, nw.col("known_s") < known_s)
     if label.kind == "event":
         if events is None:

@@ -1,17 +1,21 @@
-"""The raw tables: what arrived in a period, as it arrived, checked against its contract before it is written."""
+"""The raw tables: what arrived in a period, as it arrived; what breaks the contract is set aside beside it, with the reason."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import dagster as dg
 
 from churn_assets.code_version import code_version
 from churn_assets.due import require_ended
-from churn_assets.materialization import Built, Events, contract_specs, keys_of, write_table
-from churn_assets.raw.contracts import labelled_contract, raw_contract
-from churn_assets.raw.source import Source, Table
+from churn_assets.materialization import Built, Events, TableWriter, blocking_checks, keys_of
+from churn_assets.periods import ALL, Calendar
+from churn_assets.raw.arrivals import Arrived, Shelf, arrivals
+from churn_assets.raw.contracts import labelled_contract, quarantine_contract, raw_contract
+from churn_assets.raw.quarantine import EMPTY, SHARE, as_table, outcomes, quality, sorted_by_contract
+from churn_assets.raw.source import Source, Table, quarantine_of
 from churn_assets.resources.lake import Lake
 from churn_assets.settings import Settings
+from churn_assets.state import materialized
 from churn_assets.wrong_input import wrong_input_is_final
 from churn_store.clock import Clock
 
@@ -25,7 +29,7 @@ DESCRIPTIONS: dict[Table, str] = {
 def raw_assets(
     settings: Settings, partitions: dg.PartitionsDefinition[Any] | None, source: Source
 ) -> Sequence[dg.AssetsDefinition]:
-    """One asset for each raw table that the source has."""
+    """For each raw table that the source has: the table and its quarantine."""
     return [_raw_asset(table, settings, partitions, source) for table in settings.tables]
 
 
@@ -33,29 +37,65 @@ def _raw_asset(
     table: Table, settings: Settings, partitions: dg.PartitionsDefinition[Any] | None, source: Source
 ) -> dg.AssetsDefinition:
     contract = raw_contract(table, source.attributes) if settings.has_time else labelled_contract(source.attributes)
+    quarantine = quarantine_of(table)
+    described = DESCRIPTIONS[table] if settings.has_time else "One row a customer: its attributes, and whether it churned."
+    shared: dict[str, Any] = {
+        "group_name": "raw",
+        "kinds": {settings.source.kind, "deltalake"},
+        "owners": ["team:data"],
+        "code_version": code_version("raw"),
+    }
 
-    @dg.asset(
+    @dg.multi_asset(
         name=table,
-        description=DESCRIPTIONS[table]
-        if settings.has_time
-        else "One row a customer: its attributes, and whether it churned.",
-        group_name="raw",
-        kinds={settings.source.kind, "deltalake"},
-        owners=["team:data"],
+        specs=[
+            dg.AssetSpec(table, description=described, **shared),
+            dg.AssetSpec(
+                quarantine,
+                description=f"Rows of {table} that were set aside: the rule, the column and the value that broke it, the whole row.",
+                **shared,
+            ),
+        ],
         partitions_def=partitions,
         backfill_policy=dg.BackfillPolicy.single_run(),
-        check_specs=contract_specs(table, partitions),
-        code_version=code_version("raw"),
+        check_specs=blocking_checks(
+            table,
+            partitions,
+            {
+                SHARE: f"at most {settings.raw.quarantine_limit:.1%} of the rows break the contract",
+                EMPTY: "some rows arrived",
+            },
+        ),
     )
     @wrong_input_is_final
     def ingest(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], clock: dg.ResourceParam[Clock]) -> Events:
-        built = {}
         keys = keys_of(context)
         if settings.has_time:
             require_ended(settings.calendar, clock.now().date(), keys)
-        for key in keys:
-            start_s, end_s = settings.calendar.bounds_s(key) if settings.has_time else (0, 0)
-            built[key] = Built(source.read(table, start_s, end_s).rows)
-        yield from write_table(context, lake, built, contract=contract)
+        good = TableWriter(context, lake, table, contract)
+        bad = TableWriter(context, lake, quarantine, quarantine_contract())
+        there = lake.has(table)
+        shelf = Shelf(materialized(context.instance, table) if there else (), good.rows, bad.rows)
+        for key, arrived in _arrivals(source, table, keys, settings, shelf):
+            found = sorted_by_contract(contract, arrived, table, has_time=settings.has_time)
+            end_s = settings.calendar.bounds_s(key)[1] if settings.has_time else None
+            measures = quality(found, table, end_s=end_s)
+            bad.add(key, Built(found.set_aside, metadata={"rules": dg.MetadataValue.md(as_table(found.set_aside))}))
+            good.add(key, Built(found.kept, checks=outcomes(found, table, settings.raw), metadata=measures))
+        # What was set aside is written even where its period is refused, so that it can be looked at.
+        bad.finish()
+        yield from bad.events()
+        yield from good.events()
 
     return ingest
+
+
+def _arrivals(
+    source: Source, table: Table, keys: Sequence[str], settings: Settings, shelf: Shelf
+) -> Iterator[tuple[str, Arrived]]:
+    if settings.has_time:
+        calendar: Calendar = settings.calendar
+        yield from arrivals(source, table, keys, calendar, shelf)
+    else:
+        delivery = source.read(table, 0, 0)
+        yield ALL, Arrived(delivery, delivery.rows.clear())

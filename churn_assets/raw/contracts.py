@@ -6,7 +6,7 @@ import pandera.polars as pa
 import polars as pl
 
 from churn_assets.contracts import column_checks, column_types, contract
-from churn_assets.raw.source import KEYS, OPTIONAL, SCHEMAS, STATUSES, Table
+from churn_assets.raw.source import KEYS, OPTIONAL, QUARANTINE, SCHEMAS, STATUSES, Table
 from churn_store.signature import Column
 
 EARLIEST_S = -2_208_988_800
@@ -60,3 +60,8 @@ def labelled_contract(attributes: Sequence[Column]) -> pa.DataFrameSchema:
         checks={"customer_id": [pa.Check.str_length(1, 256)], **column_checks(attributes)},
         nullable=[column.name for column in attributes if column.nullable],
     )
+
+
+def quarantine_contract() -> pa.DataFrameSchema:
+    """The columns of a quarantine; rows that are wrong may come twice, so it has no key."""
+    return contract(QUARANTINE, key=(), nullable=("value", "known_s"))

@@ -45,13 +45,17 @@ Of a payment, ``due_s`` is when it should have come and ``list_cents`` the list 
 OPTIONAL: Mapping[Table, tuple[str, ...]] = {"customers": (), "events": (), "payments": ("due_s", "list_cents")}
 """Canonical columns that a source may leave out; then they are null."""
 
-QUARANTINE = {"rule": pl.String, "column": pl.String, "value": pl.String, "row": pl.String}
-"""A row that was set aside: what it broke, the column and the value that broke it, and the whole row as a JSON object."""
+QUARANTINE: Mapping[str, type[pl.DataType]] = {
+    "rule": pl.String, "column": pl.String, "value": pl.String, "row": pl.String, "known_s": pl.Int64,
+}  # fmt: skip
+"""A row that was set aside: what it broke, the column and the value that broke it, the rest of the row as a JSON object, and when
+it became known; null where that can't be told."""
 
 RESERVED = frozenset(
     {
         *(name for schema in SCHEMAS.values() for name in schema),
-        "age_s", "churned", "newest_known_s", "newest_occurred_s", "period", "role", "score", "signed_up_age_s", "snapshot_s",
+        "age_s", "churned", "endings", "newest_event_age_s", "newest_known_s", "newest_occurred_s", "newest_settled_age_s",
+        "period", "role", "score", "signed_up_age_s", "snapshot_s",
     }
 )  # fmt: skip
 """Names that tables made from the raw ones use, so that no attribute can have them."""
@@ -60,18 +64,22 @@ STATUSES = ("settled", "failed", "refunded")
 """What became of a payment."""
 
 
+def quarantine_of(table: Table) -> str:
+    """The name of the table of a raw table's rows that were set aside."""
+    return f"{table}_quarantine"
+
+
 @dataclass(frozen=True)
 class Delivery:
     """What a source has of a table for a stretch of time.
 
     Attributes:
         rows: in the canonical columns.
-        unreadable: rows with a value that can't be read, in the columns of ``QUARANTINE`` and ``known_s``: null where when the
-            row became known can't be read either.
+        unreadable: rows with a value that can't be read, in the columns of ``QUARANTINE``.
     """
 
     rows: pl.DataFrame
-    unreadable: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema={**QUARANTINE, "known_s": pl.Int64}))
+    unreadable: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=QUARANTINE))
 
 
 class Source(Protocol):

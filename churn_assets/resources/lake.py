@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 from deltalake import CommitProperties, DeltaTable, write_deltalake
 from deltalake.exceptions import TableNotFoundError
@@ -88,20 +89,26 @@ class Lake:
         )
         return self.version(table)
 
+    def takes(self, table: str, frame: pl.DataFrame) -> bool:
+        """Whether rows of these columns can lie beside all that the table has; any can where it has nothing."""
+        return not self.has(table) or not self._other_columns(table, frame.with_columns(pl.lit("").alias(PERIOD)))
+
     def _refuse_other_columns(self, table: str, whole: pl.DataFrame) -> None:
         """Rows of other columns or types can't lie beside the periods that stay: Delta would cast them in silence."""
+        if changed := self._other_columns(table, whole):
+            raise InputError(
+                f"the lake's table {table} has other columns: {', '.join(changed)}; run `churn data migrate` if the platform is newer "
+                "than the lake, else rebuild all its periods in one run (select all partitions), as the definition of the table has "
+                "changed"
+            )
+
+    def _other_columns(self, table: str, whole: pl.DataFrame) -> list[str]:
         there, new = dict(self.scan(table).collect_schema()), dict(whole.schema)
-        if there == new:  # whatever their order
-            return
-        changed = [
+        return [  # whatever their order
             f"{name} ({there.get(name, 'not there')} in the lake, {new.get(name, 'not there')} now)"
             for name in dict.fromkeys([*there, *new])
             if there.get(name) != new.get(name)
         ]
-        raise InputError(
-            f"the lake's table {table} has other columns: {', '.join(changed)}; rebuild all its periods in one run (select all "
-            "partitions), as the definition of the table has changed"
-        )
 
     def sources(self, table: str, *, version: int | None = None) -> dict[str, int]:
         """The versions of the tables that what a version of a table wrote was made from.
@@ -139,7 +146,19 @@ class Lake:
 
     def periods(self, table: str, *, version: int | None = None) -> list[str]:
         """The periods that a table has rows of."""
-        return sorted(self.scan(table, version=version).select(pl.col(PERIOD).unique()).collect()[PERIOD].to_list())
+        wanted = self.version(table) if version is None else version
+        return sorted({str(part[PERIOD]) for part in DeltaTable(self.uri(table), version=wanted).partitions()})
+
+    def spans(self, table: str, column: str) -> dict[str, tuple[int, int]]:
+        """The least and the greatest value of a whole-number column in each period, from the table's statistics alone."""
+        actions = pl.DataFrame(DeltaTable(self.uri(table)).get_add_actions(flatten=True))
+        found: dict[str, tuple[int, int]] = {}
+        if actions.height:
+            by_period = actions.group_by(f"partition.{PERIOD}").agg(
+                pl.col(f"min.{column}").min().alias("least"), pl.col(f"max.{column}").max().alias("greatest")
+            )
+            found = {str(period): (int(least), int(greatest)) for period, least, greatest in by_period.iter_rows()}
+        return found
 
     def versions(self, tables: Iterable[str]) -> dict[str, int]:
         """The newest version of each of some tables: taken first, so that all that is read is read at one version.
@@ -182,9 +201,19 @@ def digest(frame: pl.DataFrame, *, key: Sequence[str]) -> str:
         if series.dtype == pl.String:
             filled = series.fill_null("")
             total.update(filled.str.len_bytes().to_numpy().tobytes())
-            total.update("".join(filled.to_list()).encode())
+            total.update(memoryview(_text_bytes(filled)))
         elif series.dtype == pl.Boolean:
             total.update(series.fill_null(value=False).to_numpy().tobytes())
         else:
             total.update(series.fill_null(0).to_numpy().tobytes())
     return total.hexdigest()
+
+
+def _text_bytes(series: pl.Series) -> bytes:
+    """The texts of a series one after the other, in UTF-8, without an object for each."""
+    whole = series.rechunk().to_arrow()
+    _, offsets, data = whole.buffers()
+    if data is None:
+        return b""
+    wide = np.frombuffer(offsets, dtype=np.int64)[whole.offset : whole.offset + len(whole) + 1]
+    return bytes(memoryview(data)[int(wide[0]) : int(wide[-1])])

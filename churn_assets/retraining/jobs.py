@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 from dagster_mlflow import end_mlflow_on_run_finished
 
+from churn_assets.raw.source import quarantine_of
 from churn_assets.settings import Settings
 from churn_assets.wrong_input import RETRY
 
@@ -26,7 +27,7 @@ ORDER = (INGEST, FEATURES, LABELS, RETRAIN, SCORE, MONITOR)
 def selections(settings: Settings) -> dict[str, tuple[str, ...]]:
     """The assets of each job."""
     return {
-        INGEST: settings.tables,
+        INGEST: (*settings.tables, *(quarantine_of(table) for table in settings.tables)),
         FEATURES: ("customer_features",),
         LABELS: ("churn_labels",),
         RETRAIN: ("training_set", *settings.training.families, "candidate_model", "model_blessing", "champion"),

@@ -14,17 +14,29 @@ import dagster as dg
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
 from churn_assets.code_version import code_version
-from churn_assets.due import contiguous, features_due, labels_due, newest_due, raw_due
+from churn_assets.due import (
+    arrived_into,
+    contiguous,
+    features_due,
+    labels_due,
+    labels_to_restate,
+    newest_due,
+    raw_due,
+    unbroken_until,
+)
 from churn_assets.periods import text
 from churn_assets.raw.source import Source
+from churn_assets.resources.lake import Lake
 from churn_assets.resources.serving import ServingStore
 from churn_assets.retraining.jobs import FEATURES, INGEST, LABELS, MONITOR, SCORE
 from churn_assets.settings import Settings
 from churn_assets.state import (
     CAUSE,
+    KNOWN_UNTIL,
     asked_for,
     digest_of,
     materialized,
+    metadata_of,
     newest_materialization,
     raw_periods,
     run_key,
@@ -71,7 +83,8 @@ def schedules(
             features=materialized(instance, "customer_features"),
             have=materialized(instance, "churn_labels"),
         )
-        yield from _stretches(instance, settings, LABELS, due, lambda: built_from(instance))
+        due += _to_restate(instance, settings)
+        yield from _stretches(instance, settings, LABELS, sorted(due), lambda: built_from(instance))
 
     def scores(instance: dg.DagsterInstance) -> Requests:
         yield from _newest(instance, settings, serving, SCORE, "churn_scores", code_version("scoring"), clock.now().date())
@@ -88,6 +101,25 @@ def schedules(
         _schedule("score_newest_snapshot", jobs[SCORE], scores, "Scores the newest snapshot with the serving release."),
         _schedule("monitor_newest_snapshot", jobs[MONITOR], monitoring, "Measures the newest snapshot's drift."),
     ]
+
+
+def _to_restate(instance: dg.DagsterInstance, settings: Settings) -> list[str]:
+    """Labelled snapshots of which later arrivals tell something else."""
+    lake = Lake(settings.lake_url)
+    happened: dict[str, tuple[int, int]] = {}
+    for table in settings.tables:
+        if table != "customers" and lake.has(table):
+            for period, (first_s, last_s) in lake.spans(table, "occurred_s").items():
+                there = happened.get(period, (first_s, last_s))
+                happened[period] = min(there[0], first_s), max(there[1], last_s)
+    late = arrived_into(settings, labels=materialized(instance, "churn_labels"), happened=happened)
+    if not late:
+        return []
+    return labels_to_restate(
+        late,
+        known_until=metadata_of(instance, "churn_labels", KNOWN_UNTIL, periods=late),
+        until=unbroken_until(settings.calendar, raw_periods(instance, settings)),
+    )
 
 
 def _schedule(

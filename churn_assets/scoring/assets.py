@@ -9,7 +9,7 @@ import dagster as dg
 import polars as pl
 
 from churn_assets.code_version import code_version
-from churn_assets.features.catalogue import Feature
+from churn_assets.features.feature import Feature
 from churn_assets.materialization import Built, Events, columns_schema, contract_specs, keys_of, write_table
 from churn_assets.periods import epoch_s
 from churn_assets.resources.lake import Lake
@@ -69,7 +69,7 @@ def _churn_scores(settings: Settings, partitions: dg.PartitionsDefinition[Any] |
         }
         contract = scores_contract(has_time=settings.has_time)
         built = {key: Built(scores, metadata=metadata)}
-        yield from write_table(context, lake, built, contract=contract, sources=sources)
+        yield from write_table(context, lake, built.items(), contract=contract, sources=sources)
 
     return churn_scores
 

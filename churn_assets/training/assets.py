@@ -9,17 +9,18 @@ import polars as pl
 from dagster_mlflow.resources import MlFlow
 
 from churn_assets.code_version import code_version
-from churn_assets.features.catalogue import Feature
+from churn_assets.features.feature import Feature
 from churn_assets.features.labels import matures_on
 from churn_assets.materialization import Built, Events, columns_schema, contract_specs, write_table
 from churn_assets.periods import ALL
-from churn_assets.resources.lake import PERIOD, Lake
+from churn_assets.resources.lake import Lake
 from churn_assets.settings import Settings
-from churn_assets.training.contracts import training_contract
+from churn_assets.training.contracts import no_single_feature_tells, training_contract
 from churn_assets.training.families import FAMILIES
 from churn_assets.training.fitting import Fitted, fit_and_measure
-from churn_assets.training.split import JUDGE, SELECT, TRAIN, roles_by_customer, roles_by_time
-from churn_assets.training.training_set import check_enough, joined, snapshots
+from churn_assets.training.leak import single_feature_aucs
+from churn_assets.training.split import JUDGE, SELECT, TRAIN, roles_by_time
+from churn_assets.training.training_set import check_enough, rows_by_customer, rows_by_time, snapshots
 from churn_assets.wrong_input import wrong_input_is_final
 from churn_store.clock import Clock
 
@@ -41,7 +42,11 @@ def _training_set(settings: Settings, features: tuple[Feature, ...]) -> dg.Asset
         kinds={"polars", "deltalake"},
         owners=["team:data-science"],
         deps=["customer_features", "churn_labels"],
-        check_specs=contract_specs("training_set", None),
+        check_specs=contract_specs(
+            "training_set",
+            None,
+            besides={"no_single_feature_tells": "no feature alone orders the rows by their label better than is plausible"},
+        ),
         code_version=code_version("training", "features"),
     )
     @wrong_input_is_final
@@ -50,9 +55,9 @@ def _training_set(settings: Settings, features: tuple[Feature, ...]) -> dg.Asset
     ) -> Events:
         sources = lake.versions(("customer_features", "churn_labels"))
         rows = (
-            _rows_by_time(lake, sources, settings, as_of=clock.now().date())
+            rows_by_time(lake, sources, _roles(lake, sources, settings, as_of=clock.now().date()))
             if settings.has_time
-            else _rows_by_customer(lake, sources, settings)
+            else rows_by_customer(lake, sources, settings.training)
         )
         check_enough(rows, settings.training)
         roles = {role: rows.filter(pl.col("role") == role) for role in (TRAIN, SELECT, JUDGE)}
@@ -62,11 +67,12 @@ def _training_set(settings: Settings, features: tuple[Feature, ...]) -> dg.Asset
             metadata[f"{role}_churn_rate"] = float(part["churned"].cast(pl.Float64).mean() or 0.0)  # type: ignore[arg-type]
             if settings.has_time:
                 metadata[f"{role}_snapshots"] = ", ".join(snapshots(part))
-        contract = training_contract(features, has_time=settings.has_time)
+        contract = training_contract(features, has_time=settings.has_time, protected=settings.features.protected)
+        alone = no_single_feature_tells(single_feature_aucs(rows, features), settings.training.single_feature_auc)
         frame = rows.select(list(contract.columns))
         metadata |= {f"{table}_version": version for table, version in sources.items()}
-        built = {ALL: Built(frame, metadata=metadata)}
-        yield from write_table(context, lake, built, contract=contract, sources=sources)
+        built = {ALL: Built(frame, checks={"no_single_feature_tells": alone}, metadata=metadata)}
+        yield from write_table(context, lake, built.items(), contract=contract, sources=sources)
 
     return training_set
 
@@ -109,17 +115,9 @@ def _family(name: str, settings: Settings, features: tuple[Feature, ...]) -> dg.
     return model
 
 
-def _rows_by_time(lake: Lake, sources: Mapping[str, int], settings: Settings, *, as_of: date) -> pl.DataFrame:
-    features, labels = (lake.scan(table, version=sources[table]) for table in ("customer_features", "churn_labels"))
+def _roles(lake: Lake, sources: Mapping[str, int], settings: Settings, *, as_of: date) -> dict[str, str]:
+    """The role of each labelled snapshot that has one."""
     labelled = [date.fromisoformat(period) for period in lake.periods("churn_labels", version=sources["churn_labels"])]
     mature = [snapshot for snapshot in labelled if matures_on(snapshot, settings.label) <= as_of]
     roles = roles_by_time(mature, horizon=settings.label.horizon, training=settings.training)
-    by_period = {snapshot.isoformat(): role for snapshot in mature if (role := roles.of(snapshot)) is not None}
-    used = pl.col(PERIOD).is_in(list(by_period))
-    rows = joined(features.filter(used).collect(), labels.filter(used).collect())
-    return rows.with_columns(role=pl.col(PERIOD).replace_strict(by_period, return_dtype=pl.String)).drop(PERIOD)
-
-
-def _rows_by_customer(lake: Lake, sources: Mapping[str, int], settings: Settings) -> pl.DataFrame:
-    rows = joined(*(lake.read(table, ALL, version=sources[table]) for table in ("customer_features", "churn_labels")))
-    return rows.with_columns(role=roles_by_customer(rows, settings.training))
+    return {snapshot.isoformat(): role for snapshot in mature if (role := roles.of(snapshot)) is not None}

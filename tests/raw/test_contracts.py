@@ -5,8 +5,8 @@ import polars as pl
 import pytest
 
 from churn_assets.contracts import KINDS, contract, violations
-from churn_assets.features.catalogue import features_of
 from churn_assets.features.contracts import features_contract, labels_contract, plausible_label_rate, someone_at_risk
+from churn_assets.features.feature_sets import features_of
 from churn_assets.raw.contracts import EARLIEST_S, raw_contract
 from churn_assets.raw.source import SCHEMAS, Table
 from churn_assets.scoring.contracts import scores_contract

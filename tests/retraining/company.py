@@ -72,4 +72,4 @@ def write_month(folder: Path, table: Table, month: str, rows: pl.DataFrame) -> N
         pl.from_epoch(f"{name}_s", time_unit="s").dt.strftime("%Y-%m-%dT%H:%M:%S").alias(name) for name in TIMES[table]
     ]
     money = [(pl.col("amount_cents") / 100).alias("amount")] if table == "payments" else []
-    rows.with_columns(*times, *money).select(pl.exclude("^.*_s|amount_cents$")).write_csv(file_of(folder, table, month))
+    rows.with_columns(*times, *money).select(pl.exclude("^.*_s|.*_cents$")).write_csv(file_of(folder, table, month))

@@ -1,0 +1,172 @@
+"""Quarantine: rows that break their table's contract are set aside with the rule and the value, and the rest goes on.
+
+Belongs here: what of an arrival is kept, how much may be set aside, and what a period says of its own quality. Does not belong
+here: the contracts (``contracts``) and which rows arrive (``arrivals``).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandera.polars as pa
+import polars as pl
+
+from churn_assets.contracts import PERSON, SHOWN, rows_as_json, sift
+from churn_assets.materialization import Outcome
+from churn_assets.periods import DAY_S, day_of
+from churn_assets.raw.arrivals import Arrived
+from churn_assets.raw.source import KEYS, OPTIONAL, QUARANTINE, Table
+from churn_assets.settings import Raw
+
+RULES_SHOWN = 20
+"""So many broken rules are listed of a period."""
+
+SHARE, EMPTY = "quarantine_share", "not_empty"
+"""Names of the checks."""
+
+
+@dataclass(frozen=True)
+class Sorted:
+    """What arrived in a period, sorted.
+
+    Attributes:
+        kept: rows that keep the contract.
+        set_aside: the others, in the columns of ``QUARANTINE``.
+        dateless: how many of those have no time that can be read, so that any period might be theirs.
+    """
+
+    kept: pl.DataFrame
+    set_aside: pl.DataFrame
+    dateless: int
+
+    @property
+    def rows(self) -> int:
+        """How many rows arrived."""
+        return self.kept.height + self.set_aside.height
+
+    @property
+    def share(self) -> float:
+        """Share of the rows with a time that were set aside."""
+        return (self.set_aside.height - self.dateless) / max(1, self.rows - self.dateless)
+
+
+def sorted_by_contract(contract: pa.DataFrameSchema, arrived: Arrived, table: Table, *, has_time: bool) -> Sorted:
+    """Set aside what breaks the contract, what can't be read, and what came before.
+
+    Args:
+        contract: of the table.
+        arrived: its rows.
+        table: which.
+        has_time: whether rows have times.
+    """
+    sifted = sift(contract, arrived.delivery.rows)
+    unreadable = arrived.delivery.unreadable.select(*QUARANTINE)
+    repeated = [_came_before(arrived.again, table)] if arrived.again.height else []
+    return Sorted(
+        sifted.kept,
+        pl.concat([unreadable, sifted.set_aside, *repeated]),
+        unreadable["known_s"].null_count() if has_time else 0,
+    )
+
+
+def _came_before(again: pl.DataFrame, table: Table) -> pl.DataFrame:
+    key = ", ".join(KEYS[table])
+    return again.select(
+        pl.lit(f"one row a {key}, and an earlier period has it").alias("rule"),
+        pl.lit(key).alias("column"),
+        pl.concat_str([pl.col(name).cast(pl.String) for name in KEYS[table]], separator="/").alias("value"),
+        rows_as_json(again.columns).alias("row"),
+        "known_s",
+    )
+
+
+def outcomes(found: Sorted, table: Table, limit: Raw) -> Mapping[str, Outcome]:
+    """The checks of a period: how much was set aside, and whether anything came at all."""
+    said = f"{found.set_aside.height} of {found.rows} rows were set aside"
+    within = found.share <= limit.quarantine_limit
+    worst = "; ".join(in_words(found.set_aside))
+    empty_is_fine = table == "customers" or limit.empty_periods == "accept"
+    return {
+        SHARE: Outcome(
+            within,
+            said
+            + ("" if within else f", more than raw.quarantine_limit {limit.quarantine_limit:.1%} allows")
+            + (f": {worst}" if worst else ""),
+            {"set_aside": found.set_aside.height, "rows": found.rows, "share": found.share},
+        ),
+        EMPTY: Outcome(
+            found.rows > 0 or empty_is_fine,
+            f"{found.rows} rows arrived"
+            if found.rows > 0 or empty_is_fine
+            else f"no {table} arrived in the period; expected some. Mend the feed, or set raw.empty_periods to accept",
+            {"rows": found.rows},
+        ),
+    }
+
+
+def in_words(set_aside: pl.DataFrame) -> list[str]:
+    """Each broken rule with how many rows broke it and some of their values, the most frequent first; never of a person."""
+    return [
+        f"{column}: {rule} broken by {rows} rows" + (f"; found {', '.join(values)}" if values else "")
+        for rule, column, rows, values in by_rule(set_aside)
+    ]
+
+
+def as_table(set_aside: pl.DataFrame) -> str:
+    """The broken rules as a Markdown table."""
+    lines = [
+        f"| {column} | {rule} | {rows:,} | {', '.join(values)} |".replace("\n", " ")
+        for rule, column, rows, values in by_rule(set_aside)
+    ]
+    return "\n".join(["| column | rule | rows | values |", "|---|---|---|---|", *lines])
+
+
+def by_rule(set_aside: pl.DataFrame) -> list[tuple[str, str, int, list[str]]]:
+    """Each broken rule: rule, column, how many rows broke it, and some of their values; none of a person."""
+    counted = (
+        set_aside.group_by("rule", "column")
+        .agg(pl.len().alias("rows"), pl.col("value").drop_nulls().unique().sort().head(SHOWN).alias("values"))
+        .sort("rows", "rule", "column", descending=[True, False, False])
+        .head(RULES_SHOWN)
+    )
+    return [
+        (rule, column, rows, [] if PERSON in column else [repr(value) for value in values])
+        for rule, column, rows, values in counted.iter_rows()
+    ]
+
+
+def quality(found: Sorted, table: Table, *, end_s: int | None) -> dict[str, Any]:
+    """Completeness, lateness and freshness of a period's rows.
+
+    Args:
+        found: what arrived.
+        table: which.
+        end_s: the first second after the period; none where data has no time.
+
+    Returns:
+        ``completeness`` (share of the arrived values that are there and were kept), ``late_share`` (known more than a day after they happened), ``delay_p99_hours``,
+        ``newest_hours_before_end`` (how long before the period's end the newest row became known), ``oldest_day``; those of time
+        are missing where there are no rows.
+    """
+    wanted = [name for name in found.kept.columns if name not in OPTIONAL[table]]
+    there = sum(found.kept[name].len() - found.kept[name].null_count() for name in wanted)
+    said: dict[str, Any] = {
+        "set_aside": found.set_aside.height,
+        "set_aside_share": found.share,
+        "completeness": there / max(1, found.rows * len(wanted)),
+    }
+    if end_s is None or found.kept.height == 0:
+        return said
+    delay = (pl.col("known_s") - pl.col("occurred_s")).alias("delay")
+    measured = found.kept.select(
+        (delay > DAY_S).mean().alias("late"),
+        delay.quantile(0.99).alias("p99"),
+        pl.col("known_s").max().alias("newest"),
+        pl.col("occurred_s").min().alias("oldest"),
+    ).row(0, named=True)
+    return said | {
+        "late_share": measured["late"],
+        "delay_p99_hours": measured["p99"] / 3600,
+        "newest_hours_before_end": (end_s - measured["newest"]) / 3600,
+        "oldest_day": day_of(measured["oldest"]).isoformat(),
+    }
