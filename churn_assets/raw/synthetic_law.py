@@ -1,18 +1,23 @@
 """The law of the synthetic company: the Markov chain that decides who leaves, and its exact predictions.
 
 Belongs here: the state of a customer, what may happen in a day and with which probability, and the probability of
-leaving that follows. Does not belong here: random numbers and rows (``synthetic``).
+leaving that follows. Does not belong here: which effects a scenario changes (``synthetic_scenarios``), random numbers
+(``synthetic_customers``) and rows (``synthetic_rows``).
 
 The state of a customer at 00:00 UTC of a day is (plan, friction, engagement), numbered
 ``(plan * FRICTION_LEVELS + friction) * ENGAGEMENT_LEVELS + engagement``. On each day exactly one outcome is drawn: the
 customer leaves, or stays and meets one of the troubles, one of ``MOVES`` of the engagement and one of
 ``PLAN_CHANGES``. The hazard of leaving on a day is logistic in the state::
 
-    logit h = intercept + PLAN_EFFECT[plan] + FRICTION_EFFECT * friction + ENGAGEMENT_EFFECT[engagement]
+    logit h = intercept + effects.plan[plan] + effects.friction * friction + effects.engagement[engagement]
 
-Simulation and prediction read the same table of outcomes, so the prediction is exact by construction: it is the
-absorption probability of a finite Markov chain (Kemeny and Snell, "Finite Markov Chains", 1960, chapter 3).
+The effects may be others from a day on; the hazard of a day then follows from the state and the day's law. Simulation and
+prediction read the same tables of outcomes, so the prediction is exact by construction: it is the absorption probability
+of a finite Markov chain (Kemeny and Snell, "Finite Markov Chains", 1960, chapter 3).
 """
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -40,10 +45,23 @@ TROUBLE_OF_OUTCOME, MOVE_OF_OUTCOME, PLAN_CHANGE_OF_OUTCOME = (
     np.append(part.ravel(), 0) for part in np.meshgrid(np.arange(len(FRICTION_CHANGE)), MOVES, PLAN_CHANGES, indexing="ij")
 )
 
-PLAN_EFFECT = np.array([1.2, 0.0, -1.2])
-FRICTION_EFFECT = 0.9
-ENGAGEMENT_EFFECT = np.array([0.0, -0.6, -1.5, -2.5, -3.3, -3.9])
-"""Effects on the logit of the daily hazard, per plan, per level of friction, and per engagement level."""
+
+@dataclass(frozen=True)
+class Effects:
+    """What may change from a day on.
+
+    Attributes:
+        plan: on the logit of the daily hazard, per plan.
+        friction: on that logit, per level of friction.
+        engagement: on that logit, per level of engagement.
+        downgrades_per_day: probability that a paid plan becomes the next cheaper one.
+    """
+
+    plan: tuple[float, ...] = (1.2, 0.0, -1.2)
+    friction: float = 0.9
+    engagement: tuple[float, ...] = (0.0, -0.6, -1.5, -2.5, -3.3, -3.9)
+    downgrades_per_day: float = 0.0006
+
 
 TICKETS_PER_DAY = 0.0045 * 3.5 ** np.arange(FRICTION_LEVELS)
 FAILURES_PER_BILL = 0.05
@@ -55,9 +73,8 @@ UP_PER_DAY = 0.0005
 """Probabilities that engagement moves by a level: slowly enough for 90 days to tell it, downwards under friction."""
 
 UPGRADES_PER_DAY = 0.0003
-DOWNGRADES_PER_DAY = 0.0006
 
-ARRIVAL_PLAN = np.array([0.40, 0.40, 0.20])
+ARRIVAL_PLAN = (0.40, 0.40, 0.20)
 ARRIVAL_ENGAGEMENT = np.array([0.06, 0.15, 0.27, 0.29, 0.16, 0.07])
 """Shares of the levels among new customers; they have no friction."""
 
@@ -66,10 +83,10 @@ CALIBRATED_DAYS = 30
 CALIBRATION_TOLERANCE = 1e-9
 
 
-def arrival_distribution() -> Floats:
+def arrival_distribution(plan_shares: Sequence[float] = ARRIVAL_PLAN) -> Floats:
     """Probability of each state at sign-up, shape (GONE,): no friction, plan and engagement independent."""
     distribution = np.zeros(SHAPE)
-    distribution[:, 0, :] = np.outer(ARRIVAL_PLAN, ARRIVAL_ENGAGEMENT)
+    distribution[:, 0, :] = np.outer(plan_shares, ARRIVAL_ENGAGEMENT)
     return distribution.ravel()
 
 
@@ -83,12 +100,12 @@ def next_states() -> Integers:
     return states
 
 
-def outcome_probabilities(intercept: float) -> Floats:
+def outcome_probabilities(intercept: float, effects: Effects) -> Floats:
     """Probability of each outcome of a day, shape (2, GONE + 1, OUTCOMES): without a bill due, and with one.
 
     A change that would lead past the last level has probability 0, and only paid plans have bills that can fail.
     """
-    hazard = 1 / (1 + np.exp(-(intercept + linear_predictor())))
+    hazard = 1 / (1 + np.exp(-(intercept + linear_predictor(effects))))
     probabilities = np.zeros((2, GONE + 1, OUTCOMES))
     for bill_due in (0, 1):
         ticket = TICKETS_PER_DAY[FRICTION_OF_STATE]
@@ -96,7 +113,7 @@ def outcome_probabilities(intercept: float) -> Floats:
         relief = RELIEF_PER_DAY * (FRICTION_OF_STATE > 0)
         down = DOWN_PER_DAY[FRICTION_OF_STATE] * (ENGAGEMENT_OF_STATE > 0)
         up = UP_PER_DAY * (SHAPE[2] > ENGAGEMENT_OF_STATE + 1)
-        downgrade = DOWNGRADES_PER_DAY * (PLAN_OF_STATE > 0)
+        downgrade = effects.downgrades_per_day * (PLAN_OF_STATE > 0)
         upgrade = UPGRADES_PER_DAY * (SHAPE[0] > PLAN_OF_STATE + 1)
         trouble = np.stack([1 - ticket - failure - relief, ticket, failure, relief])
         move = np.stack([1 - down - up, down, up])
@@ -108,55 +125,84 @@ def outcome_probabilities(intercept: float) -> Floats:
     return probabilities
 
 
-def linear_predictor() -> Floats:
+def linear_predictor(effects: Effects) -> Floats:
     """The logit of the daily hazard without its intercept, shape (GONE,)."""
-    friction = FRICTION_EFFECT * FRICTION_OF_STATE
-    logit: Floats = PLAN_EFFECT[PLAN_OF_STATE] + friction + ENGAGEMENT_EFFECT[ENGAGEMENT_OF_STATE]
+    plan, engagement = np.array(effects.plan), np.array(effects.engagement)
+    logit: Floats = plan[PLAN_OF_STATE] + effects.friction * FRICTION_OF_STATE + engagement[ENGAGEMENT_OF_STATE]
     return logit
 
 
 class Law:
-    """The chain whose leaving probability over 30 days, averaged over the customers of the company, is ``monthly_churn``.
+    """The chain of a day.
 
     Attributes:
-        intercept: of the hazard's logit, found by bisection.
-        probability: of each outcome, shape (2, GONE + 1, OUTCOMES), by whether a bill is due on the day.
+        intercept: of the hazard's logit.
         next_state: shape (GONE + 1, OUTCOMES).
+        probability: of each outcome, shape (2, GONE + 1, OUTCOMES), by whether a bill is due on the day.
+        cumulative: the same, summed over the outcomes up to each, shape (2 * (GONE + 1), OUTCOMES).
         transition: daily transition matrices between the states, shape (2, GONE + 1, GONE + 1).
-        existing: distribution of the states of a customer picked at random from a company with steady arrivals,
-            shape (GONE,).
     """
 
-    def __init__(self, monthly_churn: float) -> None:
-        self.next_state = next_states()
-        low, high = -20.0, 10.0
-        while high - low > CALIBRATION_TOLERANCE:
-            self._set_intercept((low + high) / 2)
-            if self.existing @ self._leaving_on_average(CALIBRATED_DAYS) < monthly_churn:
-                low = (low + high) / 2
-            else:
-                high = (low + high) / 2
-
-    def _set_intercept(self, intercept: float) -> None:
+    def __init__(self, intercept: float, effects: Effects) -> None:
         self.intercept = intercept
-        self.probability = outcome_probabilities(intercept)
+        self.next_state = next_states()
+        self.probability = outcome_probabilities(intercept, effects)
+        self.cumulative = np.cumsum(self.probability, axis=2).reshape(-1, OUTCOMES)
         self.transition = np.zeros((2, GONE + 1, GONE + 1))
         for bill_due in (0, 1):
             rows = np.broadcast_to(np.arange(GONE + 1)[:, None], self.next_state.shape)
             np.add.at(self.transition[bill_due], (rows, self.next_state), self.probability[bill_due])
         self._average = (1 - 1 / DAYS_PER_BILL) * self.transition[0] + self.transition[1] / DAYS_PER_BILL
+
+    @classmethod
+    def calibrated(cls, monthly_churn: float) -> "Law":
+        """The law under the default effects by which ``monthly_churn`` of the company's customers leave within 30 days.
+
+        The intercept is found by bisection.
+        """
+        low, high = -20.0, 10.0
+        while high - low > CALIBRATION_TOLERANCE:
+            law = cls((low + high) / 2, Effects())
+            if law.existing() @ law._leaving_on_average(CALIBRATED_DAYS) < monthly_churn:
+                low = law.intercept
+            else:
+                high = law.intercept
+        return law
+
+    def existing(self) -> Floats:
+        """States of a customer picked at random from a company with steady arrivals: a distribution, shape (GONE,)."""
         # Expected days in each state before leaving: the fundamental matrix of Kemeny and Snell, theorem 3.2.4.
         staying = self._average[:GONE, :GONE]
         days = np.linalg.solve((np.eye(GONE) - staying).T, arrival_distribution())
-        self.existing = days / days.sum()
+        return np.asarray(days / days.sum())
 
     def _leaving_on_average(self, days: int) -> Floats:
         return np.asarray(np.linalg.matrix_power(self._average, days)[:GONE, GONE])
 
-    def probability_of_leaving(self, bills_due: npt.NDArray[np.bool_]) -> Floats:
-        """P(gone after the last day | state before the first day), exact.
+
+@dataclass(frozen=True)
+class DatedLaws:
+    """The law of each day.
+
+    Attributes:
+        before: the law of the days before ``from_day``.
+        after: the law from ``from_day`` on.
+        from_day: days since 1970-01-01.
+    """
+
+    before: Law
+    after: Law
+    from_day: int
+
+    def on(self, day: int) -> Law:
+        """The law of a day (days since 1970-01-01)."""
+        return self.before if day < self.from_day else self.after
+
+    def probability_of_leaving(self, first_day: int, bills_due: npt.NDArray[np.bool_]) -> Floats:
+        """P(gone after the last day | state before the first day), exact, also where the law changes in between.
 
         Args:
+            first_day: days since 1970-01-01.
             bills_due: shape (days, columns): whether a bill is due on each day of the horizon, one column per kind of
                 customer (the billing day decides).
 
@@ -165,6 +211,7 @@ class Law:
         """
         gone = np.zeros((GONE + 1, bills_due.shape[1]))
         gone[GONE] = 1
-        for due in bills_due[::-1]:
-            gone = np.where(due, self.transition[1] @ gone, self.transition[0] @ gone)
+        for day in range(first_day + len(bills_due) - 1, first_day - 1, -1):
+            without, with_bill = self.on(day).transition
+            gone = np.where(bills_due[day - first_day], with_bill @ gone, without @ gone)
         return gone
