@@ -19,6 +19,7 @@ import dagster as dg
 import polars as pl
 
 from churn_assets.definitions import build_defs
+from churn_assets.lake_migration import migrate_lake
 from churn_assets.pipeline import Graph, Step, run_all
 from churn_assets.raw.sources import open_source
 from churn_assets.resources.lake import PERIOD, Lake
@@ -69,6 +70,7 @@ def run_demo(as_of: datetime | None) -> int:
     log = Path(os.path.relpath(settings.home / "demo.log"))
     click.echo(f"company {settings.company}, as of {settings.clock.now():%Y-%m-%d}; details go to {log}")
     migrate(settings.database_url)
+    migrate_lake(Lake(settings.lake_url))
     store = ServingStore(settings.database_url, settings.releases_url, settings.online_url)
     screen = Screen()
     steps = _materialize(settings, store, log, screen)

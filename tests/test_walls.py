@@ -14,6 +14,7 @@ DAGSTER_BESIDES = {
     "churn_assets/partitions.py",
     "churn_assets/pipeline.py",
     "churn_assets/demo.py",
+    "churn_assets/instance.py",
     "churn_assets/small_company.py",
     "churn_assets/resources/tracking.py",
     "churn_assets/state.py",

@@ -17,7 +17,7 @@ from churn_assets.champion.checks import rule_results, rule_specs
 from churn_assets.champion.gate import Case, failed, judge
 from churn_assets.champion.tracking import log_candidate, mirror_champion
 from churn_assets.code_version import code_version
-from churn_assets.features.catalogue import Feature
+from churn_assets.features.feature import Feature
 from churn_assets.materialization import columns_schema
 from churn_assets.periods import ALL, DAY_S, epoch_s
 from churn_assets.raw.source import Source

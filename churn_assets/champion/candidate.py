@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 from sklearn.pipeline import Pipeline
 
-from churn_assets.features.catalogue import Feature
+from churn_assets.features.feature import Feature
 from churn_assets.settings import Settings
 from churn_assets.training.families import export, inputs
 from churn_assets.training.fitting import Fitted, fit

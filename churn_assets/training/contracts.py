@@ -1,17 +1,29 @@
 """The contract of the training set."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import pandera.polars as pa
 import polars as pl
 
 from churn_assets.contracts import column_checks, column_types, contract
-from churn_assets.features.catalogue import Feature
+from churn_assets.features.feature import Feature
+from churn_assets.features.feature_sets import refuse_forbidden
+from churn_assets.materialization import Outcome
+from churn_assets.settings import PROTECTED
+from churn_assets.training.leak import in_words, leaking
 from churn_assets.training.split import JUDGE, SELECT, TRAIN
 
 
-def training_contract(features: Sequence[Feature], *, has_time: bool) -> pa.DataFrameSchema:
-    """What the training set must keep: a row a customer and snapshot, with its features, its label and its role."""
+def training_contract(
+    features: Sequence[Feature], *, has_time: bool, protected: Collection[str] = PROTECTED
+) -> pa.DataFrameSchema:
+    """What the training set must keep: a row a customer and snapshot, with its features, its label and its role.
+
+    Raises:
+        InputError: a feature is one that no model may see.
+    """
+    for feature in features:
+        refuse_forbidden(feature.name, feature.name, protected)
     columns = [feature.column for feature in features]
     times = {"snapshot_s": pl.Int64} if has_time else {}
     return contract(
@@ -19,4 +31,17 @@ def training_contract(features: Sequence[Feature], *, has_time: bool) -> pa.Data
         key=["customer_id", *times],
         checks={**column_checks(columns), "role": [pa.Check.isin([TRAIN, SELECT, JUDGE])]},
         nullable=[column.name for column in columns if column.nullable],
+    )
+
+
+def no_single_feature_tells(aucs: Mapping[str, float], limit: float) -> Outcome:
+    """A feature that orders the rows by their label almost alone is taken for a leak.
+
+    Args:
+        aucs: of each feature alone, by name.
+        limit: the greatest AUC that is plausible.
+    """
+    told = leaking(aucs, limit)
+    return Outcome(
+        not told, in_words(aucs, limit), {"features": ", ".join(told) or "none", "largest_auc": max(aucs.values())}
     )

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 from sklearn.pipeline import Pipeline
 
-from churn_assets.features.catalogue import Feature
+from churn_assets.features.feature import Feature
 from churn_assets.training.evaluation import measures, threshold_of_best_f1
 from churn_assets.training.families import FAMILIES, inputs
 from churn_assets.training.split import SELECT, TRAIN

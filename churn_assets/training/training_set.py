@@ -3,15 +3,16 @@
 Also what a signature is made of: the catalogue's columns with the categories that training rows hold.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 import polars as pl
 
-from churn_assets.features.catalogue import Feature
-from churn_assets.periods import day_of
+from churn_assets.features.feature import Feature
+from churn_assets.periods import ALL, day_of
+from churn_assets.resources.lake import PERIOD, Lake
 from churn_assets.settings import Training
-from churn_assets.training.split import JUDGE, SELECT, TRAIN
+from churn_assets.training.split import JUDGE, SELECT, TRAIN, roles_by_customer
 from churn_store.errors import InputError
 from churn_store.signature import MISSING_CATEGORY, Signature
 
@@ -27,6 +28,37 @@ def joined(features: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
     """
     key = [name for name in KEY if name in features.columns]
     return features.join(labels.select(*key, "churned"), on=key, how="inner").sort(key)
+
+
+def rows_by_time(lake: Lake, versions: Mapping[str, int], roles: Mapping[str, str]) -> pl.DataFrame:
+    """The labelled rows of some snapshots, each with the role of its snapshot.
+
+    Args:
+        lake: the lake.
+        versions: of ``customer_features`` and ``churn_labels``, as which they are read.
+        roles: by snapshot.
+
+    Returns:
+        The features' columns, ``churned`` and ``role``, sorted by key.
+    """
+    used = pl.col(PERIOD).is_in(list(roles))
+    features, labels = (
+        lake.scan(table, version=versions[table]).filter(used).collect() for table in ("customer_features", "churn_labels")
+    )
+    rows = joined(features, labels)
+    return rows.with_columns(role=pl.col(PERIOD).replace_strict(roles, return_dtype=pl.String)).drop(PERIOD)
+
+
+def rows_by_customer(lake: Lake, versions: Mapping[str, int], training: Training) -> pl.DataFrame:
+    """All labelled rows of data without time, each with the role of its customer.
+
+    Args:
+        lake: the lake.
+        versions: of ``customer_features`` and ``churn_labels``, as which they are read.
+        training: the held-out share and the seed.
+    """
+    rows = joined(*(lake.read(table, ALL, version=versions[table]) for table in ("customer_features", "churn_labels")))
+    return rows.with_columns(role=roles_by_customer(rows, training))
 
 
 def check_enough(rows: pl.DataFrame, training: Training) -> None:

@@ -1,0 +1,52 @@
+"""What a probe is and what it finds.
+
+A probe is a function that answers what it found, raises ``AbsentError`` where the part is not there and need not be, and
+``ChurnError`` where it does not work. Other errors are named by their type alone: their texts may quote an address with its password.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import urlsplit, urlunsplit
+
+from churn_store.errors import ChurnError
+
+State = Literal["ok", "failed", "absent"]
+
+
+class AbsentError(ChurnError):
+    """A part that is not there and need not be; the message says what brings it."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a probe found: the part, whether it works, and what was found or is to be done."""
+
+    part: str
+    state: State
+    said: str
+
+
+def probed(part: str, probe: Callable[[], str]) -> Found:
+    """Run a probe; whatever it raises is what it found."""
+    try:
+        return Found(part, "ok", probe())
+    except AbsentError as error:
+        return Found(part, "absent", str(error))
+    except ChurnError as error:
+        return Found(part, "failed", str(error))
+    except Exception as error:  # a doctor outlives every illness that it looks at
+        return Found(
+            part,
+            "failed",
+            f"{type(error).__module__}.{type(error).__name__}; look at the settings of this part in churn.yaml",
+        )
+
+
+def without_password(url: str) -> str:
+    """An address as it may be shown: without user, password and query."""
+    parts = urlsplit(url)
+    if not parts.scheme or not parts.netloc:
+        return url.partition("?")[0]
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit((parts.scheme, host, parts.path, "", ""))

@@ -1,0 +1,205 @@
+"""Where state is kept: serving database, lake, release files, online features, MLflow. Each is used as a run would use it."""
+
+import secrets
+import shutil
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import obstore
+import polars as pl
+import redis
+import sqlalchemy as sa
+from obstore.store import from_url
+from sqlalchemy.exc import SQLAlchemyError
+
+from churn_assets.data_versions import TABLES
+from churn_assets.doctor.probe import AbsentError, without_password
+from churn_assets.lake_migration import lacking, outdated
+from churn_assets.raw.source import KEYS, Source
+from churn_assets.resources.lake import Lake
+from churn_assets.resources.serving import ServingStore
+from churn_assets.settings import Settings
+from churn_store.errors import ChurnError, InputError
+from churn_store.migrate import newest_revision, require_migrated
+from churn_store.tables import connect
+
+PATIENCE_S = 5.0
+OK = 200
+REDIS = ("redis://", "rediss://", "unix://")
+
+
+def database(settings: Settings) -> str:
+    """The serving database answers and is migrated.
+
+    Raises:
+        AbsentError: it is the embedded one and was never made.
+        InputError: it does not answer, or is of another revision.
+    """
+    address = sa.make_url(settings.database_url)
+    if not settings.store.database_url and not Path(str(address.database)).exists():
+        raise AbsentError(f"{address.database} is made by `churn demo` or `churn migrate`")
+    engine = connect(settings.database_url)
+    try:
+        require_migrated(engine)
+    finally:
+        engine.dispose()
+    return f"{without_password(settings.database_url)} at revision {newest_revision()}"
+
+
+def lake(settings: Settings) -> str:
+    """A small table can be written, read and removed.
+
+    Raises:
+        ChurnError: it can't.
+    """
+    return writable(Lake(settings.lake_url))
+
+
+def writable(place: Lake) -> str:
+    """Write a small table, read it and remove it again.
+
+    Raises:
+        InputError: one of it fails.
+    """
+    table = f"doctor_{secrets.token_hex(4)}"
+    rows = pl.DataFrame({"key": ["a"], "value": [1]})
+    where = without_password(place.url)
+    try:
+        made = _first_missing(place)
+        place.replace(table, {"all": rows}, run_id="churn doctor")
+        same = place.read(table, "all").equals(rows)
+        _remove(place, table, made)
+    except Exception as error:  # deltalake, polars and obstore have no base in common
+        raise InputError(
+            f"{where} can't be written and read ({type(error).__name__}); let this user write there, or look at the address"
+        ) from error
+    if not same:
+        raise InputError(f"{where} gave other rows back than were written; look at the disk or the object store")
+    return f"{where} can be written and read"
+
+
+def lake_columns(settings: Settings, source: Source) -> str:
+    """The lake's tables have the present columns.
+
+    Raises:
+        AbsentError: there are no tables yet.
+        InputError: some have not.
+    """
+    place = Lake(settings.lake_url)
+    there = [table for table in TABLES if place.has(table)]
+    if not there:
+        raise AbsentError("no tables yet: `churn demo` or the Dagster UI makes them")
+    old = {table: names for table in KEYS if (names := lacking(place, table))}
+    if old:
+        listed = "; ".join(f"{table} lacks {', '.join(names)}" for table, names in old.items())
+        raise InputError(f"the lake was written before the present columns: {listed}. Run `churn data migrate`")
+    if complaints := outdated(place, settings, source):
+        raise InputError("; ".join(complaints))
+    return f"{len(there)} tables have the present columns"
+
+
+def release(settings: Settings) -> str:
+    """The release that serves is there, whole and blessed, and repeats its golden rows.
+
+    Raises:
+        AbsentError: none was published yet.
+        ChurnError: it is missing, changed or unblessed.
+    """
+    none = "no release serves yet: `churn demo` or the job retrain makes one"
+    if not settings.store.database_url and not Path(str(sa.make_url(settings.database_url).database)).exists():
+        raise AbsentError(none)
+    store = ServingStore(settings.database_url, settings.releases_url, settings.online_url)
+    try:
+        row = store.newest()
+        if row is None:
+            raise AbsentError(none)
+        try:
+            bundle = store.champion()
+        except ChurnError as error:
+            raise InputError(
+                f"epoch {row.epoch}: {error}; bring the file back from a backup, or publish another release (job retrain)"
+            ) from error
+    finally:
+        if "engine" in vars(store):
+            store.engine.dispose()
+    family = "?" if bundle is None else bundle.manifest.family
+    return f"epoch {row.epoch}, {family}, digest {row.champion[:12]} verifies"
+
+
+def online(settings: Settings) -> str:
+    """Online features can be reached.
+
+    Raises:
+        AbsentError: the folder was not made yet.
+        InputError: Redis does not answer.
+    """
+    url = settings.online_url
+    if not url.startswith(REDIS):
+        if not Path(url).exists():
+            raise AbsentError(f"{url} is made by the job score")
+        return f"folder {url}"
+    client = redis.Redis.from_url(url, socket_timeout=PATIENCE_S, socket_connect_timeout=PATIENCE_S)
+    try:
+        client.ping()
+    except redis.RedisError as error:
+        raise InputError(
+            f"the Redis at {without_password(url)} does not answer ({type(error).__name__}); start it, or set store.online_url"
+        ) from error
+    finally:
+        client.close()
+    return f"{without_password(url)} answers"
+
+
+def tracking(settings: Settings) -> str:
+    """MLflow can be reached.
+
+    Raises:
+        AbsentError: it is the embedded one and was never made.
+        InputError: it does not answer.
+    """
+    uri = settings.tracking_uri
+    shown = without_password(uri)
+    if uri.startswith(("http://", "https://")):
+        try:
+            with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=PATIENCE_S) as answer:  # noqa: S310
+                status = answer.status
+        except (OSError, ValueError) as error:
+            status = error.code if isinstance(error, urllib.error.HTTPError) else type(error).__name__
+        if status != OK:
+            raise InputError(
+                f"the MLflow at {shown} does not answer as it should ({status}); start it, or set tracking.uri"
+            )
+        return f"{shown} answers"
+    address = sa.make_url(uri)
+    if address.get_backend_name() == "sqlite" and not Path(str(address.database)).exists():
+        raise AbsentError(f"{address.database} is made by the first training")
+    engine = connect(uri)
+    try:
+        with engine.connect() as connection:
+            connection.execute(sa.text("SELECT 1 FROM experiments LIMIT 1"))
+    except SQLAlchemyError as error:
+        raise InputError(
+            f"the MLflow database {shown} does not answer ({type(error).__name__}); start it, or set tracking.uri"
+        ) from error
+    finally:
+        engine.dispose()
+    return shown
+
+
+def _first_missing(place: Lake) -> Path | None:
+    """The folder that a first write would make, where the lake is in folders and none was written yet."""
+    if "://" in place.url:
+        return None
+    root = Path(place.url)
+    missing = [folder for folder in (root, *root.parents) if not folder.exists()]
+    return missing[-1] if missing else None
+
+
+def _remove(place: Lake, table: str, made: Path | None) -> None:
+    if "://" not in place.url:
+        shutil.rmtree(made or place.uri(table))
+        return
+    store = from_url(place.uri(table))
+    for batch in obstore.list(store):
+        obstore.delete(store, [file["path"] for file in batch])

@@ -1,0 +1,91 @@
+"""Brings an older lake to the present columns.
+
+Belongs here: columns that came to the raw tables and may be empty, and what to do with tables that are made from them. Does
+not belong here: the serving database, which has migrations of its own (``churn migrate``).
+"""
+
+from collections.abc import Sequence
+
+import polars as pl
+from deltalake import DeltaTable, Field
+from deltalake.exceptions import CommitFailedError
+from deltalake.schema import PrimitiveType
+
+from churn_assets.features.contracts import features_contract, labels_contract
+from churn_assets.features.feature_sets import company_features
+from churn_assets.raw.source import OPTIONAL, SCHEMAS, Source
+from churn_assets.resources.lake import PERIOD, Lake
+from churn_assets.settings import Settings
+from churn_store.errors import InputError
+
+DELTA_TYPES = {pl.Int64: "long", pl.String: "string"}
+
+
+def lacking(lake: Lake, table: str) -> list[str]:
+    """The optional columns of a raw table that the lake's table does not have; of none where there is no such table."""
+    if table not in OPTIONAL or not lake.has(table):
+        return []
+    there = lake.scan(table).collect_schema()
+    return [name for name in OPTIONAL[table] if name not in there]  # type: ignore[index]
+
+
+def migrate_lake(lake: Lake) -> dict[str, list[str]]:
+    """Add what is lacking; no row is rewritten, and a lake that has it all is left alone.
+
+    Returns:
+        The columns that were added, by table.
+
+    Raises:
+        InputError: a run wrote the table at the same time.
+    """
+    added: dict[str, list[str]] = {}
+    for table in OPTIONAL:
+        names = lacking(lake, table)
+        if not names:
+            continue
+        fields = [Field(name, PrimitiveType(DELTA_TYPES[SCHEMAS[table][name]]), nullable=True) for name in names]
+        try:
+            DeltaTable(lake.uri(table)).alter.add_columns(fields)
+        except CommitFailedError as error:
+            raise InputError(
+                f"table {table} was not given {', '.join(names)}, as a run wrote it at the same time; run `churn data migrate` again"
+            ) from error
+        added[table] = names
+    return added
+
+
+def outdated(lake: Lake, settings: Settings, source: Source) -> list[str]:
+    """What is said of tables that are made from others and have other columns than the present catalogue.
+
+    Args:
+        lake: the lake.
+        settings: of the company.
+        source: of the company.
+    """
+    features = company_features(settings, source)
+    found = []
+    for table, contract in (
+        ("customer_features", features_contract(features, has_time=settings.has_time)),
+        ("churn_labels", labels_contract(has_time=settings.has_time)),
+    ):
+        if not lake.has(table):
+            continue
+        there = set(lake.scan(table).collect_schema().names()) - {PERIOD}
+        new, old = sorted(set(contract.columns) - there), sorted(there - set(contract.columns))
+        if new or old:
+            found.append(_rebuild(lake, settings, table, new, old))
+    return found
+
+
+def _rebuild(lake: Lake, settings: Settings, table: str, new: Sequence[str], old: Sequence[str]) -> str:
+    differ = "; ".join(
+        filter(None, [f"it lacks {', '.join(new)}" if new else "", f"it has {', '.join(old)} besides" if old else ""])
+    )
+    which = ""
+    if settings.has_time and (periods := lake.periods(table)):
+        which = f" --partition-range {periods[0]}...{periods[-1]}" if len(periods) > 1 else f" --partition {periods[0]}"
+    return (
+        f"{table} has other columns than the present catalogue: {differ}. Rebuild all its periods in one run: select all "
+        "partitions of the asset in the Dagster UI, or `dagster asset materialize -m churn_assets.definitions --select "
+        f"{table}{which}` with DAGSTER_HOME set to the folder of dagster.yaml"
+    )
