@@ -12,12 +12,13 @@ from pydantic import Field, model_validator
 
 from churn_assets.periods import Calendar
 from churn_assets.raw.file_settings import FilesSettings
+from churn_assets.raw.postgres_settings import PostgresSettings
 from churn_assets.raw.source import Table
 from churn_assets.raw.synthetic import SyntheticSettings
 from churn_store.errors import InputError
 from churn_store.settings import ConfigFile, Section
 
-Source = Annotated[SyntheticSettings | FilesSettings, Field(discriminator="kind")]
+Source = Annotated[SyntheticSettings | FilesSettings | PostgresSettings, Field(discriminator="kind")]
 """Where the raw tables come from."""
 
 
@@ -95,6 +96,9 @@ class Training(Section):
     training_snapshots: int = Field(18, ge=1, description="at most so many snapshots before those, newest first")
     held_out_share: float = Field(0.3, gt=0, lt=0.5, description="data without time: share of rows kept for the gate")
     minimum_rows: int = Field(200, ge=50, description="fewer rows to train on, or to judge on, are refused")
+    single_feature_auc: float = Field(
+        0.95, gt=0.5, le=1, description="a feature that alone has a better AUC than this is taken for a leak"
+    )
     seed: int = 42
 
 

@@ -17,6 +17,10 @@ class DatabaseAwayError(InputError):
     """The serving database does not answer, or its file is not there."""
 
 
+class SourceAwayError(ChurnError):
+    """A company's own server does not answer, or went away while it was read; it is worth another try."""
+
+
 class ReleaseError(ChurnError):
     """A release is missing, changed, unblessed or does not do what its manifest says."""
 

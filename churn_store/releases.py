@@ -46,11 +46,16 @@ class Serving:
 
 @dataclass(frozen=True)
 class Bundle:
-    """A verified release, ready to score: what a request uses from start to end."""
+    """A verified release, ready to score: what a request uses from start to end.
+
+    Attributes:
+        reference: its ``reference.parquet``, not parsed.
+    """
 
     digest: str
     manifest: Manifest
     scorer: Scorer
+    reference: bytes = b""
 
     def churns(self, probability: float) -> bool:
         """The decision at the release's threshold."""
@@ -198,7 +203,7 @@ def load_bundle(files: DigestStore, digest: str) -> Bundle:
     contents = {name: load_file(files, manifest, name) for name in FILE_LIMITS}
     scorer = Scorer(contents["model.onnx"], manifest.signature)
     replay(scorer, decode_golden(contents["golden.json"]))
-    return Bundle(digest=digest, manifest=manifest, scorer=scorer)
+    return Bundle(digest=digest, manifest=manifest, scorer=scorer, reference=contents["reference.parquet"])
 
 
 def replay(scorer: Scorer, golden: Golden) -> float:

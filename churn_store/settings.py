@@ -134,7 +134,7 @@ def one_line(error: ValidationError, *, where: str) -> str:
 
 def _found(problem: ErrorDetails) -> str:
     """The value that was found; not one that may hold a password: an address, or a whole section."""
-    secret = bool(problem["loc"]) and problem["loc"][0] in SECRET_SECTIONS
+    secret = bool(problem["loc"]) and (problem["loc"][0] in SECRET_SECTIONS or problem["loc"][-1] == "url")
     shown = isinstance(problem["input"], str | int | float | bool | None) and not secret
     return f" (found {problem['input']!r})" if shown else ""
 

@@ -1,39 +1,55 @@
 """Reads the mapped columns of a table's files as the text that they hold, each row with its place.
 
-Belongs here: what a file is and what is said when it can't be read. Does not belong here: what the text means
-(``file_values``).
+Belongs here: what a file is and what is said when it can't be read. Does not belong here: its bytes (``file_bytes``) and
+what the text means (``mapped_values``).
 """
 
 import glob
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
+from churn_assets.raw.file_bytes import not_utf_8, utf_8
 from churn_assets.raw.file_settings import FileTable
+from churn_assets.raw.mapped_text import FILE, LINE, MappedText, as_text
 from churn_store.errors import InputError
 
-FILE, LINE = "\0file", "\0line"
-"""Columns of a row's place: no file has columns of these names."""
+VALUE = re.compile(r"[\s.,:/+TZ-]*\d[\d\s.,:/+TZ-]*")
+"""Numbers and times: no column is called so."""
 
-TIME_FORMAT = "%Y-%m-%dT%H:%M:%S%.6f"
-UTF_16 = (b"\xff\xfe", b"\xfe\xff")
-COMPRESSED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"\x78")
+ID_NAMES = ("customer_id", "event_id", "payment_id")
 
 
-def matching_files(description: FileTable, folder: Path) -> list[str]:
+@dataclass(frozen=True)
+class _Read:
+    file: Path
+    rows: pl.DataFrame
+    types: dict[str, pl.DataType]
+
+
+def matching_files(description: FileTable, folder: Path, *, where: str) -> list[str]:
     """The files of a table, in the order of their names.
 
     Raises:
         InputError: there is none.
     """
     pattern = str(folder / description.path)
-    found = sorted(file for file in glob.glob(pattern) if Path(file).is_file())
+    matches = sorted(glob.glob(pattern))
+    found = [file for file in matches if Path(file).is_file()]
+    if not found and matches:
+        raise InputError(
+            f"{where}: {pattern} is a folder; expected a file. Name the files in it in churn.yaml, like "
+            f"`path: {description.path.rstrip('/')}/*.{description.format}`"
+        )
     if not found:
-        raise InputError(f"source: no file matches {pattern}; put the file there or change `path` in churn.yaml")
+        raise InputError(f"{where}: no file matches {pattern}; put the file there or change `path` in churn.yaml")
     return found
 
 
-def read_text(description: FileTable, folder: Path, *, where: str) -> pl.DataFrame:
+def read_text(description: FileTable, folder: Path, *, where: str) -> MappedText:
     """The mapped columns of all files as text; empty fields and ``NA`` are missing.
 
     Args:
@@ -41,97 +57,116 @@ def read_text(description: FileTable, folder: Path, *, where: str) -> pl.DataFra
         folder: that paths are relative to.
         where: begins every complaint.
 
-    Returns:
-        Text columns, and the place of each row: its file's name and its line there (its row, in Parquet).
-
     Raises:
-        InputError: a file that is missing, empty, not of its format or encoding, or without a mapped column.
+        InputError: a file that is missing, not of its format or encoding, cut off, of other types than the others, or without a
+            mapped column; files without any row.
     """
-    wanted = list(
-        dict.fromkeys(
-            [
-                *description.columns.values(),
-                *(attribute.column for attribute in description.attributes.values()),
-                *([description.label.column] if description.label else []),
-            ]
-        )
-    )
-    whole = pl.concat(
-        _file(Path(file), description, wanted, where=f"{where}: {Path(file).name}")
-        for file in matching_files(description, folder)
-    )
-    if whole.height == 0:
+    files = matching_files(description, folder, where=where)
+    read = [
+        found for file in files if (found := _file(Path(file), description, where, is_only=len(files) == 1)) is not None
+    ]
+    if sum(found.rows.height for found in read) == 0:
         raise InputError(f"{where}: no rows; expected at least one. Fill the file or change `path` in churn.yaml")
-    return whole
+    types = _common_types(description, read, where)
+    return MappedText(
+        pl.concat(found.rows for found in read),
+        times=frozenset(name for name, kind in types.items() if kind.is_temporal()),
+        numbers=frozenset(name for name, kind in types.items() if kind.is_numeric()),
+        counted="line" if description.format == "csv" else "row",
+    )
 
 
-def _file(file: Path, description: FileTable, wanted: list[str], *, where: str) -> pl.DataFrame:
-    if description.format == "csv":
-        _refuse_other_encodings(file, where)
+def _file(file: Path, description: FileTable, table: str, *, is_only: bool) -> _Read | None:
+    """A file's rows; nothing of one without a single byte that has others beside it."""
+    where = f"{table}: {file.name}"
     try:
         lazy = (
             pl.scan_parquet(file, glob=False)
             if description.format == "parquet"
-            else pl.scan_csv(file, separator=description.separator, infer_schema=False, null_values=["", "NA"], glob=False)
+            else pl.scan_csv(
+                utf_8(file, description, where=where),
+                separator=description.separator,
+                infer_schema=False,
+                null_values=["", "NA"],
+                glob=False,
+            )
         )
         schema = lazy.collect_schema()
-        _refuse_missing(list(schema), wanted, where)
-        text = lazy.select(_as_text(name, schema[name]) for name in wanted).collect()
+        _refuse_missing(list(schema), description.mapped, where)
+        text = lazy.select(as_text(name, schema[name]) for name in description.mapped).collect()
     except pl.exceptions.NoDataError as error:
-        raise InputError(f"{where} is empty; expected a header and rows") from error
-    except (pl.exceptions.PolarsError, OSError) as error:
-        if "utf-8" in str(error).lower():
-            raise InputError(_not_utf_8(file, where)) from error
-        reason = str(error).splitlines()[0]
+        if not is_only:
+            return None
         raise InputError(
-            f"{where} can't be read: {reason}; expected {_expected(description)}. Change the file, or `format` and "
-            "`separator` in churn.yaml"
+            f"{where} is empty; expected a header and rows. Fill the file or change `path` in churn.yaml"
+        ) from error
+    except (pl.exceptions.PolarsError, OSError, EOFError) as error:
+        if "utf-8" in str(error).lower():
+            raise not_utf_8(file, where) from error
+        raise InputError(
+            f"{where} can't be read: {_reason(error)}; expected {_expected(description)}. Change the file, or "
+            "`format` and `separator` in churn.yaml"
         ) from error
     first = 2 if description.format == "csv" else 1
-    return text.with_row_index(LINE, offset=first).with_columns(pl.lit(file.name).alias(FILE))
+    return _Read(
+        file,
+        text.with_row_index(LINE, offset=first).with_columns(pl.lit(file.name).alias(FILE)),
+        {name: schema[name] for name in description.mapped},
+    )
+
+
+def _reason(error: Exception) -> str:
+    """The first line of what the reader says, without what the file holds: that may be a customer."""
+    said = str(error).splitlines()[0]
+    return "a quoted field has no end" if said.startswith("could not parse") else said
 
 
 def _expected(description: FileTable) -> str:
     if description.format == "parquet":
-        return "a Parquet file of plain columns"
-    return f"CSV, separated by {description.separator!r}, with the same number of fields in every line"
+        return "a whole Parquet file of plain columns"
+    return f"whole CSV, separated by {description.separator!r}, with the same number of fields in every line"
 
 
-def _refuse_missing(has: list[str], wanted: list[str], where: str) -> None:
+def _refuse_missing(has: Sequence[str], wanted: Sequence[str], where: str) -> None:
     missing = [name for name in wanted if name not in has]
+    if len(missing) == len(wanted) and any(VALUE.fullmatch(name) for name in has):
+        # Its words are not shown: they are a customer's.
+        raise InputError(
+            f"{where} has no header, its first line looks like a row; expected the names of the columns. "
+            "Write them into the file"
+        )
     if missing:
         raise InputError(
-            f"{where} has no column {', '.join(missing)}; it has {', '.join(has)}. Change the mapping in churn.yaml or the file"
+            f"{where} has no column {', '.join(missing)}; it has {', '.join(has)}. Change the mapping in "
+            "churn.yaml or the file"
         )
     if twice := [name for name in wanted if f"{name}_duplicated_0" in has]:
         raise InputError(f"{where} has several columns {', '.join(twice)}; expected one. Rename the others in the file")
 
 
-def _as_text(name: str, kind: pl.DataType) -> pl.Expr:
-    column = pl.col(name)
+def _common_types(description: FileTable, read: Sequence[_Read], where: str) -> dict[str, pl.DataType]:
+    """The types of the mapped columns, which all files must agree in; empty columns agree with all."""
+    ids = {description.columns[name] for name in ID_NAMES if name in description.columns}
+    types: dict[str, pl.DataType] = {}
+    first: dict[str, Path] = {}
+    for found in read:
+        for name, kind in found.types.items():
+            if kind == pl.Null:
+                continue
+            before = types.setdefault(name, kind)
+            file = first.setdefault(name, found.file)
+            if _kind(before, is_id=name in ids) != _kind(kind, is_id=name in ids):
+                raise InputError(
+                    f"{where}: column {name} is {_kind(kind, is_id=name in ids)} in {found.file.name}, but "
+                    f"{_kind(before, is_id=name in ids)} in {file.name}; expected one type in all files. "
+                    "Write one of them again"
+                )
+    return types
+
+
+def _kind(kind: pl.DataType, *, is_id: bool) -> str:
+    if kind.is_numeric():
+        return ("whole numbers" if kind.is_integer() else "numbers with decimals") if is_id else "numbers"
     if isinstance(kind, pl.Datetime):
-        if kind.time_zone is None:
-            return column.dt.to_string(TIME_FORMAT)
-        return column.dt.convert_time_zone("UTC").dt.to_string(f"{TIME_FORMAT}Z")
-    return column.cast(pl.String)
-
-
-def _refuse_other_encodings(file: Path, where: str) -> None:
-    with open(file, "rb") as stream:
-        begins = stream.read(2)
-    if begins in UTF_16:
-        raise InputError(f"{where} is encoded in UTF-16; expected UTF-8. Save it as UTF-8")
-
-
-def _not_utf_8(file: Path, where: str) -> str:
-    place = ""
-    with open(file, "rb") as stream:
-        if not stream.read(4).startswith(COMPRESSED):
-            stream.seek(0)
-            for number, line in enumerate(stream, start=1):
-                try:
-                    line.decode("utf-8")
-                except UnicodeDecodeError as error:
-                    place = f" (line {number}: {line[max(0, error.start - 10) : error.end].strip()!r})"
-                    break
-    return f"{where} is not encoded in UTF-8{place}; expected UTF-8. Save it as UTF-8 (it may be Latin-1 or Windows-1252)"
+        return "times without a zone" if kind.time_zone is None else "times with a zone"
+    return {pl.Date: "days", pl.String: "text", pl.Boolean: "yes or no"}.get(kind.base_type(), str(kind))

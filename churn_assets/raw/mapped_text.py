@@ -1,0 +1,52 @@
+"""What is read of a table before it is understood: the text of its mapped columns, each row with its place.
+
+Belongs here: what readers of files and of databases hand over. Does not belong here: reading (``file_text``,
+``postgres_text``) and what the text means (``mapped_values``).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import polars as pl
+
+FILE, LINE = "\0file", "\0line"
+"""Columns of a row's place: no table has columns of these names."""
+
+ISO_8601 = "%Y-%m-%dT%H:%M:%S%.6f"
+
+
+@dataclass(frozen=True)
+class MappedText:
+    """The mapped columns of a table.
+
+    Attributes:
+        rows: text columns; rows of files also have their place, ``FILE`` and ``LINE``.
+        times: columns that are times to their writer; their text is ISO 8601, whatever ``time_format`` says.
+        numbers: columns that are numbers to their writer; their text has a decimal point, whatever ``decimal`` says.
+        counted: what ``LINE`` counts: lines or rows.
+        height: how many rows the whole table has, where ``rows`` may be a part of it.
+    """
+
+    rows: pl.DataFrame
+    times: frozenset[str] = frozenset()
+    numbers: frozenset[str] = frozenset()
+    counted: str = "line"
+    height: Callable[[], int] | None = field(default=None)
+
+    def whole_height(self) -> int:
+        """How many rows the whole table has."""
+        return self.rows.height if self.height is None else max(self.rows.height, self.height())
+
+    def fields(self) -> pl.Expr:
+        """Each row as a JSON object of its text, by the names that the table's owner knows."""
+        return pl.struct(pl.exclude(FILE, LINE)).struct.json_encode()
+
+
+def as_text(name: str, kind: pl.DataType) -> pl.Expr:
+    """A column of any type as text; times in ISO 8601, with a Z where they name a zone."""
+    column = pl.col(name)
+    if isinstance(kind, pl.Datetime):
+        if kind.time_zone is None:
+            return column.dt.to_string(ISO_8601)
+        return column.dt.convert_time_zone("UTC").dt.to_string(f"{ISO_8601}Z")
+    return column.cast(pl.String)

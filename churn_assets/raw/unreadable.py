@@ -1,0 +1,104 @@
+"""What is said of values that can't be read: some rows are set aside, and a table of them is refused.
+
+Belongs here: which rows a table loses to its values, and the sentence when they are too many. Does not belong here: how
+values are read (``mapped_times``, ``mapped_values``).
+"""
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from churn_assets.raw.mapped_text import FILE, LINE, MappedText
+from churn_assets.raw.source import QUARANTINE
+from churn_store.errors import InputError
+
+SHOWN = 3
+"""So many different unreadable values are shown, each with its first place."""
+
+
+@dataclass(frozen=True)
+class _Rule:
+    column: str
+    readable: pl.Series
+    expected: str
+    hint: str
+
+
+class Readability:
+    """Which rows of a table can be read.
+
+    Args:
+        text: the table.
+        where: begins every complaint.
+        limit: the largest share of the table's rows that may be set aside.
+    """
+
+    def __init__(self, text: MappedText, *, where: str, limit: float) -> None:
+        self._text = text
+        self._where = where
+        self._limit = limit
+        self._rules: list[_Rule] = []
+
+    def require(self, column: str, readable: pl.Series, expected: str, *, hint: str = "") -> None:
+        """Set rows aside whose value is not one.
+
+        Args:
+            column: its name in the table.
+            readable: whether each row's value is one; null counts as no.
+            expected: what a value looks like, for a person.
+            hint: what else to say when the table is refused.
+        """
+        self._rules.append(_Rule(column, readable.fill_null(value=False), expected, hint))
+
+    def readable(self) -> pl.Series:
+        """Whether all values of each row can be read.
+
+        Raises:
+            InputError: so many can't that the mapping is wrong and not some rows.
+        """
+        good = pl.repeat(value=True, n=self._text.rows.height, dtype=pl.Boolean, eager=True)
+        for rule in self._rules:
+            good &= rule.readable
+        bad = good.len() - int(good.sum())
+        if bad > self._limit * good.len() and bad > self._limit * self._text.whole_height():
+            raise InputError(self._sentence(max(self._rules, key=lambda rule: int((~rule.readable).sum()))))
+        return good
+
+    def set_aside(self, known_s: pl.Series) -> pl.DataFrame:
+        """The rows that can't be read, in the columns of ``QUARANTINE``: the first of their values that is none.
+
+        Args:
+            known_s: when each row became known; null where that can't be read.
+        """
+        left = pl.repeat(value=True, n=known_s.len(), dtype=pl.Boolean, eager=True)
+        found = [pl.DataFrame(schema=QUARANTINE)]
+        for rule in self._rules:
+            here = left & ~rule.readable
+            found.append(
+                self._text.rows.filter(here).select(
+                    pl.lit(rule.expected).alias("rule"),
+                    pl.lit(rule.column).alias("column"),
+                    pl.col(rule.column).alias("value"),
+                    self._text.fields().alias("row"),
+                    known_s.filter(here).alias("known_s"),
+                )
+            )
+            left &= rule.readable
+        return pl.concat(found).sort("row", "rule", "known_s")
+
+    def _sentence(self, rule: _Rule) -> str:
+        bad = self._text.rows.filter(~rule.readable)
+        found = ", ".join(
+            f"{'nothing' if row[rule.column] is None else repr(row[rule.column])}{self._place(row)}"
+            for row in bad.unique(rule.column, keep="first", maintain_order=True).head(SHOWN).iter_rows(named=True)
+        )
+        return (
+            f"{self._where}: column {rule.column} holds {found}; expected {rule.expected}{rule.hint}; "
+            f"{bad.height} {'row is' if bad.height == 1 else 'rows are'} like that"
+        )
+
+    def _place(self, row: dict[str, object]) -> str:
+        if LINE not in row:
+            return ""
+        several = self._text.rows[FILE].n_unique() > 1
+        return f" ({f'{row[FILE]}, ' if several else ''}{self._text.counted} {row[LINE]})"
