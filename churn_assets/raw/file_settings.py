@@ -20,6 +20,7 @@ class FileTable(MappedTable):
     format: Literal["csv", "parquet"] = "csv"
     separator: str = Field(",", pattern=r"^[\x01-\x7f]$", description="one character")
     encoding: Encoding = Field("utf-8", description="how the letters of CSV are encoded")
+    missing: tuple[str, ...] = Field(("", "NA"), description="words of CSV for a missing value; `NA` may be Namibia")
 
 
 class FilesSettings(MappedTables):

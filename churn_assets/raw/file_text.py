@@ -50,7 +50,7 @@ def matching_files(description: FileTable, folder: Path, *, where: str) -> list[
 
 
 def read_text(description: FileTable, folder: Path, *, where: str) -> MappedText:
-    """The mapped columns of all files as text; empty fields and ``NA`` are missing.
+    """The mapped columns of all files as text; words that stand for a missing value are missing.
 
     Args:
         description: of the table.
@@ -87,7 +87,7 @@ def _file(file: Path, description: FileTable, table: str, *, is_only: bool) -> _
                 utf_8(file, description, where=where),
                 separator=description.separator,
                 infer_schema=False,
-                null_values=["", "NA"],
+                null_values=list(description.missing),
                 glob=False,
             )
         )

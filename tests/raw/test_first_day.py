@@ -1,23 +1,28 @@
 """The mistakes of a company's first day: each is refused in one sentence that says what to do, and nothing is written."""
 
 import gzip
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import polars as pl
 import pyarrow as pa
 import pytest
 
+from churn_assets.partitions import partitions_of
+from churn_assets.pipeline import QUIET
+from churn_assets.raw.assets import raw_assets
 from churn_assets.raw.file_settings import FilesSettings
 from churn_assets.raw.files import FilesSource
 from churn_assets.raw.known_customers import forms
 from churn_assets.raw.mapped_values import Rules
 from churn_assets.raw.source import Delivery, Table
 from churn_assets.raw.sources import open_source
-from churn_assets.settings import Settings
+from churn_assets.resources.lake import Lake
+from churn_assets.settings import Label, Settings
 from churn_store.errors import InputError
 
 EVER = 2**62
@@ -275,6 +280,61 @@ def test_a_mistake_of_the_first_day_gets_its_sentence_and_nothing_is_written(tmp
     for one in (f"c{ROWS:04}", f"{ROWS:04}", "Zo", f"C{ROWS:04}"):
         assert one not in said
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Settings, dg.DagsterInstance]]:
+    """A company with a good January in its lake."""
+    folder = tmp_path_factory.mktemp("shop")
+    january = payments(when=lambda n: f"2024-01-{n % 28 + 1:02}")
+    source = source_of(folder, Mistake(write("p.csv", january), (), with_customers=True))
+    settings = Settings(home=folder, source=source._settings, label=Label(kind="inactivity"))
+    settings.clock.fix(datetime(2024, 7, 1, tzinfo=UTC))
+    with dg.DagsterInstance.local_temp(str(folder)) as instance:
+        assert ingest(settings, source, instance, "2024-01-01").success
+        yield settings, instance
+
+
+def ingest(settings: Settings, source: FilesSource, instance: dg.DagsterInstance, month: str) -> dg.ExecuteInProcessResult:
+    defs = dg.Definitions(
+        assets=raw_assets(settings, partitions_of(settings), source),
+        resources={"lake": Lake(settings.lake_url), "clock": settings.clock},
+    )
+    job = defs.resolve_implicit_global_asset_job_def()
+    return job.execute_in_process(instance=instance, partition_key=month, run_config=QUIET, raise_on_error=False)
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    [mistake for mistake in MISTAKES.values() if not mistake.labelled],
+    ids=[name for name, mistake in MISTAKES.items() if not mistake.labelled],
+)
+def test_a_mistake_of_a_later_day_leaves_the_lake_as_it_was_and_is_told_by_the_run(
+    tmp_path: Path, shop: tuple[Settings, dg.DagsterInstance], mistake: Mistake
+) -> None:
+    settings, instance = shop
+    lake, wrong = Lake(settings.lake_url), source_of(tmp_path, mistake)
+    there = {table: (lake.version(table), lake.read(table, "2024-01-01")) for table in ("payments", "payments_quarantine")}
+    result = ingest(settings.model_copy(update={"source": wrong._settings}), wrong, instance, "2024-02-01")
+    [failure] = [event for event in result.all_events if event.is_step_failure and event.step_key == "payments"]
+    told = failure.step_failure_data.user_failure_data
+    assert told is not None
+    assert all(words in str(told.description) for words in mistake.said)
+    assert instance.get_materialized_partitions(dg.AssetKey("payments")) == {"2024-01-01"}
+    for table, (version, rows) in there.items():
+        assert lake.version(table) == version
+        assert lake.read(table, "2024-01-01").equals(rows)
+
+
+def test_a_country_that_is_called_as_what_is_missing_is_one_if_that_is_said(tmp_path: Path) -> None:
+    def plans(**said: Any) -> list[str | None]:
+        described = {**LABELLED, "attributes": {"country": {"column": "country", "kind": "category"}}, **said}
+        (tmp_path / "c.csv").write_text("id,left,country\n1,Yes,NA\n2,No,DE\n")
+        settings = FilesSettings.model_validate({"kind": "files", "shape": "table", "customers": described})
+        return FilesSource(settings, tmp_path, Rules()).read("customers", 0, 0).rows["country"].to_list()
+
+    assert plans() == [None, "DE"]
+    assert plans(missing=[""]) == ["NA", "DE"]
 
 
 def read(folder: Path, write_file: Write, *, with_customers: bool = False, **paid: Any) -> Delivery:
