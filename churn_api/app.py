@@ -35,6 +35,7 @@ from churn_api.telemetry.access import AccessLog
 from churn_api.telemetry.metrics import Metrics
 from churn_api.telemetry.shipper import Shipper
 from churn_api.telemetry.spool import Spool
+from churn_api.validation.routes import validation_routes
 from churn_store.errors import DatabaseAwayError, InputError
 from churn_store.migrate import require_migrated
 from churn_store.online import open_reader
@@ -116,6 +117,7 @@ def create_app(settings: ServiceConfig) -> Litestar:
     app = Litestar(
         route_handlers=[
             *prediction_routes(predictor, online, threads, limits),
+            *validation_routes(predictor.serving, threads, limits),
             *model_routes(releases, engine),
             *health_routes(monitor),
             *docs_routes(releases),

@@ -86,9 +86,7 @@ def arrived_into(
     return found
 
 
-def labels_to_restate(
-    late: Mapping[str, Sequence[str]], *, known_until: Mapping[str, str], until: str
-) -> list[str]:
+def labels_to_restate(late: Mapping[str, Sequence[str]], *, known_until: Mapping[str, str], until: str) -> list[str]:
     """Labelled snapshots into whose window rows have arrived since: who was called gone may have been active.
 
     Args:

@@ -99,6 +99,9 @@ class Training(Section):
     single_feature_auc: float = Field(
         0.95, gt=0.5, le=1, description="a feature that alone has a better AUC than this is taken for a leak"
     )
+    minimum_correlation: float = Field(
+        0.0, ge=0, lt=1, description="a model looks at no number that is less correlated with churn on the rows that it is fitted on"
+    )
     seed: int = 42
 
 

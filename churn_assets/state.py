@@ -98,9 +98,7 @@ def newest_materialization(instance: dg.DagsterInstance, asset: str) -> Material
     )
 
 
-def metadata_of(
-    instance: dg.DagsterInstance, asset: str, name: str, *, periods: Collection[str]
-) -> dict[str, Any]:
+def metadata_of(instance: dg.DagsterInstance, asset: str, name: str, *, periods: Collection[str]) -> dict[str, Any]:
     """A value of the newest materialization of each of some materialized periods of an asset, where it has one."""
     found: dict[str, Any] = {}
     for period in periods:

@@ -17,6 +17,7 @@ from churn_api.predictions.answers import Batch, Prediction
 from churn_api.predictions.requests import RequestTypes
 from churn_api.problems import MEDIA_TYPE, ProblemDetails
 from churn_api.releases.routes import ModelVersion, Releases
+from churn_api.validation.answers import Validation
 from churn_store.releases import Bundle
 
 REFERENCE: Final = "#/components/schemas/{name}"
@@ -29,6 +30,7 @@ class Operation:
     Attributes:
         scope: that its key needs; none for a route without key.
         takes, gives: names of schemas; ``gives`` may also be a media type of text.
+        csv: what the same rows are as CSV, if they may be sent so.
         problems: status and meaning.
     """
 
@@ -38,6 +40,7 @@ class Operation:
     scope: str | None
     gives: str
     takes: str | None = None
+    csv: str | None = None
     problems: tuple[tuple[int, str], ...] = ()
 
 
@@ -58,6 +61,11 @@ OPERATIONS: Final = (
     Operation(
         "post", "/predict/batch", "Many at once, by customer ids or from records of attributes", "predict", "Batch",
         "BatchRequest", problems=_ANSWERS,
+    ),
+    Operation(
+        "post", "/validate", "Whether rows fit the release, before predictions are asked for; nothing is scored or logged",
+        "predict", "Validation", "ValidateRequest", problems=(*_ANSWERS[:2], (503, "No release serves yet.")),
+        csv="A header line with the columns' names and, if wanted, customer_id; commas; UTF-8. An empty cell is a missing value.",
     ),
     Operation("get", "/health", "The state of the service", None, "Health"),
     Operation("get", "/health/live", "Whether the process runs", None, "Alive"),
@@ -84,7 +92,8 @@ def document(requests: RequestTypes, bundle: Bundle) -> bytes:
         f"Serving release `{bundle.digest[:12]}` ({manifest.family}): the probability of churn{horizon}. "
         f"Churn: {manifest.label}. A probability of at least {manifest.threshold:g} is answered as churn."
     )
-    return _document(about, [requests.single, requests.batch])
+    validated = msgspec.defstruct("ValidateRequest", [("records", requests.records)], forbid_unknown_fields=True)
+    return _document(about, [requests.single, requests.batch, validated])
 
 
 def generic_document() -> bytes:
@@ -102,13 +111,19 @@ def generic_document() -> bytes:
         customer_ids: list[str] | msgspec.UnsetType = msgspec.UNSET
         records: list[PredictRequest] | msgspec.UnsetType = msgspec.UNSET
 
+    class ValidateRequest(msgspec.Struct):
+        """Records as for a batch; one that does not fit is reported and refuses nothing."""
+
+        records: list[PredictRequest]
+
     return _document(
-        "No release serves yet, so the attributes of a prediction are not known.", [PredictRequest, BatchRequest]
+        "No release serves yet, so the attributes of a prediction are not known.",
+        [PredictRequest, BatchRequest, ValidateRequest],
     )
 
 
 def _document(about: str, request_types: list[type]) -> bytes:
-    types = [*request_types, Prediction, Batch, Alive, Health, ModelVersion, Releases, ProblemDetails]
+    types = [*request_types, Prediction, Batch, Validation, Alive, Health, ModelVersion, Releases, ProblemDetails]
     _, schemas = msgspec.json.schema_components(types, ref_template=REFERENCE)
     paths: dict[str, dict[str, Any]] = {}
     for operation in OPERATIONS:
@@ -143,7 +158,10 @@ def _operation(operation: Operation) -> dict[str, Any]:
             }
         ]  # fmt: skip
     if operation.takes:
-        described["requestBody"] = {"required": True, "content": _content(operation.takes)}
+        content = _content(operation.takes)
+        if operation.csv:
+            content["text/csv"] = {"schema": {"type": "string", "description": operation.csv}}
+        described["requestBody"] = {"required": True, "content": content}
     problems = operation.problems
     if operation.scope:
         described["security"] = [{"key": []}, {"bearer": []}]

@@ -43,6 +43,10 @@ class RequestTypes:
     Args:
         signature: of the release.
         max_batch: most customers or records in a batch.
+
+    Attributes:
+        single, batch: the bodies.
+        records: the type of a batch's records.
     """
 
     def __init__(self, signature: Signature, *, max_batch: int) -> None:
@@ -59,12 +63,12 @@ class RequestTypes:
         )
         many = msgspec.Meta(min_length=1, max_length=max_batch)
         ids: Any = Annotated[list[CustomerId], many]
-        records: Any = Annotated[list[self.single], many]  # type: ignore[name-defined]
+        self.records: Any = Annotated[list[self.single], many]  # type: ignore[name-defined]
         self.batch: type[msgspec.Struct] = msgspec.defstruct(
             "BatchRequest",
             [
                 ("customer_ids", ids | msgspec.UnsetType, msgspec.UNSET),
-                ("records", records | msgspec.UnsetType, msgspec.UNSET),
+                ("records", self.records | msgspec.UnsetType, msgspec.UNSET),
             ],
             forbid_unknown_fields=True,
         )

@@ -4,6 +4,7 @@ Belongs here: what is worked out once per release so that no request works it ou
 is taken (``releases.poller``).
 """
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -12,7 +13,9 @@ from prometheus_client import Counter
 
 from churn_api.predictions.answers import Model
 from churn_api.predictions.requests import RequestTypes
+from churn_api.telemetry.log import say
 from churn_api.telemetry.metrics import Metrics
+from churn_api.validation.reference import Reference, read_reference
 from churn_store.errors import ReleaseError
 from churn_store.releases import Bundle, Serving
 
@@ -34,6 +37,7 @@ class Served:
         model: what every answer says of it.
         header: the response header that names it.
         openapi: the OpenAPI document with its columns.
+        reference: what new rows are compared with; none if it can't be read, which is no reason not to serve.
         stays, leaves: the counters of its predictions.
     """
 
@@ -45,6 +49,7 @@ class Served:
     model: Model
     header: tuple[bytes, bytes]
     openapi: bytes
+    reference: Reference | None
     stays: Counter
     leaves: Counter
 
@@ -93,6 +98,15 @@ class Preparation:
             model=Model(release=row.champion, epoch=row.epoch, family=bundle.manifest.family, role=CHAMPION),
             header=(b"x-release", row.champion.encode()),
             openapi=self.document(requests, bundle),
+            reference=_reference(bundle),
             stays=counted(short, CHAMPION, "false"),
             leaves=counted(short, CHAMPION, "true"),
         )
+
+
+def _reference(bundle: Bundle) -> Reference | None:
+    try:
+        return read_reference(bundle.reference, bundle.manifest.signature)
+    except ReleaseError as error:
+        say("reference_not_read", logging.WARNING, release=bundle.digest[:SHOWN_DIGITS], detail=str(error))
+        return None

@@ -82,7 +82,13 @@ def _candidate_model(settings: Settings, features: tuple[Feature, ...], source: 
         version = lake.version("training_set")
         rows = lake.read("training_set", ALL, version=version)
         chosen = better(list(families.values()))
-        candidate = build(chosen.family, rows, features, seed=settings.training.seed)
+        candidate = build(
+            chosen.family,
+            rows,
+            features,
+            seed=settings.training.seed,
+            minimum_correlation=settings.training.minimum_correlation,
+        )
         judging = rows.filter(pl.col("role") == JUDGE)
         churned = judging["churned"].to_numpy()
         metrics = measures(churned, candidate.scorer.score_frame(judging), threshold=chosen.threshold)

@@ -47,13 +47,20 @@ def better(families: Sequence[Fitted]) -> Fitted:
     return min(families, key=lambda fitted: (-fitted.measures["auc"], fitted.family))
 
 
-def build(family: str, training_set: pl.DataFrame, features: tuple[Feature, ...], *, seed: int) -> Candidate:
+def build(
+    family: str,
+    training_set: pl.DataFrame,
+    features: tuple[Feature, ...],
+    *,
+    seed: int,
+    minimum_correlation: float = 0.0,
+) -> Candidate:
     """Fit a family on the training and selecting rows and make the files of a release.
 
     The judging rows are not touched; they are later than every label that is read here.
     """
     rows = training_set.filter(pl.col("role") != JUDGE)
-    pipeline, signature = fit(family, rows, features, seed=seed)
+    pipeline, signature = fit(family, rows, features, seed=seed, minimum_correlation=minimum_correlation)
     model = export(pipeline, signature)
     scorer = Scorer(model, signature)
     sampled = rows.sample(min(REFERENCE_ROWS, rows.height), seed=seed, shuffle=True)

@@ -96,8 +96,15 @@ def _family(name: str, settings: Settings, features: tuple[Feature, ...]) -> dg.
         version = lake.version("training_set")
         rows = lake.read("training_set", ALL, version=version)
         with mlflow.start_run(run_name=name, nested=True) as run:
-            fitted = fit_and_measure(name, rows, features, seed=settings.training.seed)
-            mlflow.log_params({"family": name, "seed": settings.training.seed, **family.parameters})
+            fitted = fit_and_measure(
+                name,
+                rows,
+                features,
+                seed=settings.training.seed,
+                minimum_correlation=settings.training.minimum_correlation,
+            )
+            chosen = {"seed": settings.training.seed, "minimum_correlation": settings.training.minimum_correlation}
+            mlflow.log_params({"family": name, **chosen, **family.parameters})
             mlflow.log_metrics({f"selecting_{measure}": value for measure, value in fitted.measures.items()})
             mlflow.set_tags({"dagster_run_id": context.run_id, "training_set_version": str(version)})
         return dg.MaterializeResult(

@@ -147,7 +147,8 @@ def test_every_route_is_in_the_document_and_every_documented_route_is_there(serv
 
 
 def ask(service: Service, path: str, method: str, key: str | None) -> Any:
-    bodies = {"/predict": {"attributes": ONLINE_ROWS[0]}, "/predict/batch": {"customer_ids": ["c1"]}}
+    record = {"attributes": ONLINE_ROWS[0]}
+    bodies = {"/predict": record, "/predict/batch": {"customer_ids": ["c1"]}, "/validate": {"records": [record]}}
     headers = service.key_header(key)
     return service.client.request(
         method, path.replace("{customer_id}", "c1"), json=bodies.get(path) if method == "post" else None, headers=headers

@@ -37,12 +37,15 @@ class Feed:
     attributes: tuple[Column, ...] = ()
 
     def given(self, table: Table) -> frozenset[str]:
+        """None."""
         return frozenset()
 
     def says_when_known(self, table: Table) -> bool:
+        """As the test says."""
         return self.recorded
 
     def read(self, table: Table, start_s: int, end_s: int) -> Delivery:
+        """See ``Source``."""
         rows = self.rows[table]
         if self.recorded:
             known = pl.col("known_s").is_between(pl.lit(start_s), pl.lit(end_s), closed="left")
@@ -50,6 +53,7 @@ class Feed:
         return Delivery(rows.filter(pl.col("occurred_s") < end_s).with_columns(known_s="occurred_s"), self.unreadable)
 
     def fingerprint(self) -> str:
+        """Nobody asks."""
         return "feed"
 
 
@@ -63,6 +67,7 @@ class Loads:
     quarantine: dict[str, pl.DataFrame] = field(default_factory=dict)
 
     def load(self, *keys: str) -> Mapping[str, pl.DataFrame]:
+        """Ingest periods; what was kept of each."""
         nothing = pl.DataFrame(schema=QUARANTINE)
         shelf = Shelf(set(self.kept), lambda key: self.kept[key], lambda key: self.quarantine.get(key, nothing))
         found = {}

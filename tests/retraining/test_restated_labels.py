@@ -46,9 +46,7 @@ def day(text: str) -> int:
         "before maturity",
     ],
 )
-def test_rows_of_a_window_that_arrive_after_maturity_are_found(
-    span: tuple[str, str], period: str, late: list[str]
-) -> None:
+def test_rows_of_a_window_that_arrive_after_maturity_are_found(span: tuple[str, str], period: str, late: list[str]) -> None:
     settings = Settings(label=Label(horizon_days=30, grace_days=3))
     happened = {period: (day(span[0]), day(span[1]))}
     found = arrived_into(settings, labels=[MAR], happened=happened)
@@ -83,9 +81,7 @@ def run(settings: Settings, instance: dg.DagsterInstance, job: str, first: str, 
     result = (
         build_defs(settings)
         .resolve_job_def(job)
-        .execute_in_process(
-            instance=instance, tags=tags, partition_key=first if first == last else None, run_config=QUIET
-        )
+        .execute_in_process(instance=instance, tags=tags, partition_key=first if first == last else None, run_config=QUIET)
     )
     assert result.success
 

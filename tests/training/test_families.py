@@ -10,9 +10,10 @@ import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.pipeline import Pipeline
 
-from churn_assets.features.catalogue import Feature, features_of
+from churn_assets.features.feature import Feature
+from churn_assets.features.feature_sets import features_of
 from churn_assets.training.families import FAMILIES, export, inputs
-from churn_assets.training.fitting import fit, fit_and_measure
+from churn_assets.training.fitting import correlation, fit, fit_and_measure
 from churn_assets.training.split import SELECT, TRAIN
 from churn_store.errors import InputError
 from churn_store.manifest import GOLDEN_TOLERANCE
@@ -170,3 +171,21 @@ def test_a_family_is_measured_on_the_selecting_rows_only(family: str) -> None:
     assert fitted == fit_and_measure(family, pl.concat([rows, noise]), attributes(), seed=1)
     assert 0.6 < fitted.measures["auc"] < 0.95
     assert 0 < fitted.threshold < 1
+
+
+@pytest.mark.parametrize("family", NAMES)
+def test_numbers_that_hardly_go_with_churn_are_taken_and_not_looked_at(family: str) -> None:
+    rows = company()
+    kept = [name for name in ("visits", "spend_cents", "seen_s", "days") if correlation(rows, name) >= 0.18]
+    assert 0 < len(kept) < 4
+    assert correlation(rows, "always") == 0.0
+    there = rows.drop_nulls("days")
+    assert correlation(rows, "days") == pytest.approx(abs(np.corrcoef(there["days"], there["churned"])[0, 1]))
+    pipeline, signature = fit(family, rows, attributes(), seed=1, minimum_correlation=0.18)
+    before = pipeline.predict_proba(inputs(rows, signature))
+    for name in NUMBERS:
+        other = rows.with_columns(pl.col(name).reverse() + 3)
+        changed = not np.array_equal(pipeline.predict_proba(inputs(other, signature)), before)
+        assert changed == (name in kept), name
+    with pytest.raises(InputError, match=r"training\.minimum_correlation 0\.99.* lower it"):
+        fit(family, rows, attributes(categories=()), seed=1, minimum_correlation=0.99)

@@ -1,0 +1,117 @@
+"""The release's reference sample, boiled down to what a column of new rows is held against.
+
+Belongs here: deciles, tallies and the population stability index. Does not belong here: a verdict on drift, which is the
+graph's (``churn_assets.monitoring``): one request is no window.
+"""
+
+import io
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from churn_store.errors import ReleaseError
+from churn_store.signature import MISSING_CATEGORY, Column, Signature
+
+BINS = 10
+LEAST_ROWS = 100
+"""With fewer rows, chance alone gives any index."""
+
+Tally = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """A number's deciles and how many rows of the reference lie between them; the last bin is of missing values."""
+
+    edges: npt.NDArray[np.float64]
+    tally: Tally
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """The reference sample of a release.
+
+    Attributes:
+        rows: its size.
+        missing: share of missing values by column.
+        numbers: by column.
+        words: how often each word occurs, by column; a missing one is ``MISSING_CATEGORY``.
+    """
+
+    rows: int
+    missing: Mapping[str, float]
+    numbers: Mapping[str, Numbers]
+    words: Mapping[str, Counter[str]]
+
+    def psi(self, column: Column, values: Sequence[float | str | None]) -> float:
+        """Population stability index of new values over the reference's deciles (or its words), less its bias.
+
+        The index is ``sum((q - p) ln(q / p))`` over the bins (Siddiqi 2006, Credit Risk Scorecards, ch. 10). Under no drift
+        its expectation is about ``(bins - 1) (1/n + 1/m)``, by the chi-square argument (Yurdakul 2018, Statistical properties
+        of the population stability index), which is subtracted. Missing values are a bin of their own, an empty bin counts as
+        half a row: the same index as in the graph's drift report.
+
+        Args:
+            column: of the release.
+            values: at least one.
+
+        Returns:
+            0 or about 0 without drift; can be slightly negative.
+        """
+        left, right = self._tallies(column, values)
+        n, m = left.sum(), right.sum()
+        occupied = (left + right) > 0
+        p = np.maximum(left[occupied], 0.5) / n
+        q = np.maximum(right[occupied], 0.5) / m
+        bias = (occupied.sum() - 1) * (1 / n + 1 / m)
+        return float(np.sum((q - p) * np.log(q / p)) - bias)
+
+    def _tallies(self, column: Column, values: Sequence[float | str | None]) -> tuple[Tally, Tally]:
+        if column.kind == "number":
+            known = self.numbers[column.name]
+            return known.tally, _binned(known.edges, values)
+        before, now = self.words[column.name], Counter(MISSING_CATEGORY if word is None else str(word) for word in values)
+        words = sorted({*before, *now})
+        return np.array([before[word] for word in words], dtype=np.float64), np.array(
+            [now[word] for word in words], np.float64
+        )
+
+
+def read_reference(content: bytes, signature: Signature) -> Reference:
+    """Boil a release's ``reference.parquet`` down.
+
+    Raises:
+        ReleaseError: no Parquet, without rows, or without a column of the signature.
+    """
+    try:
+        frame = pl.read_parquet(io.BytesIO(content), columns=list(signature.names)).select(
+            *(pl.col(name).cast(pl.Float64).fill_nan(None) for name in signature.numbers),
+            *(pl.col(name).cast(pl.String) for name in signature.categories),
+        )
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise ReleaseError(f"reference.parquet can't be read: {type(error).__name__}") from error
+    if frame.is_empty():
+        raise ReleaseError("reference.parquet has no rows")
+    return Reference(
+        rows=frame.height,
+        missing={name: frame[name].null_count() / frame.height for name in signature.names},
+        numbers={name: _numbers(frame[name]) for name in signature.numbers},
+        words={name: Counter(frame[name].fill_null(MISSING_CATEGORY).to_list()) for name in signature.categories},
+    )
+
+
+def _numbers(values: pl.Series) -> Numbers:
+    present = values.drop_nulls().to_numpy()
+    inner = np.linspace(0, 1, BINS + 1)[1:-1]
+    edges = np.unique(np.quantile(present, inner)) if present.size else np.empty(0)
+    return Numbers(edges=edges, tally=_binned(edges, values.to_list()))
+
+
+def _binned(edges: npt.NDArray[np.float64], values: Sequence[float | str | None]) -> Tally:
+    present = np.array([value for value in values if value is not None], dtype=np.float64)
+    tally = np.bincount(np.searchsorted(edges, present, side="left"), minlength=edges.size + 1)
+    return np.append(tally, len(values) - present.size).astype(np.float64)
