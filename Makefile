@@ -6,6 +6,7 @@ BIN := $(CURDIR)/.venv/bin
 VENV := .venv/made
 RUNTIME := .venv/runtime
 DEVELOPMENT := .venv/development
+SPARK := .venv/spark
 
 # A company is a folder with churn.yaml, dagster.yaml and workspace.yaml; its data and its state stay in it.
 FOLDER := $(if $(filter synthetic,$(DATA)),.,examples/$(DATA))
@@ -13,12 +14,14 @@ AS_OF_synthetic := --as-of 2026-01-01
 AS_OF_cdnow := --as-of 1998-07-01
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test lint types definitions checks bench-serving env compose-test lock clean
+.PHONY: help setup setup-spark demo dev test test-spark proofs lint types definitions checks bench-simulate bench-features bench-serving env compose-test lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(RUNTIME) ## Create .venv with what the platform needs
+
+setup-spark: $(SPARK) ## Add Spark to .venv, for `engine: spark`; needs Java 17 or 21 besides
 
 demo: $(RUNTIME) ## Raw data to a served prediction, on one screen (DATA=synthetic, telco or cdnow)
 	@test -f $(FOLDER)/churn.yaml || { echo "make: DATA=$(DATA) is not known; expected synthetic, telco or cdnow" >&2; exit 2; }
@@ -31,6 +34,13 @@ dev: $(RUNTIME) ## Dagster UI with daemon on 3000 and the service on 8000, until
 
 test: $(DEVELOPMENT) ## Set up and pass the tests
 	$(BIN)/python -m pytest $(PYTEST)
+
+proofs: $(DEVELOPMENT) ## Prove that no feature and no label knows too much, over many drawn companies
+	$(BIN)/python -m pytest tests/proofs --hypothesis-profile=proofs --timeout=3000 $(PROOFS)
+
+test-spark: $(DEVELOPMENT) $(SPARK) ## Prove that Spark computes the same features, bit by bit
+	@java -version >/dev/null 2>&1 || { echo "make: Spark needs Java 17 or 21 and there is no java; install one, such as Debian's openjdk-17-jre-headless" >&2; exit 2; }
+	$(BIN)/python -m pytest tests/spark -m spark $(PYTEST)
 
 lint: $(DEVELOPMENT) ## Style of the code
 	$(BIN)/ruff check .
@@ -45,6 +55,12 @@ definitions: $(DEVELOPMENT) ## Load the definitions as Dagster does
 checks: $(DEVELOPMENT) ## Materialize a small company; name every asset check that fails
 	$(BIN)/churn checks
 
+bench-simulate: $(DEVELOPMENT) ## Events a second of the synthetic company, and its memory
+	$(BIN)/python benchmarks/simulate.py $(BENCH)
+
+bench-features: $(DEVELOPMENT) ## CPU and memory of twelve snapshots, beside one scan and a loop in pandas
+	$(BIN)/python benchmarks/features.py $(BENCH)
+
 bench-serving: $(DEVELOPMENT) ## Requests per second of one worker beside a no-op echo
 	$(BIN)/python benchmarks/serving.py $(BENCH)
 
@@ -57,6 +73,7 @@ compose-test: ## Bring the production stack up, materialize, predict, take it do
 lock: $(DEVELOPMENT) ## Write the lock files anew from pyproject.toml
 	$(BIN)/uv pip compile $(LOCK) --extra examples --extra build pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile $(LOCK) --extra examples --extra build --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+	$(BIN)/uv pip compile $(LOCK) --extra spark -c requirements-dev.lock pyproject.toml | awk '/^[a-z]/ {keep = /^(py4j|pyspark)==/} keep' > requirements-spark.lock
 	grep -E '^(#|uv==|    --hash)' requirements-dev.lock | awk '/^uv==/ {keep=1} /^[a-z]/ && !/^uv==/ {keep=0} keep' > requirements-uv.lock
 
 clean: ## Remove the environment and all state of the companies
@@ -79,6 +96,12 @@ $(RUNTIME): $(VENV) requirements.lock pyproject.toml
 $(DEVELOPMENT): $(RUNTIME) requirements-dev.lock
 	@echo "installing requirements-dev.lock into .venv"
 	@$(call install,requirements-dev.lock)
+	@touch $@
+
+# On top of the other locks, whose versions it was made with.
+$(SPARK): $(RUNTIME) requirements-spark.lock
+	@echo "installing requirements-spark.lock into .venv"
+	@$(call install,requirements-spark.lock)
 	@touch $@
 
 # uv is several times faster than pip; where it can't reach the index that pip is configured for, pip does it.

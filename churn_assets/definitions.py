@@ -7,7 +7,7 @@ import dagster as dg
 
 from churn_assets.champion.assets import champion_assets
 from churn_assets.features.assets import feature_assets
-from churn_assets.features.catalogue import features_of
+from churn_assets.features.feature_sets import company_features, features_in_use
 from churn_assets.monitoring.assets import monitoring_assets
 from churn_assets.partitions import partitions_of
 from churn_assets.raw.assets import raw_assets
@@ -41,14 +41,13 @@ def build_defs(settings: Settings | None = None, *, overrides: Mapping[str, Any]
         "mlflow": tracking_resource(settings),
         **(overrides or {}),
     }
-    features = features_of(
-        settings.tables, source.attributes, has_time=settings.has_time, exclude=settings.features.exclude
-    )
+    features = company_features(settings, source)
+    used = features_in_use(features, settings.features)
     assets = [
         *raw_assets(settings, partitions, source),
         *feature_assets(settings, partitions, features),
-        *training_assets(settings, features),
-        *champion_assets(settings, features, source),
+        *training_assets(settings, used),
+        *champion_assets(settings, used, source),
         *scoring_assets(settings, partitions, features),
         *monitoring_assets(settings, partitions, features),
     ]

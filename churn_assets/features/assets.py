@@ -12,12 +12,13 @@ from churn_assets.code_version import code_version
 from churn_assets.due import arrivals_until, require_arrivals, require_history
 from churn_assets.features.catalogue import as_table
 from churn_assets.features.contracts import features_contract, labels_contract, plausible_label_rate, someone_at_risk
+from churn_assets.features.engines.engine import History, open_engine
 from churn_assets.features.feature import Feature
 from churn_assets.features.labels import churn_labels, require_mature
-from churn_assets.features.reach import needed, reach_days, reads_all
-from churn_assets.features.snapshot import features_at, features_of_table
+from churn_assets.features.reach import reach_days, reads_all
+from churn_assets.features.snapshot import features_of_table
 from churn_assets.materialization import Built, Events, contract_specs, keys_of, write_table
-from churn_assets.periods import epoch_s, text
+from churn_assets.periods import text
 from churn_assets.raw.source import Table
 from churn_assets.resources.lake import PERIOD, Lake
 from churn_assets.settings import Settings
@@ -42,13 +43,14 @@ def _customer_features(
     settings: Settings, partitions: dg.PartitionsDefinition[Any] | None, features: tuple[Feature, ...]
 ) -> dg.AssetsDefinition:
     rule = settings.at_risk
+    engine = open_engine(settings)
     reach = {table: None if reads_all(table, rule) else reach_days(table, features, rule) for table in settings.tables}
 
     @dg.asset(
         description="What was known of each customer at risk at the snapshot T = partition key; nothing at or after T.",
         metadata={"catalogue": dg.MetadataValue.md(as_table(features))},
         group_name="features",
-        kinds={"polars", "deltalake"},
+        kinds={settings.engine, "deltalake"},
         owners=["team:data"],
         partitions_def=partitions,
         backfill_policy=dg.BackfillPolicy.single_run(),
@@ -62,24 +64,23 @@ def _customer_features(
     def customer_features(
         context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], clock: dg.ResourceParam[Clock]
     ) -> Events:
-        built = {}
         keys = keys_of(context)
         raw = raw_periods(context.instance, settings)
         require_history(settings.calendar, clock.now().date(), keys, raw=raw)
         sources = lake.versions(settings.tables)
-        for key in keys:
-            snapshot = date.fromisoformat(key)
-            tables = {
-                table: needed(table, lake.scan(table, version=sources[table]), snapshot, features, rule, settings.calendar)
-                for table in settings.tables
-            }
-            frame = features_at(tables, features, epoch_s(snapshot), rule)
-            built[key] = Built(
-                frame,
-                checks={"someone_at_risk": someone_at_risk(frame)},
-                metadata={"snapshot": key, "at_risk": frame.height},
+        history = History(lake, {table: sources[table] for table in settings.tables}, settings.calendar, features, rule)
+        built = (
+            (
+                text(snapshot),
+                Built(
+                    frame,
+                    checks={"someone_at_risk": someone_at_risk(frame)},
+                    metadata={"snapshot": text(snapshot), "at_risk": frame.height},
+                ),
             )
-        yield from write_table(context, lake, built.items(), contract=features_contract(features, has_time=True), sources=sources)
+            for snapshot, frame in engine.snapshots(history, [date.fromisoformat(key) for key in keys])
+        )
+        yield from write_table(context, lake, built, contract=features_contract(features, has_time=True), sources=sources)
 
     return customer_features
 

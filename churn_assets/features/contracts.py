@@ -6,7 +6,7 @@ import pandera.polars as pa
 import polars as pl
 
 from churn_assets.contracts import column_checks, column_types, contract
-from churn_assets.features.catalogue import Feature
+from churn_assets.features.feature import Feature
 from churn_assets.materialization import Outcome
 
 LABEL_RATE = (0.001, 0.95)

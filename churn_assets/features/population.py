@@ -8,7 +8,9 @@ from typing import Any
 
 import narwhals as nw
 
+from churn_assets.features.feature import Aggregates, count
 from churn_assets.periods import DAY_S
+from churn_assets.raw.source import Table
 from churn_assets.settings import AtRisk
 
 
@@ -37,28 +39,31 @@ def current_records(customers: nw.LazyFrame[Any], snapshot_s: int) -> nw.LazyFra
     )
 
 
-def at_risk(
-    records: nw.LazyFrame[Any], events: nw.LazyFrame[Any] | None, payments: nw.LazyFrame[Any] | None, rule: AtRisk
-) -> nw.LazyFrame[Any]:
-    """The records of customers who can churn.
+def signs(table: Table, rule: AtRisk) -> Aggregates:
+    """What of a table's rows says who is at risk: aggregates beside those of the features, so that rows are read once."""
+    if table == "events":
+        ended = {} if rule.cancelled_event is None else {"endings": count(nw.col("event_type") == rule.cancelled_event)}
+        return {"newest_event_age_s": nw.col("age_s").min(), **ended}
+    if table == "payments":
+        return {"newest_settled_age_s": nw.when(nw.col("status") == "settled").then(nw.col("age_s")).min()}
+    return {}
+
+
+def at_risk(people: nw.LazyFrame[Any], rule: AtRisk) -> nw.LazyFrame[Any]:
+    """The customers who can churn.
 
     Args:
-        records: ``current_records``, one row a customer.
-        events: events known before the snapshot, with ``age_s``; none where the company has no such table.
-        payments: payments known before the snapshot, with ``age_s``.
+        people: one row a customer: the ``current_records`` and, of the tables that the company has, the ``signs``; null of a
+            customer without rows.
         rule: the definition of risk.
 
     Returns:
-        Those rows of ``records`` that satisfy the rule.
+        Those rows that satisfy the rule.
     """
-    found = records.filter(nw.col("signed_up_age_s") >= rule.signed_up_days * DAY_S)
-    recent = nw.col("age_s") <= rule.active_days * DAY_S
-    active = []
-    if events is not None:
-        active.append(events.filter(recent).select("customer_id"))
-        if rule.cancelled_event is not None:
-            gone = events.filter(nw.col("event_type") == rule.cancelled_event).select("customer_id").unique()
-            found = found.join(gone, on="customer_id", how="anti")
-    if payments is not None:
-        active.append(payments.filter(recent, nw.col("status") == "settled").select("customer_id"))
-    return found.join(nw.concat(active).unique(), on="customer_id", how="semi")
+    columns = people.collect_schema().names()
+    newest = [nw.col(name) for name in ("newest_event_age_s", "newest_settled_age_s") if name in columns]
+    found = people.filter(
+        nw.col("signed_up_age_s") >= rule.signed_up_days * DAY_S,
+        nw.min_horizontal(*newest) <= rule.active_days * DAY_S,
+    )
+    return found.filter(nw.col("endings").fill_null(0) == 0) if "endings" in columns else found

@@ -4,19 +4,62 @@ Belongs here: how far back each raw table is read. Does not belong here: what is
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
 
 import polars as pl
 
-from churn_assets.features.catalogue import Feature, longest_window_days
+from churn_assets.features.feature import Feature, longest_window_days
 from churn_assets.periods import Calendar, text
 from churn_assets.raw.source import Table
 from churn_assets.resources.lake import PERIOD
 from churn_assets.settings import AtRisk
 
 
+@dataclass(frozen=True)
+class Reach:
+    """Which rows of a table of the lake a snapshot reads.
+
+    Attributes:
+        since: the first period that is read whole; empty for all of them.
+        until: the first period that is not read: the snapshot's own.
+        ending: the type of event that is read of the periods before ``since`` as well: it ends a customer for ever.
+    """
+
+    since: str
+    until: str
+    ending: str | None = None
+
+    def whole(self, period: str) -> bool:
+        """Whether all rows that arrived in a period are read."""
+        return self.since <= period < self.until
+
+    def rows(self, arrived: pl.LazyFrame) -> pl.LazyFrame:
+        """Those of the rows that arrived, without the column ``period``."""
+        before = arrived.filter(pl.col(PERIOD) < self.until)
+        found = before.filter(pl.col(PERIOD) >= self.since)
+        if self.ending is not None:
+            found = pl.concat([found, before.filter(pl.col(PERIOD) < self.since, pl.col("event_type") == self.ending)])
+        return found.drop(PERIOD)
+
+
+def reach_of(table: Table, snapshot: date, features: Sequence[Feature], rule: AtRisk, calendar: Calendar) -> Reach:
+    """Which rows of a table a snapshot reads.
+
+    Args:
+        table: which; no row of it arrived before it happened.
+        snapshot: T, the first day of a period.
+        features: that are made of it.
+        rule: who is at risk.
+        calendar: the periods.
+    """
+    days = reach_days(table, features, rule)
+    since = "" if days is None else text(calendar.floor(snapshot - timedelta(days=days)))
+    return Reach(since, text(snapshot), rule.cancelled_event if table == "events" else None)
+
+
 def reach_days(table: Table, features: Sequence[Feature], rule: AtRisk) -> int | None:
-    """How far back a snapshot reads a table, in days; none for all of it: any version may be a customer's newest."""
+    """How far back a snapshot reads all rows of a table, in days; none for ever: any version may be a customer's newest."""
     return None if table == "customers" else max(longest_window_days(features, table), rule.active_days)
 
 
@@ -28,21 +71,5 @@ def reads_all(table: Table, rule: AtRisk) -> bool:
 def needed(
     table: Table, rows: pl.LazyFrame, snapshot: date, features: Sequence[Feature], rule: AtRisk, calendar: Calendar
 ) -> pl.LazyFrame:
-    """The rows of a table of the lake that a snapshot reads, without the column ``period``.
-
-    Args:
-        table: which.
-        rows: the table, by period of arrival; no row arrived before it happened.
-        snapshot: T, the first day of a period.
-        features: that are made of it.
-        rule: who is at risk.
-        calendar: the periods.
-    """
-    arrived = rows.filter(pl.col(PERIOD) < text(snapshot))
-    days = reach_days(table, features, rule)
-    if days is not None:
-        wanted = pl.col(PERIOD) >= text(calendar.floor(snapshot - timedelta(days=days)))
-        if reads_all(table, rule):
-            wanted |= pl.col("event_type") == rule.cancelled_event
-        arrived = arrived.filter(wanted)
-    return arrived.drop(PERIOD)
+    """The rows of a table of the lake that a snapshot reads, without the column ``period``: see ``reach_of``."""
+    return reach_of(table, snapshot, features, rule, calendar).rows(rows)

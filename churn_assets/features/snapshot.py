@@ -9,8 +9,8 @@ from typing import Any
 import narwhals as nw
 import polars as pl
 
-from churn_assets.features.catalogue import Feature
-from churn_assets.features.population import at_risk, current_records, known_before
+from churn_assets.features.feature import Feature, aggregates_of
+from churn_assets.features.population import at_risk, current_records, known_before, signs
 from churn_assets.raw.source import Table
 from churn_assets.settings import AtRisk
 
@@ -28,23 +28,24 @@ def features_at(tables: Mapping[Table, Any], features: Sequence[Feature], snapsh
     Returns:
         ``customer_id``, ``snapshot_s`` and one column a feature (Float64 or String), sorted by customer.
     """
-    rows = {name: known_before(nw.from_native(frame), snapshot_s) for name, frame in tables.items() if name != "customers"}
-    people = at_risk(
-        current_records(nw.from_native(tables["customers"]), snapshot_s), rows.get("events"), rows.get("payments"), rule
-    )
-    whole = people
-    for name, known in rows.items():
-        aggregates = {
-            key: expr for feature in features if feature.table == name for key, expr in feature.aggregates.items()
-        }
-        if not aggregates:
+    people = current_records(nw.from_native(tables["customers"]), snapshot_s)
+    zeros: list[str] = []
+    for name, rows in tables.items():
+        aggregates = aggregates_of(features, name)
+        wanted = {**aggregates, **signs(name, rule)}
+        if not wanted:
             continue
-        by_customer = known.group_by("customer_id").agg(*(expr.alias(key) for key, expr in aggregates.items()))
-        whole = whole.join(by_customer, on="customer_id", how="left").with_columns(
-            nw.col(key).fill_null(0) for key in aggregates if not key.startswith("age_of_")
+        zeros += [key for key in aggregates if not key.startswith("age_of_")]
+        by_customer = (
+            known_before(nw.from_native(rows), snapshot_s)
+            .group_by("customer_id")
+            .agg(*(expr.alias(key) for key, expr in wanted.items()))
         )
+        people = people.join(by_customer, on="customer_id", how="left")
     return _collected(
-        whole.select(
+        at_risk(people, rule)
+        .with_columns(nw.col(key).fill_null(0) for key in zeros)
+        .select(
             "customer_id",
             nw.lit(snapshot_s).cast(nw.Int64).alias("snapshot_s"),
             *(_value(feature).alias(feature.name) for feature in features),
@@ -70,5 +71,6 @@ def _value(feature: Feature) -> nw.Expr:
 
 
 def _collected(whole: nw.LazyFrame[Any]) -> pl.DataFrame:
-    frame: pl.DataFrame = whole.collect(backend="polars").to_native()
+    streaming = {"engine": "streaming"} if whole.implementation.is_polars() else {}
+    frame: pl.DataFrame = whole.collect(backend="polars", **streaming).to_native()
     return frame.sort("customer_id")

@@ -9,7 +9,7 @@ import polars as pl
 
 from churn_assets.champion.candidate import SCORE
 from churn_assets.code_version import code_version
-from churn_assets.features.catalogue import Feature
+from churn_assets.features.feature import Feature
 from churn_assets.materialization import columns_schema, keys_of
 from churn_assets.monitoring.drift import (
     LEAST_ROWS,
@@ -47,7 +47,7 @@ def monitoring_assets(
 def _drift_report(
     settings: Settings, partitions: dg.PartitionsDefinition[Any] | None, features: tuple[Feature, ...]
 ) -> dg.AssetsDefinition:
-    grows = [feature.name for feature in features if feature.grows]
+    moving = [feature.name for feature in features if feature.drifts_anyway]
 
     @dg.asset(
         description=(
@@ -94,7 +94,7 @@ def _drift_report(
             period: rows.with_columns(pl.Series(SCORE, bundle.scorer.score_frame(rows))) for period, rows in windows.items()
         }
         columns = [*bundle.manifest.signature.columns, SCORED]
-        drift = judge_windows(reference, windows, columns, [*grows, SCORE], settings.monitoring)
+        drift = judge_windows(reference, windows, columns, [*moving, SCORE], settings.monitoring)
         page = settings.reports.absolute() / f"drift-{key}-{bundle.digest[:12]}.html"
         left_out = draw(
             reference,

@@ -4,7 +4,8 @@ A feature has drifted in a window if a test says so after correction for the num
 Hochberg 1995) *and* the move is material: its bias-corrected population stability index exceeds both the configured effect
 and what nearly all training snapshots showed among each other. Numbers are tested twice, by Kolmogorov-Smirnov on the
 values that are there and by chi-square on the share that is missing; categories once, by chi-square. Several of the newest
-windows must agree before it is an alert. Features that only grow, and the model's score, are shown and not judged.
+windows must agree before it is an alert. Features that move with time alone, and the model's score, are shown and not
+judged.
 """
 
 from collections import Counter

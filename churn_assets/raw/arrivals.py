@@ -210,7 +210,11 @@ def _own_period(time: str, calendar: Calendar) -> pl.Expr:
     """The period in which a row happened; of what is older than all of them the first."""
     day = pl.from_epoch(pl.col(time), time_unit="s").dt.date()
     floor = {"monthly": day.dt.truncate("1mo"), "weekly": day.dt.truncate("1w"), "daily": day}[calendar.cadence]
-    return pl.max_horizontal(floor, pl.when(floor.is_not_null()).then(pl.lit(calendar.first))).dt.to_string("%Y-%m-%d").alias(HOME)
+    return (
+        pl.max_horizontal(floor, pl.when(floor.is_not_null()).then(pl.lit(calendar.first)))
+        .dt.to_string("%Y-%m-%d")
+        .alias(HOME)
+    )
 
 
 def in_order(rows: pl.DataFrame, table: Table) -> pl.DataFrame:

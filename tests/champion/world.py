@@ -10,7 +10,8 @@ import sqlalchemy as sa
 
 from churn_assets.champion.candidate import Candidate, build, describe
 from churn_assets.champion.gate import Case
-from churn_assets.features.catalogue import Feature, features_of
+from churn_assets.features.feature import Feature
+from churn_assets.features.feature_sets import features_of
 from churn_assets.periods import DAY_S, epoch_s
 from churn_assets.settings import Settings
 from churn_assets.training.fitting import Fitted

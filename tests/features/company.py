@@ -7,29 +7,32 @@ from typing import Any
 import polars as pl
 from hypothesis import strategies as st
 
-from churn_assets.features.catalogue import features_of
+from churn_assets.features.feature import Feature
+from churn_assets.features.feature_sets import features_of
 from churn_assets.features.snapshot import features_at
 from churn_assets.periods import DAY_S, epoch_s
-from churn_assets.raw.source import SCHEMAS, Table
+from churn_assets.raw.source import OPTIONAL, SCHEMAS, Table
 from churn_assets.settings import AtRisk
 from churn_store.signature import Column
 
 SNAPSHOT = date(2025, 7, 1)
 T = epoch_s(SNAPSHOT)
 RULE = AtRisk()
+GIVEN: Mapping[Table, Sequence[str]] = {"payments": OPTIONAL["payments"]}
 TABLES: tuple[Table, ...] = ("customers", "events", "payments")
 ATTRIBUTES = (
     Column(name="plan", kind="category", nullable=True),
     Column(name="seats", kind="number", low=0, nullable=True),
 )
-FEATURES = features_of(TABLES, ATTRIBUTES, has_time=True)
+FEATURES = features_of(TABLES, ATTRIBUTES, has_time=True, given=GIVEN)
 Company = Mapping[Table, pl.DataFrame]
+Payment = tuple[str, str, int, int, int] | tuple[str, str, int, int, int, int | None, int | None]
 
 _SCHEMAS: dict[Table, Any] = {**SCHEMAS, "customers": {**SCHEMAS["customers"], "plan": pl.String, "seats": pl.Float64}}
-_CUSTOMERS = [f"c{i}" for i in range(5)]
+CUSTOMERS = [f"c{i}" for i in range(5)]
 
 # Days before (or, negative, after) the snapshot, in seconds: the edges of every window, and what lies around them.
-_EDGES = sorted({days * DAY_S + off for days in (0, 7, 30, 60, 90, 180) for off in (-1, 0, 1)})
+_EDGES = sorted({days * DAY_S + off for days in (0, 7, 30, 60, 84, 90, 180) for off in (-1, 0, 1)})
 ages = st.one_of(st.sampled_from(_EDGES), st.integers(-40 * DAY_S, 220 * DAY_S))
 delays = st.one_of(st.just(0), st.integers(0, 3), st.integers(0, 60 * DAY_S), st.integers(-40 * DAY_S, 0))
 
@@ -40,7 +43,7 @@ def companies(draw: st.DrawFn) -> Company:
     customers = draw(
         st.lists(
             st.tuples(
-                st.sampled_from(_CUSTOMERS),
+                st.sampled_from(CUSTOMERS),
                 ages,
                 delays,
                 st.integers(0, 400 * DAY_S),
@@ -53,7 +56,7 @@ def companies(draw: st.DrawFn) -> Company:
     events = draw(
         st.lists(
             st.tuples(
-                st.sampled_from(_CUSTOMERS),
+                st.sampled_from(CUSTOMERS),
                 st.sampled_from(["session", "session", "feature_used", "support_ticket", "export", "cancelled"]),
                 ages,
                 delays,
@@ -64,18 +67,20 @@ def companies(draw: st.DrawFn) -> Company:
     payments = draw(
         st.lists(
             st.tuples(
-                st.sampled_from(_CUSTOMERS),
+                st.sampled_from(CUSTOMERS),
                 st.sampled_from(["settled", "settled", "failed", "refunded"]),
                 st.integers(0, 100_000),
                 ages,
                 delays,
+                st.one_of(st.none(), st.integers(-DAY_S, 9 * DAY_S)),
+                st.sampled_from([None, 0, 1_900, 4_900]),
             ),
             max_size=20,
         )
     )
     # Everyone has a first record and a recent event, so that there is somebody to look at.
-    known = [(name, 200 * DAY_S, 0, 300 * DAY_S, "free", 1.0) for name in _CUSTOMERS]
-    seen = [(name, "export", 5 * DAY_S, 0) for name in _CUSTOMERS[:4]]
+    known = [(name, 200 * DAY_S, 0, 300 * DAY_S, "free", 1.0) for name in CUSTOMERS]
+    seen = [(name, "export", 5 * DAY_S, 0) for name in CUSTOMERS[:4]]
     return {
         "customers": customer_rows([*known, *customers]),
         "events": event_rows([*seen, *events]),
@@ -101,18 +106,34 @@ def event_rows(rows: Sequence[tuple[str, str, int, int]]) -> pl.DataFrame:
     )
 
 
-def payment_rows(rows: Sequence[tuple[str, str, int, int, int]]) -> pl.DataFrame:
-    """Payments: customer, status, cents, age, delay until known."""
+def payment_rows(rows: Sequence[Payment]) -> pl.DataFrame:
+    """Payments: customer, status, cents, age, delay until known; and how long after it was due, and the list price."""
     return pl.DataFrame(
         [
-            (f"p{i}", name, cents, status, None, None, T - age, T - age + delay)
-            for i, (name, status, cents, age, delay) in enumerate(rows)
+            (f"p{i}", name, cents, status, None if overdue is None else T - age - overdue, listed, T - age, T - age + delay)
+            for i, (name, status, cents, age, delay, overdue, listed) in enumerate(
+                row if len(row) == 7 else (*row, None, None) for row in rows
+            )
         ],
         schema=_SCHEMAS["payments"],
         orient="row",
     )
 
 
-def features(company: Company, rule: AtRisk = RULE) -> pl.DataFrame:
-    """Every feature of the catalogue at T."""
-    return features_at({table: frame.lazy() for table, frame in company.items()}, FEATURES, T, rule)
+def small(
+    *,
+    events: Sequence[tuple[str, str, int, int]] = (),
+    payments: Sequence[Payment] = (),
+    customers: Sequence[tuple[str, int, int, int, str | None, float | None]] | None = None,
+) -> Company:
+    """One customer who signed up 300 days ago, and these rows."""
+    return {
+        "customers": customer_rows([("c", 300 * DAY_S, 0, 300 * DAY_S, "free", 1.0)] if customers is None else customers),
+        "events": event_rows(events),
+        "payments": payment_rows(payments),
+    }
+
+
+def features(company: Company, which: Sequence[Feature] = FEATURES, *, at: int = T, rule: AtRisk = RULE) -> pl.DataFrame:
+    """Features of a company at a snapshot: all that there are, at T."""
+    return features_at({table: frame.lazy() for table, frame in company.items()}, which, at, rule)

@@ -1,4 +1,4 @@
-"""The catalogue: every name once, every aggregate one meaning, and only features that a company's tables allow."""
+"""The catalogue: every name once, every aggregate one meaning, and the words in which aggregates are said."""
 
 from collections import defaultdict
 
@@ -7,30 +7,19 @@ import numpy as np
 import polars as pl
 import pytest
 
-from churn_assets.features.catalogue import CATALOGUE, features_of, longest_window_days
-from churn_assets.features.snapshot import features_at, features_of_table
+from churn_assets.features.catalogue import CATALOGUE, CLASSIC, as_table
+from churn_assets.features.feature import distinct, longest_window_days
 from churn_assets.periods import DAY_S
-from churn_assets.raw.source import RESERVED, Table
-from churn_assets.settings import AtRisk
-from churn_store.errors import InputError
-from churn_store.signature import Column
-from tests.features.company import ATTRIBUTES, TABLES, T, customer_rows, event_rows, payment_rows
+from churn_assets.raw.source import RESERVED
+from tests.features.company import FEATURES, T, features, small
 
 
 def test_names_are_unique_and_none_is_a_column_of_the_tables() -> None:
     names = [feature.name for feature in CATALOGUE]
     assert len(names) == len(set(names))
     assert not set(names) & RESERVED
-    aggregates = {name for feature in CATALOGUE for name in feature.aggregates}
+    aggregates = {name for feature in CATALOGUE for table in feature.tables for name in feature.of(table)}
     assert not aggregates & (RESERVED | {"plan"})
-
-
-def test_every_feature_is_described() -> None:
-    for feature in CATALOGUE:
-        assert feature.description
-        assert feature.unit
-        assert feature.low == 0
-        assert (feature.window_days is None) == (feature.table == "customers")
 
 
 def test_an_aggregate_name_means_the_same_wherever_it_is_used() -> None:
@@ -40,118 +29,111 @@ def test_an_aggregate_name_means_the_same_wherever_it_is_used() -> None:
         {
             "customer_id": generator.choice([f"c{i}" for i in range(40)], count),
             "age_s": generator.integers(1, 200 * DAY_S, count),
-            "event_type": generator.choice(["session", "support_ticket", "feature_used", "export"], count),
+            "event_type": generator.choice(
+                ["session", "support_ticket", "feature_used", *map(str, range(99))], count, p=[0.3] * 3 + [0.1 / 99] * 99
+            ),
             "status": generator.choice(["settled", "failed", "refunded"], count),
             "amount_cents": generator.integers(0, 10_000, count),
+            "list_cents": generator.integers(0, 10_000, count) * (generator.random(count) < 0.7),
+            "occurred_s": T - generator.integers(1, 200 * DAY_S, count),
+            "due_s": [
+                None if missing else T - int(age)
+                for missing, age in zip(
+                    generator.random(count) < 0.3, generator.integers(1, 200 * DAY_S, count), strict=True
+                )
+            ],
+            "signed_up_s": T - generator.integers(1, 200 * DAY_S, count),
         }
     )
     meanings: dict[str, set[tuple[str, tuple[object, ...]]]] = defaultdict(set)
     for feature in CATALOGUE:
-        for name, expr in feature.aggregates.items():
-            values = nw.from_native(rows).group_by("customer_id").agg(expr.alias("value")).sort("customer_id")
-            meanings[name].add((feature.table, tuple(values["value"].to_list())))
+        for table in feature.tables:
+            for name, expr in feature.of(table).items():
+                values = nw.from_native(rows).group_by("customer_id").agg(expr.alias("value")).sort("customer_id")
+                meanings[name].add((table, tuple(values["value"].to_list())))
     assert {name for name, found in meanings.items() if len(found) > 1} == set()
     evaluated = {next(iter(found))[1] for found in meanings.values()}
     assert len(evaluated) == len(meanings), "two names for one aggregate"
 
 
-def test_numbers_come_before_categories_in_a_fixed_order() -> None:
-    features = features_of(TABLES, ATTRIBUTES, has_time=True)
-    kinds = [feature.kind for feature in features]
-    assert kinds == sorted(kinds, reverse=True)
-    assert [f.name for f in features] == [f.name for f in features_of(TABLES, ATTRIBUTES, has_time=True)]
+def test_the_classic_ones_are_there_and_at_least_twenty_more() -> None:
+    names = {feature.name for feature in CATALOGUE}
+    assert set(CLASSIC) <= names
+    assert len(CLASSIC) == 10
+    assert len(names) >= 32
 
 
 @pytest.mark.parametrize(
-    ("tables", "has_time", "expected_tables"),
+    ("wanted", "values", "expected"),
     [
-        (TABLES, True, {"customers", "events", "payments"}),
-        (("customers", "payments"), True, {"customers", "payments"}),
-        (("customers",), False, {"customers"}),
+        ([True, True, True], [1, 1, 2], 2),
+        ([True, False, False], [1, 1, 2], 1),
+        ([False, False, False], [1, 1, 2], 0),
+        ([None, True, True], [3, 1, 2], 2),
     ],
 )
-def test_only_features_of_tables_that_are_there_exist(
-    tables: tuple[Table, ...], has_time: bool, expected_tables: set[str]
+def test_distinct_counts_the_values_of_the_rows_that_are_wanted(
+    wanted: list[bool | None], values: list[int], expected: int
 ) -> None:
-    features = features_of(tables, ATTRIBUTES, has_time=has_time)
-    assert {feature.table for feature in features} == expected_tables
-    if not has_time:
-        assert [feature.name for feature in features] == ["seats", "plan"]
-
-
-def test_features_of_a_plan_exist_only_where_there_is_one() -> None:
-    with_plan = {feature.name for feature in features_of(TABLES, ATTRIBUTES, has_time=True)}
-    without = {feature.name for feature in features_of(TABLES, (), has_time=True)}
-    assert with_plan - without == {"is_pro_plan", "is_paid_plan", "plan", "seats"}
-
-
-def test_an_attribute_takes_the_place_of_a_feature_of_its_name() -> None:
-    own = Column(name="days_since_signup", kind="number", low=0)
-    [feature] = [f for f in features_of(TABLES, (own,), has_time=True) if f.name == "days_since_signup"]
-    assert feature.description == own.description
-
-
-def test_what_is_excluded_is_no_feature() -> None:
-    excluded = ("plan", "sessions_30d")
-    names = {feature.name for feature in features_of(TABLES, ATTRIBUTES, has_time=True, exclude=excluded)}
-    everything = {feature.name for feature in features_of(TABLES, ATTRIBUTES, has_time=True)}
-    assert everything - names == set(excluded)
-
-
-@pytest.mark.parametrize(
-    ("attributes", "exclude", "said"),
-    [
-        (
-            ATTRIBUTES,
-            ("gender",),
-            "features.exclude names gender, which is no feature here; expected some of avg_sessions_7d",
-        ),
-        (ATTRIBUTES, ("plan", "seats"), "no feature is left for a model"),
-        ((), (), "no feature is left for a model; add `attributes` to source.customers"),
-    ],
-)
-def test_a_choice_of_features_that_can_not_be_is_refused_in_one_line(
-    attributes: tuple[Column, ...], exclude: tuple[str, ...], said: str
-) -> None:
-    with pytest.raises(InputError) as error:
-        features_of(
-            ("customers",) if said.startswith("no") else TABLES, attributes, has_time=said[0] == "f", exclude=exclude
-        )
-    assert said in str(error.value)
-    assert "\n" not in str(error.value)
-
-
-def test_an_attribute_with_the_name_of_an_aggregate_is_refused() -> None:
-    own = Column(name="events_in_30d", kind="number")
-    with pytest.raises(InputError, match="events_in_30d, a name that the catalogue of features uses"):
-        features_of(TABLES, (own,), has_time=True)
+    rows = nw.from_native(pl.DataFrame({"who": ["c"] * 3, "wanted": wanted, "value": values}))
+    found = rows.group_by("who").agg(distinct(nw.col("value"), nw.col("wanted")).alias("n"))
+    assert found["n"].to_list() == [expected]
 
 
 def test_the_longest_window_is_that_of_the_features_in_use() -> None:
-    features = features_of(TABLES, ATTRIBUTES, has_time=True)
-    assert longest_window_days(features, "payments") == 180
-    assert longest_window_days([f for f in features if f.window_days != 180], "payments") == 90
+    assert longest_window_days(FEATURES, "payments") == 180
+    assert longest_window_days([f for f in FEATURES if f.window_days != 180], "payments") == 90
+    assert longest_window_days([f for f in FEATURES if f.name == "days_since_last_problem"], "events") == 90
     assert longest_window_days([], "events") == 0
 
 
 def test_a_customer_without_rows_has_zeros_and_nothing_where_never_is_an_answer() -> None:
-    company = {
-        "customers": customer_rows([("c", 300 * DAY_S, 0, 300 * DAY_S, "team", 1.0)]),
-        "events": event_rows([]),
-        "payments": payment_rows([("c", "settled", 100, 59 * DAY_S, 0)]),
-    }
-    features = features_of(TABLES, ATTRIBUTES, has_time=True)
-    row = features_at({name: frame.lazy() for name, frame in company.items()}, features, T, AtRisk()).row(0, named=True)  # type: ignore[misc]
-    of_events = [feature for feature in features if feature.table == "events"]
+    company = small(payments=[("c", "settled", 100, 59 * DAY_S, 0)])
+    row = features(company).row(0, named=True)
+    of_events = [feature for feature in FEATURES if feature.tables == {"events"}]
     assert {row[f.name] for f in of_events if f.nullable} == {None}
     assert {row[f.name] for f in of_events if not f.nullable} == {0.0}
-    assert (row["days_since_last_payment"], row["is_pro_plan"], row["is_paid_plan"]) == (59.0, 0.0, 1.0)
+    assert (row["days_since_last_payment"], row["is_pro_plan"], row["days_since_last_problem"]) == (59.0, 0.0, None)
 
 
-def test_data_without_time_keeps_its_attributes_as_they_are() -> None:
-    customers = pl.DataFrame(
-        {"customer_id": ["b", "a"], "plan": [None, "pro"], "seats": [2.5, None], "churned": [True, False]}
+def test_what_a_practitioner_would_work_out_by_hand() -> None:
+    days = [2, 2, 9, 30, 85]
+    company = small(
+        events=[
+            *(("c", "session", day * DAY_S, 0) for day in days),
+            ("c", "support_ticket", 20 * DAY_S, 0),
+            ("c", "feature_used", 40 * DAY_S, 0),
+        ],
+        payments=[
+            ("c", "settled", 800, 10 * DAY_S, 0, 3 * DAY_S, 1_000),
+            ("c", "settled", 1_000, 100 * DAY_S, 0, 0, 1_000),
+            ("c", "failed", 1_000, 12 * DAY_S, 0, 0, 1_000),
+        ],
+        customers=[
+            ("c", 300 * DAY_S, 0, 300 * DAY_S, "free", 1.0),
+            ("c", 50 * DAY_S, 0, 300 * DAY_S, "pro", 1.0),
+            ("c", 20 * DAY_S, 0, 300 * DAY_S, "free", 1.0),
+        ],
     )
-    frame = features_of_table(customers, features_of(("customers",), ATTRIBUTES, has_time=False))
-    assert frame.columns == ["customer_id", "seats", "plan"]
-    assert frame.rows() == [("a", None, "pro"), ("b", 2.5, None)]
+    row = features(company).row(0, named=True)
+    expected = {
+        "sessions_30d": 4, "session_trend": 4 / 5, "session_trend_7d": 2 / 4, "active_days_30d": 3, "active_days_90d": 4,
+        "active_weeks_84d": 3 / 12, "mean_gap_90d": (85 - 2) / 4, "silence_90d": 2 / ((85 - 2) / 4),
+        "weekend_share_90d": 4 / 5, "event_types_30d": 2, "event_types_90d": 3, "uses_per_session_90d": 1 / 5,
+        "problems_90d": 2, "days_since_last_problem": 12, "failed_share_90d": 1 / 2, "late_share_180d": 1 / 2,
+        "paid_of_list_180d": 1_800 / 2_000, "spend_trend": 1.0, "total_spend_7d": 0, "total_spend_30d": 800,
+        "plan_changes_180d": 2, "days_since_plan_change": 20, "is_pro_plan": 0, "days_since_signup": 300,
+    }  # fmt: skip
+    assert {name: row[name] for name in expected} == pytest.approx(expected)
+
+
+def test_the_table_for_people_has_a_line_for_each_feature() -> None:
+    lines = as_table(FEATURES).splitlines()
+    assert len(lines) == len(FEATURES) + 2
+    [line] = [line for line in lines if line.startswith("| days_since_last_login ")]
+    assert "| 90 days | 0 to 90 or none |" in line
+
+
+def test_only_what_moves_with_time_alone_is_shown_and_not_judged_for_drift() -> None:
+    moving = {feature.name for feature in FEATURES if feature.drifts_anyway}
+    assert moving == {"days_since_signup", "days_from_new_year", "days_from_april"}

@@ -6,8 +6,6 @@ from typing import Any
 import narwhals as nw
 import polars as pl
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from churn_assets.features.labels import Labelled, churn_labels, matures_on, require_mature
 from churn_assets.periods import DAY_S, epoch_s
@@ -108,26 +106,6 @@ def test_labels_are_sorted_one_a_customer_and_name_their_snapshot() -> None:
     found = label(EVENT, [("a", "cancelled", 5, 0), ("a", "cancelled", 5, 0), ("z", "cancelled", 5, 0)])
     assert found.labels.rows() == [("a", T, True), ("b", T, False)]
     assert found.labels.columns == ["customer_id", "snapshot_s", "churned"]
-
-
-@settings(max_examples=30, deadline=None, derandomize=True)
-@given(
-    st.lists(
-        st.tuples(
-            st.sampled_from("ab"), st.sampled_from(["session", "cancelled"]), st.integers(-9, 99), st.integers(0, 99)
-        ),
-        max_size=12,
-    ),
-    st.sampled_from([EVENT, INACTIVITY]),
-)
-def test_what_happened_or_became_known_after_the_window_restates_no_label(
-    days: list[tuple[str, str, int, int]], rule: Label
-) -> None:
-    rows = [(who, kind, after * DAY_S, delay * DAY_S) for who, kind, after, delay in days]
-    known = [row for row in rows if row[2] < H and row[2] + row[3] < MATURE]
-    everything, only_known = label(rule, rows), label(rule, known)
-    assert everything.labels.equals(only_known.labels)
-    assert everything.left_before == only_known.left_before
 
 
 def test_a_label_does_not_exist_before_every_outcome_can_be_known() -> None:

@@ -6,7 +6,7 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from churn_assets.features.catalogue import features_of
+from churn_assets.features.feature_sets import features_of
 from churn_assets.resources.lake import Lake
 from churn_assets.resources.serving import ServingStore
 from churn_assets.scoring.assets import scoring_assets

@@ -1,0 +1,64 @@
+"""What an engine of features is, and which one a company has chosen.
+
+Belongs here: what goes into an engine and what comes out, the same for all. Does not belong here: what a feature says
+(``catalogue``), how rows become features (``snapshot``), and how an engine reads them (``in_process``, ``spark``).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Protocol
+
+import polars as pl
+
+from churn_assets.features.feature import Feature
+from churn_assets.features.reach import Reach, reach_of
+from churn_assets.periods import Calendar
+from churn_assets.raw.source import Table
+from churn_assets.resources.lake import Lake
+from churn_assets.settings import AtRisk, Settings
+
+
+@dataclass(frozen=True)
+class History:
+    """The raw tables of a lake, each at one version, and what is made of them.
+
+    Attributes:
+        lake: where they are.
+        versions: of each table that the company has.
+        calendar: the periods by which they arrived.
+        features: which.
+        rule: who is at risk.
+    """
+
+    lake: Lake
+    versions: Mapping[Table, int]
+    calendar: Calendar
+    features: Sequence[Feature]
+    rule: AtRisk
+
+    def reach(self, table: Table, snapshot: date) -> Reach:
+        """Which rows of a table a snapshot reads."""
+        return reach_of(table, snapshot, self.features, self.rule, self.calendar)
+
+
+class Engine(Protocol):
+    """Computes features at snapshots."""
+
+    def snapshots(self, history: History, days: Sequence[date]) -> Iterator[tuple[date, pl.DataFrame]]:
+        """The features of everybody at risk, snapshot by snapshot, in the order of ``days``.
+
+        Yields:
+            The snapshot, and what ``features_at`` says of it: the same, bit by bit, whatever the engine.
+        """
+
+
+def open_engine(settings: Settings) -> Engine:
+    """The engine that ``churn.yaml`` names. Nothing starts before the first snapshot is asked for."""
+    if settings.engine == "spark":
+        from churn_assets.features.engines.spark import SparkEngine  # noqa: PLC0415 - an extra, and slow to import
+
+        return SparkEngine(settings.spark)
+    from churn_assets.features.engines.in_process import InProcess  # noqa: PLC0415 - only the engine that is used
+
+    return InProcess()

@@ -1,0 +1,190 @@
+"""Which features a company has, and which of them its models see.
+
+Belongs here: what follows from the company's tables, its attributes, and the section ``features`` of ``churn.yaml``; and what
+can't be a feature at all. Does not belong here: what a feature is (``feature``), and which ones there are (``catalogue``).
+"""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+
+import narwhals as nw
+
+from churn_assets.features.catalogue import CATALOGUE, CLASSIC
+from churn_assets.features.feature import Feature
+from churn_assets.raw.source import Source, Table
+from churn_assets.raw.synthetic import SyntheticSettings
+from churn_assets.settings import Features, Settings
+from churn_store.errors import InputError
+from churn_store.signature import Column
+
+OUTCOME = frozenset({"attrition", "churn", "churned", "churner"})
+ENDING = frozenset({"canceled", "cancellation", "cancelled", "ended", "left", "terminated", "termination"})
+WHEN_OR_WHY = frozenset({"at", "cause", "date", "day", "month", "on", "reason", "time"})
+"""Words for the label itself, and words that together speak of what follows it, such as the reason of a cancellation."""
+
+
+def company_features(settings: Settings, source: Source) -> tuple[Feature, ...]:
+    """All features of a company; each is a column of ``customer_features``.
+
+    Raises:
+        InputError: as ``features_of``; or an attribute is read from the label's column.
+    """
+    customers = None if isinstance(settings.source, SyntheticSettings) else settings.source.customers
+    columns = {} if customers is None else {name: said.column for name, said in customers.attributes.items()}
+    if customers is not None and customers.label is not None:
+        tells = sorted(
+            name
+            for name, column in columns.items()
+            if column == customers.label.column and name not in settings.features.exclude
+        )
+        if tells:
+            raise InputError(
+                f"source.customers.attributes has {', '.join(tells)}, read from {customers.label.column}, which is the label "
+                "itself; take it out"
+            )
+    return features_of(
+        settings.tables,
+        source.attributes,
+        has_time=settings.has_time,
+        given={table: source.given(table) for table in settings.tables},
+        choice=settings.features,
+        columns=columns,
+    )
+
+
+def features_of(
+    tables: Collection[Table],
+    attributes: Sequence[Column],
+    *,
+    has_time: bool,
+    given: Mapping[Table, Collection[str]] | None = None,
+    choice: Features | None = None,
+    columns: Mapping[str, str] | None = None,
+) -> tuple[Feature, ...]:
+    """The features that a company's tables allow, less those that it excludes.
+
+    Args:
+        tables: the raw tables that it has.
+        attributes: what its source says of a customer; each is a feature of its own.
+        has_time: whether the data is a history.
+        given: the optional columns that the source has, by table.
+        choice: what is excluded, and which words are protected.
+        columns: the attributes' columns in the source, by attribute.
+
+    Returns:
+        Features in a fixed order, numbers before categories. An attribute takes the place of a feature of the same name.
+
+    Raises:
+        InputError: ``exclude`` has a name that is no feature here, an attribute is protected, tells the label or has the name
+            of an aggregate, or no feature is left.
+    """
+    choice = choice or Features()
+    named = {attribute.name for attribute in attributes}
+    has: dict[Table, Collection[str]] = {**(given or {}), "customers": named}
+    found = [
+        feature
+        for feature in CATALOGUE
+        if has_time
+        and feature.tables <= set(tables)
+        and set(feature.needs) <= set(has.get(feature.table, ()))
+        and feature.name not in named
+    ]
+    found += [_of_attribute(attribute) for attribute in attributes]
+    names = {feature.name for feature in found}
+    if unknown := sorted(set(choice.exclude) - names):
+        raise InputError(
+            f"features.exclude names {', '.join(unknown)}, which is no feature here; expected some of {', '.join(sorted(names))}"
+        )
+    if taken := sorted(named & {name for feature in CATALOGUE for table in feature.tables for name in feature.of(table)}):
+        raise InputError(
+            f"source.customers.attributes has {', '.join(taken)}, a name that the catalogue of features uses; choose another"
+        )
+    left = [feature for feature in found if feature.name not in choice.exclude]
+    for feature in left:
+        refuse_forbidden(feature.name, (columns or {}).get(feature.name, feature.name), choice.protected)
+    if not left:
+        raise InputError(
+            "no feature is left for a model; add `attributes` to source.customers, or take names out of features.exclude"
+        )
+    return tuple(sorted(left, key=lambda feature: feature.kind, reverse=True))
+
+
+def features_in_use(features: Sequence[Feature], choice: Features) -> tuple[Feature, ...]:
+    """The features that models see: those of the set that ``features.use`` names.
+
+    Args:
+        features: all of the company.
+        choice: the named sets, and which one is used.
+
+    Returns:
+        In the order of ``features``.
+
+    Raises:
+        InputError: a set has a name that is no feature here, or takes the name of a built-in one; the set in use is not there,
+            or is empty.
+    """
+    names = {feature.name for feature in features}
+    if clash := sorted(set(choice.sets) & {"all", "classic"}):
+        raise InputError(f"features.sets has {', '.join(clash)}, the name of a built-in set; choose another name")
+    for name, members in choice.sets.items():
+        if unknown := sorted(set(members) - names - set(choice.exclude)):
+            raise InputError(
+                f"features.sets.{name} names {', '.join(unknown)}, which is no feature here; expected some of "
+                f"{', '.join(sorted(names))}"
+            )
+    sets: dict[str, Collection[str]] = {**choice.sets, "classic": CLASSIC, "all": names}
+    if choice.use not in sets:
+        raise InputError(f"features.use is {choice.use!r}, which is no set; expected one of {', '.join(sorted(sets))}")
+    used = tuple(feature for feature in features if feature.name in sets[choice.use])
+    if not used:
+        raise InputError(
+            f"features.use is {choice.use!r}, a set without any feature of this company; name some in features.sets, or use `all`"
+        )
+    return used
+
+
+def refuse_forbidden(name: str, column: str, protected: Collection[str]) -> None:
+    """Refuse a feature that the law protects, or that tells the label.
+
+    Args:
+        name: of the feature.
+        column: that it is read from, in the source.
+        protected: words, lower case.
+
+    Raises:
+        InputError: the name or the column has such a word.
+    """
+    found = words(name) | words(column)
+    read_from = "" if column == name else f" (read from {column})"
+    if forbidden := sorted(found & set(protected)):
+        raise InputError(
+            f"the feature {name}{read_from} has the protected word {', '.join(forbidden)}, and no model may see such an attribute; "
+            "take it out of the source's attributes, or name it in features.exclude"
+        )
+    if tells := sorted(found & OUTCOME) or (sorted(found & ENDING) if found & WHEN_OR_WHY else []):
+        raise InputError(
+            f"the feature {name}{read_from} has the word {', '.join(tells)}: it tells the label, or what follows it; take it out "
+            "of the source's attributes, or name it in features.exclude"
+        )
+
+
+def words(name: str) -> set[str]:
+    """The words of a name, lower case: split at anything but letters, and where a capital follows a small letter."""
+    parted = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
+    return {word.lower() for word in re.findall(r"[^\W\d_]+", parted)}
+
+
+def _of_attribute(attribute: Column) -> Feature:
+    return Feature(
+        attribute.name,
+        attribute.description,
+        "customers",
+        None,
+        attribute.unit,
+        "attribute",
+        nw.col(attribute.name),
+        kind=attribute.kind,
+        nullable=attribute.nullable,
+        low=attribute.low,
+        high=attribute.high,
+    )

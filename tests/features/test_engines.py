@@ -1,0 +1,94 @@
+"""The engine reads as little as it can, and says what all rows of the lake would say."""
+
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from churn_assets.features.engines.engine import History, open_engine
+from churn_assets.features.engines.in_process import InProcess
+from churn_assets.resources.lake import digest
+from churn_assets.settings import AtRisk
+from churn_assets.small_company import SmallCompany
+from churn_store.errors import InputError
+from tests.features.edges import SNAPSHOTS, from_all_rows, lake_of_edges
+
+
+def bits(frame: pl.DataFrame) -> str:
+    return digest(frame, key=["customer_id", "snapshot_s"])
+
+
+@pytest.fixture(scope="module")
+def history(tmp_path_factory: pytest.TempPathFactory) -> History:
+    return lake_of_edges(tmp_path_factory.mktemp("lake"))
+
+
+@pytest.mark.parametrize("customers_at_a_time", [1_000, 7])
+def test_snapshots_from_what_is_in_reach_equal_those_from_all_rows_bit_by_bit(
+    history: History, customers_at_a_time: int
+) -> None:
+    found = dict(InProcess(customers_at_a_time).snapshots(history, SNAPSHOTS))
+    assert list(found) == SNAPSHOTS
+    for snapshot, frame in found.items():
+        assert frame.height > 10
+        assert bits(frame) == bits(from_all_rows(history, snapshot))
+
+
+def test_a_snapshot_alone_equals_the_same_snapshot_after_others(history: History) -> None:
+    after_others = dict(InProcess().snapshots(history, SNAPSHOTS))
+    for snapshot in SNAPSHOTS:
+        [(_, alone)] = InProcess().snapshots(history, [snapshot])
+        assert bits(alone) == bits(after_others[snapshot])
+
+
+def test_a_company_without_an_event_that_ends_customers_has_them_at_risk_again(tmp_path: Path) -> None:
+    history = lake_of_edges(tmp_path, rule=AtRisk(cancelled_event=None))
+    [(_, frame)] = InProcess().snapshots(history, SNAPSHOTS[-1:])
+    assert bits(frame) == bits(from_all_rows(history, SNAPSHOTS[-1]))
+
+
+def test_a_company_with_payments_alone_has_snapshots(history: History) -> None:
+    versions = {table: version for table, version in history.versions.items() if table != "events"}
+    features = tuple(feature for feature in history.features if "events" not in feature.tables)
+    paying = History(history.lake, versions, history.calendar, features, history.rule)
+    [(_, frame)] = InProcess().snapshots(paying, SNAPSHOTS[:1])
+    assert frame.height > 10
+    assert bits(frame) == bits(from_all_rows(paying, SNAPSHOTS[0]))
+
+
+def test_before_the_first_arrival_nobody_is_at_risk(history: History) -> None:
+    [(_, frame)] = InProcess().snapshots(history, [history.calendar.first])
+    assert frame.height == 0
+    assert frame.columns == ["customer_id", "snapshot_s", *(feature.name for feature in history.features)]
+
+
+def test_each_period_is_read_once_and_a_new_snapshot_reads_only_its_own(
+    history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    collect = pl.LazyFrame.collect
+
+    def counted(frame: pl.LazyFrame, **options: object) -> pl.DataFrame:
+        plan = frame.explain(optimized=False)
+        if "period" in plan and "event_type" in plan:
+            read.append(plan)
+        return collect(frame, **options)
+
+    monkeypatch.setattr(pl.LazyFrame, "collect", counted)
+    snapshots = InProcess().snapshots(history, SNAPSHOTS[:2])
+    next(snapshots)
+    first = len(read)
+    next(snapshots)
+    assert len(read) - first == 1
+
+
+def test_spark_is_chosen_by_churn_yaml_and_says_how_to_install_it(
+    history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert isinstance(open_engine(SmallCompany()), InProcess)
+    monkeypatch.setitem(sys.modules, "pyspark", None)
+    monkeypatch.setitem(sys.modules, "pyspark.errors", None)
+    engine = open_engine(SmallCompany(engine="spark"))
+    with pytest.raises(InputError, match="make setup-spark"):
+        next(engine.snapshots(history, SNAPSHOTS[:1]))

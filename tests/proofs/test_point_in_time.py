@@ -1,0 +1,141 @@
+"""Proof: a snapshot knows nothing that happened, or became known, at or after it; nor who else is there, nor any order of rows.
+
+Every entry of the catalogue is taken alone as well, so that one which is added tomorrow is proved without a line here.
+"""
+
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from churn_assets.contracts import sift
+from churn_assets.features.feature import Feature
+from churn_assets.features.reach import needed
+from churn_assets.periods import DAY_S, Calendar, day_of
+from churn_assets.raw.contracts import raw_contract
+from churn_assets.raw.source import Table
+from churn_assets.resources.lake import PERIOD, digest
+from tests.features.company import (
+    ATTRIBUTES,
+    CUSTOMERS,
+    FEATURES,
+    RULE,
+    SNAPSHOT,
+    TABLES,
+    Company,
+    T,
+    companies,
+    customer_rows,
+    event_rows,
+    features,
+    payment_rows,
+)
+
+MONTHLY = Calendar("monthly", SNAPSHOT.replace(year=2023))
+ABSURD = 10**11
+"""So many cents, or seconds, are nothing that a company has."""
+
+
+def bits(frame: pl.DataFrame) -> str:
+    return digest(frame, key=["customer_id", "snapshot_s"])
+
+
+def is_past() -> pl.Expr:
+    return (pl.col("occurred_s") < T) & (pl.col("known_s") < T)
+
+
+def past_of(company: Company) -> Company:
+    return {table: rows.filter(is_past()) for table, rows in company.items()}
+
+
+@st.composite
+def poisons(draw: st.DrawFn) -> Company:
+    """Rows that happened or became known at or after T and say what no row says."""
+    who = st.sampled_from(CUSTOMERS)
+    later = st.one_of(
+        st.tuples(st.one_of(st.just(0), st.integers(-ABSURD, 0)), st.integers(-ABSURD, ABSURD)),
+        st.integers(1, 40 * DAY_S).map(lambda age: (age, age)),
+        st.integers(1, 400 * DAY_S).flatmap(lambda age: st.tuples(st.just(age), st.integers(age, ABSURD))),
+    )
+    word = st.sampled_from(["cancelled", "session", "support_ticket", "feature_used", "", "pro", "free"])
+    cents = st.sampled_from([-ABSURD, -1, 0, ABSURD])
+    times = st.sampled_from([-ABSURD, 0, 5, ABSURD])
+    customers = draw(st.lists(st.tuples(who, later, times, word, st.sampled_from([-1e30, 1e30])), max_size=8))
+    events = draw(st.lists(st.tuples(who, word, later), max_size=12))
+    payments = draw(
+        st.lists(
+            st.tuples(who, st.sampled_from(["settled", "failed", "refunded"]), cents, later, times, cents), max_size=12
+        )
+    )
+    return {
+        "customers": customer_rows(
+            [(name, *when, signed_up, plan, seats) for name, when, signed_up, plan, seats in customers]
+        ),
+        "events": event_rows([(name, kind, *when) for name, kind, when in events]),
+        "payments": payment_rows(
+            [(name, kind, paid, *when, due, listed) for name, kind, paid, when, due, listed in payments]
+        ),
+    }
+
+
+@given(companies(), companies(), poisons())
+def test_rows_that_happened_or_became_known_at_or_after_the_snapshot_change_nothing(
+    company: Company, other: Company, poison: Company
+) -> None:
+    past = past_of(company)
+    expected = bits(features(past))
+    assert bits(features(company)) == expected
+    later = {table: rows.filter(~is_past()) for table, rows in other.items()}
+    assert bits(features({table: pl.concat([past[table], later[table]]) for table in TABLES})) == expected
+    assert bits(features({table: pl.concat([past[table], poison[table]]) for table in TABLES})) == expected
+
+
+@pytest.mark.parametrize("feature", FEATURES, ids=lambda feature: feature.name)
+@given(companies(), poisons())
+def test_no_feature_alone_is_changed_by_them(feature: Feature, company: Company, poison: Company) -> None:
+    past = past_of(company)
+    poisoned = {table: pl.concat([company[table], poison[table]]) for table in TABLES}
+    assert bits(features(poisoned, [feature])) == bits(features(past, [feature]))
+
+
+@given(companies(), st.integers(0, 2**32))
+def test_the_order_of_rows_changes_nothing(company: Company, seed: int) -> None:
+    shuffled = {table: rows.sample(fraction=1, shuffle=True, seed=seed) for table, rows in company.items()}
+    assert bits(features(shuffled)) == bits(features(company))
+
+
+@given(companies(), st.integers(0, 2**32), st.floats(0, 1))
+def test_rows_that_came_twice_are_set_aside_and_change_nothing(company: Company, seed: int, share: float) -> None:
+    kept: dict[Table, Any] = {table: sift(raw_contract(table, ATTRIBUTES), rows).kept for table, rows in company.items()}
+    expected = bits(features(kept))
+    again = {table: rows.sample(fraction=share, seed=seed) for table, rows in kept.items()}
+    for table, rows in again.items():
+        doubled = pl.concat([kept[table], rows]).sample(fraction=1, shuffle=True, seed=seed)
+        sifted = sift(raw_contract(table, ATTRIBUTES), doubled)
+        assert sifted.set_aside.height == rows.height
+        assert bits(features({**kept, table: sifted.kept})) == expected
+
+
+@given(companies())
+def test_who_else_is_in_the_company_changes_nothing(company: Company) -> None:
+    together = features(company)
+    for (customer,), row in together.group_by("customer_id"):
+        alone = {table: rows.filter(customer_id=customer) for table, rows in company.items()}
+        assert bits(features(alone)) == bits(row)
+
+
+@given(companies())
+def test_reading_only_the_periods_in_reach_changes_nothing(company: Company) -> None:
+    company = {
+        table: rows.with_columns(known_s=pl.max_horizontal("known_s", "occurred_s")) for table, rows in company.items()
+    }
+    by_arrival = {
+        table: rows.with_columns(
+            pl.Series(PERIOD, [MONTHLY.floor(day_of(second)).isoformat() for second in rows["known_s"]], dtype=pl.String)
+        ).lazy()
+        for table, rows in company.items()
+    }
+    cut = {table: needed(table, rows, SNAPSHOT, FEATURES, RULE, MONTHLY).collect() for table, rows in by_arrival.items()}
+    assert bits(features(cut)) == bits(features(company))

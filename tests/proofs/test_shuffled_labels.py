@@ -1,0 +1,75 @@
+"""Proof: where labels say nothing, no family finds anything; where they do, it does."""
+
+from datetime import date
+from functools import cache
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from churn_assets.features.feature import Feature
+from churn_assets.features.feature_sets import features_of
+from churn_assets.features.snapshot import features_at
+from churn_assets.periods import DAY_S, epoch_s
+from churn_assets.raw.source import Table
+from churn_assets.raw.synthetic import SyntheticSettings, SyntheticSource
+from churn_assets.settings import AtRisk
+from churn_assets.training.families import FAMILIES, inputs
+from churn_assets.training.fitting import fit
+from churn_assets.training.split import JUDGE, TRAIN
+from tests.features.company import GIVEN, TABLES
+
+START = date(2024, 1, 1)
+SNAPSHOTS = {date(2024, 7, 1): TRAIN, date(2024, 8, 1): TRAIN, date(2024, 10, 1): JUDGE, date(2024, 11, 1): JUDGE}
+RULE = AtRisk()
+Z = 3.5
+"""Standard errors that chance does not reach: once in 2,000 trials."""
+
+
+@cache
+def judged_company() -> tuple[pl.DataFrame, tuple[Feature, ...]]:
+    """Features and true labels of the synthetic company at four snapshots, each with its role."""
+    source = SyntheticSource(SyntheticSettings(customers=2_000, start=START, months=12, monthly_churn=0.1))
+    span = epoch_s(START) - 30 * DAY_S, epoch_s(date(2025, 1, 1))
+    tables: dict[Table, Any] = {table: source.read(table, *span).rows for table in TABLES}
+    features = features_of(TABLES, source.attributes, has_time=True, given=GIVEN)
+    left = tables["events"].filter(event_type=RULE.cancelled_event)
+    parts = []
+    for snapshot, role in SNAPSHOTS.items():
+        start_s = epoch_s(snapshot)
+        gone = left.filter(pl.col("occurred_s").is_between(start_s, start_s + 30 * DAY_S, closed="left"))["customer_id"]
+        rows = features_at({table: frame.lazy() for table, frame in tables.items()}, features, start_s, RULE)
+        parts.append(rows.with_columns(churned=pl.col("customer_id").is_in(gone.implode()), role=pl.lit(role)))
+    return pl.concat(parts), features
+
+
+def auc_of(family: str, rows: pl.DataFrame, features: tuple[Feature, ...]) -> tuple[float, float]:
+    """AUC on the judging rows of a family that was fitted on the others, and its standard error if labels say nothing.
+
+    The error is that of the rank sum (Mann and Whitney 1947).
+    """
+    pipeline, signature = fit(family, rows.filter(role=TRAIN), features, seed=1)
+    judging = rows.filter(role=JUDGE)
+    churned = judging["churned"].to_numpy()
+    left, stayed = int(churned.sum()), int((~churned).sum())
+    scores = pipeline.predict_proba(inputs(judging, signature))[:, 1]
+    return float(roc_auc_score(churned, scores)), float(np.sqrt((left + stayed + 1) / (12 * left * stayed)))
+
+
+@pytest.mark.parametrize("within", [["role"], ["snapshot_s"]], ids=["among all rows", "within each snapshot"])
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_shuffled_labels_give_half_within_its_interval(family: str, within: list[str]) -> None:
+    rows, features = judged_company()
+    shuffled = rows.with_columns(pl.col("churned").shuffle(seed=7).over(within))
+    assert shuffled["churned"].sum() == rows["churned"].sum()
+    auc, error = auc_of(family, shuffled, features)
+    assert abs(auc - 0.5) < Z * error
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_the_true_labels_give_more(family: str) -> None:
+    rows, features = judged_company()
+    auc, error = auc_of(family, rows, features)
+    assert auc > 0.5 + 2 * Z * error
