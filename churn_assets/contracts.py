@@ -77,9 +77,9 @@ def column_checks(columns: Sequence[Column]) -> dict[str, list[pa.Check]]:
     for column in columns:
         bounds = []
         if column.low is not None:
-            bounds.append(pa.Check.ge(column.low))
+            bounds.append(pa.Check.ge(column.low, error=f"at least {column.low:g}"))
         if column.high is not None:
-            bounds.append(pa.Check.le(column.high))
+            bounds.append(pa.Check.le(column.high, error=f"at most {column.high:g}"))
         found[column.name] = bounds
     return found
 

@@ -188,14 +188,21 @@ def _run(graph: Graph, job: str, keys: list[str] | None, fingerprint: str) -> St
         instance=graph.instance, tags=tags, partition_key=partition_key, raise_on_error=False, run_config=QUIET
     )
     seconds = time.monotonic() - begun
-    failed = tuple(
-        f"{check.asset_key.to_user_string()}:{check.check_name}"
-        f"{'' if check.partition is None else f' {check.partition}'}: {check.description}"
+    failed = [
+        check
         for check in result.get_asset_check_evaluations()
         if not check.passed and check.severity == dg.AssetCheckSeverity.ERROR
+    ]
+    # Of a range a check has a result for each period, and one for the whole that repeats them.
+    told = {(check.asset_key, check.check_name) for check in failed if check.partition is not None}
+    said = tuple(
+        f"{check.asset_key.to_user_string()}:{check.check_name}"
+        f"{'' if check.partition is None else f' {check.partition}'}: {check.description}"
+        for check in failed
+        if check.partition is not None or (check.asset_key, check.check_name) not in told
     )
     error, wrong_input = (None, False) if result.success else _why(result)
-    return Step(job, None if keys is None else len(keys), False, seconds, failed, error, wrong_input)
+    return Step(job, None if keys is None else len(keys), False, seconds, said, error, wrong_input)
 
 
 def _why(result: dg.ExecuteInProcessResult) -> tuple[str, bool]:

@@ -167,7 +167,9 @@ def _table_features(features: tuple[Feature, ...]) -> dg.AssetsDefinition:
         sources = lake.versions(["customers"])
         frame = features_of_table(lake.read("customers", key, version=sources["customers"]), features)
         built = {key: Built(frame, checks={"someone_at_risk": someone_at_risk(frame)}, metadata={"at_risk": frame.height})}
-        yield from write_table(context, lake, built.items(), contract=features_contract(features, has_time=False), sources=sources)
+        yield from write_table(
+            context, lake, built.items(), contract=features_contract(features, has_time=False), sources=sources
+        )
 
     return customer_features
 

@@ -14,6 +14,10 @@ EARLIEST_S = -2_208_988_800
 
 LARGEST_PAYMENT_CENTS = 10**11
 
+NAMED = pa.Check.str_length(1, 256, error="1 to 256 characters")
+DATED = pa.Check.ge(EARLIEST_S, error="1900-01-01 or later, in seconds since 1970")
+PRICED = pa.Check.in_range(0, LARGEST_PAYMENT_CENTS, error=f"0 to {LARGEST_PAYMENT_CENTS:,} cents")
+
 
 def raw_contract(table: Table, attributes: Sequence[Column]) -> pa.DataFrameSchema:
     """What a raw table of a history must keep.
@@ -22,33 +26,32 @@ def raw_contract(table: Table, attributes: Sequence[Column]) -> pa.DataFrameSche
         table: which one.
         attributes: the columns that the source adds to ``customers``.
     """
-    named = [pa.Check.str_length(1, 256)]
-    times = {"occurred_s": [pa.Check.ge(EARLIEST_S)], "known_s": [pa.Check.ge(EARLIEST_S)]}
+    times = {"occurred_s": [DATED], "known_s": [DATED]}
     if table == "customers":
         return contract(
             {**SCHEMAS[table], **column_types(attributes)},
             key=KEYS[table],
             checks={
-                "customer_id": named,
-                "signed_up_s": [pa.Check.ge(EARLIEST_S)],
+                "customer_id": [NAMED],
+                "signed_up_s": [DATED],
                 **times,
                 **column_checks(attributes),
             },
             nullable=[column.name for column in attributes if column.nullable],
         )
     own = (
-        {"event_id": named, "event_type": named}
+        {"event_id": [NAMED], "event_type": [NAMED]}
         if table == "events"
         else {
-            "payment_id": named,
-            "amount_cents": [pa.Check.in_range(0, LARGEST_PAYMENT_CENTS)],
-            "status": [pa.Check.isin(STATUSES)],
-            "due_s": [pa.Check.ge(EARLIEST_S)],
-            "list_cents": [pa.Check.in_range(0, LARGEST_PAYMENT_CENTS)],
+            "payment_id": [NAMED],
+            "amount_cents": [PRICED],
+            "status": [pa.Check.isin(STATUSES, error=f"one of {', '.join(STATUSES)}")],
+            "due_s": [DATED],
+            "list_cents": [PRICED],
         }
     )
     return contract(
-        SCHEMAS[table], key=KEYS[table], checks={"customer_id": named, **times, **own}, nullable=OPTIONAL[table]
+        SCHEMAS[table], key=KEYS[table], checks={"customer_id": [NAMED], **times, **own}, nullable=OPTIONAL[table]
     )
 
 
@@ -57,7 +60,7 @@ def labelled_contract(attributes: Sequence[Column]) -> pa.DataFrameSchema:
     return contract(
         {"customer_id": pl.String, **column_types(attributes), "churned": pl.Boolean},
         key=["customer_id"],
-        checks={"customer_id": [pa.Check.str_length(1, 256)], **column_checks(attributes)},
+        checks={"customer_id": [NAMED], **column_checks(attributes)},
         nullable=[column.name for column in attributes if column.nullable],
     )
 

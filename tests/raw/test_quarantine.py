@@ -58,9 +58,9 @@ def edit(settings: Settings, month: str, rows: int, column: str, value: object) 
 @pytest.mark.parametrize(
     ("column", "value", "rule", "shown"),
     [
-        ("amount", "-1.00", "in_range(0, 100000000000)", "-100"),
-        ("status", "lost", "isin(('settled', 'failed', 'refunded'))", "lost"),
-        ("occurred", "1850-01-01T00:00:00", "greater_than_or_equal_to(-2208988800)", "-3786825600"),
+        ("amount", "-1.00", "0 to 100,000,000,000 cents", "-100"),
+        ("status", "lost", "one of settled, failed, refunded", "lost"),
+        ("occurred", "1850-01-01T00:00:00", "1900-01-01 or later, in seconds since 1970", "-3786825600"),
         ("customer_id", None, "no missing values", None),
     ],
 )
@@ -72,14 +72,14 @@ def test_a_bad_row_is_set_aside_with_rule_and_value_and_the_rest_goes_on(
     assert result.success, said(result)
     lake = Lake(shop.lake_url)
     [row] = lake.read("payments_quarantine", JAN).rows(named=True)
-    assert (rule in row["rule"] or row["rule"] == rule, row["value"]) == (True, shown)
+    assert (row["rule"], row["column"].removesuffix("_s").removesuffix("_cents"), row["value"]) == (rule, column, shown)
     assert json.loads(row["row"])["payment_id"] == before["payment_id"][0]
     kept = lake.read("payments", JAN)
     assert kept.height == before.height - 1
     assert before["payment_id"][0] not in kept["payment_id"].to_list()
     [record] = instance.fetch_materializations(dg.AssetKey("payments_quarantine"), limit=1).records
     assert record.asset_materialization is not None
-    assert rule.partition("(")[0] in str(record.asset_materialization.metadata["rules"].value)
+    assert rule in str(record.asset_materialization.metadata["rules"].value)
     [good] = instance.fetch_materializations(dg.AssetKey("payments"), limit=1).records
     assert good.asset_materialization is not None
     assert good.asset_materialization.metadata["set_aside"].value == 1
@@ -110,7 +110,7 @@ def test_above_the_limit_the_period_is_refused_and_what_was_set_aside_can_be_loo
     ]
     assert said(result) == (
         f"payments {FEB} was not written: quarantine_share: 20 of {rows} rows were set aside, more than raw.quarantine_limit "
-        "2.0% allows: amount_cents: in_range(0, 100000000000) broken by 20 rows; found '-100'"
+        "2.0% allows: amount_cents: 0 to 100,000,000,000 cents broken by 20 rows; found '-100'"
     )
     assert materialized(instance, "payments") == {JAN}
     assert materialized(instance, "events") == {JAN, FEB}

@@ -46,7 +46,7 @@ class Engine(Protocol):
     """Computes features at snapshots."""
 
     def snapshots(self, history: History, days: Sequence[date]) -> Iterator[tuple[date, pl.DataFrame]]:
-        """The features of everybody at risk, snapshot by snapshot, in the order of ``days``.
+        """The features of everybody at risk, snapshot by snapshot, in the order of time.
 
         Yields:
             The snapshot, and what ``features_at`` says of it: the same, bit by bit, whatever the engine.
