@@ -11,11 +11,14 @@ from churn_store.clock import parse_time
 
 @click.command()
 @click.option("--as-of", help="Fix the clock at this time first, so that the figures can be reproduced.")
-def demo(as_of: str | None) -> None:
+@click.option(
+    "--anew", is_flag=True, help="Load a source that can't say when its rows became known as if for the first time."
+)
+def demo(as_of: str | None, anew: bool) -> None:
     """Materialize the whole graph, serve the release, ask it for predictions, and print one screen."""
     from churn_assets.demo import run_demo  # noqa: PLC0415
 
-    sys.exit(run_demo(None if as_of is None else parse_time(as_of, where="--as-of")))
+    sys.exit(run_demo(None if as_of is None else parse_time(as_of, where="--as-of"), anew=anew))
 
 
 @click.command()

@@ -64,7 +64,7 @@ def diff(table: str, one: int, other: int | None) -> None:
 def restore(table: str, version: int, periods: tuple[str, ...]) -> None:
     """Bring VERSION of TABLE back as a new version, and tell Dagster, so that what hangs on it is made again."""
     from churn_assets.data_restore import restore as restore_table  # noqa: PLC0415
-    from churn_assets.instance import instance_of, report_restored, require_no_run  # noqa: PLC0415
+    from churn_assets.instance import instance_of, report_restored, require_no_run, untold  # noqa: PLC0415
     from churn_assets.lake_migration import lacking  # noqa: PLC0415
     from churn_assets.resources.lake import Lake  # noqa: PLC0415
     from churn_assets.settings import Settings  # noqa: PLC0415
@@ -72,9 +72,15 @@ def restore(table: str, version: int, periods: tuple[str, ...]) -> None:
     lake = Lake(Settings.load().lake_url)
     with instance_of(Path.cwd()) as instance:
         require_no_run(instance, table)
+        before = lake.version(table)
         done = restore_table(lake, table, version, periods=periods)
-        if not done.periods:
-            click.echo(f"{table} holds the rows of version {version} already; nothing was written")
+        if done.version == before:
+            told = untold(instance, table, done.periods)
+            report_restored(instance, table, told, of=version, version=done.version, uri=lake.uri(table))
+            click.echo(
+                f"{table} holds the rows of version {version} already; nothing was written"
+                + (f", but Dagster was told of {_periods(tuple(told))}" if told else "")
+            )
             return
         report_restored(instance, table, done.periods, of=version, version=done.version, uri=lake.uri(table))
     click.echo(

@@ -33,7 +33,7 @@ class Restored:
         table: which.
         of: the version that was brought back.
         version: the new version; the newest as it was, where nothing differed.
-        periods: those whose rows may have changed.
+        periods: those whose rows may have changed; all that it was asked for, where nothing differed.
     """
 
     table: str
@@ -46,7 +46,8 @@ def restore(lake: Lake, table: str, version: int, *, periods: Sequence[str] = ()
     """Bring a version back, or only some of its periods.
 
     The whole version comes back as Delta's own restore: its files count again and nothing is rewritten. Some periods are
-    written anew, in one commit, beside the others as they are. Either fails if another writer commits in between.
+    written anew, in one commit, beside the others as they are. The former fails if another writer commits in between; the latter
+    looks once more just before it writes.
 
     Args:
         lake: the lake.
@@ -70,9 +71,14 @@ def restore(lake: Lake, table: str, version: int, *, periods: Sequence[str] = ()
             period for period in differing if len({_digest(lake, table, period, at) for at in (newest, version)}) > 1
         ]
     if not differing:
-        return Restored(table, version, newest, {})
+        held = periods or sorted(wanted)
+        return Restored(
+            table, version, newest, {period: _back(read_at(lake, table, period, newest), table) for period in held}
+        )
     try:
         if periods:
+            if lake.version(table) != newest:
+                raise CommitFailedError(f"version {lake.version(table)} came in between")
             # What these rows were made from is known of the version, not of each period.
             lake.replace(
                 table,

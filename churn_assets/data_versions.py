@@ -220,8 +220,8 @@ def files_at(lake: Lake, table: str, version: int) -> dict[str, dict[str, int]]:
 def gone(table: str, version: int) -> str:
     """What is said of a version whose files are no longer there."""
     return (
-        f"version {version} of table {table} can't be read any more: its files were removed from the lake (vacuumed); choose a "
-        f"newer one of `churn data log {table}`, or bring the files back from a backup"
+        f"version {version} of table {table} can't be read any more: its files were removed from the lake (vacuumed), or Delta's log "
+        f"of it was cleaned up; choose a newer one of `churn data log {table}`, or bring the table's folder back from a backup"
     )
 
 

@@ -59,7 +59,7 @@ class Screen:
             self.untrue.append(otherwise)
 
 
-def run_demo(as_of: datetime | None) -> int:
+def run_demo(as_of: datetime | None, *, anew: bool = False) -> int:
     """Run the demo in the current folder; the exit status."""
     begun = time.monotonic()
     settings = Settings.load()
@@ -73,7 +73,7 @@ def run_demo(as_of: datetime | None) -> int:
     migrate_lake(Lake(settings.lake_url))
     store = ServingStore(settings.database_url, settings.releases_url, settings.online_url)
     screen = Screen()
-    steps = _materialize(settings, store, log, screen)
+    steps = _materialize(settings, store, log, screen, anew=anew)
     if screen.untrue:
         return _failed(screen, status=WRONG_INPUT if steps[-1].wrong_input else 1)
     bundle = store.champion()
@@ -110,7 +110,7 @@ def _failed(screen: Screen, *, status: int = 1) -> int:
     return status
 
 
-def _materialize(settings: Settings, store: ServingStore, log: Path, screen: Screen) -> list[Step]:
+def _materialize(settings: Settings, store: ServingStore, log: Path, screen: Screen, *, anew: bool) -> list[Step]:
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     steps = []
     with open(log, "w", encoding="utf-8") as details:
@@ -118,11 +118,16 @@ def _materialize(settings: Settings, store: ServingStore, log: Path, screen: Scr
             instance = _instance(Path.cwd())
             graph = Graph(build_defs(settings), settings, open_source(settings), store, instance)
         with instance, contextlib.redirect_stderr(details):
-            for step in run_all(graph, started=_progress):
+            for step in run_all(graph, started=_progress, anew=anew):
                 steps.append(step)
                 number = f"{ORDER.index(step.job) + 1}/{len(ORDER)}"
                 what = step.job + ("" if step.periods is None else f" ({step.periods} periods)")
                 click.echo(f"\r[{number}] {what:<32} {'unchanged' if step.skipped else f'{step.seconds:5.1f} s'}")
+                if step.kept:
+                    click.echo(
+                        "      the source, a setting or the code is another one than before; what was ingested stays as it arrived, and "
+                        "`churn demo --anew` loads all of it as if for the first time"
+                    )
                 for failed in step.failed_checks:
                     click.echo(f"      failed check {failed}")
                 screen.must(step.error is None, f"{step.job}: {step.error}; see {log} and the run in the Dagster UI")

@@ -86,17 +86,23 @@ def arrived_into(
     return found
 
 
-def labels_to_restate(late: Mapping[str, Sequence[str]], *, known_until: Mapping[str, str], until: str) -> list[str]:
+def labels_to_restate(
+    settings: Settings, late: Mapping[str, Sequence[str]], *, known_until: Mapping[str, str], until: str
+) -> list[str]:
     """Labelled snapshots into whose window rows have arrived since: who was called gone may have been active.
 
     Args:
+        settings: the label.
         late: ``arrived_into``.
-        known_until: by snapshot, the day up to which arrivals have made its labels.
+        known_until: by snapshot, the day up to which arrivals have made its labels; up to maturity where it is not said.
         until: the end of the unbroken stretch of raw periods; what came later waits.
     """
-    return [
-        key for key, periods in late.items() if any(known_until.get(key, until) <= period < until for period in periods)
-    ]
+    found = []
+    for key, periods in late.items():
+        matured = text(matures_on(date.fromisoformat(key), settings.label))
+        if any(known_until.get(key, matured) <= period < until for period in periods):
+            found.append(key)
+    return found
 
 
 def arrivals_until(settings: Settings, snapshot: date, *, raw: Collection[str]) -> date:

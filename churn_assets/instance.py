@@ -14,10 +14,9 @@ from dagster._core.instance.config import is_dagster_home_set
 from dagster._daemon.controller import get_daemon_statuses
 
 from churn_assets.data_restore import Back
-from churn_assets.doctor.probe import AbsentError
 from churn_assets.periods import ALL
-from churn_assets.state import UNDER_WAY
-from churn_store.errors import InputError
+from churn_assets.state import LACKING, UNDER_WAY, data_version, data_versions
+from churn_store.errors import AbsentError, InputError
 
 
 def instance_of(folder: Path) -> dg.DagsterInstance:
@@ -49,6 +48,16 @@ def require_no_run(instance: dg.DagsterInstance, table: str) -> None:
         )
 
 
+def untold(instance: dg.DagsterInstance, table: str, periods: Mapping[str, Back]) -> dict[str, Back]:
+    """Those periods of which Dagster has another digest: a restore that died before it told of them."""
+    known = data_versions(instance, table)
+    return {
+        period: back
+        for period, back in periods.items()
+        if (data_version(instance, table) if period == ALL else known.get(period)) != back.digest
+    }
+
+
 def report_restored(
     instance: dg.DagsterInstance, table: str, periods: Mapping[str, Back], *, of: int, version: int, uri: str
 ) -> None:
@@ -74,6 +83,7 @@ def report_restored(
                     "delta_version": version,
                     "restored_version": of,
                     "data_version": back.digest,
+                    **({} if back.rows else {LACKING: True}),
                 },
                 tags={DATA_VERSION_TAG: back.digest},
             )

@@ -14,9 +14,14 @@ from deltalake.schema import PrimitiveType
 from churn_assets.features.contracts import features_contract, labels_contract
 from churn_assets.features.feature_sets import company_features
 from churn_assets.raw.source import OPTIONAL, SCHEMAS, Source
-from churn_assets.resources.lake import PERIOD, Lake
+from churn_assets.resources.lake import KEEPS_VERSIONS, PERIOD, Lake
 from churn_assets.settings import Settings
 from churn_store.errors import InputError
+
+ALL_TABLES = (*OPTIONAL, "customer_features", "churn_labels", "training_set", "churn_scores")
+"""The tables of lakes that were written before tables kept all their versions by themselves."""
+
+[KEEPS] = KEEPS_VERSIONS
 
 DELTA_TYPES = {pl.Int64: "long", pl.String: "string"}
 
@@ -30,7 +35,7 @@ def lacking(lake: Lake, table: str) -> list[str]:
 
 
 def migrate_lake(lake: Lake) -> dict[str, list[str]]:
-    """Add what is lacking; no row is rewritten, and a lake that has it all is left alone.
+    """Add what is lacking, and keep all versions from now on; no row is rewritten, and a lake that has it all is left alone.
 
     Returns:
         The columns that were added, by table.
@@ -51,6 +56,9 @@ def migrate_lake(lake: Lake) -> dict[str, list[str]]:
                 f"table {table} was not given {', '.join(names)}, as a run wrote it at the same time; run `churn data migrate` again"
             ) from error
         added[table] = names
+    for name in ALL_TABLES:
+        if lake.has(name) and DeltaTable(lake.uri(name)).metadata().configuration.get(KEEPS) != KEEPS_VERSIONS[KEEPS]:
+            DeltaTable(lake.uri(name)).alter.set_table_properties(KEEPS_VERSIONS)
     return added
 
 

@@ -20,8 +20,8 @@ from churn_assets.resources.lake import Lake, digest
 from churn_assets.state import digest_of
 from churn_store.signature import Column
 
-FLUSHED_ROWS = 3_000_000
-"""So many rows are kept in memory before they are written."""
+FLUSHED_CELLS = 20_000_000
+"""So many values are kept in memory before they are written."""
 
 Events = Iterator[dg.AssetCheckResult | dg.AssetMaterialization | dg.MaterializeResult[Any]]
 
@@ -99,8 +99,8 @@ def columns_schema(columns: Iterable[Column]) -> dg.TableSchema:
 class TableWriter:
     """Writes a table's partitions as they come, and reports them in the end.
 
-    A partition whose checks fail is not written. What is written is flushed whenever many rows have come, so that a range of any
-    length needs no more memory than some periods; each flush is one commit.
+    A partition whose checks fail is not written. What is written is flushed whenever much has come, so that a range of any length
+    needs no more memory than some periods; each flush is one commit.
 
     Args:
         context: of the asset.
@@ -108,6 +108,9 @@ class TableWriter:
         table: the asset's and the table's name.
         contract: of its columns.
         sources: the versions of the tables that were read, to be kept with the commit.
+        order: columns that rows lie by within a partition; default: the key.
+        apart: whether a row may lie in one partition only, so that those that are there already are replaced in one commit: a
+            process that dies in between would leave a row that has moved in both, or in none.
     """
 
     def __init__(
@@ -118,8 +121,12 @@ class TableWriter:
         contract: pa.DataFrameSchema,
         *,
         sources: Mapping[str, int] | None = None,
+        order: Sequence[str] = (),
+        apart: bool = False,
     ) -> None:
         self._context, self._lake, self._table, self._contract, self._sources = context, lake, table, contract, sources
+        self._order, self._apart = list(order), apart
+        self._there = set(lake.periods(table)) if lake.has(table) else set()
         self._key = list(contract.unique or ())
         self._found: dict[str, Mapping[str, Outcome]] = {}
         self._written: dict[str, dict[str, Any]] = {}
@@ -131,24 +138,28 @@ class TableWriter:
         if not all(outcome.passed for outcome in built.checks.values()):
             return
         # A table without a key has rows that may be equal: sorted by all columns they are in one order as well.
-        frame = built.frame.sort(self._key or built.frame.columns)
+        key = self._key or built.frame.columns
+        frame = built.frame.select(self._lake.columns(self._table) or built.frame.columns).sort(key)
         self._written[period] = {
             "dagster/row_count": frame.height,
-            "data_version": digest(frame, key=self._key or frame.columns),
+            "data_version": digest(frame, key=key),
             **built.metadata,
         }
-        self._pending[period] = frame
-        many = sum(waiting.height for waiting in self._pending.values()) >= FLUSHED_ROWS
-        if many and self._lake.takes(self._table, frame):
+        self._pending[period] = frame.sort(self._order, maintain_order=True) if self._order else frame
+        much = sum(waiting.height * waiting.width for waiting in self._pending.values()) >= FLUSHED_CELLS
+        replaces = self._apart and self._there & set(self._pending)
+        if much and not replaces and self._lake.takes(self._table, frame):
             self._flush()
 
-    def rows(self, period: str) -> pl.DataFrame:
+    def rows(self, period: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
         """The rows of a period, as this run found them in the lake or has made them."""
+        wanted = list(columns or self._contract.columns)
         if period in self._pending:
-            return self._pending[period]
+            return self._pending[period].select(wanted)
         if self._lake.has(self._table):
-            return self._lake.read(self._table, period)
-        return pl.DataFrame(schema={name: column.dtype.type for name, column in self._contract.columns.items()})
+            return self._lake.read(self._table, period, columns=wanted)
+        types = {name: column.dtype.type for name, column in self._contract.columns.items()}
+        return pl.DataFrame(schema={name: types[name] for name in wanted})
 
     def finish(self) -> None:
         """Write what is still waiting."""

@@ -49,6 +49,7 @@ class Step:
         failed_checks: the asset checks that failed, as ``asset:check``, with what was found.
         error: what failed the run, in one line; none if it succeeded.
         wrong_input: whether that is for the user to put right: a table, a file or a setting.
+        kept: whether it was skipped though something has changed: what is there of the source stays as it is.
     """
 
     job: str
@@ -58,6 +59,7 @@ class Step:
     failed_checks: tuple[str, ...] = ()
     error: str | None = None
     wrong_input: bool = False
+    kept: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,29 +81,51 @@ class Graph:
     instance: dg.DagsterInstance
 
 
-def run_all(graph: Graph, *, started: Callable[[str], None]) -> Iterator[Step]:
+def run_all(graph: Graph, *, started: Callable[[str], None], anew: bool = False) -> Iterator[Step]:
     """Run every job that the clock makes due, in the order of the data's way; stop after the first that fails.
 
     Args:
         graph: what to run.
         started: told the name of each job before it runs.
+        anew: whether a source that does not say when its rows became known is loaded as if for the first time.
     """
     for job in ORDER:
         keys = _keys(job, graph.settings)
         if keys == []:
             continue
         fingerprint = _fingerprint(graph, job, keys)
-        if _newest_fingerprint(graph.instance, job) == fingerprint and _is_there(graph, job):
-            periods = None if keys is None else len(keys)
-            keys = _not_there(graph, job, keys)
-            if not keys:
-                yield Step(job, periods, True, 0.0)
-                continue
+        changed = _newest_fingerprint(graph.instance, job) != fingerprint or not _is_there(graph, job)
+        wanted, by_period = keys, job == INGEST and keys is not None
+        if by_period and keys is not None:
+            wanted = _to_ingest(graph, keys, changed=changed, anew=anew)
+        if not wanted if by_period else not changed:
+            yield Step(job, None if keys is None else len(keys), True, 0.0, kept=changed)
+            continue
         started(job)
-        step = _run(graph, job, keys, fingerprint)
-        yield step
-        if step.error is not None:
-            return
+        for stretch in [None] if wanted is None else _stretches(graph, wanted):
+            step = _run(graph, job, stretch, fingerprint)
+            yield step
+            if step.error is not None:
+                return
+
+
+def _to_ingest(graph: Graph, keys: list[str], *, changed: bool, anew: bool) -> list[str]:
+    """The periods to ingest: those that are not there, and the others where something has changed.
+
+    What is there of a source that does not say when its rows became known stays as it is, unless it is loaded anew: a row that has
+    turned up since would count as known when it happened.
+    """
+    settings = graph.settings
+    if anew or (changed and all(graph.source.says_when_known(table) for table in settings.tables)):
+        return keys
+    there = raw_periods(graph.instance, settings)
+    return [key for key in keys if key not in there]
+
+
+def _stretches(graph: Graph, keys: list[str]) -> list[list[str]]:
+    """Unbroken stretches of periods: each is one run."""
+    ends = contiguous(graph.settings.calendar, keys)
+    return [[key for key in keys if first <= key <= last] for first, last in ends]
 
 
 def _keys(job: str, settings: Settings) -> list[str] | None:
@@ -118,14 +142,6 @@ def _keys(job: str, settings: Settings) -> list[str] | None:
     if job == LABELS:
         return labels_due(settings, today, raw=raw, features=due, have=())
     return due[-1:]
-
-
-def _not_there(graph: Graph, job: str, keys: list[str] | None) -> list[str] | None:
-    """Of an unchanged source the periods that are new: what is there keeps the time at which it turned up."""
-    if job != INGEST or keys is None:
-        return None
-    there = raw_periods(graph.instance, graph.settings)
-    return [key for key in keys if key not in there]
 
 
 def _fingerprint(graph: Graph, job: str, keys: list[str] | None) -> str:
@@ -177,8 +193,7 @@ def _run(graph: Graph, job: str, keys: list[str] | None, fingerprint: str) -> St
     tags = {FINGERPRINT: fingerprint, REASON: "asked for by hand, with all that is due"}
     partition_key = None
     if keys is not None:
-        # Snapshots and labels begin later than raw periods, but each is one unbroken stretch.
-        [(first, last)] = list(contiguous(graph.settings.calendar, keys))
+        first, last = keys[0], keys[-1]
         if first == last:
             partition_key = first
         else:

@@ -21,6 +21,7 @@ from dagster._core.storage.tags import (
 )
 
 from churn_assets.periods import Calendar, text
+from churn_assets.resources.lake import Lake
 from churn_assets.settings import Settings
 from churn_assets.wrong_input import WRONG_INPUT
 
@@ -35,6 +36,9 @@ UNDER_WAY = [status for status in NOT_FINISHED_STATUSES if status != dg.DagsterR
 
 KNOWN_UNTIL = "known_until"
 """Metadata of a label partition: the day up to which arrivals have made it."""
+
+LACKING = "lacking"
+"""Metadata of a period that a restore has taken away."""
 
 ATTEMPTS = 3
 """So many runs are asked for one cause before it is given up, each with its own retries."""
@@ -60,9 +64,23 @@ def materialized(instance: dg.DagsterInstance, asset: str) -> set[str]:
     return instance.get_materialized_partitions(dg.AssetKey(asset))
 
 
+def present(instance: dg.DagsterInstance, lake: Lake, table: str) -> set[str]:
+    """The periods of a table that were materialized and are in the lake still.
+
+    Dagster can't forget a single period: one that a restored version lacks has a newest materialization that says so. A table that is
+    no longer in the lake has no periods.
+    """
+    if not lake.has(table):
+        return set()
+    periods = materialized(instance, table)
+    empty = periods - set(lake.periods(table))
+    return periods - set(metadata_of(instance, table, LACKING, periods=empty))
+
+
 def raw_periods(instance: dg.DagsterInstance, settings: Settings) -> set[str]:
     """The periods that every raw table has."""
-    return set.intersection(*(materialized(instance, table) for table in settings.tables))
+    lake = Lake(settings.lake_url)
+    return set.intersection(*(present(instance, lake, table) for table in settings.tables))
 
 
 def data_versions(instance: dg.DagsterInstance, asset: str) -> dict[str, str]:

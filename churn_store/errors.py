@@ -27,3 +27,7 @@ class ReleaseError(ChurnError):
 
 class FencedError(ReleaseError):
     """Another writer published first; this writer's view of the newest epoch is old."""
+
+
+class AbsentError(ChurnError):
+    """A part that is not there and need not be; the message says what brings it."""

@@ -8,9 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from churn_assets.code_version import LOCK
-from churn_assets.doctor.probe import AbsentError
 from churn_assets.settings import Settings
-from churn_store.errors import InputError
+from churn_store.errors import AbsentError, InputError
 from churn_store.settings import config_file
 
 OLDEST, TOO_NEW = (3, 11), (3, 14)

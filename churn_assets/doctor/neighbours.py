@@ -4,7 +4,6 @@ import importlib.util
 import shutil
 from pathlib import Path
 
-from churn_assets.doctor.probe import AbsentError
 from churn_assets.instance import daemon_in_words, instance_of
 from churn_assets.raw.file_settings import FilesSettings
 from churn_assets.raw.file_text import matching_files
@@ -12,7 +11,7 @@ from churn_assets.raw.postgres_connection import reading, server
 from churn_assets.raw.postgres_settings import PostgresSettings
 from churn_assets.service_process import LOOPBACK, Client
 from churn_assets.settings import Settings
-from churn_store.errors import InputError
+from churn_store.errors import AbsentError, InputError
 from churn_store.settings import config_file
 
 OK = 200

@@ -9,13 +9,9 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit, urlunsplit
 
-from churn_store.errors import ChurnError
+from churn_store.errors import AbsentError, ChurnError
 
 State = Literal["ok", "failed", "absent"]
-
-
-class AbsentError(ChurnError):
-    """A part that is not there and need not be; the message says what brings it."""
 
 
 @dataclass(frozen=True)

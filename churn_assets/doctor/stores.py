@@ -14,13 +14,13 @@ from obstore.store import from_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from churn_assets.data_versions import TABLES
-from churn_assets.doctor.probe import AbsentError, without_password
+from churn_assets.doctor.probe import without_password
 from churn_assets.lake_migration import lacking, outdated
 from churn_assets.raw.source import KEYS, Source
 from churn_assets.resources.lake import Lake
 from churn_assets.resources.serving import ServingStore
 from churn_assets.settings import Settings
-from churn_store.errors import ChurnError, InputError
+from churn_store.errors import AbsentError, ChurnError, InputError
 from churn_store.migrate import newest_revision, require_migrated
 from churn_store.tables import connect
 
@@ -66,7 +66,7 @@ def writable(place: Lake) -> str:
     rows = pl.DataFrame({"key": ["a"], "value": [1]})
     where = without_password(place.url)
     try:
-        made = _first_missing(place)
+        made = _missing(place)
         place.replace(table, {"all": rows}, run_id="churn doctor")
         same = place.read(table, "all").equals(rows)
         _remove(place, table, made)
@@ -187,18 +187,22 @@ def tracking(settings: Settings) -> str:
     return shown
 
 
-def _first_missing(place: Lake) -> Path | None:
-    """The folder that a first write would make, where the lake is in folders and none was written yet."""
+def _missing(place: Lake) -> list[Path]:
+    """The folders that a first write would make, innermost first, where the lake is in folders and none was written yet."""
     if "://" in place.url:
-        return None
+        return []
     root = Path(place.url)
-    missing = [folder for folder in (root, *root.parents) if not folder.exists()]
-    return missing[-1] if missing else None
+    return [folder for folder in (root, *root.parents) if not folder.exists()]
 
 
-def _remove(place: Lake, table: str, made: Path | None) -> None:
+def _remove(place: Lake, table: str, made: list[Path]) -> None:
     if "://" not in place.url:
-        shutil.rmtree(made or place.uri(table))
+        shutil.rmtree(place.uri(table))
+        for folder in made:
+            # What somebody else has put there in the meantime stays.
+            if any(folder.iterdir()):
+                return
+            folder.rmdir()
         return
     store = from_url(place.uri(table))
     for batch in obstore.list(store):

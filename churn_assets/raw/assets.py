@@ -9,13 +9,14 @@ from churn_assets.code_version import code_version
 from churn_assets.due import require_ended
 from churn_assets.materialization import Built, Events, TableWriter, blocking_checks, keys_of
 from churn_assets.periods import ALL, Calendar
-from churn_assets.raw.arrivals import Arrived, Shelf, arrivals
+from churn_assets.raw.arrivals import arrivals
+from churn_assets.raw.arrived import Arrived, Ingested
 from churn_assets.raw.contracts import labelled_contract, quarantine_contract, raw_contract
-from churn_assets.raw.quarantine import EMPTY, SHARE, as_table, outcomes, quality, sorted_by_contract
+from churn_assets.raw.quarantine import EMPTY, SHARE, as_table, outcomes, parted, quality
 from churn_assets.raw.source import Source, Table, quarantine_of
 from churn_assets.resources.lake import Lake
 from churn_assets.settings import Settings
-from churn_assets.state import materialized
+from churn_assets.state import present
 from churn_assets.wrong_input import wrong_input_is_final
 from churn_store.clock import Clock
 
@@ -24,6 +25,10 @@ DESCRIPTIONS: dict[Table, str] = {
     "events": "What customers did: sessions, uses, tickets, cancellations, by when it became known.",
     "payments": "Payments that settled, failed or were refunded, in cents, by when it became known.",
 }
+
+
+LIE_BY: dict[Table, tuple[str, ...]] = {"events": ("event_type", "customer_id")}
+"""How rows lie in a period: those of one kind together, so that who ended is found without reading all the rest."""
 
 
 def raw_assets(
@@ -72,12 +77,11 @@ def _raw_asset(
         keys = keys_of(context)
         if settings.has_time:
             require_ended(settings.calendar, clock.now().date(), keys)
-        good = TableWriter(context, lake, table, contract)
-        bad = TableWriter(context, lake, quarantine, quarantine_contract())
-        there = lake.has(table)
-        shelf = Shelf(materialized(context.instance, table) if there else (), good.rows, bad.rows)
-        for key, arrived in _arrivals(source, table, keys, settings, shelf):
-            found = sorted_by_contract(contract, arrived, table, has_time=settings.has_time)
+        good = TableWriter(context, lake, table, contract, order=LIE_BY.get(table, ()), apart=True)
+        bad = TableWriter(context, lake, quarantine, quarantine_contract(), apart=True)
+        before = Ingested(present(context.instance, lake, table), good.rows, bad.rows)
+        for key, arrived in _arrivals(source, table, keys, settings, before):
+            found = parted(contract, arrived, table, has_time=settings.has_time)
             end_s = settings.calendar.bounds_s(key)[1] if settings.has_time else None
             measures = quality(found, table, end_s=end_s)
             bad.add(key, Built(found.set_aside, metadata={"rules": dg.MetadataValue.md(as_table(found.set_aside))}))
@@ -91,11 +95,11 @@ def _raw_asset(
 
 
 def _arrivals(
-    source: Source, table: Table, keys: Sequence[str], settings: Settings, shelf: Shelf
+    source: Source, table: Table, keys: Sequence[str], settings: Settings, before: Ingested
 ) -> Iterator[tuple[str, Arrived]]:
     if settings.has_time:
         calendar: Calendar = settings.calendar
-        yield from arrivals(source, table, keys, calendar, shelf)
+        yield from arrivals(source, table, keys, calendar, before)
     else:
         delivery = source.read(table, 0, 0)
         yield ALL, Arrived(delivery, delivery.rows.clear())

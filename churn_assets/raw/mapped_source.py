@@ -13,11 +13,8 @@ from churn_assets.raw.known_customers import require_known, unknown_of
 from churn_assets.raw.mapped_text import MappedText
 from churn_assets.raw.mapped_values import Rules, canonical, labelled, optional_columns
 from churn_assets.raw.mapping import MappedTable, MappedTables
-from churn_assets.raw.source import SCHEMAS, Delivery, Table
+from churn_assets.raw.source import EVER_S, SCHEMAS, Delivery, Table
 from churn_store.signature import Column
-
-EVER = 2**62
-"""Later than every time, in seconds; its negative is earlier."""
 
 
 class MappedSource(ABC):
@@ -77,9 +74,9 @@ class MappedSource(ABC):
         """
         start = self._mapping.start
         if self._mapping.shape == "table" or start is None:
-            return self._understood(table, -EVER, EVER)
+            return self._understood(table, -EVER_S, EVER_S)
         if not self.says_when_known(table) or start_s <= epoch_s(start) < end_s:
-            start_s = -EVER
+            start_s = -EVER_S
         found = self._derived_customers() if self._is_derived(table) else self._understood(table, start_s, end_s)
         return Delivery(
             found.rows.filter(pl.col("known_s") >= start_s, pl.col("known_s") < end_s),
@@ -114,7 +111,7 @@ class MappedSource(ABC):
         was.
         """
         rows = [
-            self._understood(table, -EVER, EVER).rows.select("customer_id", "occurred_s", "known_s")
+            self._understood(table, -EVER_S, EVER_S).rows.select("customer_id", "occurred_s", "known_s")
             for table in self._mapping.tables
             if table != "customers"
         ]

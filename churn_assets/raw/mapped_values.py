@@ -104,6 +104,9 @@ def canonical(table: Table, text: MappedText, description: MappedTable, *, where
     known_s = time("known") if "known" in mapped else whole["occurred_s"]
     happened = pl.select(pl.max_horizontal(known_s, whole["occurred_s"])).to_series()
     whole["known_s"] = happened.zip_with(known_s.is_not_null(), _absent(text, pl.Int64))
+    if table == "customers" and "known" in mapped and "occurred" not in mapped:
+        # A record that was changed is a version that is true from when it was heard of; of the time before, it tells nothing.
+        whole["occurred_s"] = whole["known_s"]
     good = readability.readable()
     rows = pl.DataFrame(whole).filter(good)
     if table != "customers":

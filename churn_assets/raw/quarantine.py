@@ -14,7 +14,7 @@ import polars as pl
 from churn_assets.contracts import PERSON, SHOWN, rows_as_json, sift
 from churn_assets.materialization import Outcome
 from churn_assets.periods import DAY_S, day_of
-from churn_assets.raw.arrivals import Arrived
+from churn_assets.raw.arrived import Arrived
 from churn_assets.raw.source import KEYS, OPTIONAL, QUARANTINE, Table
 from churn_assets.settings import Raw
 
@@ -26,8 +26,8 @@ SHARE, EMPTY = "quarantine_share", "not_empty"
 
 
 @dataclass(frozen=True)
-class Sorted:
-    """What arrived in a period, sorted.
+class Parted:
+    """What arrived in a period, parted by the contract.
 
     Attributes:
         kept: rows that keep the contract.
@@ -50,7 +50,7 @@ class Sorted:
         return (self.set_aside.height - self.dateless) / max(1, self.rows - self.dateless)
 
 
-def sorted_by_contract(contract: pa.DataFrameSchema, arrived: Arrived, table: Table, *, has_time: bool) -> Sorted:
+def parted(contract: pa.DataFrameSchema, arrived: Arrived, table: Table, *, has_time: bool) -> Parted:
     """Set aside what breaks the contract, what can't be read, and what came before.
 
     Args:
@@ -62,7 +62,7 @@ def sorted_by_contract(contract: pa.DataFrameSchema, arrived: Arrived, table: Ta
     sifted = sift(contract, arrived.delivery.rows)
     unreadable = arrived.delivery.unreadable.select(*QUARANTINE)
     repeated = [_came_before(arrived.again, table)] if arrived.again.height else []
-    return Sorted(
+    return Parted(
         sifted.kept,
         pl.concat([unreadable, sifted.set_aside, *repeated]),
         unreadable["known_s"].null_count() if has_time else 0,
@@ -80,12 +80,13 @@ def _came_before(again: pl.DataFrame, table: Table) -> pl.DataFrame:
     )
 
 
-def outcomes(found: Sorted, table: Table, limit: Raw) -> Mapping[str, Outcome]:
+def outcomes(found: Parted, table: Table, limit: Raw) -> Mapping[str, Outcome]:
     """The checks of a period: how much was set aside, and whether anything came at all."""
     said = f"{found.set_aside.height} of {found.rows} rows were set aside"
     within = found.share <= limit.quarantine_limit
     worst = "; ".join(in_words(found.set_aside))
-    empty_is_fine = table == "customers" or limit.empty_periods == "accept"
+    empty_is_fine = found.rows == 0 and (table == "customers" or limit.empty_periods == "accept")
+    some = found.kept.height > 0 or empty_is_fine
     return {
         SHARE: Outcome(
             within,
@@ -94,14 +95,18 @@ def outcomes(found: Sorted, table: Table, limit: Raw) -> Mapping[str, Outcome]:
             + (f": {worst}" if worst else ""),
             {"set_aside": found.set_aside.height, "rows": found.rows, "share": found.share},
         ),
-        EMPTY: Outcome(
-            found.rows > 0 or empty_is_fine,
-            f"{found.rows} rows arrived"
-            if found.rows > 0 or empty_is_fine
-            else f"no {table} arrived in the period; expected some. Mend the feed, or set raw.empty_periods to accept",
-            {"rows": found.rows},
-        ),
+        EMPTY: Outcome(some, _how_many(found, table, fine=some), {"rows": found.rows, "kept": found.kept.height}),
     }
+
+
+def _how_many(found: Parted, table: Table, *, fine: bool) -> str:
+    if fine:
+        return f"{found.kept.height} rows were kept"
+    if found.rows:
+        return (
+            f"all {found.rows} rows of {table} were set aside; expected some that are right. Mend the feed or the mapping"
+        )
+    return f"no {table} arrived in the period; expected some. Mend the feed, or set raw.empty_periods to accept"
 
 
 def in_words(set_aside: pl.DataFrame) -> list[str]:
@@ -135,7 +140,7 @@ def by_rule(set_aside: pl.DataFrame) -> list[tuple[str, str, int, list[str]]]:
     ]
 
 
-def quality(found: Sorted, table: Table, *, end_s: int | None) -> dict[str, Any]:
+def quality(found: Parted, table: Table, *, end_s: int | None) -> dict[str, Any]:
     """Completeness, lateness and freshness of a period's rows.
 
     Args:

@@ -1,7 +1,7 @@
 """What a source of raw tables is: rows of the canonical tables by when they arrived.
 
 Belongs here: the contract between a source and the assets that ingest it, and the names of the canonical columns. Does not
-belong here: where the rows come from (``synthetic``, ``files``, ``postgres``), and which period a row belongs to (``arrivals``).
+belong here: where the rows come from (``synthetic``, ``files``, ``postgres``), and in which period a row arrives (``arrivals``).
 """
 
 from collections.abc import Mapping
@@ -64,6 +64,10 @@ STATUSES = ("settled", "failed", "refunded")
 """What became of a payment."""
 
 
+EVER_S = 2**62
+"""Later than every time, in seconds; its negative is earlier."""
+
+
 def quarantine_of(table: Table) -> str:
     """The name of the table of a raw table's rows that were set aside."""
     return f"{table}_quarantine"
@@ -99,7 +103,7 @@ class Source(Protocol):
         """Rows that became known in ``[start_s, end_s)``; data without time gives all its rows.
 
         Of a table whose source does not say when rows became known, all rows that happened before ``end_s``, known when they
-        happened: which of them are new is for ``arrivals`` to say.
+        happened: which of them are new is for ``turned_up`` to say.
 
         Raises:
             InputError: the source does not fit its description in ``churn.yaml``.

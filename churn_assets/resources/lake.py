@@ -6,18 +6,27 @@ here: what the rows mean, and whether they are right (``churn_assets.contracts``
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import polars as pl
-from deltalake import CommitProperties, DeltaTable, write_deltalake
+from deltalake import CommitProperties, DeltaTable, WriterProperties, write_deltalake
 from deltalake.exceptions import TableNotFoundError
 
 from churn_store.errors import InputError
 
 PERIOD = "period"
 """The partition column of every table."""
+
+KEEPS_VERSIONS = {"delta.enableExpiredLogCleanup": "false"}
+"""Delta by itself forgets versions that are older than 30 days; here a model's training set can be made again for ever."""
+
+GROUPED = WriterProperties(compression="SNAPPY", max_row_group_size=131_072)
+"""Small groups of rows, so that a reader who looks for few can leave out most by their statistics."""
+
+PLAIN = re.compile(r"[A-Za-z0-9_.~/-]*")
 
 SOURCES = "sources"
 """Where a commit keeps the versions of the tables that its rows were made from."""
@@ -67,6 +76,7 @@ class Lake:
         )
         uri = self.uri(table)
         if "://" not in uri:
+            _refuse_special(uri)
             Path(uri).parent.mkdir(parents=True, exist_ok=True)
         kept = CommitProperties(
             custom_metadata={"run_id": run_id, SOURCES: json.dumps(dict(sources or {}), sort_keys=True)}
@@ -74,7 +84,14 @@ class Lake:
         if not DeltaTable.is_deltatable(uri) or set(self.periods(table)) <= set(partitions):
             # Nothing of another period is there to be kept, so the columns may be new.
             write_deltalake(
-                uri, whole, mode="overwrite", schema_mode="overwrite", partition_by=[PERIOD], commit_properties=kept
+                uri,
+                whole,
+                mode="overwrite",
+                schema_mode="overwrite",
+                partition_by=[PERIOD],
+                configuration=KEEPS_VERSIONS,
+                writer_properties=GROUPED,
+                commit_properties=kept,
             )
             return self.version(table)
         self._refuse_other_columns(table, whole)
@@ -85,9 +102,14 @@ class Lake:
             mode="overwrite",
             partition_by=[PERIOD],
             predicate=f"{PERIOD} IN ({listed})",
+            writer_properties=GROUPED,
             commit_properties=kept,
         )
         return self.version(table)
+
+    def columns(self, table: str) -> list[str]:
+        """The columns of a table in their order, without ``period``; none where it was never written."""
+        return [name for name in self.scan(table).collect_schema() if name != PERIOD] if self.has(table) else []
 
     def takes(self, table: str, frame: pl.DataFrame) -> bool:
         """Whether rows of these columns can lie beside all that the table has; any can where it has nothing."""
@@ -140,9 +162,12 @@ class Lake:
         newest = self.version(table)
         return pl.scan_delta(self.uri(table), version=newest if version is None else version)
 
-    def read(self, table: str, period: str, *, version: int | None = None) -> pl.DataFrame:
-        """One partition, without the column ``period``."""
-        return self.scan(table, version=version).filter(pl.col(PERIOD) == period).drop(PERIOD).collect()
+    def read(
+        self, table: str, period: str, *, version: int | None = None, columns: Sequence[str] | None = None
+    ) -> pl.DataFrame:
+        """One partition, in some columns or all, without the column ``period``."""
+        rows = self.scan(table, version=version).filter(pl.col(PERIOD) == period).drop(PERIOD)
+        return (rows if columns is None else rows.select(columns)).collect()
 
     def periods(self, table: str, *, version: int | None = None) -> list[str]:
         """The periods that a table has rows of."""
@@ -182,6 +207,20 @@ class Lake:
             return int(DeltaTable(self.uri(table), without_files=True).version())
         except TableNotFoundError as error:
             raise InputError(f"the lake has no table {table} yet; materialize the asset {table} first") from error
+
+
+def _refuse_special(uri: str) -> None:
+    """Refuse a folder that readers of Delta tables look for under another name.
+
+    Raises:
+        InputError: it has a space, a letter with an accent, or another special character.
+    """
+    if not PLAIN.fullmatch(uri):
+        strange = ", ".join(sorted({repr(letter) for letter in uri if not PLAIN.fullmatch(letter)}))
+        raise InputError(
+            f"the lake can't lie in {uri}: Delta tables are not found again under a path with {strange}; set `home` in churn.yaml to "
+            "a path of letters without accents, digits and - _ . ~"
+        )
 
 
 def digest(frame: pl.DataFrame, *, key: Sequence[str]) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 import dagster as dg
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
+from pydantic import BaseModel
 
 from churn_assets.code_version import code_version
 from churn_assets.due import (
@@ -38,6 +39,7 @@ from churn_assets.state import (
     materialized,
     metadata_of,
     newest_materialization,
+    present,
     raw_periods,
     run_key,
     versions_digest,
@@ -61,30 +63,43 @@ def schedules(
     def ingest(instance: dg.DagsterInstance) -> Requests:
         # A table that lacks a period lacks it alone; all tables of a period are read together.
         due = raw_due(settings.calendar, clock.now().date(), raw_periods(instance, settings))
-        yield from _stretches(instance, settings, INGEST, due, lambda: digest_of(source.fingerprint(), code_version("raw")))
+        yield from _stretches(
+            instance,
+            settings,
+            INGEST,
+            due,
+            lambda: digest_of(source.fingerprint(), code_version("raw"), settings.raw.model_dump_json()),
+        )
 
-    def built_from(instance: dg.DagsterInstance) -> str:
-        return digest_of(versions_digest(instance, settings.tables), code_version("features"))
+    lake = Lake(settings.lake_url)
+
+    def built_from(instance: dg.DagsterInstance, *sections: BaseModel) -> str:
+        said = [section.model_dump_json() for section in sections]
+        return digest_of(versions_digest(instance, settings.tables), code_version("features"), *said)
 
     def features(instance: dg.DagsterInstance) -> Requests:
         due = features_due(
             settings,
             clock.now().date(),
             raw=raw_periods(instance, settings),
-            have=materialized(instance, "customer_features"),
+            have=present(instance, lake, "customer_features"),
         )
-        yield from _stretches(instance, settings, FEATURES, due, lambda: built_from(instance))
+        yield from _stretches(
+            instance, settings, FEATURES, due, lambda: built_from(instance, settings.at_risk, settings.features)
+        )
 
     def labels(instance: dg.DagsterInstance) -> Requests:
         due = labels_due(
             settings,
             clock.now().date(),
             raw=raw_periods(instance, settings),
-            features=materialized(instance, "customer_features"),
-            have=materialized(instance, "churn_labels"),
+            features=present(instance, lake, "customer_features"),
+            have=present(instance, lake, "churn_labels"),
         )
         due += _to_restate(instance, settings)
-        yield from _stretches(instance, settings, LABELS, sorted(due), lambda: built_from(instance))
+        yield from _stretches(
+            instance, settings, LABELS, sorted(due), lambda: built_from(instance, settings.at_risk, settings.label)
+        )
 
     def scores(instance: dg.DagsterInstance) -> Requests:
         yield from _newest(instance, settings, serving, SCORE, "churn_scores", code_version("scoring"), clock.now().date())
@@ -112,10 +127,11 @@ def _to_restate(instance: dg.DagsterInstance, settings: Settings) -> list[str]:
             for period, (first_s, last_s) in lake.spans(table, "occurred_s").items():
                 there = happened.get(period, (first_s, last_s))
                 happened[period] = min(there[0], first_s), max(there[1], last_s)
-    late = arrived_into(settings, labels=materialized(instance, "churn_labels"), happened=happened)
+    late = arrived_into(settings, labels=present(instance, lake, "churn_labels"), happened=happened)
     if not late:
         return []
     return labels_to_restate(
+        settings,
         late,
         known_until=metadata_of(instance, "churn_labels", KNOWN_UNTIL, periods=late),
         until=unbroken_until(settings.calendar, raw_periods(instance, settings)),

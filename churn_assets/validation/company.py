@@ -11,8 +11,7 @@ import polars as pl
 from churn_assets.features.contracts import LABEL_RATE
 from churn_assets.features.feature_sets import company_features, features_in_use
 from churn_assets.periods import day_of
-from churn_assets.raw.arrivals import EVER_S
-from churn_assets.raw.source import Delivery, Source, Table
+from churn_assets.raw.source import EVER_S, Delivery, Source, Table
 from churn_assets.raw.synthetic import SyntheticSettings
 from churn_assets.settings import Settings
 from churn_assets.training.split import roles_by_time

@@ -6,10 +6,10 @@ Belongs here: what rows of one table say. Does not belong here: what two tables 
 import polars as pl
 
 from churn_assets.periods import DAY_S, day_of, epoch_s, text
-from churn_assets.raw.arrivals import Arrived
+from churn_assets.raw.arrived import Arrived
 from churn_assets.raw.contracts import labelled_contract, raw_contract
 from churn_assets.raw.mapping import MappedTable
-from churn_assets.raw.quarantine import Sorted, by_rule, sorted_by_contract
+from churn_assets.raw.quarantine import Parted, by_rule, parted
 from churn_assets.raw.source import KEYS, OPTIONAL, Delivery, Source, Table
 from churn_assets.raw.synthetic import SyntheticSettings
 from churn_assets.settings import Settings
@@ -40,7 +40,7 @@ def examine(
         What is found, and the rows that keep the contract.
     """
     contract = raw_contract(table, source.attributes) if settings.has_time else labelled_contract(source.attributes)
-    found = sorted_by_contract(contract, Arrived(delivery, delivery.rows.clear()), table, has_time=settings.has_time)
+    found = parted(contract, Arrived(delivery, delivery.rows.clear()), table, has_time=settings.has_time)
     absent = set(OPTIONAL[table]) - source.given(table)
     key = [name for name in KEYS[table] if name in delivery.rows.columns]
     seen = TableFindings(
@@ -88,7 +88,7 @@ def _description(settings: Settings, table: Table) -> MappedTable | None:
     return None if isinstance(settings.source, SyntheticSettings) else settings.source.described(table)
 
 
-def _look_at_times(seen: TableFindings, settings: Settings, says_when_known: bool, found: Sorted, *, now_s: int) -> None:
+def _look_at_times(seen: TableFindings, settings: Settings, says_when_known: bool, found: Parted, *, now_s: int) -> None:
     rows = found.kept
     if rows.height:
         first, last, known, late = rows.select(
@@ -161,7 +161,7 @@ def _by_period(rows: pl.DataFrame, settings: Settings, *, now_s: int) -> dict[st
     return {text(key): count for key, count in counted.iter_rows()}
 
 
-def _judge_share(seen: TableFindings, where: str, found: Sorted, limit: float) -> None:
+def _judge_share(seen: TableFindings, where: str, found: Parted, limit: float) -> None:
     if found.share > limit:
         seen.findings.append(
             f"{seen.table}{where}: {found.share:.1%} of the rows would be set aside, more than raw.quarantine_limit {limit:.1%} "

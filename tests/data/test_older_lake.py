@@ -70,9 +70,16 @@ def test_a_second_time_it_does_nothing(lake: Lake) -> None:
     migrate_lake(lake)
     versions = {table: lake.version(table) for table in ("customers", "events", "payments")}
     assert migrate_lake(lake) == {}
-    assert versions == {"customers": 0, "events": 0, "payments": 1}
+    assert versions == {"customers": 1, "events": 1, "payments": 2}
     assert versions == {table: lake.version(table) for table in versions}
     assert lacking(lake, "payments") == []
+
+
+def test_from_then_on_all_versions_are_kept(lake: Lake) -> None:
+    tables = ("customers", "events", "payments", "customer_features", "churn_labels")
+    migrate_lake(lake)
+    for table in tables:
+        assert DeltaTable(lake.uri(table)).metadata().configuration["delta.enableExpiredLogCleanup"] == "false"
 
 
 def test_of_two_at_once_each_column_is_added_once(lake: Lake) -> None:

@@ -1,5 +1,6 @@
 """Earlier versions of a table: what each wrote, by what two differ, and how one comes back."""
 
+import shutil
 from pathlib import Path
 
 import dagster as dg
@@ -14,7 +15,7 @@ from churn_assets.data_versions import differences, digest_at, versions
 from churn_assets.instance import instance_of, report_restored, require_no_run
 from churn_assets.raw.source import SCHEMAS
 from churn_assets.resources.lake import Lake
-from churn_assets.state import data_versions, versions_digest
+from churn_assets.state import data_versions, present, versions_digest
 from churn_store.errors import InputError
 
 JAN, FEB, MAR = "2024-01-01", "2024-02-01", "2024-03-01"
@@ -109,7 +110,8 @@ def test_only_the_named_periods_come_back(lake: Lake) -> None:
     assert (done.version, list(done.periods)) == (3, [FEB])
     assert lake.read("events", FEB).equals(events("a", "b", "c"))
     assert lake.read("events", MAR).equals(events("a"))
-    assert restore(lake, "events", 0, periods=[FEB, JAN]).periods == {}
+    again = restore(lake, "events", 0, periods=[FEB, JAN])
+    assert (again.version, list(again.periods)) == (3, [FEB, JAN])
     assert lake.version("events") == 3
 
 
@@ -146,6 +148,31 @@ def test_what_a_run_recorded_of_the_same_rows_is_the_digest_that_a_restore_tells
         assert event is not None
         assert event.asset_materialization is not None
         assert event.asset_materialization.metadata["restored_version"].value == 0
+
+
+def test_a_period_that_a_restore_has_taken_away_is_missing_until_it_is_ingested_again(folder: Path, lake: Lake) -> None:
+    with instance_of(folder) as instance:
+        for period in (FEB, MAR):
+            instance.report_runless_asset_event(dg.AssetMaterialization("events", partition=period))
+        assert present(instance, lake, "events") == {FEB, MAR}
+    said("restore", "events", "0")
+    with instance_of(folder) as instance:
+        assert present(instance, lake, "events") == {FEB}
+        lake.replace("events", {MAR: events("a").clear()}, run_id="r")
+        instance.report_runless_asset_event(dg.AssetMaterialization("events", partition=MAR))
+        assert present(instance, lake, "events") == {FEB, MAR}, "a quiet period has no rows, and is there"
+    shutil.rmtree(lake.uri("events"))
+    with instance_of(folder) as instance:
+        assert present(instance, lake, "events") == set()
+
+
+def test_a_restore_that_died_before_it_told_dagster_tells_it_the_next_time(folder: Path, lake: Lake) -> None:
+    restore(lake, "events", 0)
+    shown = said("restore", "events", "0")
+    assert "holds the rows of version 0 already; nothing was written, but Dagster was told of" in shown
+    with instance_of(folder) as instance:
+        assert data_versions(instance, "events")[FEB] == digest_at("events", events("a", "b", "c"))
+    assert said("restore", "events", "0").strip().endswith("nothing was written")
 
 
 def test_data_without_time_is_told_as_an_asset_without_periods(lake: Lake, folder: Path) -> None:

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from churn_assets.periods import DAY_S, Calendar, day_of, epoch_s, text
-from churn_assets.raw.arrivals import Shelf, arrivals
+from churn_assets.raw.arrivals import arrivals
+from churn_assets.raw.arrived import Ingested
 from churn_assets.raw.source import QUARANTINE, SCHEMAS, Delivery, Table
 from churn_store.signature import Column
 
@@ -66,12 +67,16 @@ class Loads:
     kept: dict[str, pl.DataFrame] = field(default_factory=dict)
     quarantine: dict[str, pl.DataFrame] = field(default_factory=dict)
 
+    def rows(self, key: str, columns: Sequence[str] | None) -> pl.DataFrame:
+        """A period's rows."""
+        return self.kept[key] if columns is None else self.kept[key].select(columns)
+
     def load(self, *keys: str) -> Mapping[str, pl.DataFrame]:
         """Ingest periods; what was kept of each."""
         nothing = pl.DataFrame(schema=QUARANTINE)
-        shelf = Shelf(set(self.kept), lambda key: self.kept[key], lambda key: self.quarantine.get(key, nothing))
+        before = Ingested(set(self.kept), self.rows, lambda key: self.quarantine.get(key, nothing))
         found = {}
-        for key, arrived in arrivals(self.feed, self.table, keys, CALENDAR, shelf):
+        for key, arrived in arrivals(self.feed, self.table, keys, CALENDAR, before):
             found[key] = self.kept[key] = arrived.delivery.rows
             self.quarantine[key] = arrived.delivery.unreadable
         return found
@@ -142,6 +147,15 @@ def test_all_periods_in_one_run_load_the_source_anew() -> None:
     assert {key: ids(frame) for key, frame in loads.load(JAN, FEB).items()} == {JAN: ["a", "n"], FEB: ["b"]}
 
 
+def test_a_period_that_is_mended_beside_later_ones_takes_nothing_that_turned_up_since() -> None:
+    loads = shop([("a", at(JAN)), ("b", at(FEB)), ("c", at(MAR))])
+    loads.load(JAN)
+    loads.load(MAR)
+    loads.feed.rows["events"] = events([("a", at(JAN)), ("late", at(JAN) + 9), ("b", at(FEB)), ("c", at(MAR))])
+    assert ids(loads.load(FEB)[FEB]) == ["b"]
+    assert loads.load(APR)[APR].select("event_id", "known_s").rows() == [("late", end(APR) - 1)]
+
+
 def bad(row: str, known_s: int | None) -> pl.DataFrame:
     return pl.DataFrame([("a time", "when", "?", row, known_s)], schema=QUARANTINE, orient="row")
 
@@ -173,14 +187,21 @@ def test_of_a_source_that_says_when_a_row_came_again_in_a_later_period_is_told_a
         Feed(recorded=True, rows={"events": pl.DataFrame(rows, schema=SCHEMAS["events"], orient="row")}), "events"
     )
     nothing = pl.DataFrame(schema=QUARANTINE)
-    kept: dict[str, pl.DataFrame] = {}
-    shelf = Shelf((), lambda key: kept[key], lambda key: nothing)
+    kept = loads.kept
     again = {}
-    for key, arrived in arrivals(loads.feed, "events", [JAN, FEB, MAR], CALENDAR, shelf):
+    for key, arrived in arrivals(
+        loads.feed, "events", [JAN, FEB, MAR], CALENDAR, Ingested((), loads.rows, lambda _: nothing)
+    ):
         kept[key] = arrived.delivery.rows
         again[key] = arrived.again["event_id"].to_list()
     assert {key: ids(frame) for key, frame in kept.items()} == {JAN: ["a"], FEB: ["b"], MAR: []}
     assert again == {JAN: [], FEB: [], MAR: ["a"]}
+
+
+def test_a_row_of_another_age_of_the_world_is_left_to_the_contract() -> None:
+    rows = [("a", "c", "x", -(10**12), at(JAN)), ("b", "c", "x", at(JAN), at(JAN))]
+    feed = Feed(recorded=True, rows={"events": pl.DataFrame(rows, schema=SCHEMAS["events"], orient="row")})
+    assert ids(Loads(feed, "events").load(JAN)[JAN]) == ["a", "b"]
 
 
 def customers(rows: Sequence[tuple[str, int, str]]) -> pl.DataFrame:
@@ -207,6 +228,16 @@ def test_a_customer_whose_record_changed_has_a_new_version_from_that_load_on() -
     assert loads.load(FEB)[FEB].sort("customer_id").equals(found)
     assert loads.load(MAR)[MAR].select("customer_id", "plan").rows() == [("c", "free")]
     assert loads.load(APR)[APR].height == 0
+
+
+def test_a_change_that_is_seen_while_an_old_period_is_mended_is_not_dated_back_to_it() -> None:
+    feed = Feed(rows={"customers": customers([("c", at(JAN), "free"), ("d", at(FEB), "pro")])})
+    loads = Loads(feed, "customers")
+    loads.load(JAN)
+    loads.load(MAR)
+    feed.rows["customers"] = customers([("c", at(JAN), "pro"), ("d", at(FEB), "pro")])
+    assert loads.load(FEB)[FEB].select("customer_id", "plan").rows() == [("d", "pro")]
+    assert loads.load(APR)[APR].select("customer_id", "occurred_s", "plan").rows() == [("c", end(APR) - 1, "pro")]
 
 
 days = st.integers(at(JAN) - 40 * DAY_S, end(APR) - 1)

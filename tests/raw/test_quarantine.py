@@ -10,8 +10,12 @@ import polars as pl
 import pytest
 
 from churn_assets.definitions import build_defs
+from churn_assets.partitions import partitions_of
 from churn_assets.pipeline import QUIET
+from churn_assets.raw.assets import raw_assets
 from churn_assets.raw.file_settings import FilesSettings
+from churn_assets.raw.files import FilesSource
+from churn_assets.raw.mapped_values import Rules
 from churn_assets.resources.lake import Lake
 from churn_assets.retraining.jobs import INGEST
 from churn_assets.settings import Raw, Settings
@@ -151,6 +155,54 @@ def test_a_period_without_any_event_is_a_broken_feed_unless_quiet_ones_are_accep
     assert ingest(patient, instance, FEB).success
     assert materialized(instance, "events") == {JAN, FEB}
     assert Lake(shop.lake_url).periods("events") == [JAN]
+
+
+def test_a_period_whose_rows_were_all_set_aside_is_refused_whatever_their_times(
+    shop: Settings, instance: dg.DagsterInstance
+) -> None:
+    """Rows without a readable time count in no period's share."""
+    source = FilesSource(shop.source, shop.home, Rules(limit=0.99))  # type: ignore[arg-type]
+    for month in (JAN, FEB):
+        file = file_of(shop.home, "payments", month)
+        rows = pl.read_csv(file, infer_schema=False)
+        keep = pl.int_range(pl.len()) < (rows.height if month == JAN else 0)
+        rows.with_columns(
+            pl.when(keep).then("known").otherwise(pl.lit("soon")).alias("known"),
+        ).write_csv(file)
+    defs = dg.Definitions(
+        assets=raw_assets(shop, partitions_of(shop), source),
+        resources={"lake": Lake(shop.lake_url), "clock": shop.clock},
+    )
+    job = defs.resolve_implicit_global_asset_job_def()
+    result = job.execute_in_process(instance=instance, partition_key=FEB, run_config=QUIET, raise_on_error=False)
+    assert "rows of payments were set aside; expected some that are right" in said(result)
+    assert materialized(instance, "payments") == set()
+    assert Lake(shop.lake_url).read("payments_quarantine", FEB).height > 0
+
+
+def test_raising_the_limit_as_the_message_says_asks_for_the_refused_period_again(shop: Settings, tmp_path: Path) -> None:
+    def asked(settings: Settings) -> list[str | None]:
+        return [request.partition_key for request in requests(settings)]
+
+    def requests(settings: Settings) -> list[dg.RunRequest]:
+        defs = build_defs(settings)
+        repository = defs.get_repository_def()
+        with dg.build_schedule_context(instance=instance, repository_def=repository) as context:
+            return list(defs.resolve_schedule_def("ingest_due_periods").evaluate_tick(context).run_requests or [])
+
+    shop.clock.fix(dt.datetime(2024, 3, 1, tzinfo=dt.UTC))
+    edit(shop, FEB, 20, "amount", "-1.00")
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        assert ingest(shop, instance, JAN).success
+        [request] = requests(shop)
+        assert request.partition_key == FEB
+        job = build_defs(shop).resolve_job_def(INGEST)
+        result = job.execute_in_process(
+            instance=instance, partition_key=FEB, run_config=QUIET, raise_on_error=False, tags=dict(request.tags)
+        )
+        assert not result.success
+        assert asked(shop) == []
+        assert asked(shop.model_copy(update={"raw": Raw(quarantine_limit=0.5)})) == [FEB]
 
 
 def test_a_row_that_comes_again_in_a_later_period_adds_nothing_and_is_set_aside(

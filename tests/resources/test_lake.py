@@ -1,5 +1,6 @@
 """The lake: exactly the named partitions change, in one commit, and a killed writer leaves nothing half-written."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -48,6 +49,38 @@ def test_each_write_is_a_version_and_an_earlier_one_can_be_read_again(lake: Lake
         assert lake.scan("t", version=version).collect()["x"].to_list() == [version, version]
     lake.replace("t", {"2024-01-01": rows(4)}, run_id="r")
     assert (lake.periods("t"), lake.periods("t", version=2)) == (["2024-01-01", "all"], ["all"])
+
+
+def test_a_version_of_last_year_can_be_read_after_hundreds_of_others(lake: Lake) -> None:
+    lake.replace("t", {"all": rows(0)}, run_id="r")
+    a_year_ago = time.time() - 365 * 86_400
+    for x in range(1, 204):  # Delta cleans its log up at every hundredth version
+        lake.replace("t", {"all": rows(x)}, run_id="r")
+        for file in Path(lake.uri("t"), "_delta_log").iterdir():
+            os.utime(file, (a_year_ago, a_year_ago))
+    for version in (0, 99, 150):
+        assert lake.read("t", "all", version=version).equals(rows(version))
+
+
+@pytest.mark.parametrize("name", ["my lake", "50%", "Müller", "a[b]", "lake#1"])
+def test_a_folder_under_whose_name_tables_are_not_found_again_is_refused_before_anything_is_written(
+    tmp_path: Path, name: str
+) -> None:
+    with pytest.raises(InputError, match=r"can't lie in .* set `home` in churn\.yaml to a path of letters"):
+        Lake(str(tmp_path / name)).replace("t", {"all": ROWS}, run_id="r")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_some_columns_of_a_period_can_be_read_alone(lake: Lake) -> None:
+    lake.replace("t", {"all": ROWS}, run_id="r")
+    assert lake.read("t", "all", columns=["x", "id"]).equals(ROWS.select("x", "id"))
+    assert lake.columns("t") == ROWS.columns
+    assert lake.columns("never") == []
+
+
+def test_the_least_and_greatest_value_of_each_period_are_known_without_reading_rows(lake: Lake) -> None:
+    lake.replace("t", {"2024-01-01": rows(3), "2024-02-01": ROWS}, run_id="r")
+    assert lake.spans("t", "x") == {"2024-01-01": (3, 3), "2024-02-01": (1, 2)}
 
 
 def test_a_commit_keeps_the_versions_of_what_its_rows_were_made_from(lake: Lake) -> None:

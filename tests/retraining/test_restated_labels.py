@@ -54,12 +54,15 @@ def test_rows_of_a_window_that_arrive_after_maturity_are_found(span: tuple[str, 
 
 
 def test_a_label_is_restated_for_what_came_after_its_last_arrivals_and_only_when_no_period_is_missing() -> None:
+    settings = Settings(label=Label(horizon_days=30, grace_days=3))
     late = {FEB: [APR, MAY], MAR: [MAY]}
-    assert labels_to_restate(late, known_until={FEB: APR, MAR: APR}, until=APR) == []
-    assert labels_to_restate(late, known_until={FEB: APR, MAR: APR}, until=MAY) == [FEB]
-    assert labels_to_restate(late, known_until={FEB: APR, MAR: APR}, until=JUN) == [FEB, MAR]
-    assert labels_to_restate(late, known_until={FEB: JUN, MAR: JUN}, until=JUN) == []
-    assert labels_to_restate(late, known_until={}, until=JUN) == [], "labels of an older platform do not say"
+    assert labels_to_restate(settings, late, known_until={FEB: APR, MAR: APR}, until=APR) == []
+    assert labels_to_restate(settings, late, known_until={FEB: APR, MAR: APR}, until=MAY) == [FEB]
+    assert labels_to_restate(settings, late, known_until={FEB: APR, MAR: APR}, until=JUN) == [FEB, MAR]
+    assert labels_to_restate(settings, late, known_until={FEB: JUN, MAR: JUN}, until=JUN) == []
+    assert labels_to_restate(settings, late, known_until={}, until=JUN) == [FEB, MAR], (
+        "restored or older labels count up to maturity"
+    )
 
 
 @pytest.fixture
