@@ -139,7 +139,7 @@ class TableWriter:
             return
         # A table without a key has rows that may be equal: sorted by all columns they are in one order as well.
         key = self._key or built.frame.columns
-        frame = built.frame.select(self._lake.columns(self._table) or built.frame.columns).sort(key)
+        frame = built.frame.select(list(self._contract.columns)).sort(key)
         self._written[period] = {
             "dagster/row_count": frame.height,
             "data_version": digest(frame, key=key),

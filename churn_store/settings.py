@@ -133,10 +133,12 @@ def one_line(error: ValidationError, *, where: str) -> str:
 
 
 def _found(problem: ErrorDetails) -> str:
-    """The value that was found; not one that may hold a password: an address, or a whole section."""
+    """The value that was found; not one that may hold a password: an address, that of a misspelt name, or a whole section."""
+    value = problem["input"]
     secret = bool(problem["loc"]) and (problem["loc"][0] in SECRET_SECTIONS or problem["loc"][-1] == "url")
-    shown = isinstance(problem["input"], str | int | float | bool | None) and not secret
-    return f" (found {problem['input']!r})" if shown else ""
+    secret |= problem["type"] == "extra_forbidden" or (isinstance(value, str) and "://" in value)
+    shown = isinstance(value, str | int | float | bool | None) and not secret
+    return f" (found {value!r})" if shown else ""
 
 
 def _refuse_unknown_variables() -> None:
@@ -160,6 +162,10 @@ def _refuse_unknown_sections(file: Path) -> None:
         return
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    except yaml.MarkedYAMLError as error:
+        # Not the line itself, which the error quotes: a password may stand in it.
+        place = f" (line {error.problem_mark.line + 1})" if error.problem_mark else ""
+        raise InputError(f"{file}: not YAML: {error.problem}{place}; expected names with values. Mend that line") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{file}: not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):

@@ -8,8 +8,6 @@ import narwhals as nw
 from churn_assets.features.feature import (
     Feature,
     count,
-    days_before,
-    distinct,
     newest_age,
     oldest_age,
     quotient,
@@ -22,6 +20,12 @@ from churn_assets.periods import DAY_S
 SESSION = nw.col("event_type") == "session"
 TICKET = nw.col("event_type") == "support_ticket"
 USE = nw.col("event_type") == "feature_used"
+
+NEWEST_OF_KIND = nw.col("newest_of_kind")
+"""Counts types: whoever did something of a type within a window did it for the last time within it."""
+
+NEWEST_OF_DAY, NEWEST_OF_WEEK = nw.col("newest_of_day"), nw.col("newest_of_week")
+"""Together with a type these count days and stretches of seven days with something of the type."""
 
 THURSDAY = 3
 SATURDAY = 5
@@ -70,16 +74,16 @@ EVENT_FEATURES = (
     ),
     Feature(
         "active_days_30d", "different days (UTC) with a session in the last 30", "events", 30, "days", "behaviour",
-        nw.col("active_in_30d"), {"active_in_30d": distinct(days_before(), SESSION & within(30))}, high=30.0,
+        nw.col("active_in_30d"), {"active_in_30d": count(SESSION & NEWEST_OF_DAY & within(30))}, high=30.0,
     ),
     Feature(
         "active_days_90d", "different days (UTC) with a session in the last 90", "events", 90, "days", "behaviour",
-        nw.col("active_in_90d"), {"active_in_90d": distinct(days_before(), SESSION & within(90))}, high=90.0,
+        nw.col("active_in_90d"), {"active_in_90d": count(SESSION & NEWEST_OF_DAY & within(90))}, high=90.0,
     ),
     Feature(
         "active_weeks_84d", "share of the last 12 weeks with a session", "events", WEEKS * 7, "share", "behaviour",
         quotient(nw.col("active_weeks_in_84d"), WEEKS),
-        {"active_weeks_in_84d": distinct(days_before(7), SESSION & within(WEEKS * 7))}, high=1.0,
+        {"active_weeks_in_84d": count(SESSION & NEWEST_OF_WEEK & within(WEEKS * 7))}, high=1.0,
     ),
     Feature(
         "mean_gap_90d", "mean days between one session and the next in the last 90 days", "events", 90, "days", "behaviour",
@@ -108,11 +112,11 @@ EVENT_FEATURES = (
     ),
     Feature(
         "event_types_30d", "different types of events in the last 30 days", "events", 30, "types", "behaviour",
-        nw.col("types_in_30d"), {"types_in_30d": distinct(nw.col("event_type"), within(30))},
+        nw.col("types_in_30d"), {"types_in_30d": count(NEWEST_OF_KIND & within(30))},
     ),
     Feature(
         "event_types_90d", "different types of events in the last 90 days", "events", 90, "types", "behaviour",
-        nw.col("types_in_90d"), {"types_in_90d": distinct(nw.col("event_type"), within(90))},
+        nw.col("types_in_90d"), {"types_in_90d": count(NEWEST_OF_KIND & within(90))},
     ),
     Feature(
         "feature_uses_30d", "uses of a product feature in the last 30 days", "events", 30, "uses", "behaviour",

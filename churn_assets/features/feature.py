@@ -34,9 +34,9 @@ class Feature:
         pii: what kind of personal data it is.
         value: Narwhals expression over the aggregates and the customer's record, which has ``signed_up_age_s`` besides (seconds
             since sign-up); the two times of the record add up to the snapshot.
-        aggregates: of the table's rows, which have ``age_s`` (seconds before the snapshot) besides the table's own columns. Of
-            a customer without any row they are zero, but null for names that begin with ``age_of_``. A name means the same
-            wherever it is used.
+        aggregates: of the table's rows, which have ``age_s`` (seconds before the snapshot) besides the table's own columns but
+            for ids and ``known_s``, and of events also their ``places.PLACES``. Of a customer without any row they are zero, but
+            null for names that begin with ``age_of_``. A name means the same wherever it is used.
         besides: aggregates of further tables, for what no table says alone.
         kind: ``number`` or ``category``.
         nullable: whether "never" is an answer.
@@ -140,11 +140,6 @@ def newest_age(condition: nw.Expr) -> nw.Expr:
 def oldest_age(condition: nw.Expr) -> nw.Expr:
     """Seconds since the oldest row that satisfies a condition; null where none does."""
     return nw.when(condition).then(nw.col("age_s")).max()
-
-
-def days_before(days: int = 1) -> nw.Expr:
-    """Which day before the snapshot a row fell on, or which stretch of so many days; the last one is 0."""
-    return (nw.col("age_s") - 1) // (days * DAY_S)
 
 
 def quotient(whole: nw.Expr, divisor: int) -> nw.Expr:

@@ -21,13 +21,13 @@ def known_before(rows: nw.LazyFrame[Any], snapshot_s: int) -> nw.LazyFrame[Any]:
     )
 
 
-def current_records(customers: nw.LazyFrame[Any], snapshot_s: int) -> nw.LazyFrame[Any]:
-    """The newest version of each customer's record as known at the snapshot, one row a customer, with ``signed_up_age_s``.
+def current_records(known: nw.LazyFrame[Any], snapshot_s: int) -> nw.LazyFrame[Any]:
+    """The newest version of each customer's record, of those known at the snapshot; one row a customer, with ``signed_up_age_s``.
 
     Newest is what became true last; of versions that became true together, the one that became known last. Rows that agree in
     both are repetitions, or contradict each other: then the greatest value of each column counts, on every engine.
     """
-    newest = known_before(customers, snapshot_s)
+    newest = known
     for time in ("occurred_s", "known_s"):
         last = newest.group_by("customer_id").agg(nw.col(time).max().alias(f"newest_{time}"))
         newest = newest.join(last, on="customer_id", how="inner").filter(nw.col(time) == nw.col(f"newest_{time}"))

@@ -10,6 +10,7 @@ import narwhals as nw
 import polars as pl
 
 from churn_assets.features.feature import Feature, aggregates_of
+from churn_assets.features.places import with_places
 from churn_assets.features.population import at_risk, current_records, known_before, signs
 from churn_assets.raw.source import Table
 from churn_assets.settings import AtRisk
@@ -28,19 +29,31 @@ def features_at(tables: Mapping[Table, Any], features: Sequence[Feature], snapsh
     Returns:
         ``customer_id``, ``snapshot_s`` and one column a feature (Float64 or String), sorted by customer.
     """
-    people = current_records(nw.from_native(tables["customers"]), snapshot_s)
+    return features_of_known(
+        {name: _known(name, nw.from_native(rows), snapshot_s) for name, rows in tables.items()}, features, snapshot_s, rule
+    )
+
+
+def features_of_known(
+    known: Mapping[Table, nw.LazyFrame[Any]], features: Sequence[Feature], snapshot_s: int, rule: AtRisk
+) -> pl.DataFrame:
+    """The same, of rows that were known at the snapshot, with ``age_s`` and, of events, their ``PLACES``.
+
+    Args:
+        known: ``customers`` with both its times; of the other tables ``known_s`` is not needed.
+        features: which.
+        snapshot_s: T in epoch seconds.
+        rule: who is at risk.
+    """
+    people = current_records(known["customers"], snapshot_s)
     zeros: list[str] = []
-    for name, rows in tables.items():
+    for name, rows in known.items():
         aggregates = aggregates_of(features, name)
         wanted = {**aggregates, **signs(name, rule)}
         if not wanted:
             continue
         zeros += [key for key in aggregates if not key.startswith("age_of_")]
-        by_customer = (
-            known_before(nw.from_native(rows), snapshot_s)
-            .group_by("customer_id")
-            .agg(*(expr.alias(key) for key, expr in wanted.items()))
-        )
+        by_customer = rows.group_by("customer_id").agg(*(expr.alias(key) for key, expr in wanted.items()))
         people = people.join(by_customer, on="customer_id", how="left")
     return _collected(
         at_risk(people, rule)
@@ -64,6 +77,11 @@ def features_of_table(customers: Any, features: Sequence[Feature]) -> pl.DataFra
         .lazy()
         .select("customer_id", *(_value(feature).alias(feature.name) for feature in features))
     )
+
+
+def _known(table: Table, rows: nw.LazyFrame[Any], snapshot_s: int) -> nw.LazyFrame[Any]:
+    known = known_before(rows, snapshot_s)
+    return with_places(known) if table == "events" else known
 
 
 def _value(feature: Feature) -> nw.Expr:

@@ -1,5 +1,8 @@
 """Turns text into times: ISO 8601, a pattern, or a count from 1970, in a zone, to whole epoch seconds.
 
+A day without a time is a day of the calendar, whatever the zone: it begins at midnight of UTC, as snapshots do. Midnight of a zone
+east of it would lie in the day before, and so before a snapshot of its own day.
+
 Belongs here: how a time is written, and columns whose times can't be what is meant. Does not belong here: which times a
 period gets (``mapped_source``).
 """
@@ -9,7 +12,7 @@ import polars as pl
 from churn_assets.periods import DAY_S
 from churn_assets.raw.contracts import EARLIEST_S
 from churn_assets.raw.mapped_text import MappedText
-from churn_assets.raw.mapping import EPOCH, MappedTable
+from churn_assets.raw.mapping import DIRECTIVE, EPOCH, MappedTable
 from churn_assets.raw.unreadable import Readability
 from churn_store.errors import InputError
 
@@ -18,6 +21,9 @@ YEAR_2100_S = 4_102_444_800
 
 BEGINNING_S = 40 * DAY_S
 """Seconds of this century, taken for milliseconds, end in this time after 1970."""
+
+TIME_OF_DAY = frozenset("HIklMSTRXPprcs+")
+"""Fields of a pattern that tell more than a day; ``f`` and zones stand only beside them."""
 
 ISO_8601 = r"^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2})(:\d{2})?(?:[.,]\d+)?\s?(Z|[+-]\d{2}(?::?\d{2})?)?)?$"
 """A day; or a day and a time, perhaps with seconds, with a fraction of one, and with an offset from UTC."""
@@ -94,7 +100,8 @@ def _formatted(value: pl.Series, description: MappedTable, where: str) -> pl.Ser
         ) from error
     if isinstance(parsed.dtype, pl.Datetime) and parsed.dtype.time_zone is not None:
         return parsed.dt.epoch("s")
-    return _in_zone(parsed, description.time_zone)
+    has_time = bool(TIME_OF_DAY & set(DIRECTIVE.findall(description.time_format or "")))
+    return _in_zone(parsed, description.time_zone) if has_time else parsed.dt.epoch("s")
 
 
 def _iso_8601(value: pl.Series, description: MappedTable, *, where: str) -> pl.Series:
@@ -107,10 +114,11 @@ def _iso_8601(value: pl.Series, description: MappedTable, *, where: str) -> pl.S
     ahead_s = digits.str.head(2).cast(pl.Int64, strict=False) * 3600 + digits.str.tail(2).cast(pl.Int64, strict=False) * 60
     read = parts.select(
         naive=naive,
+        is_day=minute.is_null(),
         offset=offset,
         ahead_s=pl.when(offset == "Z").then(0).when(offset.str.starts_with("-")).then(-ahead_s).otherwise(ahead_s),
     )
-    without = read["naive"].is_not_null() & read["offset"].is_null()
+    without = read["naive"].is_not_null() & read["offset"].is_null() & ~read["is_day"]
     if not description.zone_is_named and without.any() and read["offset"].is_not_null().any():
         raise InputError(
             f"{where} holds times that name an offset from UTC, and {int(without.sum())} that name none, like "
@@ -118,7 +126,9 @@ def _iso_8601(value: pl.Series, description: MappedTable, *, where: str) -> pl.S
             "churn.yaml, or change the table"
         )
     return read.select(
-        pl.when(pl.col("offset").is_null())
+        pl.when("is_day")
+        .then(pl.col("naive").dt.epoch("s"))
+        .when(pl.col("offset").is_null())
         .then(_in_zone(read["naive"], description.time_zone))
         .otherwise(pl.col("naive").dt.epoch("s") - pl.col("ahead_s"))
     ).to_series()

@@ -41,7 +41,7 @@ def labelled(text: MappedText, description: MappedTable, *, where: str, rules: R
     label = description.label
     if label is None:
         raise InputError(f"{where}: no `label`; name the column that says who churned")
-    readability = Readability(text, where=where, limit=rules.limit)
+    readability = Readability(text, where=where, limit=rules.limit, person=description.columns["customer_id"])
     words = f"{label.churned!r} or {label.stayed!r}"
     readability.require(
         label.column,
@@ -69,7 +69,7 @@ def canonical(table: Table, text: MappedText, description: MappedTable, *, where
         InputError: too many times, amounts or numbers that can't be read, or times that can't be what is meant.
     """
     mapped = description.columns
-    readability = Readability(text, where=where, limit=rules.limit)
+    readability = Readability(text, where=where, limit=rules.limit, person=mapped["customer_id"])
 
     def time(name: str, *, optional: bool = False) -> pl.Series:
         return epoch_seconds(
@@ -112,7 +112,9 @@ def canonical(table: Table, text: MappedText, description: MappedTable, *, where
     if table != "customers":
         key = f"{table.removesuffix('s')}_id"
         rows = rows.with_columns(
-            text.rows[mapped[key]].filter(good).alias(key) if key in mapped else row_ids(rows).alias(key)
+            text.rows[mapped[key]].filter(good).alias(key)
+            if key in mapped
+            else row_ids(rows, besides=OPTIONAL[table]).alias(key)
         )
     order = [*SCHEMAS[table], *description.attributes]
     return Delivery(rows.select(order).sort(order), readability.set_aside(whole["known_s"]))

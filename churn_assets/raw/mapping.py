@@ -4,6 +4,7 @@ Belongs here: what files and a database have in common: names, defaults, and whi
 here: where the tables lie (``file_settings``, ``postgres_settings``) and what they hold (``mapped_values``).
 """
 
+import re
 from collections.abc import Mapping
 from datetime import date
 from typing import Annotated, Literal, Self
@@ -18,6 +19,9 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 
 EPOCH = {"epoch_s": 1, "epoch_ms": 1000}
 """Formats of times that are counted from 1970: by how many in a second."""
+
+DIRECTIVE = re.compile(r"%[-_0]?(\.?\d?f|:*[A-Za-z+%])")
+"""A field of a ``strftime`` pattern, as chrono knows them; its name is the group."""
 
 TIMES = ("signed_up", "occurred", "known", "due")
 """Canonical names that hold times."""
@@ -42,6 +46,15 @@ class LabelColumn(Section):
     churned: str = Field("Yes", description="the word for a customer who left")
     stayed: str = Field("No", description="the word for a customer who stayed")
 
+    @model_validator(mode="after")
+    def _two_words(self) -> Self:
+        if self.churned == self.stayed:
+            raise ValueError(
+                f"`churned` and `stayed` are both {self.churned!r}; expected two words. Write the one for who left and the one "
+                "for who stayed"
+            )
+        return self
+
 
 class MappedTable(Section):
     """One raw table: the names of its columns and the ways of its values."""
@@ -58,7 +71,11 @@ class MappedTable(Section):
     time_format: str | None = Field(
         None, description="strftime pattern of times in text, or epoch_s or epoch_ms; default: ISO 8601"
     )
-    time_zone: str = Field("UTC", description="zone of times that name none; a time that it skips is moved on")
+    time_zone: str = Field(
+        "UTC",
+        description="zone of times that name none; a time that it skips is moved on, and a day without a time is that day of the "
+        "calendar whatever the zone: it begins at midnight of UTC, as snapshots do",
+    )
     amount_unit: Literal["cents", "units"] = Field("units", description="`units`: 11.77 is 1177 cents")
     decimal: Literal[".", ","] = Field(".", description="mark of decimals in text; with `,` also 1.234,50")
     attributes: dict[Name, Attribute] = Field({}, description="feature name: column of the table")
@@ -90,6 +107,16 @@ class MappedTable(Section):
                 f"{', '.join(taken)} can't be names of attributes, the platform's tables use them; choose others"
             )
         return attributes
+
+    @field_validator("time_format")
+    @classmethod
+    def _no_name_of_a_zone(cls, pattern: str | None) -> str | None:
+        if pattern is not None and "Z" in DIRECTIVE.findall(pattern):
+            raise ValueError(
+                f"{pattern!r} has %Z, the name of a zone, which does not say how far it is from UTC; expected %z, an offset like "
+                "+0200, or times of one zone. Write offsets into the table, or leave the names out and set `time_zone`"
+            )
+        return pattern
 
     @field_validator("time_zone")
     @classmethod

@@ -28,6 +28,10 @@ PATIENCE = {
 }
 """A server that vanished is noticed within about 15 s."""
 
+TELLING = ("0A", "25", "28", "3D", "3F", "42")
+"""Beginnings of SQLSTATE whose message speaks of the words of a statement or of rights. Others quote values, or are a function's own
+words (``RAISE``), and those may be a customer's."""
+
 AWAY = ("08", "53", "57P", "40", "58")
 """Beginnings of SQLSTATE that pass by themselves: connection, resources, shutdown, conflict with recovery, system."""
 
@@ -98,7 +102,11 @@ def reading(settings: PostgresSettings, *, where: str) -> Iterator[psycopg.Conne
                 ("DateStyle", "ISO, YMD"),
             ):
                 connection.execute("SELECT set_config(%s, %s, true)", [name, value])
+            # Of the session: what would end this transaction would still not write. It goes with the rollback, so that it does not
+            # stay in a connection that a pool lends to others.
+            connection.execute("SELECT set_config('default_transaction_read_only', 'on', false)")
             yield connection
+            connection.rollback()
     except psycopg.Error as error:
         raise _failed(error, where, settings) from None
     finally:
@@ -130,8 +138,7 @@ def _failed(error: psycopg.Error, where: str, settings: PostgresSettings) -> Chu
             f"{where}: the PostgreSQL at {server(settings)} went away while it was read ({type(error).__name__}); "
             "nothing was kept of it. Try again when it is back"
         )
-    # Of what is wrong with a value the server quotes the value, and that may be a customer's.
-    said = "" if state.startswith("22") else f": {(error.diag.message_primary or '').strip()}"
+    said = f": {(error.diag.message_primary or '').strip()}" if state.startswith(TELLING) else ""
     return InputError(
         f"{where} can't be read ({type(error).__name__}{said}); expected a table or a query that the user may read. "
         "Change `table` or `query` in churn.yaml, or grant SELECT"

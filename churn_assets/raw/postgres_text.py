@@ -99,7 +99,7 @@ def column_types(connection: psycopg.Connection, description: PostgresTable, *, 
     Raises:
         InputError: a mapped column is not there, or is there twice.
     """
-    found = connection.execute(sql.SQL("SELECT * FROM {} LIMIT 0").format(relation(description)), []).description or []
+    found = _answer(connection, sql.SQL("SELECT * FROM {} LIMIT 0").format(relation(description))).description or []
     has = [column.name for column in found]
     if missing := [name for name in description.mapped if name not in has]:
         raise InputError(
@@ -126,19 +126,28 @@ def facts(connection: psycopg.Connection, description: PostgresTable, columns: S
     query = sql.SQL("SELECT {} FROM {}").format(
         sql.SQL(", ").join([sql.SQL("count(*)::text"), *greatest]), relation(description)
     )
-    return repr(connection.execute(query, []).fetchone())
+    return repr(_answer(connection, query).fetchone())
 
 
 def distinct(connection: psycopg.Connection, description: PostgresTable, column: str) -> pl.Series:
     """The different values of a column, as text."""
     query = sql.SQL("SELECT DISTINCT {}::text FROM {}").format(_name(column), relation(description))
-    return pl.Series([value for (value,) in connection.execute(query, []).fetchall()], dtype=pl.String)
+    return pl.Series([value for (value,) in _answer(connection, query).fetchall()], dtype=pl.String)
 
 
 def height(connection: psycopg.Connection, description: PostgresTable) -> int:
     """How many rows a table has."""
-    row = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(relation(description)), []).fetchone()
+    row = _answer(connection, sql.SQL("SELECT count(*) FROM {}").format(relation(description))).fetchone()
     return 0 if row is None else int(row[0])
+
+
+def _answer(connection: psycopg.Connection, statement: sql.Composable) -> psycopg.Cursor:
+    """The answer to one statement.
+
+    A binary answer takes the extended protocol, which refuses several: a company's query could close the bracket around it, end the
+    transaction, and write. A prepared statement would do as well, but it would stay in a connection that a pool lends to others.
+    """
+    return connection.execute(statement, [], binary=True)
 
 
 def _within(

@@ -1,10 +1,11 @@
-"""Ids of rows whose source gives them none: a digest of the whole row, and a count among equal ones.
+"""Ids of rows whose source gives them none: a digest of the row, and a count among equal ones.
 
 Belongs here: ids that are the same on every read, on every machine and with every version of the libraries. Does not
 belong here: which rows there are.
 """
 
 import hashlib
+from collections.abc import Collection
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +20,7 @@ DIGITS = 24
 """Length of an id, in hexadecimal digits: 96 bits, so that of 10^9 rows two agree by chance once in 10^11 companies."""
 
 
-def row_ids(rows: pl.DataFrame) -> pl.Series:
+def row_ids(rows: pl.DataFrame, *, besides: Collection[str] = ()) -> pl.Series:
     """An id for each row: 24 hexadecimal digits.
 
     Words are digested once each by BLAKE2b, and rows by the finalizer of SplitMix64 (Steele, Lea, Flood, 2014) over their values:
@@ -27,24 +28,28 @@ def row_ids(rows: pl.DataFrame) -> pl.Series:
 
     Args:
         rows: whole numbers and text, with missing values; equal rows get different ids.
+        besides: columns that no digest is made of: rows keep their ids when these come to be known.
 
     Returns:
-        Ids in the order of the rows; among equal rows they are counted, so that any order of the rows gives the same ids.
+        Ids in the order of the rows; among equal rows they are counted, and among rows that differ only in ``besides`` in the order
+        of those, so that any order of the rows gives the same ids.
     """
     lanes = [np.full(rows.height, seed, dtype=np.uint64) for seed in SEEDS]
-    for column in rows:
+    for column in rows.drop(besides):
         lanes = _with(lanes, _values(column))
-    lanes = _with(lanes, [_count(lanes)] * 2)
+    lanes = _with(lanes, [_count(lanes, rows.select(besides))] * 2)
     digits = np.column_stack([lane.astype(">u8") for lane in lanes]).tobytes().hex()
     return pl.Series(np.frombuffer(digits.encode(), dtype="S32").astype(f"S{DIGITS}").tolist(), dtype=pl.Binary).cast(
         pl.String
     )
 
 
-def _count(lanes: list[Lane]) -> Lane:
-    """How many equal rows come before each."""
-    rows = pl.DataFrame({"high": lanes[0], "low": lanes[1]}).with_row_index("row")
+def _count(lanes: list[Lane], order: pl.DataFrame) -> Lane:
+    """How many equal rows come before each, in the order of some columns."""
+    rows = pl.DataFrame({"high": lanes[0], "low": lanes[1]}).hstack(order).with_row_index("row")
     twice = rows.filter(pl.col("high").is_duplicated())
+    if order.columns:
+        twice = twice.sort(order.columns)
     counted = twice.with_columns(pl.int_range(pl.len(), dtype=pl.UInt64).over("high", "low").alias("count"))
     count = np.zeros(rows.height, dtype=np.uint64)
     count[counted["row"].to_numpy()] = counted["count"].to_numpy()

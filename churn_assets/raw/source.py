@@ -55,7 +55,7 @@ RESERVED = frozenset(
     {
         *(name for schema in SCHEMAS.values() for name in schema),
         "age_s", "churned", "endings", "newest_event_age_s", "newest_known_s", "newest_occurred_s", "newest_settled_age_s",
-        "period", "role", "score", "signed_up_age_s", "snapshot_s",
+        "period", "role", "row", "rule", "column", "value", "score", "signed_up_age_s", "snapshot_s",
     }
 )  # fmt: skip
 """Names that tables made from the raw ones use, so that no attribute can have them."""

@@ -4,6 +4,7 @@ Belongs here: which rows a table loses to its values, and the sentence when they
 values are read (``mapped_times``, ``mapped_values``).
 """
 
+import re
 from dataclasses import dataclass
 
 import polars as pl
@@ -15,6 +16,11 @@ from churn_store.errors import InputError
 SHOWN = 3
 """So many different unreadable values are shown, each with its first place."""
 
+LONGEST = 40
+"""A longer value is a message or an address rather than a word, and is not shown."""
+
+MAIL = re.compile(r"\S@\S")
+
 
 @dataclass(frozen=True)
 class _Rule:
@@ -24,6 +30,13 @@ class _Rule:
     hint: str
 
 
+def shown(value: str) -> str:
+    """A value as a sentence may tell it: what looks like an e-mail address or is longer than a word is a person's, and stays unsaid."""
+    if MAIL.search(value):
+        return "what looks like an e-mail address"
+    return repr(value) if len(value) <= LONGEST else f"a text of {len(value)} characters"
+
+
 class Readability:
     """Which rows of a table can be read.
 
@@ -31,10 +44,12 @@ class Readability:
         text: the table.
         where: begins every complaint.
         limit: the largest share of the table's rows that may be set aside.
+        person: the column of the customers' ids, whose values are never shown.
     """
 
-    def __init__(self, text: MappedText, *, where: str, limit: float) -> None:
+    def __init__(self, text: MappedText, *, where: str, limit: float, person: str) -> None:
         self._text = text
+        self._person = person
         self._where = where
         self._limit = limit
         self._rules: list[_Rule] = []
@@ -89,9 +104,11 @@ class Readability:
     def _sentence(self, rule: _Rule) -> str:
         bad = self._text.rows.filter(~rule.readable)
         found = ", ".join(
-            f"{'nothing' if row[rule.column] is None else repr(row[rule.column])}{self._place(row)}"
+            f"{'nothing' if row[rule.column] is None else shown(row[rule.column])}{self._place(row)}"
             for row in bad.unique(rule.column, keep="first", maintain_order=True).head(SHOWN).iter_rows(named=True)
         )
+        if rule.column == self._person:
+            found = "the ids of customers"
         return (
             f"{self._where}: column {rule.column} holds {found}; expected {rule.expected}{rule.hint}; "
             f"{bad.height} {'row is' if bad.height == 1 else 'rows are'} like that"

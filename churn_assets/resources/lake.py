@@ -107,10 +107,6 @@ class Lake:
         )
         return self.version(table)
 
-    def columns(self, table: str) -> list[str]:
-        """The columns of a table in their order, without ``period``; none where it was never written."""
-        return [name for name in self.scan(table).collect_schema() if name != PERIOD] if self.has(table) else []
-
     def takes(self, table: str, frame: pl.DataFrame) -> bool:
         """Whether rows of these columns can lie beside all that the table has; any can where it has nothing."""
         return not self.has(table) or not self._other_columns(table, frame.with_columns(pl.lit("").alias(PERIOD)))

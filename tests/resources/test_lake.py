@@ -74,8 +74,6 @@ def test_a_folder_under_whose_name_tables_are_not_found_again_is_refused_before_
 def test_some_columns_of_a_period_can_be_read_alone(lake: Lake) -> None:
     lake.replace("t", {"all": ROWS}, run_id="r")
     assert lake.read("t", "all", columns=["x", "id"]).equals(ROWS.select("x", "id"))
-    assert lake.columns("t") == ROWS.columns
-    assert lake.columns("never") == []
 
 
 def test_the_least_and_greatest_value_of_each_period_are_known_without_reading_rows(lake: Lake) -> None:
