@@ -4,7 +4,7 @@ Belongs here: columns that came to the raw tables and may be empty, and what to 
 not belong here: the serving database, which has migrations of its own (``churn migrate``).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 from deltalake import DeltaTable, Field
@@ -49,17 +49,25 @@ def migrate_lake(lake: Lake) -> dict[str, list[str]]:
         if not names:
             continue
         fields = [Field(name, PrimitiveType(DELTA_TYPES[SCHEMAS[table][name]]), nullable=True) for name in names]
-        try:
-            DeltaTable(lake.uri(table)).alter.add_columns(fields)
-        except CommitFailedError as error:
-            raise InputError(
-                f"table {table} was not given {', '.join(names)}, as a run wrote it at the same time; run `churn data migrate` again"
-            ) from error
+        _alter(lake, table, columns=fields)
         added[table] = names
     for name in ALL_TABLES:
         if lake.has(name) and DeltaTable(lake.uri(name)).metadata().configuration.get(KEEPS) != KEEPS_VERSIONS[KEEPS]:
-            DeltaTable(lake.uri(name)).alter.set_table_properties(KEEPS_VERSIONS)
+            _alter(lake, name, properties=KEEPS_VERSIONS)
     return added
+
+
+def _alter(lake: Lake, table: str, *, columns: Sequence[Field] = (), properties: Mapping[str, str] | None = None) -> None:
+    alter = DeltaTable(lake.uri(table)).alter
+    try:
+        if columns:
+            alter.add_columns(list(columns))
+        if properties:
+            alter.set_table_properties(dict(properties))
+    except CommitFailedError as error:
+        raise InputError(
+            f"table {table} was not migrated, as another process wrote it at the same time; run `churn data migrate` again"
+        ) from error
 
 
 def outdated(lake: Lake, settings: Settings, source: Source) -> list[str]:

@@ -1,19 +1,19 @@
 """Rows of the lake that are kept in memory from one snapshot to the next, so that each period is read once.
 
-Belongs here: what of a table is read, kept and let go of as snapshots follow one another, and with which numbers in place of texts.
-Does not belong here: what is made of the rows (``snapshot``), and in which order snapshots and customers are taken (``in_process``).
+Belongs here: what of a table is read, kept and let go of as snapshots follow one another, with numbers in place of texts. Does not
+belong here: what is made of the rows (``snapshot``), and in which order snapshots and customers are taken (``in_process``).
 """
 
+from collections.abc import Iterable
 from datetime import date
+from typing import Protocol
 
 import narwhals as nw
 import polars as pl
 
 from churn_assets.features.engines.engine import History
-from churn_assets.features.engines.event_order import in_order, placed
 from churn_assets.features.population import known_before
-from churn_assets.features.reach import Reach
-from churn_assets.periods import epoch_s
+from churn_assets.periods import text
 from churn_assets.raw.source import KEYS, Table
 from churn_assets.resources.lake import PERIOD
 
@@ -22,31 +22,72 @@ KINDS = ("event_type", "status")
 
 
 class Ids:
-    """A number for each customer of a history: for those with a record, in the order of their ids."""
+    """A number for each customer, in the order of their ids for all who have a record.
 
-    def __init__(self, history: History, until: date) -> None:
+    Args:
+        history: whose.
+    """
+
+    def __init__(self, history: History) -> None:
         records = history.lake.scan("customers", version=history.versions["customers"])
-        ids = records.filter(pl.col(PERIOD) < until.isoformat()).select(pl.col("customer_id").unique()).collect(engine="streaming")
+        ids = records.select(pl.col("customer_id").unique()).collect(engine="streaming").to_series().sort()
         self._type = pl.Categorical(pl.Categories.random())
-        # Polars forgets the texts of categories once no series has them.
-        self._kept = ids["customer_id"].sort().cast(self._type)
+        self._kept = ids.cast(self._type)
+        """Polars forgets the texts of categories once no series has them."""
 
     @property
     def count(self) -> int:
-        """How many have a record."""
+        """How many have a record; only of them there are features."""
         return len(self._kept)
 
     def numbered(self, rows: pl.LazyFrame) -> pl.LazyFrame:
-        """The rows, with a number as ``customer_id``."""
+        """Rows with a number as ``customer_id``."""
         return rows.with_columns(pl.col("customer_id").cast(self._type).to_physical())
 
     def named(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """The rows, with the id for its number."""
+        """Rows with the id that a number stands for."""
         return rows.with_columns(pl.col("customer_id").cat.to(self._type).cast(pl.String))
 
 
-class Shelf:
-    """The rows of a table that a snapshot needs, each period in a frame that is sorted by customer.
+class Shelf(Protocol):
+    """The rows of a table that a snapshot needs."""
+
+    def take(self, day: date) -> None:
+        """Read what a snapshot needs and is not here yet, and let go of what it does not need; snapshots come in order."""
+
+    def known(self, first: int, end: int, snapshot_s: int) -> pl.LazyFrame:
+        """Rows of the customers with the numbers ``[first, end)``, as ``features_of_known`` wants them."""
+
+
+class TableReader:
+    """Reads periods of a table of a history.
+
+    Args:
+        table: which.
+        history: whose.
+        ids: the numbers of its customers.
+
+    Attributes:
+        periods: that the table has.
+    """
+
+    def __init__(self, table: Table, history: History, ids: Ids) -> None:
+        version = history.versions[table]
+        names = [name for name in KEYS[table] if name not in {"customer_id", "occurred_s"}]
+        self.periods = history.lake.periods(table, version=version)
+        self._scan = history.lake.scan(table, version=version).drop(names)
+        self._kinds = [name for name in KINDS if name in self._scan.collect_schema()]
+        self._kind = pl.Categorical(pl.Categories.random())
+        self._ids = ids
+
+    def read(self, periods: Iterable[str], *wanted: pl.Expr) -> pl.DataFrame:
+        """The rows of some periods that are wanted, with numbers in place of texts."""
+        rows = self._ids.numbered(self._scan.filter(pl.col(PERIOD).is_in(list(periods)), *wanted).drop(PERIOD))
+        return rows.with_columns(pl.col(self._kinds).cast(self._kind)).collect(engine="streaming")
+
+
+class TableShelf:
+    """The rows of any table but ``events``, each period in a frame that is sorted by customer.
 
     Args:
         table: which.
@@ -55,30 +96,25 @@ class Shelf:
     """
 
     def __init__(self, table: Table, history: History, ids: Ids) -> None:
-        version = history.versions[table]
-        names = [name for name in KEYS[table] if name not in {"customer_id", "occurred_s"}]
-        self._table = table
-        self._scan = history.lake.scan(table, version=version).drop(names)
-        self._periods = history.lake.periods(table, version=version)
-        self._kinds = [name for name in KINDS if name in self._scan.collect_schema()]
-        self._kind = pl.Categorical(pl.Categories.random())
-        self._ids = ids
-        self._kept: dict[str, pl.DataFrame] = {}
-        self._early = self._read(pl.lit(value=False))
-        """Rows that had not happened or were not known yet when their period was over; no source delivers such rows."""
-        self._ended = self._early.select("customer_id")
-        self._ended_until = ""
+        self._table, self._history = table, history
+        self._reader = TableReader(table, history, ids)
+        self._kept = {"": self._reader.read([])}
 
-    def take(self, reach: Reach, snapshot_s: int) -> None:
-        """Read what a snapshot needs and is not here yet, and let go of what it does not need; snapshots come in order."""
-        if reach.ending is not None:
-            self._keep_who_ended(reach, reach.ending, snapshot_s)
-        wanted = [period for period in self._periods if reach.since <= period < reach.until]
-        self._kept = {period: rows for period, rows in self._kept.items() if period in wanted}
-        for period in wanted:
-            if period not in self._kept:
-                self._kept[period] = self._in_order(self._settled(self._read(pl.col(PERIOD) == period), snapshot_s))
-        if self._early.height and wanted:
-            waiting, self._early = self._early, self._early.clear()
-            settled = self._settled(waiting, snapshot_s)
-            self._kept[wanted[-1]] = self._in_order(pl.concat([self._kept[wanted[-1]], self._in_order(settled)]))
+    def take(self, day: date) -> None:
+        """See ``Shelf``."""
+        reach = self._history.reach(self._table, day)
+        wanted = [period for period in self._reader.periods if reach.whole(period)]
+        kept = {period: rows for period, rows in self._kept.items() if period in ("", *wanted)}
+        read = {period: self._reader.read([period]).sort("customer_id") for period in wanted if period not in kept}
+        self._kept = kept | read
+
+    def known(self, first: int, end: int, snapshot_s: int) -> pl.LazyFrame:
+        """See ``Shelf``."""
+        rows = pl.concat(between(rows, first, end) for rows in self._kept.values())
+        return known_before(nw.from_native(rows.lazy()), snapshot_s).to_native()
+
+
+def between(rows: pl.DataFrame, first: int, end: int) -> pl.DataFrame:
+    """The rows of the customers with the numbers ``[first, end)``, of rows that are sorted by customer; nothing is copied."""
+    numbers = rows["customer_id"]
+    return rows[numbers.search_sorted(first) : numbers.search_sorted(end)]
