@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from churn_assets.periods import Calendar
 from churn_assets.raw.file_settings import FilesSettings
@@ -20,13 +20,6 @@ from churn_store.settings import ConfigFile, Section
 
 Source = Annotated[SyntheticSettings | FilesSettings | PostgresSettings, Field(discriminator="kind")]
 """Where the raw tables come from."""
-
-
-PROTECTED = (
-    "birth", "disability", "disabled", "ethnic", "ethnicity", "female", "gender", "male", "marital", "nationality", "orientation",
-    "pregnancy", "pregnant", "race", "religion", "religious", "sex",
-)  # fmt: skip
-"""Words for what the law of most countries protects from unequal treatment."""
 
 
 class Raw(Section):
@@ -81,8 +74,18 @@ class Features(Section):
     use: str = Field("all", description="the set that models see: one of `sets`, `classic` or `all`")
     exclude: tuple[str, ...] = Field((), description="names of the catalogue that no model may see")
     protected: tuple[str, ...] = Field(
-        PROTECTED, description="words that no feature may have in its name: attributes that the law protects"
+        (),
+        description="words that no feature may have in its name, besides those for what the law protects; * for any letters",
     )
+
+    @field_validator("protected")
+    @classmethod
+    def _protected_words_have_letters(cls, words: tuple[str, ...]) -> tuple[str, ...]:
+        if nothing := [word for word in words if not any(letter.isalpha() for letter in word)]:
+            raise ValueError(
+                f"{', '.join(map(repr, nothing))} has no letter and protects nothing; name a word, or leave it out"
+            )
+        return words
 
 
 class Training(Section):
@@ -100,7 +103,10 @@ class Training(Section):
         0.95, gt=0.5, le=1, description="a feature that alone has a better AUC than this is taken for a leak"
     )
     minimum_correlation: float = Field(
-        0.0, ge=0, lt=1, description="a model looks at no number that is less correlated with churn on the rows that it is fitted on"
+        0.0,
+        ge=0,
+        lt=1,
+        description="a model looks at no number that is less correlated with churn on the rows that it is fitted on",
     )
     seed: int = 42
 

@@ -127,9 +127,15 @@ def config_file() -> Path:
 def one_line(error: ValidationError, *, where: str) -> str:
     """All that is wrong with a configuration, in one line."""
     return f"{where}: " + "; ".join(
-        f"{'.'.join(str(part) for part in problem['loc']) or 'the whole'}: {problem['msg']}{_found(problem)}"
+        f"{'.'.join(str(part) for part in problem['loc']) or 'the whole'}: {_said(problem)}{_found(problem)}"
         for problem in error.errors()
     )
+
+
+def _said(problem: ErrorDetails) -> str:
+    """What pydantic says; where it repeats a word that is an address, without it."""
+    tag = str(problem.get("ctx", {}).get("tag", ""))
+    return problem["msg"].replace(tag, "...") if "://" in tag else problem["msg"]
 
 
 def _found(problem: ErrorDetails) -> str:

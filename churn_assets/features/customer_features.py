@@ -4,24 +4,32 @@ Belongs here: entries of the catalogue whose table is ``customers``. Does not be
 brings, which need no entry (``feature_sets``).
 """
 
+from datetime import date
+
 import narwhals as nw
 
 from churn_assets.features.feature import Feature, distinct, newest_age, quotient, within
-from churn_assets.periods import DAY_S
+from churn_assets.periods import DAY_S, epoch_s
 
-YEAR_S = 365 * DAY_S + DAY_S // 4
 SNAPSHOT_S = nw.col("signed_up_s") + nw.col("signed_up_age_s")
-CHANGED = nw.col("occurred_s") > nw.col("signed_up_s")
-"""Versions of a record that are not its first."""
+
+CYCLE_S = epoch_s(date(1972, 1, 1))
+CYCLE_DAYS = 4 * 365 + 1
+"""The calendar repeats every four years, until the year 2100, which has no 29 February."""
+
+_OLDEST, _NEWEST = nw.col("age_of_first_version_s"), nw.col("age_of_last_version_s")
+_OLDEST_VERSION = {"age_of_first_version_s": nw.col("age_s").max()}
+"""Of any age: a record's first version is none of its changes, whenever it became true."""
 
 
-def _days_from(quarters: int) -> nw.Expr:
-    """Days between the snapshot and the nearest turn of the year, moved on by so many quarters.
+def _days_from(month: int) -> nw.Expr:
+    """Days between the snapshot and the nearest first day of a month.
 
     Together two of these tell the season as sine and cosine would, and in whole numbers, which all engines have alike.
     """
-    since = (SNAPSHOT_S + (4 - quarters) * (YEAR_S // 4)) % YEAR_S
-    return quotient(nw.min_horizontal(since, YEAR_S - since), DAY_S)
+    turns = [(epoch_s(date(year, month, 1)) - CYCLE_S) // DAY_S for year in range(1971, 1977)]
+    today = (SNAPSHOT_S - CYCLE_S) // DAY_S % CYCLE_DAYS
+    return nw.min_horizontal(*((today - turn).abs() for turn in turns))
 
 
 CUSTOMER_FEATURES = (
@@ -34,14 +42,16 @@ CUSTOMER_FEATURES = (
         nw.when(nw.col("plan") != "free").then(nw.lit(1.0)).otherwise(nw.lit(0.0)), high=1.0, needs=("plan",),
     ),
     Feature(
-        "plan_changes_180d", "changes of the customer's record, such as of its plan, in the last 180 days", "customers", 180,
-        "changes", "behaviour", nw.col("changes_in_180d"),
-        {"changes_in_180d": distinct(nw.col("occurred_s"), CHANGED & within(180))}, needs=("plan",),
+        "record_changes_180d", "changes of the customer's record, such as of its plan, in the last 180 days", "customers",
+        180, "changes", "behaviour",
+        nw.col("versions_in_180d") - nw.when(_OLDEST <= 180 * DAY_S).then(nw.lit(1)).otherwise(nw.lit(0)),
+        {"versions_in_180d": distinct(nw.col("occurred_s"), within(180)), **_OLDEST_VERSION},
     ),
     Feature(
-        "days_since_plan_change", "days since the customer's record, such as its plan, last changed within 180 days",
-        "customers", 180, "days", "behaviour", quotient(nw.col("age_of_last_change_s"), DAY_S),
-        {"age_of_last_change_s": newest_age(CHANGED & within(180))}, nullable=True, high=180.0, needs=("plan",),
+        "days_since_record_change", "days since the customer's record, such as its plan, last changed within 180 days",
+        "customers", 180, "days", "behaviour",
+        nw.when(_NEWEST < _OLDEST).then(quotient(_NEWEST, DAY_S)),
+        {"age_of_last_version_s": newest_age(within(180)), **_OLDEST_VERSION}, nullable=True, high=180.0,
     ),
     Feature(
         "days_since_signup", "days since sign-up", "customers", None, "days", "behaviour",
@@ -49,10 +59,10 @@ CUSTOMER_FEATURES = (
     ),
     Feature(
         "days_from_new_year", "days between the snapshot and the nearest 1 January", "customers", None, "days", "none",
-        _days_from(0), high=183.0, calendar=True,
+        _days_from(1), high=183.0, calendar=True,
     ),
     Feature(
         "days_from_april", "days between the snapshot and the nearest 1 April", "customers", None, "days", "none",
-        _days_from(1), high=183.0, calendar=True,
+        _days_from(4), high=183.0, calendar=True,
     ),
 )  # fmt: skip

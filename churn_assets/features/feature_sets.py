@@ -1,26 +1,21 @@
 """Which features a company has, and which of them its models see.
 
-Belongs here: what follows from the company's tables, its attributes, and the section ``features`` of ``churn.yaml``; and what
-can't be a feature at all. Does not belong here: what a feature is (``feature``), and which ones there are (``catalogue``).
+Belongs here: what follows from the company's tables, its attributes, and the section ``features`` of ``churn.yaml``. Does not
+belong here: what a feature is (``feature``), which ones there are (``catalogue``), and what can't be one (``forbidden``).
 """
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 
 import narwhals as nw
 
 from churn_assets.features.catalogue import CATALOGUE, CLASSIC
 from churn_assets.features.feature import Feature
+from churn_assets.features.forbidden import refuse_forbidden
 from churn_assets.raw.source import Source, Table
 from churn_assets.raw.synthetic import SyntheticSettings
 from churn_assets.settings import Features, Settings
 from churn_store.errors import InputError
 from churn_store.signature import Column
-
-OUTCOME = frozenset({"attrition", "churn", "churned", "churner"})
-ENDING = frozenset({"canceled", "cancellation", "cancelled", "ended", "left", "terminated", "termination"})
-WHEN_OR_WHY = frozenset({"at", "cause", "date", "day", "month", "on", "reason", "time"})
-"""Words for the label itself, and words that together speak of what follows it, such as the reason of a cancellation."""
 
 
 def company_features(settings: Settings, source: Source) -> tuple[Feature, ...]:
@@ -68,11 +63,13 @@ def features_of(
         attributes: what its source says of a customer; each is a feature of its own.
         has_time: whether the data is a history.
         given: the optional columns that the source has, by table.
-        choice: what is excluded, and which words are protected.
+        choice: what is excluded, and which words are protected besides the built-in ones.
         columns: the attributes' columns in the source, by attribute.
 
     Returns:
-        Features in a fixed order, numbers before categories. An attribute takes the place of a feature of the same name.
+        Features in a fixed order, numbers before categories. An attribute takes the place of a feature of the same name. What is
+        told by a word of the record, such as of its plan, exists only where that attribute is a category, and what is told by
+        changes of the record only where it has some attribute.
 
     Raises:
         InputError: ``exclude`` has a name that is no feature here, an attribute is protected, tells the label or has the name
@@ -80,13 +77,15 @@ def features_of(
     """
     choice = choice or Features()
     named = {attribute.name for attribute in attributes}
-    has: dict[Table, Collection[str]] = {**(given or {}), "customers": named}
+    spoken = {attribute.name for attribute in attributes if attribute.kind == "category"}
+    has: dict[Table, Collection[str]] = {**(given or {}), "customers": spoken}
     found = [
         feature
         for feature in CATALOGUE
         if has_time
         and feature.tables <= set(tables)
         and set(feature.needs) <= set(has.get(feature.table, ()))
+        and (named or not feature.of("customers"))
         and feature.name not in named
     ]
     found += [_of_attribute(attribute) for attribute in attributes]
@@ -141,37 +140,6 @@ def features_in_use(features: Sequence[Feature], choice: Features) -> tuple[Feat
             f"features.use is {choice.use!r}, a set without any feature of this company; name some in features.sets, or use `all`"
         )
     return used
-
-
-def refuse_forbidden(name: str, column: str, protected: Collection[str]) -> None:
-    """Refuse a feature that the law protects, or that tells the label.
-
-    Args:
-        name: of the feature.
-        column: that it is read from, in the source.
-        protected: words, lower case.
-
-    Raises:
-        InputError: the name or the column has such a word.
-    """
-    found = words(name) | words(column)
-    read_from = "" if column == name else f" (read from {column})"
-    if forbidden := sorted(found & set(protected)):
-        raise InputError(
-            f"the feature {name}{read_from} has the protected word {', '.join(forbidden)}, and no model may see such an attribute; "
-            "take it out of the source's attributes, or name it in features.exclude"
-        )
-    if tells := sorted(found & OUTCOME) or (sorted(found & ENDING) if found & WHEN_OR_WHY else []):
-        raise InputError(
-            f"the feature {name}{read_from} has the word {', '.join(tells)}: it tells the label, or what follows it; take it out "
-            "of the source's attributes, or name it in features.exclude"
-        )
-
-
-def words(name: str) -> set[str]:
-    """The words of a name, lower case: split at anything but letters, and where a capital follows a small letter."""
-    parted = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
-    return {word.lower() for word in re.findall(r"[^\W\d_]+", parted)}
 
 
 def _of_attribute(attribute: Column) -> Feature:

@@ -25,7 +25,7 @@ def with_places(events: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
         events: known at the snapshot: ``customer_id``, ``event_type``, ``age_s``.
     """
     of_kind = ("customer_id", "event_type")
-    stretches = events.with_columns((_ends(days)).alias(name) for name, days in STRETCHES_DAYS.items())
+    stretches = events.with_columns(_ends(days).alias(name) for name, days in STRETCHES_DAYS.items())
     return stretches.with_columns(
         _is_newest(*of_kind).alias("newest_of_kind"),
         *(_is_newest(*of_kind, name).alias(name) for name in STRETCHES_DAYS),

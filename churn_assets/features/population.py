@@ -21,8 +21,8 @@ def known_before(rows: nw.LazyFrame[Any], snapshot_s: int) -> nw.LazyFrame[Any]:
     )
 
 
-def current_records(known: nw.LazyFrame[Any], snapshot_s: int) -> nw.LazyFrame[Any]:
-    """The newest version of each customer's record, of those known at the snapshot; one row a customer, with ``signed_up_age_s``.
+def newest_versions(known: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
+    """The newest version of each customer's record, of those known at a snapshot; one row a customer.
 
     Newest is what became true last; of versions that became true together, the one that became known last. Rows that agree in
     both are repetitions, or contradict each other: then the greatest value of each column counts, on every engine.
@@ -32,11 +32,12 @@ def current_records(known: nw.LazyFrame[Any], snapshot_s: int) -> nw.LazyFrame[A
         last = newest.group_by("customer_id").agg(nw.col(time).max().alias(f"newest_{time}"))
         newest = newest.join(last, on="customer_id", how="inner").filter(nw.col(time) == nw.col(f"newest_{time}"))
     columns = [name for name in newest.collect_schema().names() if name != "customer_id"]
-    return (
-        newest.group_by("customer_id")
-        .agg(*(nw.col(name).max() for name in columns))
-        .with_columns(signed_up_age_s=snapshot_s - nw.col("signed_up_s"))
-    )
+    return newest.group_by("customer_id").agg(*(nw.col(name).max() for name in columns))
+
+
+def records_at(newest: nw.LazyFrame[Any], snapshot_s: int) -> nw.LazyFrame[Any]:
+    """The newest versions, with ``signed_up_age_s``."""
+    return newest.with_columns(signed_up_age_s=snapshot_s - nw.col("signed_up_s"))
 
 
 def signs(table: Table, rule: AtRisk) -> Aggregates:
@@ -53,7 +54,7 @@ def at_risk(people: nw.LazyFrame[Any], rule: AtRisk) -> nw.LazyFrame[Any]:
     """The customers who can churn.
 
     Args:
-        people: one row a customer: the ``current_records`` and, of the tables that the company has, the ``signs``; null of a
+        people: one row a customer: the ``records_at`` the snapshot and, of the tables that the company has, the ``signs``; null of a
             customer without rows.
         rule: the definition of risk.
 

@@ -11,7 +11,7 @@ import polars as pl
 
 from churn_assets.features.feature import Feature, aggregates_of
 from churn_assets.features.places import with_places
-from churn_assets.features.population import at_risk, current_records, known_before, signs
+from churn_assets.features.population import at_risk, known_before, newest_versions, records_at, signs
 from churn_assets.raw.source import Table
 from churn_assets.settings import AtRisk
 
@@ -29,23 +29,28 @@ def features_at(tables: Mapping[Table, Any], features: Sequence[Feature], snapsh
     Returns:
         ``customer_id``, ``snapshot_s`` and one column a feature (Float64 or String), sorted by customer.
     """
-    return features_of_known(
-        {name: _known(name, nw.from_native(rows), snapshot_s) for name, rows in tables.items()}, features, snapshot_s, rule
-    )
+    known = {name: _known(name, nw.from_native(rows), snapshot_s) for name, rows in tables.items()}
+    records = records_at(newest_versions(known["customers"]), snapshot_s)
+    return features_of_known(records, known, features, snapshot_s, rule)
 
 
 def features_of_known(
-    known: Mapping[Table, nw.LazyFrame[Any]], features: Sequence[Feature], snapshot_s: int, rule: AtRisk
+    records: nw.LazyFrame[Any],
+    known: Mapping[Table, nw.LazyFrame[Any]],
+    features: Sequence[Feature],
+    snapshot_s: int,
+    rule: AtRisk,
 ) -> pl.DataFrame:
-    """The same, of rows that were known at the snapshot, with ``age_s`` and, of events, their ``PLACES``.
+    """The same, once it is settled what was known.
 
     Args:
-        known: ``customers`` with both its times; of the other tables ``known_s`` is not needed.
+        records: of the customers, ``records_at`` the snapshot.
+        known: rows known at the snapshot, with ``age_s`` and, of events, their ``PLACES``; ``known_s`` is not needed.
         features: which.
         snapshot_s: T in epoch seconds.
         rule: who is at risk.
     """
-    people = current_records(known["customers"], snapshot_s)
+    people = records
     zeros: list[str] = []
     for name, rows in known.items():
         aggregates = aggregates_of(features, name)

@@ -17,6 +17,16 @@ from churn_store.errors import InputError
 UTF_8 = "utf-8"
 UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+OTHERS = {
+    b"PK\x03\x04": "a zip archive, or an Excel workbook",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook",
+    b"BZh": "compressed by bzip2",
+    b"\xfd7zXZ": "compressed by xz",
+    b"7z\xbc\xaf": "a 7-Zip archive",
+    b"PAR1": "Parquet",
+}
+"""What files begin with that are no CSV."""
+
 TAIL = 1 << 16
 """So many bytes at the end of a file are looked at."""
 
@@ -25,9 +35,11 @@ def utf_8(file: Path, description: FileTable, *, where: str) -> Path | bytes:
     """The file, if it is plain UTF-8, else its whole content as UTF-8.
 
     Raises:
-        InputError: it is in another encoding than its description says, or ends in the middle of a line.
+        InputError: it is no CSV but an archive or a workbook, is in another encoding than its description says, or ends in the
+            middle of a line.
         OSError: it can't be read, or its compressed content is cut off.
     """
+    _refuse_others(file, where)
     compressed = _compression(file) is not None
     if description.encoding == UTF_8 and not compressed:
         _refuse_utf_16(_head(file), where)
@@ -41,6 +53,17 @@ def utf_8(file: Path, description: FileTable, *, where: str) -> Path | bytes:
         content = _decoded(content, description.encoding, where).encode()
     _refuse_cut_off(content[:TAIL], content[-TAIL:], description, where)
     return content
+
+
+def count_lines(content: Path | bytes) -> int:
+    """How many lines there are, the last one also where it does not end."""
+    if isinstance(content, bytes):
+        return content.count(b"\n") + (not content.endswith(b"\n"))
+    ended, last = 0, b""
+    with open(content, "rb") as stream:
+        while block := stream.read(1 << 20):
+            ended, last = ended + block.count(b"\n"), block
+    return ended + (not last.endswith(b"\n"))
 
 
 def not_utf_8(file: Path, where: str) -> InputError:
@@ -108,6 +131,17 @@ def _tail(file: Path) -> bytes:
     with open(file, "rb") as stream:
         stream.seek(max(0, file.stat().st_size - TAIL))
         return stream.read()
+
+
+def _refuse_others(file: Path, where: str) -> None:
+    with open(file, "rb") as stream:
+        begins = stream.read(8)
+    for magic, kind in OTHERS.items():
+        if begins.startswith(magic):
+            raise InputError(
+                f"{where} is {kind}; expected CSV, plain or compressed by gzip or zstd. "
+                + ("Write `format: parquet` in churn.yaml" if kind == "Parquet" else "Unpack it, or save it as CSV")
+            )
 
 
 def _refuse_utf_16(begins: bytes, where: str) -> None:

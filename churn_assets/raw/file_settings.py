@@ -16,7 +16,9 @@ Encoding = Literal["utf-8", "latin-1", "windows-1252", "utf-16"]
 class FileTable(MappedTable):
     """One raw table in files."""
 
-    path: str = Field(description="a file or a pattern like data/orders-*.csv, beside churn.yaml; may be gzip or zstd")
+    path: str = Field(
+        description="a file or a pattern like data/orders-*.csv or data/**/orders.csv, beside churn.yaml; may be gzip or zstd"
+    )
     format: Literal["csv", "parquet"] = "csv"
     separator: str = Field(",", pattern=r"^[\x01-\x7f]$", description="one character")
     encoding: Encoding = Field("utf-8", description="how the letters of CSV are encoded")

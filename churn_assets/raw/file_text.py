@@ -5,6 +5,7 @@ what the text means (``mapped_values``).
 """
 
 import glob
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import polars as pl
 
-from churn_assets.raw.file_bytes import not_utf_8, utf_8
+from churn_assets.raw.file_bytes import count_lines, not_utf_8, utf_8
 from churn_assets.raw.file_settings import FileTable
 from churn_assets.raw.mapped_text import FILE, LINE, MappedText, as_text
 from churn_store.errors import InputError
@@ -20,24 +21,29 @@ from churn_store.errors import InputError
 VALUE = re.compile(r"[\s.,:/+TZ-]*\d[\d\s.,:/+TZ-]*")
 """Numbers and times: no column is called so."""
 
+SEPARATORS = (",", ";", "\t", "|")
+"""What else often parts the fields of a line."""
+
 ID_NAMES = ("customer_id", "event_id", "payment_id")
 
 
 @dataclass(frozen=True)
 class _Read:
-    file: Path
+    name: str
     rows: pl.DataFrame
     types: dict[str, pl.DataType]
 
 
 def matching_files(description: FileTable, folder: Path, *, where: str) -> list[str]:
-    """The files of a table, in the order of their names.
+    """The files of a table, in the order of their names: the one that is called so, or all that the pattern matches.
 
     Raises:
         InputError: there is none.
     """
     pattern = str(folder / description.path)
-    matches = sorted(glob.glob(pattern))
+    if Path(pattern).is_file():
+        return [pattern]
+    matches = sorted(glob.glob(os.path.join(glob.escape(str(folder)), description.path), recursive=True))
     found = [file for file in matches if Path(file).is_file()]
     if not found and matches:
         raise InputError(
@@ -63,7 +69,9 @@ def read_text(description: FileTable, folder: Path, *, where: str) -> MappedText
     """
     files = matching_files(description, folder, where=where)
     read = [
-        found for file in files if (found := _file(Path(file), description, where, is_only=len(files) == 1)) is not None
+        found
+        for file in files
+        if (found := _file(Path(file), description, folder, where, is_only=len(files) == 1)) is not None
     ]
     if sum(found.rows.height for found in read) == 0:
         raise InputError(f"{where}: no rows; expected at least one. Fill the file or change `path` in churn.yaml")
@@ -76,24 +84,30 @@ def read_text(description: FileTable, folder: Path, *, where: str) -> MappedText
     )
 
 
-def _file(file: Path, description: FileTable, table: str, *, is_only: bool) -> _Read | None:
+def _file(file: Path, description: FileTable, folder: Path, table: str, *, is_only: bool) -> _Read | None:
     """A file's rows; nothing of one without a single byte that has others beside it."""
-    where = f"{table}: {file.name}"
+    name = str(file.relative_to(folder)) if file.is_relative_to(folder) else file.name
+    where = f"{table}: {name}"
+    is_csv = description.format == "csv"
     try:
+        content = utf_8(file, description, where=where) if is_csv else file
         lazy = (
-            pl.scan_parquet(file, glob=False)
-            if description.format == "parquet"
-            else pl.scan_csv(
-                utf_8(file, description, where=where),
+            pl.scan_csv(
+                content,
                 separator=description.separator,
                 infer_schema=False,
                 null_values=list(description.missing),
                 glob=False,
             )
+            if is_csv
+            else pl.scan_parquet(file, glob=False)
         )
         schema = lazy.collect_schema()
+        if is_csv:
+            _refuse_no_header(list(schema), description.mapped, where)
         _refuse_missing(list(schema), description.mapped, where)
-        text = lazy.select(as_text(name, schema[name]) for name in description.mapped).collect()
+        text = lazy.select(as_text(column, schema[column]) for column in description.mapped).collect()
+        line = _lines(lazy, text.height, content) if is_csv else pl.int_range(1, text.height + 1, eager=True)
     except pl.exceptions.NoDataError as error:
         if not is_only:
             return None
@@ -107,12 +121,22 @@ def _file(file: Path, description: FileTable, table: str, *, is_only: bool) -> _
             f"{where} can't be read: {_reason(error)}; expected {_expected(description)}. Change the file, or "
             "`format` and `separator` in churn.yaml"
         ) from error
-    first = 2 if description.format == "csv" else 1
     return _Read(
-        file,
-        text.with_row_index(LINE, offset=first).with_columns(pl.lit(file.name).alias(FILE)),
-        {name: schema[name] for name in description.mapped},
+        name,
+        text.with_columns(line.alias(LINE), pl.lit(name).alias(FILE)),
+        {column: schema[column] for column in description.mapped},
     )
+
+
+def _lines(lazy: pl.LazyFrame, rows: int, content: Path | bytes) -> pl.Series:
+    """The line on which each row of CSV begins; a quoted field may hold line breaks."""
+    there = count_lines(content)
+    if there == rows + 1:
+        return pl.int_range(2, rows + 2, eager=True)
+    breaks = lazy.select(pl.sum_horizontal(pl.all().str.count_matches("\n", literal=True)).cast(pl.Int64)).collect()
+    row = breaks.to_series()
+    first = there - rows - int(row.sum()) + 1
+    return first + pl.int_range(rows, eager=True) + row.cum_sum().shift(fill_value=0)
 
 
 def _reason(error: Exception) -> str:
@@ -127,14 +151,29 @@ def _expected(description: FileTable) -> str:
     return f"whole CSV, separated by {description.separator!r}, with the same number of fields in every line"
 
 
-def _refuse_missing(has: Sequence[str], wanted: Sequence[str], where: str) -> None:
-    missing = [name for name in wanted if name not in has]
-    if len(missing) == len(wanted) and any(VALUE.fullmatch(name) for name in has):
-        # Its words are not shown: they are a customer's.
+def _refuse_no_header(has: Sequence[str], wanted: Sequence[str], where: str) -> None:
+    """Refuse a first line without any mapped name. Its words are not shown: where it is a row, they are a customer's."""
+    if set(has) & set(wanted):
+        return
+    if any(VALUE.fullmatch(name) for name in has):
         raise InputError(
             f"{where} has no header, its first line looks like a row; expected the names of the columns. "
             "Write them into the file"
         )
+    for separator in SEPARATORS:
+        if len(has) == 1 and set(has[0].split(separator)) & set(wanted):
+            raise InputError(
+                f"{where} has one column; expected {', '.join(wanted)}. Its fields seem to be separated by {separator!r}: write "
+                f"`separator: {separator!r}` in churn.yaml"
+            )
+    raise InputError(
+        f"{where} has no column {', '.join(wanted)}; its first line has {len(has)} fields and none of these names, and is not shown, "
+        "as it may be a row. Change the mapping in churn.yaml, or write a header into the file"
+    )
+
+
+def _refuse_missing(has: Sequence[str], wanted: Sequence[str], where: str) -> None:
+    missing = [name for name in wanted if name not in has]
     if missing:
         raise InputError(
             f"{where} has no column {', '.join(missing)}; it has {', '.join(has)}. Change the mapping in "
@@ -148,17 +187,17 @@ def _common_types(description: FileTable, read: Sequence[_Read], where: str) -> 
     """The types of the mapped columns, which all files must agree in; empty columns agree with all."""
     ids = {description.columns[name] for name in ID_NAMES if name in description.columns}
     types: dict[str, pl.DataType] = {}
-    first: dict[str, Path] = {}
+    first: dict[str, str] = {}
     for found in read:
         for name, kind in found.types.items():
             if kind == pl.Null:
                 continue
             before = types.setdefault(name, kind)
-            file = first.setdefault(name, found.file)
+            file = first.setdefault(name, found.name)
             if _kind(before, is_id=name in ids) != _kind(kind, is_id=name in ids):
                 raise InputError(
-                    f"{where}: column {name} is {_kind(kind, is_id=name in ids)} in {found.file.name}, but "
-                    f"{_kind(before, is_id=name in ids)} in {file.name}; expected one type in all files. "
+                    f"{where}: column {name} is {_kind(kind, is_id=name in ids)} in {found.name}, but "
+                    f"{_kind(before, is_id=name in ids)} in {file}; expected one type in all files. "
                     "Write one of them again"
                 )
     return types

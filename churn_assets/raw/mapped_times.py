@@ -71,8 +71,10 @@ def epoch_seconds(
         second = _iso_8601(value, description, where=f"{where}: column {name}")
         expected = ISO_EXPECTED
     _refuse_implausible(
+        name,
         text.rows[name],
         second,
+        readability,
         where=f"{where}: column {name}",
         latest_s=max(now_s, YEAR_2100_S) if may_be_ahead else now_s,
         is_count=description.time_format in EPOCH and not by_type,
@@ -149,7 +151,16 @@ def _in_zone(naive: pl.Series, time_zone: str) -> pl.Series:
     )
 
 
-def _refuse_implausible(written: pl.Series, second: pl.Series, *, where: str, latest_s: int, is_count: bool) -> None:
+def _refuse_implausible(
+    name: str,
+    written: pl.Series,
+    second: pl.Series,
+    readability: Readability,
+    *,
+    where: str,
+    latest_s: int,
+    is_count: bool,
+) -> None:
     """Refuse a column of which most can't be what is meant. Some may: they wait until their period has ended."""
     told = {
         "in the future": second > latest_s,
@@ -159,8 +170,8 @@ def _refuse_implausible(written: pl.Series, second: pl.Series, *, where: str, la
     for lies, wrong in told.items():
         many = int(wrong.sum() or 0)
         if 2 * many > second.len() - second.null_count():
+            first = readability.told(name, written.filter(wrong.fill_null(value=False))[0])
             raise InputError(
-                f"{where}: {many} of {second.len()} times lie {lies}, like "
-                f"{written.filter(wrong.fill_null(value=False))[0]!r}; expected times that have been. "
+                f"{where}: {many} of {second.len()} times lie {lies}, like {first}; expected times that have been. "
                 "The format or the unit is wrong: change `time_format` in churn.yaml"
             )

@@ -141,7 +141,7 @@ def height(connection: psycopg.Connection, description: PostgresTable) -> int:
     return 0 if row is None else int(row[0])
 
 
-def _answer(connection: psycopg.Connection, statement: sql.Composable) -> psycopg.Cursor:
+def _answer(connection: psycopg.Connection, statement: sql.Composed) -> psycopg.Cursor:
     """The answer to one statement.
 
     A binary answer takes the extended protocol, which refuses several: a company's query could close the bracket around it, end the

@@ -16,6 +16,7 @@ from churn_assets.materialization import Outcome
 from churn_assets.periods import DAY_S, day_of
 from churn_assets.raw.arrived import Arrived
 from churn_assets.raw.source import KEYS, OPTIONAL, QUARANTINE, Table
+from churn_assets.raw.unreadable import shown
 from churn_assets.settings import Raw
 
 RULES_SHOWN = 20
@@ -135,7 +136,7 @@ def by_rule(set_aside: pl.DataFrame) -> list[tuple[str, str, int, list[str]]]:
         .head(RULES_SHOWN)
     )
     return [
-        (rule, column, rows, [] if PERSON in column else [repr(value) for value in values])
+        (rule, column, rows, [] if PERSON in column else [shown(value) for value in values])
         for rule, column, rows, values in counted.iter_rows()
     ]
 

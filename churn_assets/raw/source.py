@@ -54,8 +54,8 @@ it became known; null where that can't be told."""
 RESERVED = frozenset(
     {
         *(name for schema in SCHEMAS.values() for name in schema),
-        "age_s", "churned", "endings", "newest_event_age_s", "newest_known_s", "newest_occurred_s", "newest_settled_age_s",
-        "period", "role", "row", "rule", "column", "value", "score", "signed_up_age_s", "snapshot_s",
+        "age_s", "churned", "column", "endings", "newest_event_age_s", "newest_known_s", "newest_occurred_s", "newest_settled_age_s",
+        "period", "role", "row", "rule", "score", "signed_up_age_s", "snapshot_s", "value",
     }
 )  # fmt: skip
 """Names that tables made from the raw ones use, so that no attribute can have them."""

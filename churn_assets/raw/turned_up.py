@@ -13,6 +13,10 @@ from churn_assets.contracts import rows_as_json
 from churn_assets.periods import Calendar
 from churn_assets.raw.arrived import HOME, Arrived, Ingested, in_order, of_period, own_period
 from churn_assets.raw.source import EVER_S, KEYS, Source, Table
+from churn_store.errors import InputError
+
+FEW = 20
+"""Of so few old rows the share that is new says nothing."""
 
 OWN, LATE, STORED, CHANGED, KNOWN = "\0own", "\0late", "\0stored", "\0changed", "\0known"
 """The period in which a row happened; whether it turned up later; whether it is there as it is; whether it is another version of a
@@ -22,7 +26,11 @@ customer who is there; when it became known, as was found out then."""
 def turned_up(
     source: Source, table: Table, keys: Sequence[str], calendar: Calendar, before: Ingested
 ) -> Iterator[tuple[str, Arrived]]:
-    """The rows of each period that is asked for, beside periods that stay; see ``arrivals``."""
+    """The rows of each period that is asked for, beside periods that stay; see ``arrivals``.
+
+    Raises:
+        InputError: the source does not fit its description, or gives its old rows other ids than before.
+    """
     done = sorted(before.done)
     takes = next((key for key in reversed(keys) if key not in done and key > done[-1]), None)
     delivery = source.read(table, -EVER_S, calendar.bounds_s(keys[-1])[1])
@@ -32,7 +40,9 @@ def turned_up(
     if table == "customers":
         placed = _customers(rows, before, keys, takes, calendar)
     else:
-        placed = _late(_by_id(rows, before, table), done, takes, calendar)
+        placed = _by_id(rows, before, table)
+        _refuse_other_ids(placed, table, done)
+        placed = _late(placed, done, takes, calendar)
     placed = in_order(placed.select(*delivery.rows.columns, HOME), table)
     unreadable = _unreadable(delivery.unreadable.join(held, on="row", how="left"), done, takes, calendar)
     for key in keys:
@@ -62,6 +72,22 @@ def _by_id(rows: pl.DataFrame, before: Ingested, table: Table) -> pl.DataFrame:
     return rows.join(places, on=key, how="left").with_columns(
         pl.coalesce(STORED, HOME).alias(HOME), pl.coalesce(KNOWN, "known_s").alias("known_s")
     )
+
+
+def _refuse_other_ids(rows: pl.DataFrame, table: Table, done: Sequence[str]) -> None:
+    """Refuse a source most of whose old rows are not there by their ids: the history would be counted twice.
+
+    Raises:
+        InputError: says how many, and how to load all of it anew.
+    """
+    old = rows.filter(pl.col(OWN).is_in(list(done)))
+    strange = old[HOME].null_count()
+    if old.height >= FEW and strange > old.height / 2:
+        raise InputError(
+            f"source.{table}: of {old.height} rows of periods that were ingested before, {strange} are not there by their ids; expected "
+            "most to be. Ids are made otherwise than then (another column is mapped, or the platform is newer), or a history was "
+            "added: load all of it anew, by materializing all periods of the table in one run or by `churn demo --anew`"
+        )
 
 
 def _late(rows: pl.DataFrame, done: Sequence[str], takes: str | None, calendar: Calendar) -> pl.DataFrame:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from churn_assets.contracts import PERSON
 from churn_assets.raw.mapped_text import FILE, LINE, MappedText
 from churn_assets.raw.source import QUARANTINE
 from churn_store.errors import InputError
@@ -92,7 +93,7 @@ class Readability:
             found.append(
                 self._text.rows.filter(here).select(
                     pl.lit(rule.expected).alias("rule"),
-                    pl.lit(rule.column).alias("column"),
+                    pl.lit(PERSON if rule.column == self._person else rule.column).alias("column"),
                     pl.col(rule.column).alias("value"),
                     self._text.fields().alias("row"),
                     known_s.filter(here).alias("known_s"),
@@ -100,6 +101,10 @@ class Readability:
             )
             left &= rule.readable
         return pl.concat(found).sort("row", "rule", "known_s")
+
+    def told(self, column: str, value: str) -> str:
+        """A value of a column as a sentence may tell it."""
+        return "the id of a customer" if column == self._person else shown(value)
 
     def _sentence(self, rule: _Rule) -> str:
         bad = self._text.rows.filter(~rule.readable)

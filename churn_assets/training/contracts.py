@@ -7,15 +7,14 @@ import polars as pl
 
 from churn_assets.contracts import column_checks, column_types, contract
 from churn_assets.features.feature import Feature
-from churn_assets.features.feature_sets import refuse_forbidden
+from churn_assets.features.forbidden import refuse_forbidden
 from churn_assets.materialization import Outcome
-from churn_assets.settings import PROTECTED
-from churn_assets.training.leak import in_words, leaking
+from churn_assets.training.leak import Auc, in_words, leaking, not_measured
 from churn_assets.training.split import JUDGE, SELECT, TRAIN
 
 
 def training_contract(
-    features: Sequence[Feature], *, has_time: bool, protected: Collection[str] = PROTECTED
+    features: Sequence[Feature], *, has_time: bool, protected: Collection[str] = ()
 ) -> pa.DataFrameSchema:
     """What the training set must keep: a row a customer and snapshot, with its features, its label and its role.
 
@@ -34,14 +33,21 @@ def training_contract(
     )
 
 
-def no_single_feature_tells(aucs: Mapping[str, float], limit: float) -> Outcome:
+def no_single_feature_tells(aucs: Mapping[str, Auc | None], limit: float) -> Outcome:
     """A feature that orders the rows by their label almost alone is taken for a leak.
 
     Args:
-        aucs: of each feature alone, by name.
+        aucs: of each feature alone, by name; none where it could not be measured.
         limit: the greatest AUC that is plausible.
     """
     told = leaking(aucs, limit)
+    measured = [auc.value for auc in aucs.values() if auc is not None]
     return Outcome(
-        not told, in_words(aucs, limit), {"features": ", ".join(told) or "none", "largest_auc": max(aucs.values())}
+        not told,
+        in_words(aucs, limit),
+        {
+            "features": ", ".join(told) or "none",
+            "not_measured": ", ".join(not_measured(aucs)) or "none",
+            **({"largest_auc": max(measured)} if measured else {}),
+        },
     )

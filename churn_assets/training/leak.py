@@ -1,10 +1,12 @@
 """Leaks that show in one feature alone: what tells the label by itself was most likely written down after it.
 
 Belongs here: how well each single feature orders the rows of a training set by their label. Does not belong here: whether a
-whole model is too good to be true (``champion.gate``).
+whole model is too good to be true (``champion.gate``), and names that tell the label (``features.forbidden``).
 """
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -12,13 +14,21 @@ import polars as pl
 from scipy import stats
 
 from churn_assets.features.feature import Feature
-from churn_assets.training.split import TRAIN
 
-LEAST_ROWS = 30
-"""So many rows of each class a measure needs: 30 of each miss the true AUC by about 0.07."""
+LEAST_ROWS = 5
+"""So many rows of each class a measure needs: chance puts 5 rows of 100 above all others once in 75 million times."""
+
+ENOUGH_ROWS = 10
+"""From so many rows of each class on, an AUC is taken at its word; of fewer, its lower bound is."""
+
+Z = 1.645
+"""Standard errors between an AUC and its lower bound: of 20 bounds, 19 lie below the true AUC."""
 
 CODES = 100
 """A number with at most so many different values may be a code, whose order says nothing."""
+
+FOLDS = 5
+"""A word's rate of churn is learned on the other folds than the one it is measured on."""
 
 PRIOR_ROWS = 10
 """A word's rate of churn is drawn to the mean as if so many rows of the mean had been seen besides."""
@@ -31,81 +41,127 @@ CHANCE = 0.5
 Labels = npt.NDArray[np.bool_]
 
 
-def single_feature_aucs(rows: pl.DataFrame, features: Sequence[Feature]) -> dict[str, float]:
-    """The best AUC that each feature reaches alone, in whichever direction: from 0.5, says nothing, to 1.
+@dataclass(frozen=True)
+class Auc:
+    """How well a feature alone orders rows by their label.
+
+    Attributes:
+        value: from 0.5, says nothing, to 1.
+        rarer: how many rows the rarer class has.
+        commoner: how many the other one has.
+    """
+
+    value: float
+    rarer: int
+    commoner: int
+
+    @property
+    def error(self) -> float:
+        """The standard error, with the rarer class as the one that is looked for (Hanley and McNeil 1982, formulas 1 and 2)."""
+        square = self.value**2
+        two_rare, two_common = self.value / (2 - self.value) - square, 2 * square / (1 + self.value) - square
+        spread = self.value - square + (self.rarer - 1) * two_rare + (self.commoner - 1) * two_common
+        return math.sqrt(spread / (self.rarer * self.commoner))
+
+    def above(self, limit: float) -> bool:
+        """Whether it is more than plausible, and not by the chance of few rows."""
+        sure = self.value if self.rarer >= ENOUGH_ROWS else self.value - Z * self.error
+        return sure > limit
+
+
+def single_feature_aucs(rows: pl.DataFrame, features: Sequence[Feature]) -> dict[str, Auc | None]:
+    """The best AUC that each feature reaches alone, in whichever direction.
 
     A number is taken as it is, with missing values left out, below all others, and above all others: whatever the values say, one
     of the last two tells at least as much as that a value is missing. A word, and a number that may be a code, stands for its
-    rate of churn on the training rows, smoothed, and is measured on the other rows; missing is a word like any other.
+    rate of churn on the rows of the other folds, smoothed; missing is a word like any other.
 
     Args:
-        rows: of a training set: the features, ``churned`` and ``role``.
+        rows: of a training set: the features and ``churned``.
         features: which.
 
     Returns:
-        By feature, the most telling first.
+        By feature, the most telling first; none where a class has too few rows to say.
     """
     churned = rows["churned"].to_numpy()
-    fitting = (rows["role"] == TRAIN).to_numpy()
-    found = {feature.name: _most_telling(rows[feature.name], feature.kind, churned, fitting) for feature in features}
-    return dict(sorted(found.items(), key=lambda item: -item[1]))
+    folds = _folds(churned)
+    found = {feature.name: _most_telling(rows[feature.name], feature.kind, churned, folds) for feature in features}
+    return dict(sorted(found.items(), key=lambda item: 0.0 if item[1] is None else -item[1].value))
 
 
-def leaking(aucs: Mapping[str, float], limit: float) -> dict[str, float]:
+def leaking(aucs: Mapping[str, Auc | None], limit: float) -> dict[str, Auc]:
     """The features that tell more of the label than is plausible."""
-    return {name: auc for name, auc in aucs.items() if auc > limit}
+    return {name: auc for name, auc in aucs.items() if auc is not None and auc.above(limit)}
 
 
-def in_words(aucs: Mapping[str, float], limit: float) -> str:
+def not_measured(aucs: Mapping[str, Auc | None]) -> list[str]:
+    """The features of which too few rows of a class are there."""
+    return [name for name, auc in aucs.items() if auc is None]
+
+
+def in_words(aucs: Mapping[str, Auc | None], limit: float) -> str:
     """What was found, for people."""
-    if told := leaking(aucs, limit):
-        return (
+    unknown = not_measured(aucs)
+    besides = f"not measured: {', '.join(unknown)}, as fewer than {LEAST_ROWS} rows churned or stayed" if unknown else ""
+    measured = {name: auc for name, auc in aucs.items() if auc is not None}
+    if told := leaking(measured, limit):
+        found = (
             f"{_listed(told)} alone, above {limit:g}: expected no single feature to tell the label; look whether it was written "
             "down after the label, and name it in features.exclude, or raise training.single_feature_auc"
         )
-    return f"the most telling features are {_listed(dict(list(aucs.items())[:SHOWN]))}; allowed up to {limit:g}"
+    elif measured:
+        found = f"the most telling features are {_listed(dict(list(measured.items())[:SHOWN]))}; allowed up to {limit:g}"
+    else:
+        return besides
+    return f"{found}; {besides}" if besides else found
 
 
-def _listed(aucs: Mapping[str, float]) -> str:
-    return ", ".join(f"{name} (AUC {auc:.3f})" for name, auc in aucs.items())
+def _listed(aucs: Mapping[str, Auc]) -> str:
+    return ", ".join(
+        f"{name} (AUC {auc.value:.3f}" + (f" by {auc.rarer} rows)" if auc.rarer < ENOUGH_ROWS else ")")
+        for name, auc in aucs.items()
+    )
 
 
-def _most_telling(values: pl.Series, kind: str, churned: Labels, fitting: Labels) -> float:
+def _most_telling(values: pl.Series, kind: str, churned: Labels, folds: npt.NDArray[np.int64]) -> Auc | None:
     there = values.is_not_null().to_numpy()
     measured = []
     if kind == "number":
         numbers = values.to_numpy()
-        measured.append(_auc(numbers[there], churned[there]))
+        measured.append(_auc(numbers[there], churned[there], either_way=True))
         if not there.all():
-            measured += [_auc(np.where(there, numbers, beyond), churned) for beyond in (-np.inf, np.inf)]
+            measured += [_auc(np.where(there, numbers, beyond), churned, either_way=True) for beyond in (-np.inf, np.inf)]
     if kind == "category" or values.n_unique() <= CODES:
-        measured.append(_auc(_rates(values, churned, fitting)[~fitting], churned[~fitting]))
-    return max(measured)
+        # A rate has one direction: below chance the other folds were only mistaken.
+        measured.append(_auc(_rates(values, churned, folds), churned, either_way=False))
+    return max((auc for auc in measured if auc is not None), key=lambda auc: (auc.value, auc.rarer), default=None)
 
 
-def _rates(values: pl.Series, churned: Labels, fitting: Labels) -> npt.NDArray[np.float64]:
-    """Each row's rate of churn by its value, learned on the fitting rows; the mean rate where they lack the value."""
-    mean = float(churned[fitting].mean())
-    rates = (
-        pl.DataFrame({"value": values, "churned": churned})
-        .filter(pl.Series(fitting))
-        .group_by("value")
-        .agg(rate=(pl.col("churned").sum() + PRIOR_ROWS * mean) / (pl.len() + PRIOR_ROWS))
+def _folds(churned: Labels) -> npt.NDArray[np.int64]:
+    """A fold for each row, with equal shares of each class."""
+    folds = np.empty(churned.size, dtype=np.int64)
+    for one in (churned, ~churned):
+        folds[one] = np.arange(one.sum()) % FOLDS
+    return folds
+
+
+def _rates(values: pl.Series, churned: Labels, folds: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """Each row's rate of churn by its value, learned on the other folds; the mean rate where they lack the value."""
+    rows = pl.DataFrame({"value": values, "fold": folds, "churned": churned})
+    counts = rows.group_by("value", "fold").agg(left=pl.col("churned").sum().cast(pl.Int64), rows=pl.len().cast(pl.Int64))
+    elsewhere = (pl.sum(name).over("value") - pl.col(name) for name in ("left", "rows"))
+    rates = counts.with_columns(elsewhere).select(
+        "value", "fold", rate=(pl.col("left") + PRIOR_ROWS * float(churned.mean())) / (pl.col("rows") + PRIOR_ROWS)
     )
-    return (
-        pl.DataFrame({"value": values})
-        .join(rates, on="value", how="left", nulls_equal=True, maintain_order="left")["rate"]
-        .fill_null(mean)
-        .to_numpy()
-    )
+    return rows.join(rates, on=["value", "fold"], how="left", nulls_equal=True, maintain_order="left")["rate"].to_numpy()
 
 
-def _auc(scores: npt.NDArray[np.float64], churned: Labels) -> float:
-    """AUC in the better direction, by ranks (Hanley and McNeil 1982); 0.5 where there are too few rows of a class."""
+def _auc(scores: npt.NDArray[np.float64], churned: Labels, *, either_way: bool) -> Auc | None:
+    """AUC by ranks (Hanley and McNeil 1982), at least that of chance; none where there are too few rows of a class."""
     positive = int(churned.sum())
-    negative = churned.size - positive
-    if min(positive, negative) < LEAST_ROWS:
-        return CHANCE
+    rarer, commoner = sorted((positive, churned.size - positive))
+    if rarer < LEAST_ROWS:
+        return None
     ranks = stats.rankdata(scores)
-    auc = float((ranks[churned].sum() - positive * (positive + 1) / 2) / (positive * negative))
-    return max(auc, 1 - auc)
+    auc = float((ranks[churned].sum() - positive * (positive + 1) / 2) / (rarer * commoner))
+    return Auc(max(auc, 1 - auc if either_way else CHANCE), rarer, commoner)

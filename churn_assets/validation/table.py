@@ -191,6 +191,12 @@ def _name_what_is_missing(seen: TableFindings, settings: Settings, source: Sourc
         seen.missing[own] = "the whole row is the key"
     if table == "payments" and "status" not in seen.mapped:
         seen.missing["status"] = "every payment counts as settled"
+    if table == "payments" and "status" in described.columns and "known" not in described.columns:
+        seen.notes.append(
+            f"{described.columns['status']} tells the status of today, and nothing says when it became known: a status that changes "
+            "later is not seen, and one of today is taken for known when the payment happened. Give a row for each change, with its "
+            "own payment_id and time, if it ever changes"
+        )
 
 
 def _most_frequent(seen: TableFindings) -> str:

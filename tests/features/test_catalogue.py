@@ -1,6 +1,8 @@
 """The catalogue: every name once, every aggregate one meaning, and the words in which aggregates are said."""
 
 from collections import defaultdict
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
 
 import narwhals as nw
 import numpy as np
@@ -9,9 +11,10 @@ import pytest
 
 from churn_assets.features.catalogue import CATALOGUE, CLASSIC, as_table
 from churn_assets.features.feature import distinct, longest_window_days
-from churn_assets.periods import DAY_S
+from churn_assets.features.places import with_places
+from churn_assets.periods import DAY_S, epoch_s
 from churn_assets.raw.source import RESERVED
-from tests.features.company import FEATURES, T, features, small
+from tests.features.company import FEATURES, T, customer_rows, event_rows, features, small
 
 
 def test_names_are_unique_and_none_is_a_column_of_the_tables() -> None:
@@ -45,11 +48,12 @@ def test_an_aggregate_name_means_the_same_wherever_it_is_used() -> None:
             "signed_up_s": T - generator.integers(1, 200 * DAY_S, count),
         }
     )
+    placed = with_places(nw.from_native(rows.lazy())).collect("polars")
     meanings: dict[str, set[tuple[str, tuple[object, ...]]]] = defaultdict(set)
     for feature in CATALOGUE:
         for table in feature.tables:
             for name, expr in feature.of(table).items():
-                values = nw.from_native(rows).group_by("customer_id").agg(expr.alias("value")).sort("customer_id")
+                values = placed.group_by("customer_id").agg(expr.alias("value")).sort("customer_id")
                 meanings[name].add((table, tuple(values["value"].to_list())))
     assert {name for name, found in meanings.items() if len(found) > 1} == set()
     evaluated = {next(iter(found))[1] for found in meanings.values()}
@@ -122,9 +126,72 @@ def test_what_a_practitioner_would_work_out_by_hand() -> None:
         "weekend_share_90d": 4 / 5, "event_types_30d": 2, "event_types_90d": 3, "uses_per_session_90d": 1 / 5,
         "problems_90d": 2, "days_since_last_problem": 12, "failed_share_90d": 1 / 2, "late_share_180d": 1 / 2,
         "paid_of_list_180d": 1_800 / 2_000, "spend_trend": 1.0, "total_spend_7d": 0, "total_spend_30d": 800,
-        "plan_changes_180d": 2, "days_since_plan_change": 20, "is_pro_plan": 0, "days_since_signup": 300,
+        "record_changes_180d": 2, "days_since_record_change": 20, "is_pro_plan": 0, "days_since_signup": 300,
     }  # fmt: skip
     assert {name: row[name] for name in expected} == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("moment", "weekend"),
+    [
+        ("2025-06-27 23:59:59", False),
+        ("2025-06-28 00:00:00", True),
+        ("2025-06-28 23:59:59", True),
+        ("2025-06-29 00:00:00", True),
+        ("2025-06-29 23:59:59", True),
+        ("2025-06-30 00:00:00", False),
+    ],
+)
+def test_a_weekend_is_the_whole_saturday_and_the_whole_sunday(moment: str, weekend: bool) -> None:
+    age = T - int(datetime.fromisoformat(f"{moment}+00:00").timestamp())
+    assert features(small(events=[("c", "session", age, 0)]))["weekend_share_90d"].to_list() == [float(weekend)]
+
+
+@pytest.mark.parametrize(
+    ("overdue", "late"), [(DAY_S - 1, 0.0), (DAY_S, 0.0), (DAY_S + 1, 1.0), (-DAY_S, 0.0), (None, None)]
+)
+def test_a_payment_is_late_more_than_a_day_after_it_was_due(overdue: int | None, late: float | None) -> None:
+    company = small(payments=[("c", "settled", 100, 9 * DAY_S, 0, overdue, None)])
+    assert features(company)["late_share_180d"].to_list() == [late]
+
+
+@pytest.mark.parametrize(
+    ("ages", "changes", "since"),
+    [
+        ([300], 0, None),
+        ([10], 0, None),
+        ([300, 50, 20], 2, 20),
+        ([50, 20], 1, 20),
+        ([300, 180], 1, 180),
+        ([300, 200], 0, None),
+        ([300, 20, 20], 1, 20),
+    ],
+    ids=[
+        "only the first, long ago", "only the first, written after the sign-up", "two changes", "a first version in the window",
+        "at the edge of the window", "before the window", "known twice",
+    ],
+)  # fmt: skip
+def test_the_oldest_version_of_a_record_is_no_change_of_it(ages: Sequence[int], changes: int, since: int | None) -> None:
+    versions = [("c", age * DAY_S, delay, 300 * DAY_S, "free", float(delay)) for delay, age in enumerate(ages)]
+    row = features(small(events=[("c", "session", 5, 0)], customers=versions)).row(0, named=True)
+    assert (row["record_changes_180d"], row["days_since_record_change"]) == (changes, since)
+
+
+def test_the_season_is_told_by_whole_days_of_the_calendar_in_every_year() -> None:
+    def nearest(day: date, month: int) -> int:
+        return min(abs((day - date(year, month, 1)).days) for year in (day.year - 1, day.year, day.year + 1))
+
+    days = [date(2023, 12, 29) + timedelta(days=step) for step in (*range(0, 5 * 366, 13), 3, 94, 95, 369, 460)]
+    days += [date(2024, 1, 1), date(2024, 2, 29), date(2024, 4, 1), date(2025, 1, 1), date(2025, 4, 1), date(2027, 10, 1)]
+    for day in days:
+        at = epoch_s(day)
+        company = {
+            **small(),
+            "customers": customer_rows([("c", T - at + 400 * DAY_S, 0, T - at + 400 * DAY_S + 77, "free", 1.0)]),
+            "events": event_rows([("c", "session", T - at + 9, 0)]),
+        }
+        found = features(company, [f for f in FEATURES if f.calendar], at=at).row(0, named=True)
+        assert (found["days_from_new_year"], found["days_from_april"]) == (nearest(day, 1), nearest(day, 4)), day
 
 
 def test_the_table_for_people_has_a_line_for_each_feature() -> None:

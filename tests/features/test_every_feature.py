@@ -12,10 +12,9 @@ from hypothesis import strategies as st
 from churn_assets.contracts import violations
 from churn_assets.features.contracts import features_contract
 from churn_assets.features.feature import Feature
-from churn_assets.features.feature_sets import words
+from churn_assets.features.forbidden import refuse_forbidden
 from churn_assets.periods import DAY_S
 from churn_assets.raw.source import RESERVED
-from churn_assets.settings import PROTECTED
 from tests.features.company import (
     FEATURES,
     Company,
@@ -31,7 +30,10 @@ from tests.features.company import (
 EACH = pytest.mark.parametrize("feature", FEATURES, ids=lambda feature: feature.name)
 OF_HISTORY = [feature for feature in FEATURES if feature.name not in ("plan", "seats")]
 WINDOWED = [feature for feature in FEATURES if feature.window_days is not None]
-DAYS = sorted({feature.window_days for feature in FEATURES if feature.window_days is not None})
+SAID = {feature.name: int(said[1]) for feature in FEATURES if (said := re.search(r"_(\d+)d$", feature.name))}
+"""The days that a name says, by feature."""
+
+DAYS = sorted({*SAID.values(), *(feature.window_days for feature in FEATURES if feature.window_days is not None)})
 
 YEARS_OF_A_CUSTOMER = 400 * DAY_S
 EVENTS = ("session", "feature_used", "support_ticket", "export")
@@ -62,11 +64,9 @@ def test_it_is_documented(feature: Feature) -> None:
 
 
 @pytest.mark.parametrize("feature", OF_HISTORY, ids=lambda feature: feature.name)
-def test_its_name_says_its_window_and_is_neither_taken_nor_protected(feature: Feature) -> None:
+def test_its_name_is_neither_taken_nor_protected(feature: Feature) -> None:
     assert feature.name not in RESERVED
-    assert not words(feature.name) & set(PROTECTED)
-    said = re.search(r"_(\d+)d$", feature.name)
-    assert said is None or int(said[1]) in {feature.window_days, 7}
+    refuse_forbidden(feature.name, feature.name, ())
 
 
 @EACH
@@ -89,6 +89,17 @@ def test_what_happened_exactly_a_window_ago_counts_and_nothing_a_second_older(fe
             assert older == value[f"{base}//"], f"{kind} after {base}"
             moved |= {kind} if edge != value[f"{base}//"] else set()
     assert moved
+
+
+@pytest.mark.parametrize("name", SAID)
+def test_the_days_that_a_name_says_are_an_edge_of_what_is_counted(name: str) -> None:
+    value = dict(at_the_edges().select("customer_id", name).iter_rows())
+    edge = SAID[name] * DAY_S
+    assert any(
+        value[f"{base}/{kind}/{edge}"] != value[f"{base}/{kind}/{edge + 1}"]
+        for base in BASES
+        for kind in (*EVENTS, *PAYMENTS, "version")
+    )
 
 
 @pytest.mark.parametrize("feature", [f for f in FEATURES if f.grows], ids=lambda feature: feature.name)

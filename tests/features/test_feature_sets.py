@@ -1,20 +1,24 @@
 """Feature sets: only what a company's tables allow, the sets that churn.yaml names, and nothing that no model may see."""
 
+import narwhals as nw
 import polars as pl
 import pytest
+from pydantic import ValidationError
 
 from churn_assets.definitions import build_defs
 from churn_assets.features.catalogue import CLASSIC
-from churn_assets.features.feature_sets import company_features, features_in_use, features_of, refuse_forbidden, words
+from churn_assets.features.feature import Feature
+from churn_assets.features.feature_sets import company_features, features_in_use, features_of
+from churn_assets.features.forbidden import refuse_forbidden, words
 from churn_assets.features.snapshot import features_of_table
 from churn_assets.raw.file_settings import FilesSettings
 from churn_assets.raw.source import Table
 from churn_assets.raw.sources import open_source
-from churn_assets.settings import PROTECTED, Features, Settings
+from churn_assets.settings import Features, Settings
 from churn_assets.training.contracts import training_contract
 from churn_store.errors import InputError
 from churn_store.signature import Column
-from tests.features.company import ATTRIBUTES, FEATURES, GIVEN, TABLES
+from tests.features.company import ATTRIBUTES, FEATURES, GIVEN, TABLES, features, small
 
 
 def test_numbers_come_before_categories_in_a_fixed_order() -> None:
@@ -47,11 +51,21 @@ def test_features_of_a_plan_exist_only_where_there_is_one() -> None:
     assert with_plan - without == {
         "is_pro_plan",
         "is_paid_plan",
-        "plan_changes_180d",
-        "days_since_plan_change",
+        "record_changes_180d",
+        "days_since_record_change",
         "plan",
         "seats",
     }
+
+
+def test_a_plan_that_is_a_number_is_a_feature_and_has_none_made_of_its_words() -> None:
+    number = features_of(TABLES, (Column(name="plan", kind="number"),), has_time=True)
+    names = {feature.name for feature in number}
+    assert {"plan", "record_changes_180d"} <= names
+    assert not {"is_pro_plan", "is_paid_plan"} & names
+    company = small(events=[("c", "session", 5, 0)])
+    numbered = {**company, "customers": company["customers"].drop("seats").with_columns(plan=pl.lit(3.0))}
+    assert features(numbered, number)["plan"].to_list() == [3.0]
 
 
 def test_an_attribute_takes_the_place_of_a_feature_of_its_name() -> None:
@@ -169,6 +183,9 @@ def test_a_set_that_can_not_be_is_refused_in_one_sentence(choice: Features, said
         ("GENDER", {"gender"}),
         ("trace_of_essex", {"trace", "of", "essex"}),
         ("Größe", {"größe"}),
+        ("ISFemale", {"is", "female"}),
+        ("GENDERCode", {"gender", "code"}),
+        ("CustomerSEX", {"customer", "sex"}),
     ],
 )
 def test_a_name_has_words(name: str, expected: set[str]) -> None:
@@ -181,13 +198,14 @@ def test_a_name_has_words(name: str, expected: set[str]) -> None:
         ("gender", "gender", "the feature gender has the protected word gender, and no model may see"),
         ("segment", "Marital Status", r"the feature segment \(read from Marital Status\) has the protected word marital"),
         ("churn_score", "churn_score", "churn_score has the word churn: it tells the label"),
+        ("churnedat", "churnedat", "churnedat has the word churnedat: it tells the label"),
         ("cancelled_at", "cancelled_at", "cancelled_at has the word cancelled: it tells the label, or what follows it"),
         ("reason", "TerminationReason", "has the word termination: it tells the label"),
     ],
 )
 def test_what_no_model_may_see_is_no_feature(name: str, column: str, said: str) -> None:
     with pytest.raises(InputError, match=said):
-        refuse_forbidden(name, column, PROTECTED)
+        refuse_forbidden(name, column, ())
     attribute = Column(name=name, kind="category")
     with pytest.raises(InputError, match=said):
         features_of(("customers",), (attribute, *ATTRIBUTES), has_time=False, columns={name: column})
@@ -198,10 +216,56 @@ def test_what_no_model_may_see_is_no_feature(name: str, column: str, said: str) 
 
 
 @pytest.mark.parametrize(
-    "name", ["cancelled_orders", "days_left", "racecourse", "stage", "middlesex_branch", "date_joined"]
-)
+    "name",
+    [
+        "birthdate", "birthday", "date_of_birth", "dateofbirth", "dob", "DOB", "married", "maritalstatus", "MaritalStatus", "isfemale",
+        "ISFemale", "male", "Males", "gender", "genders", "GENDERCode", "usergender", "GenderID", "sex", "sexes", "SEX", "sexual_orientation",
+        "sexuality", "pregnant", "pregnancies", "ethnicity", "ethnic_group", "race", "races", "racial_group", "religion", "religious",
+        "nationality", "nationalities", "disability", "disabled",
+    ],
+)  # fmt: skip
+def test_a_protected_word_is_known_in_every_form(name: str) -> None:
+    with pytest.raises(InputError, match="has the protected word"):
+        refuse_forbidden(name, name, ())
+    with pytest.raises(InputError, match="has the protected word"):
+        refuse_forbidden("segment", name, ())
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "cancelled_orders", "days_left", "racecourse", "stage", "middlesex_branch", "date_joined", "embrace", "trace", "decide",
+        "sussex_office", "essex", "email", "maleficent", "sextant", "unisex_items", "terrace", "national_rate", "usage", "ISOCode",
+    ],
+)  # fmt: skip
 def test_a_name_that_only_looks_like_it_is_a_feature(name: str) -> None:
-    refuse_forbidden(name, name, PROTECTED)
+    refuse_forbidden(name, name, ())
+
+
+@pytest.mark.parametrize(
+    ("protected", "refused", "allowed"),
+    [
+        ("age", "Age", "usage"),
+        ("Age", "customer_ages", "agency"),
+        ("AGE*", "agegroup", "usage"),
+        ("credit_score", "CreditScore", "credit"),
+        ("creditScore", "score_of_credit", "score"),
+    ],
+)
+def test_a_company_protects_further_words_in_whatever_case_and_the_built_in_ones_stay(
+    protected: str, refused: str, allowed: str
+) -> None:
+    choice = Features.model_validate({"protected": [protected]})
+    for name in (refused, "gender"):
+        with pytest.raises(InputError, match="has the protected word"):
+            features_of(("customers",), (Column(name=name, kind="category"),), has_time=False, choice=choice)
+    assert features_of(("customers",), (Column(name=allowed, kind="category"),), has_time=False, choice=choice)
+
+
+@pytest.mark.parametrize("nothing", ["", "*", "12"])
+def test_a_protected_word_without_a_letter_is_refused(nothing: str) -> None:
+    with pytest.raises(ValidationError, match="protected"):
+        Features.model_validate({"protected": [nothing]})
 
 
 def company(choice: Features, column: str = "gender", name: str = "segment") -> Settings:
@@ -227,9 +291,10 @@ def test_an_attribute_that_is_read_from_the_label_is_refused() -> None:
         company_features(settings, open_source(settings))
 
 
-def test_the_contract_of_the_training_set_refuses_what_no_model_may_see_however_it_got_there() -> None:
-    [feature] = features_of(
-        ("customers",), [Column(name="gender", kind="category")], has_time=False, choice=Features(protected=())
-    )
-    with pytest.raises(InputError, match="protected word gender"):
-        training_contract([feature], has_time=False, protected=PROTECTED)
+@pytest.mark.parametrize(("name", "protected"), [("gender", ()), ("age", ("Age",))])
+def test_the_contract_of_the_training_set_refuses_what_no_model_may_see_however_it_got_there(
+    name: str, protected: tuple[str, ...]
+) -> None:
+    feature = Feature(name, "of a customer", "customers", None, "", "attribute", nw.col(name), kind="category")
+    with pytest.raises(InputError, match=f"protected word {name}"):
+        training_contract([feature], has_time=False, protected=protected)

@@ -16,10 +16,13 @@ from churn_assets.periods import DAY_S, epoch_s
 from churn_assets.raw.synthetic import SyntheticSettings
 from churn_assets.settings import Label, Settings
 from churn_store.errors import InputError
-from tests.features.company import CUSTOMERS, RULE, SNAPSHOT, Company, T, companies, event_rows, features
+from tests.features.company import CUSTOMERS, RULE, SNAPSHOT, Company, T, companies, event_rows, features, small
 
 EVENT = Label(kind="event", event="cancelled", horizon_days=30, grace_days=3)
 INACTIVITY = Label(kind="inactivity", horizon_days=30, grace_days=3)
+END_S = 30 * DAY_S
+"""How long after T both windows end."""
+
 MATURE_S = epoch_s(matures_on(SNAPSHOT, EVENT))
 LEFT = pl.col("event_type") == RULE.cancelled_event
 BEFORE = pl.col("occurred_s") < T
@@ -29,9 +32,8 @@ BEFORE = pl.col("occurred_s") < T
 def companies_with_leavers(draw: st.DrawFn) -> Company:
     """Some left shortly before the snapshot, or in its window, and it became known at every edge there is."""
     company = draw(companies())
-    left_s = draw(
-        st.lists(st.tuples(st.sampled_from(CUSTOMERS), st.integers(-30 * DAY_S, 9 * DAY_S)), min_size=1, max_size=4)
-    )
+    ages = st.one_of(st.sampled_from([-END_S - 1, -END_S, 1 - END_S, -1, 0, 1]), st.integers(-END_S, 9 * DAY_S))
+    left_s = draw(st.lists(st.tuples(st.sampled_from(CUSTOMERS), ages), min_size=1, max_size=4))
     edges = [T - 1, T, T + 1, MATURE_S - 1, MATURE_S]
     cancelled = [
         (who, str(RULE.cancelled_event), age, max(draw(st.sampled_from(edges)) - (T - age), 0)) for who, age in left_s
@@ -91,6 +93,22 @@ def test_what_happened_or_became_known_after_the_window_restates_no_label(
         found = labelled(with_more, rule)
         assert found.labels.equals(expected.labels)
         assert found.left_before == expected.left_before
+
+
+@pytest.mark.parametrize("rule", [EVENT, INACTIVITY], ids=["by event", "by inactivity"])
+@pytest.mark.parametrize(
+    ("after_s", "inside"),
+    [(-1, False), (0, True), (END_S - 1, True), (END_S, False)],
+    ids=["before", "first", "last", "after"],
+)
+def test_the_window_begins_with_the_snapshot_and_ends_before_its_horizon(rule: Label, after_s: int, inside: bool) -> None:
+    kind = "cancelled" if rule.kind == "event" else "session"
+    seen = [("c", "session", 9, 0), ("c", kind, -after_s, 0 if after_s >= 0 else 5)]
+    found = labelled(small(events=seen), rule)
+    if rule.kind == "event":
+        assert found.labels["churned"].to_list() == ([inside] if after_s >= 0 else [])
+    else:
+        assert found.labels["churned"].to_list() == [not inside]
 
 
 @given(

@@ -3,6 +3,8 @@
 Every entry of the catalogue is taken alone as well, so that one which is added tomorrow is proved without a line here.
 """
 
+import tempfile
+from datetime import timedelta
 from typing import Any
 
 import polars as pl
@@ -11,12 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from churn_assets.contracts import sift
+from churn_assets.features.engines.engine import History
+from churn_assets.features.engines.in_process import InProcess
 from churn_assets.features.feature import Feature
-from churn_assets.features.reach import needed
-from churn_assets.periods import DAY_S, Calendar, day_of
+from churn_assets.periods import DAY_S, Calendar, day_of, text
 from churn_assets.raw.contracts import raw_contract
 from churn_assets.raw.source import Table
-from churn_assets.resources.lake import PERIOD, digest
+from churn_assets.resources.lake import PERIOD, Lake, digest
 from tests.features.company import (
     ATTRIBUTES,
     CUSTOMERS,
@@ -32,6 +35,7 @@ from tests.features.company import (
     features,
     payment_rows,
 )
+from tests.features.edges import from_all_rows
 
 MONTHLY = Calendar("monthly", SNAPSHOT.replace(year=2023))
 ABSURD = 10**11
@@ -126,16 +130,23 @@ def test_who_else_is_in_the_company_changes_nothing(company: Company) -> None:
         assert bits(features(alone)) == bits(row)
 
 
-@given(companies())
-def test_reading_only_the_periods_in_reach_changes_nothing(company: Company) -> None:
-    company = {
-        table: rows.with_columns(known_s=pl.max_horizontal("known_s", "occurred_s")) for table, rows in company.items()
-    }
-    by_arrival = {
-        table: rows.with_columns(
-            pl.Series(PERIOD, [MONTHLY.floor(day_of(second)).isoformat() for second in rows["known_s"]], dtype=pl.String)
-        ).lazy()
-        for table, rows in company.items()
-    }
-    cut = {table: needed(table, rows, SNAPSHOT, FEATURES, RULE, MONTHLY).collect() for table, rows in by_arrival.items()}
-    assert bits(features(cut)) == bits(features(company))
+@given(companies(), st.integers(1, len(CUSTOMERS) + 1))
+def test_the_engine_says_of_a_lake_what_all_of_its_rows_say(company: Company, customers_at_a_time: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        history = history_of(company, Lake(folder))
+        engine = InProcess(customers_at_a_time)
+        for snapshot, frame in engine.snapshots(history, [MONTHLY.floor(SNAPSHOT - timedelta(days=40)), SNAPSHOT]):
+            assert bits(frame) == bits(from_all_rows(history, snapshot))
+
+
+def history_of(company: Company, lake: Lake) -> History:
+    """A company's rows in a lake, by period of arrival: no row arrives before it has happened."""
+    for table, rows in company.items():
+        arrived = rows.with_columns(known_s=pl.max_horizontal("known_s", "occurred_s"))
+        keys = [MONTHLY.floor(day_of(second)).isoformat() for second in arrived["known_s"]]
+        parts = arrived.with_columns(pl.Series(PERIOD, keys, dtype=pl.String)).partition_by(
+            PERIOD, as_dict=True, include_key=False
+        )
+        periods = {str(period): part for (period,), part in parts.items()}
+        lake.replace(table, periods or {text(SNAPSHOT): arrived}, run_id="drawn")
+    return History(lake, lake.versions(TABLES), MONTHLY, FEATURES, RULE)

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from sklearn.metrics import roc_auc_score
 
 from churn_assets.features.feature import Feature
 from churn_assets.features.feature_sets import features_of
@@ -16,20 +15,20 @@ from churn_assets.periods import DAY_S, epoch_s
 from churn_assets.raw.source import Table
 from churn_assets.raw.synthetic import SyntheticSettings, SyntheticSource
 from churn_assets.settings import AtRisk
-from churn_assets.training.families import FAMILIES, inputs
-from churn_assets.training.fitting import fit
-from churn_assets.training.split import JUDGE, TRAIN
+from churn_assets.training.families import FAMILIES
+from churn_assets.training.fitting import fit_and_measure
+from churn_assets.training.split import SELECT, TRAIN
 from tests.features.company import GIVEN, TABLES
 
 START = date(2024, 1, 1)
-SNAPSHOTS = {date(2024, 7, 1): TRAIN, date(2024, 8, 1): TRAIN, date(2024, 10, 1): JUDGE, date(2024, 11, 1): JUDGE}
+SNAPSHOTS = {date(2024, 7, 1): TRAIN, date(2024, 8, 1): TRAIN, date(2024, 10, 1): SELECT, date(2024, 11, 1): SELECT}
 RULE = AtRisk()
 Z = 3.5
 """Standard errors that chance does not reach: once in 2,000 trials."""
 
 
 @cache
-def judged_company() -> tuple[pl.DataFrame, tuple[Feature, ...]]:
+def labelled_company() -> tuple[pl.DataFrame, tuple[Feature, ...]]:
     """Features and true labels of the synthetic company at four snapshots, each with its role."""
     source = SyntheticSource(SyntheticSettings(customers=2_000, start=START, months=12, monthly_churn=0.1))
     span = epoch_s(START) - 30 * DAY_S, epoch_s(date(2025, 1, 1))
@@ -46,22 +45,20 @@ def judged_company() -> tuple[pl.DataFrame, tuple[Feature, ...]]:
 
 
 def auc_of(family: str, rows: pl.DataFrame, features: tuple[Feature, ...]) -> tuple[float, float]:
-    """AUC on the judging rows of a family that was fitted on the others, and its standard error if labels say nothing.
+    """The AUC that is logged of a family, and its standard error if labels say nothing.
 
     The error is that of the rank sum (Mann and Whitney 1947).
     """
-    pipeline, signature = fit(family, rows.filter(role=TRAIN), features, seed=1)
-    judging = rows.filter(role=JUDGE)
-    churned = judging["churned"].to_numpy()
-    left, stayed = int(churned.sum()), int((~churned).sum())
-    scores = pipeline.predict_proba(inputs(judging, signature))[:, 1]
-    return float(roc_auc_score(churned, scores)), float(np.sqrt((left + stayed + 1) / (12 * left * stayed)))
+    measured = rows.filter(role=SELECT)["churned"]
+    left, stayed = int(measured.sum()), int((~measured).sum())
+    auc = fit_and_measure(family, rows, features, seed=1).measures["auc"]
+    return auc, float(np.sqrt((left + stayed + 1) / (12 * left * stayed)))
 
 
 @pytest.mark.parametrize("within", [["role"], ["snapshot_s"]], ids=["among all rows", "within each snapshot"])
 @pytest.mark.parametrize("family", sorted(FAMILIES))
 def test_shuffled_labels_give_half_within_its_interval(family: str, within: list[str]) -> None:
-    rows, features = judged_company()
+    rows, features = labelled_company()
     shuffled = rows.with_columns(pl.col("churned").shuffle(seed=7).over(within))
     assert shuffled["churned"].sum() == rows["churned"].sum()
     auc, error = auc_of(family, shuffled, features)
@@ -70,6 +67,6 @@ def test_shuffled_labels_give_half_within_its_interval(family: str, within: list
 
 @pytest.mark.parametrize("family", sorted(FAMILIES))
 def test_the_true_labels_give_more(family: str) -> None:
-    rows, features = judged_company()
+    rows, features = labelled_company()
     auc, error = auc_of(family, rows, features)
     assert auc > 0.5 + 2 * Z * error

@@ -1,21 +1,21 @@
 """Proof: in a real lake, a snapshot of last year recomputed today is the one that was stored, whatever has arrived since."""
 
+from collections.abc import Sequence
 from datetime import date
-from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pytest
 
+from churn_assets.features.engines.engine import History
+from churn_assets.features.engines.in_process import InProcess
 from churn_assets.features.feature_sets import features_of
-from churn_assets.features.reach import needed
-from churn_assets.features.snapshot import features_at
 from churn_assets.periods import DAY_S, Calendar, epoch_s, text
-from churn_assets.raw.source import KEYS, Table
+from churn_assets.raw.source import KEYS
 from churn_assets.raw.synthetic import SyntheticSettings, SyntheticSource
 from churn_assets.resources.lake import Lake, digest
 from churn_assets.settings import AtRisk
 from tests.features.company import GIVEN, TABLES
+from tests.features.edges import from_all_rows
 
 START, TODAY = date(2023, 1, 1), date(2024, 8, 1)
 MONTHLY = Calendar("monthly", START)
@@ -28,14 +28,22 @@ FEATURES = features_of(TABLES, SOURCE.attributes, has_time=True, given=GIVEN)
 KEY = ["customer_id", "snapshot_s"]
 
 
-def snapshot_of(lake: Lake, key: str, versions: dict[str, int] | None = None) -> pl.DataFrame:
-    """The features of a snapshot from the lake as it is now, or as it was."""
-    day = date.fromisoformat(key)
-    rows: dict[Table, Any] = {
-        table: needed(table, lake.scan(table, version=(versions or {}).get(table)), day, FEATURES, RULE, MONTHLY)
-        for table in TABLES
-    }
-    return features_at(rows, FEATURES, epoch_s(day), RULE)
+def history_of(lake: Lake, versions: dict[str, int] | None = None) -> History:
+    """The raw tables of the lake as it is now, or as it was."""
+    made_of = versions or lake.versions(TABLES)
+    return History(lake, {table: made_of[table] for table in TABLES}, MONTHLY, FEATURES, RULE)
+
+
+def snapshots_of(lake: Lake, keys: Sequence[str], versions: dict[str, int] | None = None) -> dict[str, str]:
+    """Digests of the snapshots that the engine computes in one run, in the order of time."""
+    days = [date.fromisoformat(key) for key in keys]
+    found = InProcess().snapshots(history_of(lake, versions), days)
+    return {text(day): digest(frame, key=KEY) for day, frame in found}
+
+
+def stored(lake: Lake, key: str) -> str:
+    """The digest of a stored snapshot."""
+    return digest(lake.read("customer_features", key), key=KEY)
 
 
 def arrive(lake: Lake, month: str) -> None:
@@ -51,21 +59,25 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
     lake = Lake(str(tmp_path_factory.mktemp("lake")))
     for month in MONTHS:
         if month in SNAPSHOTS:
-            lake.replace(
-                "customer_features",
-                {month: snapshot_of(lake, month)},
-                run_id=month,
-                sources=lake.versions(TABLES),
-            )
+            [(_, frame)] = InProcess().snapshots(history_of(lake), [date.fromisoformat(month)])
+            lake.replace("customer_features", {month: frame}, run_id=month, sources=lake.versions(TABLES))
         arrive(lake, month)
     return lake
 
 
 @pytest.mark.parametrize("key", LAST_YEAR)
 def test_a_snapshot_of_last_year_recomputed_today_is_the_stored_one(lake: Lake, key: str) -> None:
-    stored = lake.read("customer_features", key)
-    assert stored.height > 50
-    assert digest(snapshot_of(lake, key), key=KEY) == digest(stored, key=KEY)
+    assert lake.read("customer_features", key).height > 50
+    assert snapshots_of(lake, [key]) == {key: stored(lake, key)}
+
+
+def test_so_it_is_in_one_run_over_all_snapshots(lake: Lake) -> None:
+    assert snapshots_of(lake, SNAPSHOTS) == {key: stored(lake, key) for key in SNAPSHOTS}
+
+
+@pytest.mark.parametrize("key", LAST_YEAR)
+def test_so_it_is_from_every_row_that_the_lake_has_today(lake: Lake, key: str) -> None:
+    assert digest(from_all_rows(history_of(lake), date.fromisoformat(key)), key=KEY) == stored(lake, key)
 
 
 @pytest.mark.parametrize("key", LAST_YEAR[::3])
@@ -75,11 +87,11 @@ def test_so_it_is_from_the_versions_of_the_tables_that_it_was_made_of(lake: Lake
     ]
     made_of = lake.sources("customer_features", version=version)
     assert made_of != lake.versions(TABLES)
-    assert digest(snapshot_of(lake, key, made_of), key=KEY) == digest(lake.read("customer_features", key), key=KEY)
+    assert snapshots_of(lake, [key], made_of) == {key: stored(lake, key)}
 
 
-def test_a_late_row_leaves_every_earlier_snapshot_as_it_was_and_changes_the_next_one(lake: Lake, tmp_path: Path) -> None:
-    before = {key: digest(snapshot_of(lake, key), key=KEY) for key in SNAPSHOTS}
+def test_a_late_row_leaves_every_earlier_snapshot_as_it_was_and_changes_the_next_one(lake: Lake) -> None:
+    before = snapshots_of(lake, SNAPSHOTS)
     arrives = "2024-03-01"
     known_s = epoch_s(date.fromisoformat(arrives)) + DAY_S
     for table in ("events", "payments"):
@@ -90,6 +102,6 @@ def test_a_late_row_leaves_every_earlier_snapshot_as_it_was_and_changes_the_next
             known_s=pl.lit(known_s, dtype=pl.Int64),
         )
         lake.replace(table, {arrives: pl.concat([month, late]).sort(KEYS[table])}, run_id="late")
-    after = {key: digest(snapshot_of(lake, key), key=KEY) for key in SNAPSHOTS}
+    after = snapshots_of(lake, SNAPSHOTS)
     assert {key for key in SNAPSHOTS if before[key] != after[key] and key <= arrives} == set()
     assert before["2024-04-01"] != after["2024-04-01"]

@@ -14,6 +14,7 @@ from churn_assets.periods import DAY_S, Calendar, day_of, epoch_s, text
 from churn_assets.raw.arrivals import arrivals
 from churn_assets.raw.arrived import Ingested
 from churn_assets.raw.source import QUARANTINE, SCHEMAS, Delivery, Table
+from churn_store.errors import InputError
 from churn_store.signature import Column
 
 CALENDAR = Calendar("monthly", date(2024, 1, 1))
@@ -154,6 +155,24 @@ def test_a_period_that_is_mended_beside_later_ones_takes_nothing_that_turned_up_
     loads.feed.rows["events"] = events([("a", at(JAN)), ("late", at(JAN) + 9), ("b", at(FEB)), ("c", at(MAR))])
     assert ids(loads.load(FEB)[FEB]) == ["b"]
     assert loads.load(APR)[APR].select("event_id", "known_s").rows() == [("late", end(APR) - 1)]
+
+
+def test_a_source_that_gives_its_old_rows_other_ids_is_refused_until_all_is_loaded_anew() -> None:
+    loads = shop([(f"a{n}", at(JAN) + n) for n in range(30)])
+    loads.load(JAN)
+    january = loads.kept[JAN]
+    loads.feed.rows["events"] = events([*((f"b{n}", at(JAN) + n) for n in range(30)), ("c", at(FEB))])
+    with pytest.raises(InputError, match=r"source\.events: of 30 rows .* 30 are not there by their ids.* --anew"):
+        loads.load(FEB)
+    assert loads.kept == {JAN: january}
+    assert {key: frame.height for key, frame in loads.load(JAN, FEB).items()} == {JAN: 30, FEB: 1}
+
+
+def test_a_source_that_no_longer_has_its_old_rows_is_read_on() -> None:
+    loads = shop([(f"a{n}", at(JAN) + n) for n in range(30)])
+    loads.load(JAN)
+    loads.feed.rows["events"] = events([("c", at(FEB))])
+    assert ids(loads.load(FEB)[FEB]) == ["c"]
 
 
 def bad(row: str, known_s: int | None) -> pl.DataFrame:

@@ -59,8 +59,13 @@ def is_one_sentence(message: str) -> bool:
     [
         ("", {}, ["source.payments (p.csv)", "p.csv is empty", "expected a header and rows"]),
         (HEAD, {}, ["source.payments (p.csv)", "no rows", "expected at least one"]),
-        ("a,b\n1,2\n", {}, ["no column who, when, amount", "it has a, b", "Change the mapping in churn.yaml"]),
-        (HEAD.replace(",", ";"), {}, ["no column who", "it has who;when;amount"]),
+        (
+            "a,b\n1,2\n",
+            {},
+            ["no column who, when, amount", "has 2 fields and none of these", "Change the mapping in churn.yaml"],
+        ),
+        ("who,b\n1,2\n", {}, ["no column when, amount", "it has who, b", "Change the mapping in churn.yaml"]),
+        (HEAD.replace(",", ";"), {}, ["has one column; expected who, when, amount", "write `separator: ';'`"]),
         ("who,who,when,amount\n1,2,2024-01-01,1\n", {}, ["several columns who", "expected one"]),
         (
             HEAD + "1,2024-01-01,1\n2,01.02.2024,1\n",
@@ -194,6 +199,7 @@ ONLY_PAYMENTS = "  payments: {path: p.csv, columns: {customer_id: a, amount: b, 
         ),
         (HISTORY + EVENTS.replace("}}", "}, constants: {event_type: use}}"), "event_type is given in `columns` and in"),
         (HISTORY + EVENTS.replace("}}", "}, time_zone: Mars/Olympus}"), "'Mars/Olympus' is not a time zone"),
+        (HISTORY + EVENTS.replace("}}", "}, time_format: '%H:%M %-Z'}"), "has %Z, the name of a zone"),
         (HISTORY + EVENTS.replace("}}", "}, separator: ';;'}"), "separator"),
         (HISTORY + EVENTS.replace("}}", "}, format: xlsx}"), "'csv' or 'parquet'"),
         (HISTORY + EVENTS.replace("}}", "}, colums: {}}"), "colums"),
@@ -204,6 +210,16 @@ ONLY_PAYMENTS = "  payments: {path: p.csv, columns: {customer_id: a, amount: b, 
             "source:\n  kind: files\n  shape: table\n  customers: {path: c.csv, columns: {customer_id: a}, "
             "label: {column: b}, attributes: {churned: {column: x, kind: number}}}\n",
             "churned can't be names of attributes",
+        ),
+        (
+            HISTORY + EVENTS + "  customers: {path: c.csv, columns: {customer_id: a, signed_up: b}, attributes: "
+            "{row: {column: x, kind: number}, rule: {column: x, kind: number}}}\n",
+            "row, rule can't be names of attributes",
+        ),
+        (
+            "source: {kind: files, shape: table, customers: {path: c.csv, columns: {customer_id: a}, "
+            "label: {column: b, churned: left, stayed: left}}}\n",
+            "`churned` and `stayed` are both 'left'; expected two words",
         ),
         ("source: {kind: oracle}\n", "oracle"),
         ("monitoring: {agreeing: 4}\n", "monitoring.agreeing must not be more than monitoring.windows"),
@@ -252,7 +268,11 @@ def test_amounts_become_cents(tmp_path: Path, unit: str, written: str, cents: in
         ("UTC", "2024-01-31 09:30", "2024-01-31T09:30:00"),
         ("UTC", "2024-01-31T09:30:15.987", "2024-01-31T09:30:15"),
         ("Europe/Berlin", "2024-01-31T09:30:00", "2024-01-31T08:30:00"),
-        ("Europe/Berlin", "2024-07-31", "2024-07-30T22:00:00"),
+        ("Europe/Berlin", "2024-07-31T00:00", "2024-07-30T22:00:00"),
+        # A day is a day of the calendar in every zone, so that a snapshot at its beginning can't see it.
+        ("Europe/Berlin", "2024-07-31", "2024-07-31T00:00:00"),
+        ("Pacific/Kiritimati", "2024-07-31", "2024-07-31T00:00:00"),
+        ("America/Los_Angeles", "2024-07-31", "2024-07-31T00:00:00"),
         ("Europe/Berlin", "2024-01-31T09:30:00Z", "2024-01-31T09:30:00"),
         ("Europe/Berlin", "2024-01-31T09:30:00-05:30", "2024-01-31T15:00:00"),
         ("Europe/Berlin", "2024-01-31T09:30:00+0200", "2024-01-31T07:30:00"),
@@ -261,12 +281,36 @@ def test_amounts_become_cents(tmp_path: Path, unit: str, written: str, cents: in
         # Clocks go back: the first of the two.
         ("Europe/Berlin", "2024-10-27 02:30:00", "2024-10-27T00:30:00"),
         # A day without a midnight begins an hour later.
-        ("America/Sao_Paulo", "2018-11-04", "2018-11-04T03:00:00"),
+        ("America/Sao_Paulo", "2018-11-04T00:00", "2018-11-04T03:00:00"),
     ],
 )
 def test_times_become_seconds_of_utc(tmp_path: Path, zone: str, written: str, utc: str) -> None:
     rows = payments(tmp_path, f"{HEAD}1,{written},1\n", time_zone=zone)
     assert rows["occurred_s"].to_list() == [at(utc)]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "written", "utc"),
+    [
+        ("%d.%m.%Y", "01.02.2024", "2024-02-01T00:00:00"),
+        ("%-d. %B %Y", "1. February 2024", "2024-02-01T00:00:00"),
+        ("%Y%m%d", "20240201", "2024-02-01T00:00:00"),
+        ("%d.%m.%Y %H:%M", "01.02.2024 00:00", "2024-01-31T23:00:00"),
+        ("%F %T", "2024-02-01 00:00:00", "2024-01-31T23:00:00"),
+        ("%d/%m/%Y %I:%M %p", "01/02/2024 12:00 AM", "2024-01-31T23:00:00"),
+    ],
+)
+def test_a_pattern_without_a_time_of_day_tells_days_of_the_calendar(
+    tmp_path: Path, pattern: str, written: str, utc: str
+) -> None:
+    rows = payments(tmp_path, f"{HEAD}1,{written},1\n", time_format=pattern, time_zone="Europe/Berlin")
+    assert rows["occurred_s"].to_list() == [at(utc)]
+
+
+def test_days_stay_days_beside_times(tmp_path: Path) -> None:
+    content = HEAD + "1,2024-02-01,1\n1,2024-02-01T00:00:00,2\n1,2024-02-01T09:00:00Z,3\n"
+    rows = payments(tmp_path, content, time_zone="Asia/Tokyo").sort("amount_cents")
+    assert rows["occurred_s"].to_list() == [at("2024-02-01"), at("2024-01-31T15:00:00"), at("2024-02-01T09:00:00")]
 
 
 def test_a_pattern_with_an_offset_needs_no_zone(tmp_path: Path) -> None:
@@ -283,6 +327,18 @@ def test_equal_rows_have_ids_of_their_own_and_reading_again_gives_the_same_ones(
     assert once.equals(again)
     one_more = payments(tmp_path, content + "3,2024-01-02,9\n")
     assert set(once["payment_id"]) < set(one_more["payment_id"])
+
+
+def test_rows_keep_their_ids_when_optional_columns_are_mapped_later(tmp_path: Path) -> None:
+    head, lines = (
+        "who,when,amount,due\n",
+        ["1,2024-01-05,5,2024-01-01\n", "1,2024-01-05,5,2024-02-01\n", "2,2024-01-06,5,\n"],
+    )
+    mapped = {"columns": {**PAYMENTS["columns"], "due": "due"}}  # type: ignore[dict-item]
+    before, after = payments(tmp_path, head + "".join(lines)), payments(tmp_path, head + "".join(lines), **mapped)
+    assert before["payment_id"].n_unique() == 3
+    assert set(after["payment_id"]) == set(before["payment_id"])
+    assert payments(tmp_path, head + "".join(reversed(lines)), **mapped).equals(after)
 
 
 def test_the_same_rows_in_two_files_have_the_ids_that_they_have_in_one(tmp_path: Path) -> None:
@@ -392,3 +448,22 @@ def test_the_fingerprint_follows_every_byte_of_the_files(tmp_path: Path) -> None
     assert source.fingerprint() == before
     (tmp_path / "c.csv").write_text("who,since\n1,2014-03-02\n")
     assert source.fingerprint() != before
+
+
+def test_two_stars_are_folders_of_any_depth_and_files_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    for number, folder in enumerate(("d", "d/2024", "d/2024/01")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "x.csv").write_text(f"{HEAD}{number},2024-01-01,1\n")
+    assert sorted(payments(tmp_path, "", path="d/**/x.csv")["customer_id"]) == ["0", "1", "2"]
+    (tmp_path / "d/2024/x.csv").write_text(f"{HEAD}1,soon,1\n")
+    with pytest.raises(InputError, match=r"'soon' \(d/2024/x.csv, line 2\)"):
+        payments(tmp_path, "", path="d/**/x.csv")
+
+
+def test_brackets_in_the_names_of_folders_and_files_are_letters(tmp_path: Path) -> None:
+    folder = tmp_path / "shop [old]"
+    folder.mkdir()
+    assert payments(folder, HEAD + "1,2024-01-01,1\n").height == 1
+    assert payments(folder, HEAD + "1,2024-01-01,1\n", path="p*.csv").height == 1
+    (folder / "p[1].csv").write_text(HEAD + "2,2024-01-01,1\n")
+    assert payments(folder, HEAD, path="p[1].csv")["customer_id"].to_list() == ["2"]

@@ -1,6 +1,8 @@
 """The mistakes of a company's first day: each is refused in one sentence that says what to do, and nothing is written."""
 
+import bz2
 import gzip
+import lzma
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,6 +21,7 @@ from churn_assets.raw.file_settings import FilesSettings
 from churn_assets.raw.files import FilesSource
 from churn_assets.raw.known_customers import forms
 from churn_assets.raw.mapped_values import Rules
+from churn_assets.raw.quarantine import in_words
 from churn_assets.raw.source import Delivery, Table
 from churn_assets.raw.sources import open_source
 from churn_assets.resources.lake import Lake
@@ -120,6 +123,37 @@ MISTAKES = {
     "rows without a header": Mistake(
         write("p.csv", payments().partition("\n")[2]),
         ("p.csv has no header, its first line looks like a row", "Write them into the file"),
+    ),
+    "rows of words without a header": Mistake(
+        write("p.csv", "anna.schmidt@example.org,gestern,viel\n" * ROWS),
+        ("p.csv has no column who, when, amount", "has 3 fields and none of these names", "write a header into the file"),
+    ),
+    "an amount that is mapped to the customer": Mistake(
+        write("p.csv", payments(who=lambda n: f"Anna Schmidt {n}")),
+        ("column who holds the ids of customers; expected an amount like 11.77", "60 rows are"),
+        {"columns": {**PAID["columns"], "amount": "who"}},  # type: ignore[dict-item]
+    ),
+    "a time that is mapped to the customer": Mistake(
+        write("p.csv", payments(who=lambda n: f"{n:04}")),
+        ("column who: 60 of 60 times lie in the first days of 1970, like the id of a customer; expected",),
+        {"columns": {**PAID["columns"], "occurred": "who"}, "time_format": "epoch_s"},  # type: ignore[dict-item]
+    ),
+    "an amount that is mapped to a message": Mistake(
+        write(
+            "p.csv", payments(amount=lambda n: "a@b.example" if n > 1 else "Dear Sir or Madam: my name is Anna Schmidt and")
+        ),
+        ("column amount holds a text of 46 characters (line 2), what looks like an e-mail address (line 3);",),
+    ),
+    "a zip archive": Mistake(
+        write("p.csv", b"PK\x03\x04" + bytes(40)),
+        ("p.csv is a zip archive, or an Excel workbook", "Unpack it, or save it as CSV"),
+    ),
+    "bzip2": Mistake(
+        write("p.csv", bz2.compress(payments().encode())), ("p.csv is compressed by bzip2", "gzip or zstd. Unpack it")
+    ),
+    "xz": Mistake(write("p.csv", lzma.compress(payments().encode())), ("p.csv is compressed by xz", "Unpack it")),
+    "Parquet that is called CSV": Mistake(
+        parquet("p.csv", who=["a"], when=[DAY], amount=[1.0]), ("p.csv is Parquet", "Write `format: parquet`")
     ),
     "decimal commas": Mistake(
         write("p.csv", payments(amount=lambda n: f"{n},50", separator=";")),
@@ -277,7 +311,7 @@ def test_a_mistake_of_the_first_day_gets_its_sentence_and_nothing_is_written(tmp
         assert words in said
     assert "\n" not in said
     assert not any(word in said for word in ("Traceback", "polars", "Expr"))
-    for one in (f"c{ROWS:04}", f"{ROWS:04}", "Zo", f"C{ROWS:04}"):
+    for one in (f"c{ROWS:04}", f"{ROWS:04}", "Zo", f"C{ROWS:04}", "nna", "a@b"):
         assert one not in said
     assert sorted(tmp_path.rglob("*")) == before
 
@@ -447,6 +481,42 @@ def test_some_rows_that_can_not_be_read_are_set_aside_with_value_and_row(tmp_pat
             '{"who":"c0007","when":"soon","amount":"?"}',
             None,
         ),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ('who,when,amount,note\n1,2024-01-01,1,"x\ny\nz"\n1,soon,1,\n', 5),
+        ('who,when,amount,note\n1,2024-01-01,1,"x\ny\nz"\n1,soon,1,', 5),
+        ('who,when,amount,note\r\n1,soon,1,"x\r\ny"\r\n', 2),
+        ("\n\nwho,when,amount\n1,2024-01-01,1\n1,soon,1\n", 5),
+        ('"who",when,amount,"a\nnote"\n1,soon,1,"x\ny"\n', 3),
+    ],
+)
+def test_a_line_is_the_one_that_an_editor_shows_also_after_line_breaks_in_quotes(
+    tmp_path: Path, content: str, line: int
+) -> None:
+    for name, written in (("p.csv", content.encode()), ("p.csv.gz", gzip.compress(content.encode()))):
+        with pytest.raises(InputError, match=rf"'soon' \(line {line}\)"):
+            read(tmp_path, write(name, written), path=name)
+
+
+def test_a_customer_who_is_no_amount_is_set_aside_without_being_told(tmp_path: Path) -> None:
+    content = payments(who=lambda n: "Anna Schmidt" if n == 7 else f"{n}")
+    columns = {**PAID["columns"], "amount": "who"}  # type: ignore[dict-item]
+    source = source_of(tmp_path, Mistake(write("p.csv", content), (), {"columns": columns}))
+    aside = FilesSource(source._settings, tmp_path, Rules(limit=0.05, now_s=NOW_S)).read("payments", -EVER, EVER).unreadable
+    assert aside["value"].to_list() == ["Anna Schmidt"]
+    assert in_words(aside) == ["customer_id: an amount like 11.77 broken by 1 rows"]
+
+
+def test_what_a_person_wrote_is_masked_in_the_words_of_a_quarantine() -> None:
+    aside = pl.DataFrame(
+        {"rule": ["r"] * 3, "column": ["event_id"] * 3, "value": ["anna@x.de-1", "7", "x" * 41], "row": [""] * 3},
+    ).with_columns(known_s=pl.lit(0))
+    assert in_words(aside) == [
+        "event_id: r broken by 3 rows; found '7', what looks like an e-mail address, a text of 41 characters"
     ]
 
 

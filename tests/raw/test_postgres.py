@@ -22,7 +22,9 @@ from churn_assets.raw.file_settings import FilesSettings
 from churn_assets.raw.files import FilesSource
 from churn_assets.raw.mapped_values import Rules
 from churn_assets.raw.postgres import PostgresSource
+from churn_assets.raw.postgres_connection import reading
 from churn_assets.raw.postgres_settings import PostgresSettings
+from churn_assets.raw.postgres_text import column_types, distinct, facts, height
 from churn_assets.raw.source import SCHEMAS, Table
 from churn_assets.raw.sources import open_source
 from churn_assets.resources.lake import Lake
@@ -32,6 +34,7 @@ from churn_store.errors import InputError, SourceAwayError
 from tests.store.servers import Postgres
 
 EVER = 2**62
+EXAMPLE = Path(__file__).parents[2] / "examples" / "postgres" / "churn.yaml"
 NAMES: tuple[Table, ...] = ("customers", "events", "payments")
 SHOP = """
 CREATE SCHEMA shop;
@@ -225,6 +228,48 @@ def test_a_query_can_not_change_the_database(shop: str) -> None:
     events = {**TABLES["events"], "table": None, "query": "SELECT *, wipe() FROM shop.clicks"}
     with pytest.raises(InputError, match="read-only transaction"):
         PostgresSource(described(shop, events=events)).read("events", -EVER, EVER)
+
+
+def test_a_query_is_one_statement_and_can_not_end_the_transaction(own_shop: str) -> None:
+    execute(own_shop, "CREATE TABLE victim AS SELECT 1 AS x")
+    query = "SELECT * FROM shop.clicks) AS a LIMIT 0; COMMIT; DROP TABLE victim; SELECT * FROM (SELECT * FROM shop.clicks"
+    settings = described(own_shop, events={**TABLES["events"], "table": None, "query": query})
+    events = settings.events
+    assert events is not None
+    asked: list[Callable[[psycopg.Connection], object]] = [
+        lambda connection: column_types(connection, events, where="here"),
+        lambda connection: height(connection, events),
+        lambda connection: facts(connection, events, ["at"]),
+        lambda connection: distinct(connection, events, "who"),
+    ]
+    for ask in asked:
+        with pytest.raises(InputError, match="multiple commands"), reading(settings, where="here") as connection:
+            ask(connection)
+        execute(own_shop, "SELECT x FROM victim")
+    with pytest.raises(InputError, match="multiple commands"):
+        PostgresSource(settings).read("events", -EVER, EVER)
+
+
+def test_what_ends_the_transaction_still_can_not_write(own_shop: str) -> None:
+    with (
+        pytest.raises(InputError, match="read-only transaction"),
+        reading(described(own_shop), where="here") as connection,
+    ):
+        connection.execute("COMMIT; DROP TABLE shop.clicks")
+
+
+def test_what_a_function_of_the_company_says_of_a_value_is_not_repeated(own_shop: str) -> None:
+    execute(
+        own_shop,
+        "CREATE FUNCTION heard(x int, code text) RETURNS timestamptz LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE EXCEPTION 'customer % is bad', x USING ERRCODE = code; END $$",
+    )
+    for code in ("P0001", "99ZZZ", "22000"):
+        query = "SELECT who, what, at, heard(who, 'CODE') AS heard FROM shop.clicks".replace("CODE", code)
+        source = PostgresSource(described(own_shop, events={**TABLES["events"], "table": None, "query": query}))
+        with pytest.raises(InputError, match=r"its query. can't be read") as error:
+            source.read("events", MONTHS[0], MONTHS[1])
+        assert "customer" not in str(error.value)
 
 
 def test_a_missing_time_comes_with_every_period_and_is_set_aside(own_shop: str) -> None:
@@ -526,11 +571,45 @@ def test_an_impossible_description_is_refused_without_the_address(
 
 
 def test_the_example_is_a_description_that_the_platform_understands(monkeypatch: pytest.MonkeyPatch) -> None:
-    example = Path(__file__).parents[2] / "examples" / "postgres" / "churn.yaml"
-    monkeypatch.setenv("CHURN_CONFIG", str(example))
+    monkeypatch.setenv("CHURN_CONFIG", str(EXAMPLE))
     monkeypatch.delenv("CHURN_SOURCE__URL", raising=False)
     settings = Settings.load()
     assert settings.tables == NAMES
     assert open_source(settings).given("payments") == {"due_s", "list_cents"}
     with pytest.raises(InputError, match=r"source\.url is not set"):
         open_source(settings).read("events", 0, EVER)
+
+
+BILLING = """
+CREATE SCHEMA crm; CREATE SCHEMA billing;
+CREATE TABLE crm.customers AS
+    SELECT n AS id, timestamptz '2023-06-01Z' AS created_at, timestamptz '2024-01-03Z' AS loaded_at, 'Basic' AS plan, 1 AS seats
+    FROM generate_series(1, 20) AS n;
+CREATE TABLE billing.invoice_changes AS
+    SELECT n AS id, n AS customer_id, 10 AS gross, 'paid' AS state, timestamptz '2024-01-10Z' AS changed_at,
+           timestamptz '2024-01-10Z' AS loaded_at, date '2024-01-12' AS due_at, 12 AS list_price
+    FROM generate_series(1, 20) AS n;
+"""
+
+
+def test_in_the_example_a_chargeback_is_known_from_when_it_came_and_not_from_the_payment(
+    postgres_server: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = postgres_server.new_database()
+    execute(url, BILLING)
+    monkeypatch.setenv("CHURN_CONFIG", str(EXAMPLE))
+    monkeypatch.setenv("CHURN_SOURCE__URL", url)
+    before = open_source(Settings.load()).read("payments", MONTHS[0], MONTHS[1]).rows
+    assert before["status"].to_list() == ["settled"] * 20
+    execute(
+        url,
+        "INSERT INTO billing.invoice_changes SELECT id + 1000, customer_id, gross, 'chargeback', '2024-02-10Z', '2024-02-11Z', due_at, "
+        "list_price FROM billing.invoice_changes WHERE customer_id <= 5",
+    )
+    source = open_source(Settings.load())
+    assert source.read("payments", MONTHS[0], MONTHS[1]).rows.equals(before)
+    february = source.read("payments", MONTHS[1], MONTHS[2]).rows
+    assert february.select("status", "occurred_s", "known_s").unique().rows() == [
+        ("refunded", at("2024-02-10"), at("2024-02-11"))
+    ]
+    assert (february.height, len(set(february["payment_id"]) & set(before["payment_id"]))) == (5, 0)

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from churn_api.settings import ServiceConfig
+from churn_assets.settings import Settings
 from churn_store.errors import InputError
 from churn_store.settings import ConfigFile
 
@@ -74,6 +75,33 @@ def test_a_password_in_an_address_is_never_repeated(write) -> None:
     write("store: {database_url: [postgresql://user:secret@host/db]}\n")
     with pytest.raises(InputError) as refused:
         ServiceConfig.load()
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "source: {kind: postgres, uri: 'postgresql://user:secret@host/db'}\n",
+        "source: {kind: postgres, dsn: host=h password=secret}\n",
+        "source: {kind: 'postgresql://user:secret@host/db'}\n",
+        "source: 'postgresql://user:secret@host/db'\n",
+        "source:\n  kind: postgres\n  url: postgresql://user:secret@host/db: x\n",
+        "source: {url: 'postgresql://user:secret@host/db'\n",
+    ],
+)
+def test_a_password_behind_a_misspelt_name_or_in_a_broken_file_is_never_repeated(write, text: str) -> None:
+    write(text)
+    with pytest.raises(InputError, match=r"churn\.yaml") as refused:
+        Settings.load()
+    assert "secret" not in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_password_in_a_misspelt_variable_is_never_repeated(write, monkeypatch: pytest.MonkeyPatch) -> None:
+    write("source: {kind: postgres}\n")
+    monkeypatch.setenv("CHURN_SOURCE__URI", "postgresql://user:secret@host/db")
+    with pytest.raises(InputError, match=r"uri: Extra inputs") as refused:
+        Settings.load()
     assert "secret" not in str(refused.value)
 
 

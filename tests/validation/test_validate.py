@@ -214,6 +214,17 @@ def test_a_customers_table_without_times_and_a_source_without_known_are_explaine
     assert "missing       known: rows count as known when they happened" in result.output
 
 
+def test_a_status_that_may_change_without_anybody_saying_when_is_pointed_out(run: Run, company: Path) -> None:
+    said = "a status that changes later is not seen, and one of today is taken for known when the payment happened"
+    assert CONFIGURATION["source"]["payments"]["columns"].keys() >= {"status", "known"}
+    assert said not in run("--as-of", "2024-09-01", configuration=CONFIGURATION).output
+    source = json.loads(json.dumps(CONFIGURATION["source"], default=str))
+    source["payments"]["columns"].pop("known")
+    assert said in run("--as-of", "2024-09-01", configuration={**CONFIGURATION, "source": source}).output
+    source["payments"]["columns"].pop("status")
+    assert said not in run("--as-of", "2024-09-01", configuration={**CONFIGURATION, "source": source}).output
+
+
 def test_cdnow_shows_the_rates_of_a_shop(run: Run, tmp_path: Path) -> None:
     file = REPOSITORY / "examples" / "cdnow" / "data" / "purchases.csv"
     if not file.exists():

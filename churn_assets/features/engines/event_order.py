@@ -1,8 +1,11 @@
-"""Events of all kinds in one order, by customer, type and time, from which their places are read off.
+"""Events of all types in one order, by customer, type and time, from which their places are read off.
 
 Belongs here: what ``places`` says with window functions, for rows in memory and many times as fast. A row becomes one whole number
-that sorts as it does; numbers sort faster than rows, and stretches that are in order already are only merged.
+that sorts as it does, as numbers sort faster than rows, and those that lie in order already are only merged.
 """
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
@@ -12,9 +15,11 @@ from churn_assets.features.places import STRETCHES_DAYS
 from churn_assets.periods import DAY_S
 
 ORDER = ("customer_id", "event_type", "occurred_s")
-WIDEST_BITS = 63
+BITS = 63
+"""Of a whole number that is not negative."""
 
 Numbers = NDArray[np.int64]
+Flags = NDArray[np.bool_]
 
 
 def in_order(events: pl.DataFrame) -> pl.DataFrame:
@@ -23,52 +28,81 @@ def in_order(events: pl.DataFrame) -> pl.DataFrame:
     Args:
         events: ``customer_id`` (a number), ``event_type`` (categorical), ``occurred_s``.
     """
-    if events.is_empty():
-        return events.select(ORDER)
-    columns = [_numbers(events[name]) for name in ORDER]
-    least = [int(column.min()) for column in columns]
-    bits = [(int(column.max()) - low).bit_length() for column, low in zip(columns, least, strict=True)]
-    if sum(bits) > WIDEST_BITS:
-        return events.select(ORDER).sort(ORDER)
-    packed = columns[0] - least[0]
-    for column, low, width in zip(columns[1:], least[1:], bits[1:], strict=True):
-        packed <<= width
-        packed |= column - low
-    packed.sort(kind="stable")
-    found = {}
-    for name, low, width in zip(reversed(ORDER), reversed(least), reversed(bits), strict=True):
-        found[name] = (packed & ((1 << width) - 1)) + low
-        packed >>= width
-    return pl.select(_column(name, found[name], events.schema[name]) for name in ORDER)
+    return _Sorted.of([events.select(ORDER)]).rows()
 
 
-def placed(events: pl.DataFrame, snapshot_s: int) -> pl.DataFrame:
-    """Events that are ``in_order``, with ``age_s`` and the ``PLACES`` that ``places`` says they have.
+def placed(parts: Sequence[pl.DataFrame], snapshot_s: int) -> pl.DataFrame:
+    """All events of some frames in one order, with ``age_s`` and the ``PLACES`` that ``places`` says they have.
 
     Args:
-        events: in order; all of them known at the snapshot.
+        parts: of the columns ``ORDER``; best in order. All their rows were known at the snapshot.
         snapshot_s: T in epoch seconds.
     """
-    customer, kind = (_numbers(events[name].to_physical()) for name in ORDER[:2])
-    age_s = snapshot_s - _numbers(events["occurred_s"])
-    last_of_kind = _changes(customer) | _changes(kind)
+    events = _Sorted.of(parts)
+    age_s = snapshot_s - events.seconds
+    last_of_kind = _changes(events.kinds)
     places = {"newest_of_kind": last_of_kind}
     for name, days in STRETCHES_DAYS.items():
         places[name] = last_of_kind | _changes((age_s - 1) // (days * DAY_S))
-    return events.with_columns(age_s=age_s, **places).with_columns(pl.col("customer_id").set_sorted())
+    return events.rows().with_columns(age_s=age_s, **places).with_columns(pl.col("customer_id").set_sorted())
 
 
-def _changes(values: Numbers) -> NDArray[np.bool_]:
+@dataclass(frozen=True)
+class _Sorted:
+    """Events in order.
+
+    Attributes:
+        kinds: a number for each pair of customer and type.
+        width: how many of its lowest bits are the type's.
+        least: the least customer and the least type; both are 0 in ``kinds``.
+        seconds: when each event happened.
+        kind: the categories of types.
+    """
+
+    kinds: Numbers
+    width: int
+    least: tuple[int, int]
+    seconds: Numbers
+    kind: pl.DataType
+
+    @classmethod
+    def of(cls, parts: Sequence[pl.DataFrame]) -> "_Sorted":
+        columns = [[part[name].to_physical().to_numpy() for part in parts if part.height] for name in ORDER]
+        kind = parts[0].schema["event_type"]
+        if not columns[0]:
+            return cls(np.zeros(0, np.int64), 0, (0, 0), np.zeros(0, np.int64), kind)
+        least = [min(int(numbers.min()) for numbers in column) for column in columns]
+        most = [max(int(numbers.max()) for numbers in column) for column in columns]
+        bits = [(high - low).bit_length() for low, high in zip(least, most, strict=True)]
+        if sum(bits) > BITS:
+            whole = pl.concat(parts).sort(ORDER)
+            customer, of_kind, seconds = (whole[name].to_physical().to_numpy().astype(np.int64) for name in ORDER)
+            return cls(
+                (customer - least[0]) << bits[1] | (of_kind - least[1]), bits[1], (least[0], least[1]), seconds, kind
+            )
+        packed = np.concatenate(columns[0], dtype=np.int64)
+        packed -= least[0]
+        for column, low, width in zip(columns[1:], least[1:], bits[1:], strict=True):
+            packed <<= width
+            packed += np.concatenate(column)
+            packed -= low
+        packed.sort(kind="stable")
+        kinds = packed >> bits[2]
+        packed &= (1 << bits[2]) - 1
+        packed += least[2]
+        return cls(kinds, bits[1], (least[0], least[1]), packed, kind)
+
+    def rows(self) -> pl.DataFrame:
+        customer = (self.kinds >> self.width).astype(np.uint32)
+        of_kind = (self.kinds & ((1 << self.width) - 1)).astype(np.uint32)
+        customer += np.uint32(self.least[0])
+        of_kind += np.uint32(self.least[1])
+        rows = pl.DataFrame(dict(zip(ORDER, (customer, of_kind, self.seconds), strict=True)))
+        return rows.with_columns(pl.col("event_type").cat.to(self.kind))
+
+
+def _changes(values: Numbers) -> Flags:
     """Whether the next value is another, or there is none."""
     changes = np.ones(len(values), dtype=np.bool_)
     np.not_equal(values[1:], values[:-1], out=changes[:-1])
     return changes
-
-
-def _numbers(column: pl.Series) -> Numbers:
-    return column.to_physical().to_numpy().astype(np.int64, copy=False)
-
-
-def _column(name: str, values: Numbers, dtype: pl.DataType) -> pl.Expr:
-    series = pl.Series(name, values)
-    return pl.lit(series.cast(pl.UInt32)).cat.to(dtype) if isinstance(dtype, pl.Categorical) else pl.lit(series.cast(dtype))

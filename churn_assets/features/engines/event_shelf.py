@@ -5,7 +5,9 @@ Belongs here: how the events in reach are kept, and who ended before that. Does 
 
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
+import narwhals as nw
 import polars as pl
 
 from churn_assets.features.engines.engine import History
@@ -55,23 +57,21 @@ class EventShelf:
             self._ended = pl.concat([self._ended, *let_go, self._reader.read(unread, ending) if unread else self._none])
             self._ended_until = reach.since
         wanted = [period for period in self._reader.periods if reach.whole(period)]
-        kept = {period: rows for period, rows in self._kept.items() if period in wanted}
-        self._kept = kept
-        for period in wanted:
-            if period not in kept:
-                kept[period] = _arrived(self._reader.read([period]), snapshot_s)
+        self._kept = {period: self._kept[period] for period in wanted if period in self._kept}
+        unread = [period for period in wanted if period not in self._kept]
+        self._kept |= {period: _arrived(self._reader.read([period]), snapshot_s) for period in unread}
 
-    def known(self, first: int, end: int, snapshot_s: int) -> pl.LazyFrame:
+    def known(self, first: int, end: int, snapshot_s: int) -> nw.LazyFrame[Any]:
         """See ``Shelf``."""
         settled = [between(arrived.settled, first, end) for arrived in self._kept.values()]
         of_these = pl.col("customer_id").is_between(first, end, closed="left")
         early = [arrived.early.filter(of_these, *_known(snapshot_s)).select(ORDER) for arrived in self._kept.values()]
-        return placed(in_order(pl.concat([self._none.select(ORDER), *settled, *early])), snapshot_s).lazy()
+        return nw.from_native(placed([self._none.select(ORDER), *settled, *early], snapshot_s).lazy())
 
-    def ended(self, first: int, end: int, snapshot_s: int) -> pl.LazyFrame:
+    def ended(self, first: int, end: int, snapshot_s: int) -> nw.LazyFrame[Any]:
         """Those of the customers with the numbers ``[first, end)`` who had ended before what is in reach, as known at the snapshot."""
         of_these = pl.col("customer_id").is_between(first, end, closed="left")
-        return self._ended.lazy().filter(of_these, *_known(snapshot_s)).select("customer_id")
+        return nw.from_native(self._ended.lazy().filter(of_these, *_known(snapshot_s)).select("customer_id"))
 
 
 def _arrived(rows: pl.DataFrame, snapshot_s: int) -> _Arrived:

@@ -8,12 +8,12 @@ memory, and what is aggregated stays near the processor.
 from collections.abc import Iterator, Sequence
 from datetime import date
 
-import narwhals as nw
 import polars as pl
 
 from churn_assets.features.engines.engine import History
 from churn_assets.features.engines.event_shelf import EventShelf
-from churn_assets.features.engines.shelf import Ids, Shelf, TableShelf
+from churn_assets.features.engines.record_shelf import RecordShelf
+from churn_assets.features.engines.shelf import Ids, PaymentShelf, Shelf
 from churn_assets.features.snapshot import features_of_known
 from churn_assets.periods import epoch_s
 from churn_assets.raw.source import Table
@@ -34,10 +34,13 @@ class InProcess:
     def snapshots(self, history: History, days: Sequence[date]) -> Iterator[tuple[date, pl.DataFrame]]:
         """See ``Engine``."""
         ids = Ids(history)
+        records = RecordShelf(history, ids)
         events = EventShelf(history, ids) if "events" in history.versions else None
-        shelves: dict[Table, Shelf] = {
-            table: events if table == "events" and events else TableShelf(table, history, ids) for table in history.versions
-        }
+        shelves: dict[Table, Shelf] = {"customers": records}
+        if events:
+            shelves["events"] = events
+        if "payments" in history.versions:
+            shelves["payments"] = PaymentShelf(history, ids)
         for day in sorted(days):
             for shelf in shelves.values():
                 shelf.take(day)
@@ -46,9 +49,10 @@ class InProcess:
             for first in range(0, max(ids.count, 1), self._at_a_time):
                 among = (first, first + self._at_a_time, snapshot_s)
                 known = {table: shelf.known(*among) for table, shelf in shelves.items()}
+                people = records.records(*among)
                 if events:
                     # Who ended before all that is in reach is left out here, so that nobody aggregates for them.
-                    known["customers"] = known["customers"].join(events.ended(*among), on="customer_id", how="anti")
-                lazy = {table: nw.from_native(rows) for table, rows in known.items()}
-                parts.append(ids.named(features_of_known(lazy, history.features, snapshot_s, history.rule)))
+                    people = people.join(events.ended(*among), on="customer_id", how="anti")
+                whole = features_of_known(people, known, history.features, snapshot_s, history.rule)
+                parts.append(ids.named(whole))
             yield day, pl.concat(parts)
