@@ -75,7 +75,7 @@ class _Sorted:
         most = [max(int(numbers.max()) for numbers in column) for column in columns]
         bits = [(high - low).bit_length() for low, high in zip(least, most, strict=True)]
         if sum(bits) > BITS:
-            whole = pl.concat(parts).sort(ORDER)
+            whole = pl.concat(parts, how="vertical_relaxed").sort(ORDER)
             customer, of_kind, seconds = (whole[name].to_physical().to_numpy().astype(np.int64) for name in ORDER)
             return cls(
                 (customer - least[0]) << bits[1] | (of_kind - least[1]), bits[1], (least[0], least[1]), seconds, kind
