@@ -57,6 +57,17 @@ def test_a_company_with_payments_alone_has_snapshots(history: History) -> None:
     assert bits(frame) == bits(from_all_rows(paying, SNAPSHOTS[0]))
 
 
+def test_rows_that_lie_in_an_earlier_period_than_they_became_known_count_from_then_on(tmp_path: Path) -> None:
+    history = lake_of_edges(tmp_path)
+    lake, (home, early) = history.lake, ("2025-04-01", "2025-05-01")
+    for table in ("customers", "events", "payments"):
+        both = pl.concat([lake.read(table, home), lake.read(table, early)])
+        lake.replace(table, {home: both, early: both.clear()}, run_id="early")
+    moved = History(lake, lake.versions(history.versions), history.calendar, history.features, history.rule)
+    for snapshot, frame in InProcess().snapshots(moved, SNAPSHOTS[1:3]):
+        assert bits(frame) == bits(from_all_rows(moved, snapshot))
+
+
 def test_before_the_first_arrival_nobody_is_at_risk(history: History) -> None:
     [(_, frame)] = InProcess().snapshots(history, [history.calendar.first])
     assert frame.height == 0

@@ -38,7 +38,7 @@ CONFIGURATION: dict[str, Any] = {
             "columns": {name: name for name in ("payment_id", "customer_id", "amount", "status", *TIMES["payments"])},
         },
     },
-    "features": {"first_snapshot": dt.date(2024, 3, 1), "exclude": ["payments_180d", "session_trend", "total_spend_180d"]},
+    "features": {"first_snapshot": dt.date(2024, 3, 1), "use": "classic"},
     "training": {
         "families": ["logistic_regression"],
         "judging_snapshots": 1,

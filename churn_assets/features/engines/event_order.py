@@ -18,17 +18,21 @@ ORDER = ("customer_id", "event_type", "occurred_s")
 BITS = 63
 """Of a whole number that is not negative."""
 
+INT32 = (-(2**31), 2**31 - 1)
+
 Numbers = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
 
 def in_order(events: pl.DataFrame) -> pl.DataFrame:
-    """The columns ``ORDER`` of some events, sorted by customer, type and time.
+    """The columns ``ORDER`` of some events, sorted by customer, type and time; times in 32 bits where they fit.
 
     Args:
         events: ``customer_id`` (a number), ``event_type`` (categorical), ``occurred_s``.
     """
-    return _Sorted.of([events.select(ORDER)]).rows()
+    rows = _Sorted.of([events.select(ORDER)]).rows()
+    seconds = rows["occurred_s"]
+    return rows if seconds.is_between(*INT32).not_().any() else rows.with_columns(seconds.cast(pl.Int32))
 
 
 def placed(parts: Sequence[pl.DataFrame], snapshot_s: int) -> pl.DataFrame:

@@ -83,7 +83,7 @@ def _arrived(rows: pl.DataFrame, snapshot_s: int) -> _Arrived:
 
 
 def _all(arrived: _Arrived) -> pl.DataFrame:
-    settled = arrived.settled.with_columns(known_s=pl.col("occurred_s"))
+    settled = arrived.settled.with_columns(pl.col("occurred_s").cast(pl.Int64)).with_columns(known_s=pl.col("occurred_s"))
     return pl.concat([settled.select(arrived.early.columns), arrived.early])
 
 

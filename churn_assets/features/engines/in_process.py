@@ -5,7 +5,7 @@ Snapshots follow one another, and each needs periods that the one before it has 
 memory, and what is aggregated stays near the processor.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 
 import polars as pl
@@ -44,15 +44,22 @@ class InProcess:
         for day in sorted(days):
             for shelf in shelves.values():
                 shelf.take(day)
-            snapshot_s = epoch_s(day)
-            parts = []
-            for first in range(0, max(ids.count, 1), self._at_a_time):
-                among = (first, first + self._at_a_time, snapshot_s)
-                known = {table: shelf.known(*among) for table, shelf in shelves.items()}
-                people = records.records(*among)
-                if events:
-                    # Who ended before all that is in reach is left out here, so that nobody aggregates for them.
-                    people = people.join(events.ended(*among), on="customer_id", how="anti")
-                whole = features_of_known(people, known, history.features, snapshot_s, history.rule)
-                parts.append(ids.named(whole))
-            yield day, pl.concat(parts)
+            yield day, pl.concat(self._some_at_a_time(history, epoch_s(day), ids, records, events, shelves))
+
+    def _some_at_a_time(
+        self,
+        history: History,
+        snapshot_s: int,
+        ids: Ids,
+        records: RecordShelf,
+        events: EventShelf | None,
+        shelves: Mapping[Table, Shelf],
+    ) -> Iterator[pl.DataFrame]:
+        for first in range(0, max(ids.count, 1), self._at_a_time):
+            among = (first, first + self._at_a_time, snapshot_s)
+            people = records.records(*among)
+            if events:
+                # Who ended before all that is in reach is left out here, so that nobody aggregates for them.
+                people = people.join(events.ended(*among), on="customer_id", how="anti")
+            known = {table: shelf.known(*among) for table, shelf in shelves.items()}
+            yield ids.named(features_of_known(people, known, history.features, snapshot_s, history.rule))
