@@ -54,11 +54,20 @@ def contract(
     key: Sequence[str],
     checks: Mapping[str, Sequence[pa.Check]] | None = None,
     nullable: Sequence[str] = (),
+    described: Mapping[str, str] | None = None,
 ) -> pa.DataFrameSchema:
-    """A table's contract: exactly these columns, of these types, no missing values but in ``nullable``, one row a key."""
+    """A table's contract: exactly these columns, of these types, no missing values but in ``nullable``, one row a key.
+
+    What is ``described`` of a column is shown with it.
+    """
     return pa.DataFrameSchema(
         {
-            name: pa.Column(kind, checks=list((checks or {}).get(name, ())), nullable=name in nullable)
+            name: pa.Column(
+                kind,
+                checks=list((checks or {}).get(name, ())),
+                nullable=name in nullable,
+                description=(described or {}).get(name),
+            )
             for name, kind in types.items()
         },
         strict=True,

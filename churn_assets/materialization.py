@@ -176,7 +176,10 @@ class TableWriter:
         shared = {
             "dagster/uri": self._lake.uri(self._table),
             "dagster/column_schema": dg.TableSchema(
-                [dg.TableColumn(name, str(column.dtype)) for name, column in self._contract.columns.items()]
+                [
+                    dg.TableColumn(name, str(column.dtype), description=column.description)
+                    for name, column in self._contract.columns.items()
+                ]
             ),
         }
         yield from report(self._context, dg.AssetKey(self._table), self._found, self._written, shared)

@@ -22,6 +22,7 @@ def features_contract(features: Sequence[Feature], *, has_time: bool) -> pa.Data
         key=["customer_id", *times],
         checks=column_checks(columns),
         nullable=[column.name for column in columns if column.nullable],
+        described={column.name: f"{column.description} ({column.unit})" for column in columns},
     )
 
 

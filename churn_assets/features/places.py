@@ -14,8 +14,7 @@ STRETCHES_DAYS = {"newest_of_day": 1, "newest_of_week": 7}
 """Days before the snapshot that a stretch has; the first ends with the snapshot."""
 
 PLACES = ("newest_of_kind", *STRETCHES_DAYS)
-"""Of the rows of one customer and event type exactly one is ``newest_of_kind``; of those in one stretch exactly one is ``newest_of_``
-it."""
+"""Of the rows of one customer and type exactly one is ``newest_of_kind``; of those of one such day or week exactly one is its newest."""
 
 
 def with_places(events: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:

@@ -1,13 +1,15 @@
 """The default engine: Polars in this process, each period of the lake read once.
 
 Snapshots follow one another, and each needs periods that the one before it has read. So what is within reach is kept in memory
-(``shelf``, ``event_shelf``). Customers are taken some at a time, as what is known of one depends on nobody else: that needs less
+(``event_shelf``, ``record_shelf``, ``shelf``). Customers are taken some at a time, as what is known of one depends on nobody else: that needs less
 memory, and what is aggregated stays near the processor.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date
+from typing import Any
 
+import narwhals as nw
 import polars as pl
 
 from churn_assets.features.engines.engine import History
@@ -33,33 +35,43 @@ class InProcess:
 
     def snapshots(self, history: History, days: Sequence[date]) -> Iterator[tuple[date, pl.DataFrame]]:
         """See ``Engine``."""
-        ids = Ids(history)
-        records = RecordShelf(history, ids)
-        events = EventShelf(history, ids) if "events" in history.versions else None
-        shelves: dict[Table, Shelf] = {"customers": records}
-        if events:
-            shelves["events"] = events
-        if "payments" in history.versions:
-            shelves["payments"] = PaymentShelf(history, ids)
+        shelves = _Shelves(history)
         for day in sorted(days):
-            for shelf in shelves.values():
-                shelf.take(day)
-            yield day, pl.concat(self._some_at_a_time(history, epoch_s(day), ids, records, events, shelves))
+            shelves.take(day)
+            yield day, pl.concat(self._some_at_a_time(history, shelves, epoch_s(day)))
 
-    def _some_at_a_time(
-        self,
-        history: History,
-        snapshot_s: int,
-        ids: Ids,
-        records: RecordShelf,
-        events: EventShelf | None,
-        shelves: Mapping[Table, Shelf],
-    ) -> Iterator[pl.DataFrame]:
-        for first in range(0, max(ids.count, 1), self._at_a_time):
+    def _some_at_a_time(self, history: History, shelves: "_Shelves", snapshot_s: int) -> Iterator[pl.DataFrame]:
+        for first in range(0, max(shelves.ids.count, 1), self._at_a_time):
             among = (first, first + self._at_a_time, snapshot_s)
-            people = records.records(*among)
-            if events:
-                # Who ended before all that is in reach is left out here, so that nobody aggregates for them.
-                people = people.join(events.ended(*among), on="customer_id", how="anti")
-            known = {table: shelf.known(*among) for table, shelf in shelves.items()}
-            yield ids.named(features_of_known(people, known, history.features, snapshot_s, history.rule))
+            found = features_of_known(
+                shelves.records(*among), shelves.known(*among), history.features, snapshot_s, history.rule
+            )
+            yield shelves.ids.named(found)
+
+
+class _Shelves:
+    """What is kept of all tables of a history."""
+
+    def __init__(self, history: History) -> None:
+        self.ids = Ids(history)
+        self._records = RecordShelf(history, self.ids)
+        self._events = EventShelf(history, self.ids) if "events" in history.versions else None
+        self._tables: dict[Table, Shelf] = {"customers": self._records}
+        if self._events:
+            self._tables["events"] = self._events
+        if "payments" in history.versions:
+            self._tables["payments"] = PaymentShelf(history, self.ids)
+
+    def take(self, day: date) -> None:
+        for shelf in self._tables.values():
+            shelf.take(day)
+
+    def known(self, first: int, end: int, snapshot_s: int) -> dict[Table, nw.LazyFrame[Any]]:
+        return {table: shelf.known(first, end, snapshot_s) for table, shelf in self._tables.items()}
+
+    def records(self, first: int, end: int, snapshot_s: int) -> nw.LazyFrame[Any]:
+        """Without those who ended before all that is in reach, so that nobody aggregates for them."""
+        newest = self._records.records(first, end, snapshot_s)
+        if self._events is None:
+            return newest
+        return newest.join(self._events.ended(first, end, snapshot_s), on="customer_id", how="anti")
