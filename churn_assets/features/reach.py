@@ -7,12 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-import polars as pl
-
 from churn_assets.features.feature import Feature, longest_window_days
 from churn_assets.periods import Calendar, text
 from churn_assets.raw.source import Table
-from churn_assets.resources.lake import PERIOD
 from churn_assets.settings import AtRisk
 
 
@@ -33,14 +30,6 @@ class Reach:
     def whole(self, period: str) -> bool:
         """Whether all rows that arrived in a period are read."""
         return self.since <= period < self.until
-
-    def rows(self, arrived: pl.LazyFrame) -> pl.LazyFrame:
-        """Those of the rows that arrived, without the column ``period``."""
-        before = arrived.filter(pl.col(PERIOD) < self.until)
-        found = before.filter(pl.col(PERIOD) >= self.since)
-        if self.ending is not None:
-            found = pl.concat([found, before.filter(pl.col(PERIOD) < self.since, pl.col("event_type") == self.ending)])
-        return found.drop(PERIOD)
 
 
 def reach_of(table: Table, snapshot: date, features: Sequence[Feature], rule: AtRisk, calendar: Calendar) -> Reach:
@@ -66,10 +55,3 @@ def reach_days(table: Table, features: Sequence[Feature], rule: AtRisk) -> int |
 def reads_all(table: Table, rule: AtRisk) -> bool:
     """Whether some row of any age matters: a version of a record, or the event that ended a customer for ever."""
     return table == "customers" or (table == "events" and rule.cancelled_event is not None)
-
-
-def needed(
-    table: Table, rows: pl.LazyFrame, snapshot: date, features: Sequence[Feature], rule: AtRisk, calendar: Calendar
-) -> pl.LazyFrame:
-    """The rows of a table of the lake that a snapshot reads, without the column ``period``: see ``reach_of``."""
-    return reach_of(table, snapshot, features, rule, calendar).rows(rows)

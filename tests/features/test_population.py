@@ -7,21 +7,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from churn_assets.features.feature import within
-from churn_assets.features.reach import needed
-from churn_assets.periods import DAY_S, Calendar, day_of
-from churn_assets.resources.lake import PERIOD
-from tests.features.company import FEATURES, RULE, SNAPSHOT, ages, features, small
-
-MONTHLY = Calendar("monthly", SNAPSHOT.replace(year=2023))
-
-
-def test_who_cancelled_long_ago_stays_gone_whatever_arrives_later() -> None:
-    company = small(events=[("c", "cancelled", 400 * DAY_S, 0), ("c", "export", DAY_S, 0)])
-    arrived = company["events"].with_columns(
-        pl.Series(PERIOD, [MONTHLY.floor(day_of(second)).isoformat() for second in company["events"]["known_s"]])
-    )
-    cut = needed("events", arrived.lazy(), SNAPSHOT, FEATURES, RULE, MONTHLY).collect()
-    assert features({**company, "events": cut}).height == 0
+from churn_assets.periods import DAY_S
+from tests.features.company import ages, features, small
 
 
 @pytest.mark.parametrize(("age", "counted"), [(1, 2), (0, 1), (-1, 1), (30 * DAY_S, 2), (30 * DAY_S + 1, 1)])

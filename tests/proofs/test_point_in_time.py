@@ -34,6 +34,7 @@ from tests.features.company import (
     event_rows,
     features,
     payment_rows,
+    small,
 )
 from tests.features.edges import from_all_rows
 
@@ -137,6 +138,14 @@ def test_the_engine_says_of_a_lake_what_all_of_its_rows_say(company: Company, cu
         engine = InProcess(customers_at_a_time)
         for snapshot, frame in engine.snapshots(history, [MONTHLY.floor(SNAPSHOT - timedelta(days=40)), SNAPSHOT]):
             assert bits(frame) == bits(from_all_rows(history, snapshot))
+
+
+def test_who_cancelled_long_before_all_that_is_in_reach_stays_gone_whatever_arrives_later() -> None:
+    company = small(events=[("c", "cancelled", 400 * DAY_S, 0), ("c", "export", DAY_S, 0)])
+    with tempfile.TemporaryDirectory() as folder:
+        history = history_of(company, Lake(folder))
+        [(_, frame)] = InProcess().snapshots(history, [SNAPSHOT])
+    assert frame.height == 0
 
 
 def history_of(company: Company, lake: Lake) -> History:
