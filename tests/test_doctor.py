@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -29,6 +30,7 @@ from churn_assets.instance import instance_of
 from churn_assets.raw.source import SCHEMAS
 from churn_assets.resources.lake import Lake
 from churn_assets.service_process import key_in_file
+from churn_assets.settings import Settings
 from churn_store.errors import AbsentError, InputError
 from churn_store.migrate import migrate
 from tests.champion.world import make_world
@@ -149,12 +151,32 @@ def test_a_home_that_is_no_folder_cannot_be_written(folder: Path) -> None:
     assert "can't be written and read" in found["lake"].said
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_read_only_home_is_named(folder: Path) -> None:
-    home = folder / ".churn"
-    home.mkdir(mode=0o500)
-    _, found = examined()
-    assert {"home", "lake"} <= set(failed(found))
+@contextlib.contextmanager
+def as_nobody() -> Iterator[None]:
+    """As somebody whom folders can refuse: root may write everywhere."""
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+
+
+def test_a_read_only_home_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        folder.chmod(0o755)
+        (folder / ".churn").mkdir(mode=0o555)
+        monkeypatch.setenv("CHURN_CONFIG", str(folder / "churn.yaml"))
+        configured(folder)
+        settings = Settings.load()
+        with as_nobody():
+            with pytest.raises(InputError, match="can't be written"):
+                machine.home(settings)
+            with pytest.raises(InputError, match="can't be written and read"):
+                stores.writable(Lake(settings.lake_url))
 
 
 def test_an_address_of_an_object_store_is_written_and_cleaned(tmp_path: Path) -> None:
