@@ -18,8 +18,8 @@ from churn_assets.features.feature import Feature
 LEAST_ROWS = 5
 """So many rows of each class a measure needs: chance puts 5 rows of 100 above all others once in 75 million times."""
 
-ENOUGH_ROWS = 10
-"""From so many rows of each class on, an AUC is taken at its word; of fewer, its lower bound is."""
+ENOUGH_ROWS = 50
+"""From so many rows of each class on, an AUC is taken at its word; of fewer, its lower bound is: an honest one may be high by chance."""
 
 Z = 1.645
 """Standard errors between an AUC and its lower bound: of 20 bounds, 19 lie below the true AUC."""
