@@ -48,6 +48,8 @@ def placed(parts: Sequence[pl.DataFrame], snapshot_s: int) -> pl.DataFrame:
     places = {"newest_of_kind": last_of_kind}
     for name, days in STRETCHES_DAYS.items():
         places[name] = last_of_kind | _changes((age_s - 1) // (days * DAY_S))
+    if age_s.size and INT32[0] <= age_s.min() and age_s.max() <= INT32[1]:
+        age_s = age_s.astype(np.int32)
     return events.rows().with_columns(age_s=age_s, **places).with_columns(pl.col("customer_id").set_sorted())
 
 
