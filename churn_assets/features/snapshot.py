@@ -60,10 +60,9 @@ def features_of_known(
         zeros += [key for key in aggregates if not key.startswith("age_of_")]
         by_customer = rows.group_by("customer_id").agg(*(expr.alias(key) for key, expr in wanted.items()))
         people = people.join(by_customer, on="customer_id", how="left")
+    found = at_risk(people, rule)
     return _collected(
-        at_risk(people, rule)
-        .with_columns(nw.col(key).fill_null(0) for key in zeros)
-        .select(
+        (found.with_columns(nw.col(*zeros).fill_null(0)) if zeros else found).select(
             "customer_id",
             nw.lit(snapshot_s).cast(nw.Int64).alias("snapshot_s"),
             *(_value(feature).alias(feature.name) for feature in features),
