@@ -80,6 +80,11 @@ def column_types(columns: Sequence[Column]) -> dict[str, type[pl.DataType]]:
     return {column.name: pl.Float64 if column.kind == "number" else pl.String for column in columns}
 
 
+def column_types_of(schema: pa.DataFrameSchema) -> dict[str, type[pl.DataType]]:
+    """The columns of a contract with their types."""
+    return {str(name): column.dtype.type for name, column in schema.columns.items()}
+
+
 def column_checks(columns: Sequence[Column]) -> dict[str, list[pa.Check]]:
     """The allowed ranges of described columns."""
     found: dict[str, list[pa.Check]] = {}

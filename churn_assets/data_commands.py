@@ -75,7 +75,7 @@ def restore(table: str, version: int, periods: tuple[str, ...]) -> None:
         before = lake.version(table)
         done = restore_table(lake, table, version, periods=periods)
         if done.version == before:
-            told = untold(instance, table, done.periods)
+            told = untold(instance, table, done.periods, empty=None if periods else done.empty)
             report_restored(instance, table, told, of=version, version=done.version, uri=lake.uri(table))
             click.echo(
                 f"{table} holds the rows of version {version} already; nothing was written"

@@ -13,7 +13,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 
 from churn_assets.data_versions import changed_periods, digest_at, files_at, gone, read_at, require_version
 from churn_assets.raw.source import OPTIONAL, SCHEMAS
-from churn_assets.resources.lake import SOURCES, Lake
+from churn_assets.resources.lake import PERIOD, SOURCES, Lake
 from churn_store.errors import InputError
 
 
@@ -34,12 +34,14 @@ class Restored:
         of: the version that was brought back.
         version: the new version; the newest as it was, where nothing differed.
         periods: those whose rows may have changed; all that it was asked for, where nothing differed.
+        empty: a period without rows.
     """
 
     table: str
     of: int
     version: int
     periods: dict[str, Back]
+    empty: Back
 
 
 def restore(lake: Lake, table: str, version: int, *, periods: Sequence[str] = ()) -> Restored:
@@ -72,9 +74,8 @@ def restore(lake: Lake, table: str, version: int, *, periods: Sequence[str] = ()
         ]
     if not differing:
         held = periods or sorted(wanted)
-        return Restored(
-            table, version, newest, {period: _back(read_at(lake, table, period, newest), table) for period in held}
-        )
+        backs = {period: _back(read_at(lake, table, period, newest), table) for period in held}
+        return Restored(table, version, newest, backs, _empty(lake, table))
     try:
         if periods:
             if lake.version(table) != newest:
@@ -104,11 +105,16 @@ def restore(lake: Lake, table: str, version: int, *, periods: Sequence[str] = ()
     except DeltaError as error:  # Delta looks for every file before it commits
         raise InputError(gone(table, version)) from error
     now = lake.version(table)
-    return Restored(table, version, now, {period: _back(read_at(lake, table, period, now), table) for period in differing})
+    backs = {period: _back(read_at(lake, table, period, now), table) for period in differing}
+    return Restored(table, version, now, backs, _empty(lake, table))
 
 
 def _digest(lake: Lake, table: str, period: str, version: int) -> str:
     return digest_at(table, read_at(lake, table, period, version))
+
+
+def _empty(lake: Lake, table: str) -> Back:
+    return _back(lake.scan(table).drop(PERIOD).head(0).collect(), table)
 
 
 def _back(rows: pl.DataFrame, table: str) -> Back:

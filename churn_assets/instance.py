@@ -48,12 +48,20 @@ def require_no_run(instance: dg.DagsterInstance, table: str) -> None:
         )
 
 
-def untold(instance: dg.DagsterInstance, table: str, periods: Mapping[str, Back]) -> dict[str, Back]:
-    """Those periods of which Dagster has another digest: a restore that died before it told of them."""
+def untold(instance: dg.DagsterInstance, table: str, periods: Mapping[str, Back], *, empty: Back | None) -> dict[str, Back]:
+    """Those periods of which Dagster has another digest: a restore that died before it told of them.
+
+    Args:
+        instance: that remembers the assets.
+        table: the asset.
+        periods: as they are.
+        empty: what is said of a period without rows, where ``periods`` are all that the table has; none where they are some.
+    """
     known = data_versions(instance, table)
+    held = {**(dict.fromkeys(known, empty) if empty else {}), **periods}
     return {
         period: back
-        for period, back in periods.items()
+        for period, back in held.items()
         if (data_version(instance, table) if period == ALL else known.get(period)) != back.digest
     }
 

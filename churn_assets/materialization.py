@@ -14,7 +14,7 @@ import pandera.polars as pa
 import polars as pl
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
-from churn_assets.contracts import KINDS, violations
+from churn_assets.contracts import KINDS, column_types_of, violations
 from churn_assets.periods import ALL
 from churn_assets.resources.lake import Lake, digest
 from churn_assets.state import digest_of
@@ -158,7 +158,7 @@ class TableWriter:
             return self._pending[period].select(wanted)
         if self._lake.has(self._table):
             return self._lake.read(self._table, period, columns=wanted)
-        types = {name: column.dtype.type for name, column in self._contract.columns.items()}
+        types = column_types_of(self._contract)
         return pl.DataFrame(schema={name: types[name] for name in wanted})
 
     def finish(self) -> None:

@@ -13,6 +13,7 @@ import dagster as dg
 from churn_assets.code_version import code_version
 from churn_assets.due import contiguous, features_due, labels_due, raw_due
 from churn_assets.periods import text
+from churn_assets.raw.assets import ANEW
 from churn_assets.raw.source import Source
 from churn_assets.resources.lake import Lake
 from churn_assets.resources.serving import ServingStore
@@ -103,7 +104,7 @@ def run_all(graph: Graph, *, started: Callable[[str], None], anew: bool = False)
             continue
         started(job)
         for stretch in [None] if wanted is None else _stretches(graph, wanted):
-            step = _run(graph, job, stretch, fingerprint)
+            step = _run(graph, job, stretch, fingerprint, anew=anew and by_period)
             yield step
             if step.error is not None:
                 return
@@ -189,8 +190,8 @@ def _newest_fingerprint(instance: dg.DagsterInstance, job: str) -> str | None:
     return runs[0].tags.get(FINGERPRINT) if runs and runs[0].status == dg.DagsterRunStatus.SUCCESS else None
 
 
-def _run(graph: Graph, job: str, keys: list[str] | None, fingerprint: str) -> Step:
-    tags = {FINGERPRINT: fingerprint, REASON: "asked for by hand, with all that is due"}
+def _run(graph: Graph, job: str, keys: list[str] | None, fingerprint: str, *, anew: bool) -> Step:
+    tags = {FINGERPRINT: fingerprint, REASON: "asked for by hand, with all that is due", **({ANEW: "true"} if anew else {})}
     partition_key = None
     if keys is not None:
         first, last = keys[0], keys[-1]

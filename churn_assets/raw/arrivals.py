@@ -16,10 +16,11 @@ from churn_assets.raw.arrived import HOME, Arrived, Ingested, in_order, of_perio
 from churn_assets.raw.contracts import EARLIEST_S
 from churn_assets.raw.source import EVER_S, KEYS, Delivery, Source, Table
 from churn_assets.raw.turned_up import turned_up
+from churn_store.errors import InputError
 
 
 def arrivals(
-    source: Source, table: Table, keys: Sequence[str], calendar: Calendar, before: Ingested
+    source: Source, table: Table, keys: Sequence[str], calendar: Calendar, before: Ingested, *, anew: bool = False
 ) -> Iterator[tuple[str, Arrived]]:
     """The rows of each period that is asked for, in the order of time.
 
@@ -29,14 +30,20 @@ def arrivals(
         keys: periods to ingest.
         calendar: the periods.
         before: what was ingested before; asked for a period of this run only after that was yielded.
+        anew: whether a source that does not say when its rows became known is loaded as if for the first time, all of it.
 
     Raises:
-        InputError: the source does not fit its description.
+        InputError: the source does not fit its description; or it is to be loaded anew, and periods are missing from ``keys``.
     """
     keys = sorted(keys)
     if source.says_when_known(table):
         yield from _recorded(source, table, keys, calendar, before)
-    elif set(before.done) <= set(keys):
+    elif anew or not before.done:
+        if stay := sorted(set(before.done) - set(keys)):
+            raise InputError(
+                f"source.{table} can be loaded anew only as a whole: {stay[0]} to {stay[-1]} would stay as they are; ask for all periods "
+                "in one run"
+            )
         yield from _first_load(source, table, keys, calendar)
     else:
         yield from turned_up(source, table, keys, calendar, before)
@@ -55,7 +62,9 @@ def _recorded(
             unreadable = pl.concat([unreadable, _held_here(delivery.unreadable.filter(timeless), key, before)])
         rows = in_order(delivery.rows, table)
         earlier = sorted(period for period in {*before.done, *keys} if period < key)
-        again = _again(rows, table, start_s, calendar, earlier, before)
+        again = pl.concat(
+            [_again(rows, table, start_s, calendar, earlier, before), _came_later(rows, table, key, keys, before)]
+        ).unique()
         yield (
             key,
             Arrived(
@@ -76,6 +85,14 @@ def _again(
     oldest = text(max(calendar.floor(day_of(int(late["occurred_s"].min()))), calendar.first))  # type: ignore[arg-type]
     there = [before.rows(period, keys).join(late.select(keys), on=keys) for period in earlier if period >= oldest]
     return pl.concat([late.select(keys).clear(), *there]).unique()
+
+
+def _came_later(rows: pl.DataFrame, table: Table, key: str, keys: Sequence[str], before: Ingested) -> pl.DataFrame:
+    """Keys of the rows that a later period has already, as one in the middle is mended: what was there first stays."""
+    ids = list(KEYS[table])
+    later = [period for period in sorted(before.done) if period > key and period not in keys]
+    there = [before.rows(period, ids).join(rows.select(ids), on=ids, how="semi") for period in later]
+    return pl.concat([rows.select(ids).clear(), *there])
 
 
 def _held_here(timeless: pl.DataFrame, key: str, before: Ingested) -> pl.DataFrame:

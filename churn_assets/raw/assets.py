@@ -4,8 +4,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import dagster as dg
+import polars as pl
 
 from churn_assets.code_version import code_version
+from churn_assets.contracts import column_types_of
 from churn_assets.due import require_ended
 from churn_assets.materialization import Built, Events, TableWriter, blocking_checks, keys_of
 from churn_assets.periods import ALL, Calendar
@@ -26,6 +28,9 @@ DESCRIPTIONS: dict[Table, str] = {
     "payments": "Payments that settled, failed or were refunded, in cents, by when it became known.",
 }
 
+
+ANEW = "churn/anew"
+"""The tag of a run that loads a source which can't say when its rows became known as if for the first time; `true`."""
 
 LIE_BY: dict[Table, tuple[str, ...]] = {"events": ("event_type", "customer_id")}
 """How rows lie in a period: those of one kind together, so that who ended is found without reading all the rest."""
@@ -77,10 +82,15 @@ def _raw_asset(
         keys = keys_of(context)
         if settings.has_time:
             require_ended(settings.calendar, clock.now().date(), keys)
-        good = TableWriter(context, lake, table, contract, order=LIE_BY.get(table, ()), apart=True)
-        bad = TableWriter(context, lake, quarantine, quarantine_contract(), apart=True)
-        before = Ingested(present(context.instance, lake, table), good.rows, bad.rows)
-        for key, arrived in _arrivals(source, table, keys, settings, before):
+        anew = context.run.tags.get(ANEW) == "true"
+        done = present(context.instance, lake, table)
+        if not anew and done - set(keys):
+            lake.refuse_other_columns(table, pl.DataFrame(schema=column_types_of(contract)))
+        # Of a source that can't say when, a row may move to another period only in one commit with the one that it leaves.
+        apart = not source.says_when_known(table)
+        good = TableWriter(context, lake, table, contract, order=LIE_BY.get(table, ()), apart=apart)
+        bad = TableWriter(context, lake, quarantine, quarantine_contract(), apart=apart)
+        for key, arrived in _arrivals(source, table, keys, settings, Ingested(done, good.rows, bad.rows), anew=anew):
             found = parted(contract, arrived, table, has_time=settings.has_time)
             end_s = settings.calendar.bounds_s(key)[1] if settings.has_time else None
             measures = quality(found, table, end_s=end_s)
@@ -95,11 +105,11 @@ def _raw_asset(
 
 
 def _arrivals(
-    source: Source, table: Table, keys: Sequence[str], settings: Settings, before: Ingested
+    source: Source, table: Table, keys: Sequence[str], settings: Settings, before: Ingested, *, anew: bool
 ) -> Iterator[tuple[str, Arrived]]:
     if settings.has_time:
         calendar: Calendar = settings.calendar
-        yield from arrivals(source, table, keys, calendar, before)
+        yield from arrivals(source, table, keys, calendar, before, anew=anew)
     else:
         delivery = source.read(table, 0, 0)
         yield ALL, Arrived(delivery, delivery.rows.clear())

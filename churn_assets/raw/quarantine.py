@@ -73,7 +73,7 @@ def parted(contract: pa.DataFrameSchema, arrived: Arrived, table: Table, *, has_
 def _came_before(again: pl.DataFrame, table: Table) -> pl.DataFrame:
     key = ", ".join(KEYS[table])
     return again.select(
-        pl.lit(f"one row a {key}, and an earlier period has it").alias("rule"),
+        pl.lit(f"one row a {key}, and another period has it").alias("rule"),
         pl.lit(key).alias("column"),
         pl.concat_str([pl.col(name).cast(pl.String) for name in KEYS[table]], separator="/").alias("value"),
         rows_as_json(again.columns).alias("row"),

@@ -15,6 +15,9 @@ from churn_assets.raw.arrived import HOME, Arrived, Ingested, in_order, of_perio
 from churn_assets.raw.source import EVER_S, KEYS, Source, Table
 from churn_store.errors import InputError
 
+OCCURRED = r'"occurred_s":[^,}]*,?'
+"""The part of a row in JSON that says when it happened."""
+
 FEW = 20
 """Of so few old rows the share that is new says nothing."""
 
@@ -34,9 +37,9 @@ def turned_up(
     done = sorted(before.done)
     takes = next((key for key in reversed(keys) if key not in done and key > done[-1]), None)
     delivery = source.read(table, -EVER_S, calendar.bounds_s(keys[-1])[1])
-    held = _held(before, done)
+    held = _held(before, done, table)
     rows = in_order(delivery.rows, table).with_columns(own_period("occurred_s", calendar).alias(OWN))
-    rows = _with_home(rows, held, delivery.rows.columns)
+    rows = _with_home(rows, held, delivery.rows.columns, table)
     if table == "customers":
         placed = _customers(rows, before, keys, takes, calendar)
     else:
@@ -49,17 +52,24 @@ def turned_up(
         yield key, of_period(key, placed, unreadable)
 
 
-def _held(before: Ingested, done: Sequence[str]) -> pl.DataFrame:
+def _held(before: Ingested, done: Sequence[str], table: Table) -> pl.DataFrame:
     """The rows in quarantine, with their period: ``row`` and ``HOME``."""
-    parts = [before.quarantine(period).select("row", pl.lit(period).alias(HOME)) for period in done]
+    parts = [before.quarantine(period).select(_said(table), pl.lit(period).alias(HOME)) for period in done]
     return pl.concat(parts).unique("row", keep="first", maintain_order=True)
 
 
-def _with_home(rows: pl.DataFrame, held: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
+def _said(table: Table) -> pl.Expr:
+    """What a row says; of a customer without when it became true, which a version that turns up is told by its load."""
+    row = pl.col("row")
+    return row.str.replace(OCCURRED, "") if table == "customers" else row
+
+
+def _with_home(rows: pl.DataFrame, held: pl.DataFrame, columns: Sequence[str], table: Table) -> pl.DataFrame:
     """Rows with the period in which they were set aside, if they were."""
     if held.height == 0:
         return rows.with_columns(pl.lit(None, dtype=pl.String).alias(HOME))
-    return rows.with_columns(rows_as_json(columns).alias("row")).join(held, on="row", how="left").drop("row")
+    said = rows.with_columns(rows_as_json(columns).alias("row")).with_columns(_said(table))
+    return said.join(held, on="row", how="left").drop("row")
 
 
 def _by_id(rows: pl.DataFrame, before: Ingested, table: Table) -> pl.DataFrame:
@@ -86,7 +96,7 @@ def _refuse_other_ids(rows: pl.DataFrame, table: Table, done: Sequence[str]) -> 
         raise InputError(
             f"source.{table}: of {old.height} rows of periods that were ingested before, {strange} are not there by their ids; expected "
             "most to be. Ids are made otherwise than then (another column is mapped, or the platform is newer), or a history was "
-            "added: load all of it anew, by materializing all periods of the table in one run or by `churn demo --anew`"
+            "added: load all of it anew, by `churn demo --anew` or by all periods in one run with the tag churn/anew: true"
         )
 
 

@@ -94,7 +94,7 @@ class Lake:
                 commit_properties=kept,
             )
             return self.version(table)
-        self._refuse_other_columns(table, whole)
+        self.refuse_other_columns(table, whole.drop(PERIOD))
         listed = ", ".join(f"'{period}'" for period in sorted(partitions))
         write_deltalake(
             uri,
@@ -111,13 +111,22 @@ class Lake:
         """Whether rows of these columns can lie beside all that the table has; any can where it has nothing."""
         return not self.has(table) or not self._other_columns(table, frame.with_columns(pl.lit("").alias(PERIOD)))
 
-    def _refuse_other_columns(self, table: str, whole: pl.DataFrame) -> None:
-        """Rows of other columns or types can't lie beside the periods that stay: Delta would cast them in silence."""
-        if changed := self._other_columns(table, whole):
+    def refuse_other_columns(self, table: str, frame: pl.DataFrame) -> None:
+        """Refuse rows of other columns or types than the periods that stay: Delta would cast them in silence.
+
+        Args:
+            table: which; any columns will do where it was never written.
+            frame: without the column ``period``.
+
+        Raises:
+            InputError: names the columns.
+        """
+        changed = self._other_columns(table, frame.with_columns(pl.lit("").alias(PERIOD))) if self.has(table) else []
+        if changed:
             raise InputError(
                 f"the lake's table {table} has other columns: {', '.join(changed)}; run `churn data migrate` if the platform is newer "
-                "than the lake, else rebuild all its periods in one run (select all partitions), as the definition of the table has "
-                "changed"
+                "than the lake, else rebuild all its periods in one run (select all partitions; of a source that can't say when its "
+                "rows became known with the tag churn/anew: true), as the definition of the table has changed"
             )
 
     def _other_columns(self, table: str, whole: pl.DataFrame) -> list[str]:

@@ -77,6 +77,12 @@ def schedules(
         said = [section.model_dump_json() for section in sections]
         return digest_of(versions_digest(instance, settings.tables), code_version("features"), *said)
 
+    def labelled_from(instance: dg.DagsterInstance) -> str:
+        # The labels themselves as well: one that a restore brought back is restated again by the same arrivals.
+        return digest_of(
+            built_from(instance, settings.at_risk, settings.label), versions_digest(instance, ["churn_labels"])
+        )
+
     def features(instance: dg.DagsterInstance) -> Requests:
         due = features_due(
             settings,
@@ -97,9 +103,7 @@ def schedules(
             have=present(instance, lake, "churn_labels"),
         )
         due += _to_restate(instance, settings)
-        yield from _stretches(
-            instance, settings, LABELS, sorted(due), lambda: built_from(instance, settings.at_risk, settings.label)
-        )
+        yield from _stretches(instance, settings, LABELS, sorted(due), lambda: labelled_from(instance))
 
     def scores(instance: dg.DagsterInstance) -> Requests:
         yield from _newest(instance, settings, serving, SCORE, "churn_scores", code_version("scoring"), clock.now().date())

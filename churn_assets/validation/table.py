@@ -184,7 +184,9 @@ def _name_what_is_missing(seen: TableFindings, settings: Settings, source: Sourc
         return
     if table == "customers" and "occurred" not in seen.mapped:
         seen.missing["occurred"] = (
-            "attributes count as known since sign-up; a value of today is then seen at all earlier snapshots"
+            "a record counts as true from when it became known; before that nothing is known of its customer"
+            if "known" in seen.mapped
+            else "attributes count as known since sign-up; a value of today is then seen at all earlier snapshots"
         )
     own = {"events": "event_id", "payments": "payment_id"}.get(table)
     if own is not None and own not in seen.mapped:

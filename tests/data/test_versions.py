@@ -7,6 +7,7 @@ import dagster as dg
 import polars as pl
 import pytest
 from click.testing import CliRunner
+from dagster._core.definitions.data_version import DATA_VERSION_TAG
 from deltalake import DeltaTable
 
 from churn_assets.data_commands import data
@@ -167,10 +168,16 @@ def test_a_period_that_a_restore_has_taken_away_is_missing_until_it_is_ingested_
 
 
 def test_a_restore_that_died_before_it_told_dagster_tells_it_the_next_time(folder: Path, lake: Lake) -> None:
+    with instance_of(folder) as instance:
+        for period in (FEB, MAR):
+            instance.report_runless_asset_event(
+                dg.AssetMaterialization("events", partition=period, tags={DATA_VERSION_TAG: "as before"})
+            )
     restore(lake, "events", 0)
     shown = said("restore", "events", "0")
     assert "holds the rows of version 0 already; nothing was written, but Dagster was told of" in shown
     with instance_of(folder) as instance:
+        assert MAR not in present(instance, lake, "events")
         assert data_versions(instance, "events")[FEB] == digest_at("events", events("a", "b", "c"))
     assert said("restore", "events", "0").strip().endswith("nothing was written")
 

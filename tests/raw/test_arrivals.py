@@ -72,12 +72,12 @@ class Loads:
         """A period's rows."""
         return self.kept[key] if columns is None else self.kept[key].select(columns)
 
-    def load(self, *keys: str) -> Mapping[str, pl.DataFrame]:
+    def load(self, *keys: str, anew: bool = False) -> Mapping[str, pl.DataFrame]:
         """Ingest periods; what was kept of each."""
         nothing = pl.DataFrame(schema=QUARANTINE)
         before = Ingested(set(self.kept), self.rows, lambda key: self.quarantine.get(key, nothing))
         found = {}
-        for key, arrived in arrivals(self.feed, self.table, keys, CALENDAR, before):
+        for key, arrived in arrivals(self.feed, self.table, keys, CALENDAR, before, anew=anew):
             found[key] = self.kept[key] = arrived.delivery.rows
             self.quarantine[key] = arrived.delivery.unreadable
         return found
@@ -140,12 +140,15 @@ def test_rows_of_a_period_that_is_missing_wait_for_it() -> None:
     assert loads.kept[FEB]["known_s"].to_list() == [at(FEB)]
 
 
-def test_all_periods_in_one_run_load_the_source_anew() -> None:
+def test_only_who_asks_for_it_loads_the_source_anew_and_then_all_of_it() -> None:
     loads = shop([("a", at(JAN)), ("b", at(FEB))])
     loads.load(JAN)
     loads.load(FEB)
     loads.feed.rows["events"] = events([("a", at(JAN) + DAY_S), ("n", at(JAN)), ("b", at(FEB))])
-    assert {key: ids(frame) for key, frame in loads.load(JAN, FEB).items()} == {JAN: ["a", "n"], FEB: ["b"]}
+    assert {key: ids(frame) for key, frame in loads.load(JAN, FEB).items()} == {JAN: ["a"], FEB: ["b"]}
+    with pytest.raises(InputError, match="can be loaded anew only as a whole: 2024-02-01 to 2024-02-01 would stay"):
+        loads.load(JAN, anew=True)
+    assert {key: ids(frame) for key, frame in loads.load(JAN, FEB, anew=True).items()} == {JAN: ["a", "n"], FEB: ["b"]}
 
 
 def test_a_period_that_is_mended_beside_later_ones_takes_nothing_that_turned_up_since() -> None:
@@ -165,7 +168,7 @@ def test_a_source_that_gives_its_old_rows_other_ids_is_refused_until_all_is_load
     with pytest.raises(InputError, match=r"source\.events: of 30 rows .* 30 are not there by their ids.* --anew"):
         loads.load(FEB)
     assert loads.kept == {JAN: january}
-    assert {key: frame.height for key, frame in loads.load(JAN, FEB).items()} == {JAN: 30, FEB: 1}
+    assert {key: frame.height for key, frame in loads.load(JAN, FEB, anew=True).items()} == {JAN: 30, FEB: 1}
 
 
 def test_a_source_that_no_longer_has_its_old_rows_is_read_on() -> None:
@@ -173,6 +176,15 @@ def test_a_source_that_no_longer_has_its_old_rows_is_read_on() -> None:
     loads.load(JAN)
     loads.feed.rows["events"] = events([("c", at(FEB))])
     assert ids(loads.load(FEB)[FEB]) == ["c"]
+
+
+def test_a_row_that_a_later_period_has_already_is_not_taken_into_one_that_is_mended() -> None:
+    rows = [("x", "c", "x", at(JAN), at(FEB)), ("x", "c", "x", at(JAN), at(MAR)), ("y", "c", "x", at(FEB), at(FEB))]
+    feed = Feed(recorded=True, rows={"events": pl.DataFrame(rows, schema=SCHEMAS["events"], orient="row")})
+    loads = Loads(feed, "events")
+    loads.load(JAN)
+    assert ids(loads.load(MAR)[MAR]) == ["x"]
+    assert ids(loads.load(FEB)[FEB]) == ["y"]
 
 
 def bad(row: str, known_s: int | None) -> pl.DataFrame:
@@ -247,6 +259,23 @@ def test_a_customer_whose_record_changed_has_a_new_version_from_that_load_on() -
     assert loads.load(FEB)[FEB].sort("customer_id").equals(found)
     assert loads.load(MAR)[MAR].select("customer_id", "plan").rows() == [("c", "free")]
     assert loads.load(APR)[APR].height == 0
+
+
+def test_a_record_that_turned_bad_is_held_once_and_not_again_with_every_load() -> None:
+    feed = Feed(rows={"customers": customers([("c", at(JAN), "free"), ("d", at(JAN), "pro")])})
+    loads = Loads(feed, "customers")
+    loads.load(JAN)
+    feed.rows["customers"] = customers([("c", at(JAN), "?"), ("d", at(JAN), "pro")])
+    [bad_one] = loads.load(FEB)[FEB].rows(named=True)
+    assert bad_one["plan"] == "?"
+    # The contract sets it aside: so the table does not have it, and the quarantine does.
+    row = loads.kept[FEB].select(pl.struct(pl.exclude("known_s")).struct.json_encode().alias("row"), "known_s")
+    nothing = pl.lit("?")
+    loads.quarantine[FEB] = row.select(
+        nothing.alias("rule"), nothing.alias("column"), nothing.alias("value"), "row", "known_s"
+    )
+    loads.kept[FEB] = loads.kept[FEB].clear()
+    assert loads.load(MAR)[MAR].height == 0
 
 
 def test_a_change_that_is_seen_while_an_old_period_is_mended_is_not_dated_back_to_it() -> None:

@@ -217,7 +217,7 @@ def test_a_row_that_comes_again_in_a_later_period_adds_nothing_and_is_set_aside(
     assert ingest(shop, instance, FEB).success
     lake = Lake(shop.lake_url)
     [row] = lake.read("payments_quarantine", FEB).rows(named=True)
-    assert row["rule"] == "one row a payment_id, and an earlier period has it"
+    assert row["rule"] == "one row a payment_id, and another period has it"
     assert row["value"] == january["payment_id"][0]
     ids = pl.concat([lake.read("payments", period) for period in (JAN, FEB)])["payment_id"]
     assert ids.n_unique() == len(ids) == january.height + rows.height

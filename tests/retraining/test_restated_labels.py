@@ -9,8 +9,10 @@ import dagster as dg
 import polars as pl
 import pytest
 
+from churn_assets.data_restore import restore
 from churn_assets.definitions import build_defs
 from churn_assets.due import arrived_into, labels_to_restate
+from churn_assets.instance import report_restored
 from churn_assets.periods import epoch_s
 from churn_assets.pipeline import QUIET
 from churn_assets.raw.file_settings import FilesSettings
@@ -126,3 +128,7 @@ def test_a_cancellation_that_is_heard_of_months_later_restates_its_label_once(
     assert lake.read("churn_labels", MAR, version=version).equals(before), "the former version can still be read"
     assert stayed not in lake.read("churn_labels", APR)["customer_id"].to_list(), "had left before, which was known later"
     assert asked(settings, instance) == []
+
+    done = restore(lake, "churn_labels", version)
+    report_restored(instance, "churn_labels", done.periods, of=version, version=done.version, uri=lake.uri("churn_labels"))
+    assert [one.get(RANGE_START, one["key"]) for one in asked(settings, instance)] == [MAR], "the same arrivals restate it"
