@@ -8,7 +8,7 @@ import churn_store
 
 PACKAGE = Path(__file__).parent
 SHARED = ("contracts.py", "due.py", "materialization.py", "periods.py", "resources/lake.py")
-STORE = ("files.py", "manifest.py", "online.py", "releases.py", "scoring.py", "signature.py")
+STORE = ("files.py", "manifest.py", "online.py", "releases.py", "scoring.py", "signature.py", "stability.py")
 """Modules of the hall that rows, scores and releases depend on."""
 
 LOCK = PACKAGE.parent / "requirements.lock"

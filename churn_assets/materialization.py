@@ -125,8 +125,8 @@ class TableWriter:
         apart: bool = False,
     ) -> None:
         self._context, self._lake, self._table, self._contract, self._sources = context, lake, table, contract, sources
-        self._order, self._apart = list(order), apart
-        self._there = set(lake.periods(table)) if lake.has(table) else set()
+        self._order = list(order)
+        self._replaced_together = set(lake.periods(table)) if apart and lake.has(table) else set()
         self._key = list(contract.unique or ())
         self._found: dict[str, Mapping[str, Outcome]] = {}
         self._written: dict[str, dict[str, Any]] = {}
@@ -147,8 +147,7 @@ class TableWriter:
         }
         self._pending[period] = frame.sort(self._order, maintain_order=True) if self._order else frame
         much = sum(waiting.height * waiting.width for waiting in self._pending.values()) >= FLUSHED_CELLS
-        replaces = self._apart and self._there & set(self._pending)
-        if much and not replaces and self._lake.takes(self._table, frame):
+        if much and self._replaced_together.isdisjoint(self._pending) and self._lake.takes(self._table, frame):
             self._flush()
 
     def rows(self, period: str, columns: Sequence[str] | None = None) -> pl.DataFrame:

@@ -13,14 +13,14 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from churn_store import stability
 from churn_store.errors import ReleaseError
 from churn_store.signature import MISSING_CATEGORY, Column, Signature
+from churn_store.stability import Tally
 
 BINS = 10
 LEAST_ROWS = 100
 """With fewer rows, chance alone gives any index."""
-
-Tally = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +48,9 @@ class Reference:
     words: Mapping[str, Counter[str]]
 
     def psi(self, column: Column, values: Sequence[float | str | None]) -> float:
-        """Population stability index of new values over the reference's deciles (or its words), less its bias.
+        """``stability.psi`` of new values over the reference's deciles (or its words), as in the graph's drift report.
 
-        The index is ``sum((q - p) ln(q / p))`` over the bins (Siddiqi 2006, Credit Risk Scorecards, ch. 10). Under no drift
-        its expectation is about ``(bins - 1) (1/n + 1/m)``, by the chi-square argument (Yurdakul 2018, Statistical properties
-        of the population stability index), which is subtracted. Missing values are a bin of their own, an empty bin counts as
-        half a row: the same index as in the graph's drift report.
+        Missing values are a bin of their own.
 
         Args:
             column: of the release.
@@ -62,13 +59,7 @@ class Reference:
         Returns:
             0 or about 0 without drift; can be slightly negative.
         """
-        left, right = self._tallies(column, values)
-        n, m = left.sum(), right.sum()
-        occupied = (left + right) > 0
-        p = np.maximum(left[occupied], 0.5) / n
-        q = np.maximum(right[occupied], 0.5) / m
-        bias = (occupied.sum() - 1) * (1 / n + 1 / m)
-        return float(np.sum((q - p) * np.log(q / p)) - bias)
+        return stability.psi(*self._tallies(column, values))
 
     def _tallies(self, column: Column, values: Sequence[float | str | None]) -> tuple[Tally, Tally]:
         if column.kind == "number":

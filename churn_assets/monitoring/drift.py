@@ -18,6 +18,7 @@ import polars as pl
 from scipy import stats
 
 from churn_assets.settings import Monitoring
+from churn_store import stability
 from churn_store.errors import InputError
 from churn_store.signature import MISSING_CATEGORY, Column
 
@@ -137,21 +138,12 @@ def judge_windows(
 
 
 def psi(reference: pl.Series, window: pl.Series, column: Column) -> float:
-    """Population stability index over deciles of the reference (or its categories), less its bias under no drift.
-
-    Under no drift its expectation is about ``(bins - 1) (1/n + 1/m)``, by the chi-square argument (Yurdakul 2018), which is
-    subtracted. Missing values are a bin of their own. An empty bin counts as half a row.
+    """``stability.psi`` over deciles of the reference (or its categories). Missing values are a bin of their own.
 
     Returns:
         0 or about 0 without drift; can be slightly negative.
     """
-    left, right = _counts(reference, window, column)
-    n, m = left.sum(), right.sum()
-    occupied = (left + right) > 0
-    p = np.maximum(left[occupied], 0.5) / n
-    q = np.maximum(right[occupied], 0.5) / m
-    bias = (occupied.sum() - 1) * (1 / n + 1 / m)
-    return float(np.sum((q - p) * np.log(q / p)) - bias)
+    return stability.psi(*_counts(reference, window, column))
 
 
 def p_value(reference: pl.Series, window: pl.Series, column: Column) -> float:

@@ -138,8 +138,7 @@ def test_the_command_takes_any_name_of_a_model_and_writes_the_rows(
 
 def test_the_epoch_of_a_release_names_it(trained: Trained) -> None:
     row = trained.store.newest()
-    if row is None:
-        pytest.skip("the gate kept this small candidate back")
+    assert row is not None
     assert find_manifest(trained.store, "1")[0] == row.champion
 
 
