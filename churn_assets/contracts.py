@@ -22,6 +22,9 @@ SHOWN = 5
 ROW = "\0row"
 """A row's place in its frame, while it is sifted."""
 
+FINITE = "a finite 32-bit number"
+"""The rule of every number that is no whole one."""
+
 PERSON = "customer_id"
 """The column that names people; its values are never shown."""
 
@@ -115,18 +118,13 @@ def violations(schema: pa.DataFrameSchema, frame: pl.DataFrame) -> list[Violatio
                 "unique_keys", f"one row a {', '.join(key)}", repeated.height, tuple("/".join(map(str, v)) for v in values)
             )
         )
-    floats = [name for name, kind in frame.schema.items() if kind.is_float()]
-    for name in floats:
-        # To polars NaN is neither missing nor out of any range, and to pandera it is both; here it is out of range.
-        endless = frame.filter(~(pl.col(name).abs() <= FLOAT32_MAX))[name]
+    for name in _floats(frame):
+        endless = frame.filter(_is_endless(name))[name]
         if len(endless):
             shown = tuple(str(value) for value in endless.head(SHOWN))
-            found.append(Violation("ranges", f"{name}: a finite 32-bit number", len(endless), shown))
-    try:
-        # Uniqueness is answered above: pandera reports it without the values.
-        pa.DataFrameSchema(schema.columns).validate(frame.with_columns(pl.col(floats).fill_nan(None)), lazy=True)
-    except SchemaErrors as error:
-        cases = pl.DataFrame(error.failure_cases).filter(pl.col("schema_context") == "Column")
+            found.append(Violation("ranges", f"{name}: {FINITE}", len(endless), shown))
+    cases = _failures(schema, frame)
+    if cases is not None:
         for (column, check), rows in cases.group_by("column", "check", maintain_order=True):
             missing = str(check) == "not_nullable"
             nulls = frame[str(column)].null_count() if missing else 0
@@ -169,27 +167,22 @@ def sift(schema: pa.DataFrameSchema, frame: pl.DataFrame) -> Sifted:
     if others := _schema_violations(schema, frame):
         raise ValueError("; ".join(map(str, others)))
     numbered = frame.with_row_index(ROW)
-    floats = [name for name, kind in frame.schema.items() if kind.is_float()]
     broken = [
-        numbered.filter(~(pl.col(name).abs() <= FLOAT32_MAX)).select(
+        numbered.filter(_is_endless(name)).select(
             pl.col(ROW).cast(pl.Int64),
-            pl.lit("a finite 32-bit number").alias("rule"),
+            pl.lit(FINITE).alias("rule"),
             pl.lit(name).alias("column"),
             pl.col(name).cast(pl.String).alias("value"),
         )
-        for name in floats
+        for name in _floats(frame)
     ]
-    try:
-        pa.DataFrameSchema(schema.columns).validate(frame.with_columns(pl.col(floats).fill_nan(None)), lazy=True)
-    except SchemaErrors as error:
+    cases = _failures(schema, frame)
+    if cases is not None:
         for column in schema.columns.values():
             if not column.nullable:
                 broken.append(_missing(numbered, str(column.name)))
-        cases = pl.DataFrame(error.failure_cases).filter(
-            pl.col("schema_context") == "Column", pl.col("check") != "not_nullable"
-        )
         broken.append(
-            cases.select(
+            cases.filter(pl.col("check") != "not_nullable").select(
                 pl.col("index").cast(pl.Int64).alias(ROW),
                 pl.col("check").cast(pl.String).alias("rule"),
                 pl.col("column").cast(pl.String),
@@ -212,6 +205,27 @@ def sift(schema: pa.DataFrameSchema, frame: pl.DataFrame) -> Sifted:
         numbered.filter(~pl.col(ROW).is_in(first[ROW].implode())).drop(ROW),
         rows.select("rule", "column", "value", rows_as_json(frame.columns).alias("row"), known.cast(pl.Int64)),
     )
+
+
+def _floats(frame: pl.DataFrame) -> list[str]:
+    return [name for name, kind in frame.schema.items() if kind.is_float()]
+
+
+def _is_endless(name: str) -> pl.Expr:
+    # To polars NaN is neither missing nor out of any range, and to pandera it is both; here it is out of range.
+    return ~(pl.col(name).abs() <= FLOAT32_MAX)
+
+
+def _failures(schema: pa.DataFrameSchema, frame: pl.DataFrame) -> pl.DataFrame | None:
+    """What pandera finds wrong with columns, a row a value; none where it finds nothing.
+
+    Uniqueness is looked at apart, as pandera reports it without the values.
+    """
+    try:
+        pa.DataFrameSchema(schema.columns).validate(frame.with_columns(pl.col(_floats(frame)).fill_nan(None)), lazy=True)
+    except SchemaErrors as error:
+        return pl.DataFrame(error.failure_cases).filter(pl.col("schema_context") == "Column")
+    return None
 
 
 def rows_as_json(columns: Sequence[str]) -> pl.Expr:
