@@ -72,9 +72,9 @@ compose-test: ## Bring the production stack up, materialize, predict, take it do
 
 lock: $(DEVELOPMENT) ## Write the lock files anew from pyproject.toml
 	$(BIN)/uv pip compile $(LOCK) --extra examples --extra build pyproject.toml -o requirements.lock
-	$(BIN)/uv pip compile $(LOCK) --extra examples --extra build --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+	$(BIN)/uv pip compile $(LOCK) --extra examples --extra build --extra boosting --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 	$(BIN)/uv pip compile $(LOCK) --extra spark -c requirements-dev.lock pyproject.toml | awk '/^[a-z]/ {keep = /^(py4j|pyspark)==/} keep' > requirements-spark.lock
-	grep -E '^(#|uv==|    --hash)' requirements-dev.lock | awk '/^uv==/ {keep=1} /^[a-z]/ && !/^uv==/ {keep=0} keep' > requirements-uv.lock
+	awk '/^[a-z]/ {keep = /^uv==/} keep && !/via/' requirements-dev.lock > requirements-uv.lock
 
 clean: ## Remove the environment and all state of the companies
 	rm -rf .venv .churn .dagster examples/*/.churn examples/*/.dagster examples/*/data

@@ -17,6 +17,8 @@ import polars as pl
 from sklearn.metrics import roc_auc_score
 
 from churn_assets.contracts import sift
+from churn_assets.evaluation.intervals import auc_difference_interval
+from churn_assets.evaluation.measures import Labels, Scores
 from churn_assets.features.feature import Feature
 from churn_assets.features.feature_sets import features_in_use, features_of
 from churn_assets.features.labels import churn_labels, matures_on
@@ -28,7 +30,6 @@ from churn_assets.raw.source import Table
 from churn_assets.raw.synthetic import SyntheticSettings, SyntheticSource
 from churn_assets.settings import AtRisk, Features, Label
 from churn_assets.simulate import months_of
-from churn_assets.training.evaluation import Labels, Scores, auc_difference_interval
 from churn_assets.training.families import FAMILIES, inputs
 from churn_assets.training.fitting import fit
 from churn_assets.training.training_set import joined

@@ -47,7 +47,7 @@ def build_defs(settings: Settings | None = None, *, overrides: Mapping[str, Any]
         *raw_assets(settings, partitions, source),
         *feature_assets(settings, partitions, features),
         *training_assets(settings, used),
-        *champion_assets(settings, used, source),
+        *champion_assets(settings, source),
         *scoring_assets(settings, partitions, features),
         *monitoring_assets(settings, partitions, features),
     ]

@@ -88,14 +88,27 @@ class Features(Section):
         return words
 
 
+FamilyName = Literal["logistic_regression", "random_forest", "gradient_boosting", "lightgbm", "xgboost"]
+
+
 class Training(Section):
     """How a training set is cut and what is trained."""
 
-    families: tuple[Literal["logistic_regression", "gradient_boosting"], ...] = Field(
-        ("logistic_regression", "gradient_boosting"), min_length=1
+    families: tuple[FamilyName, ...] = Field(("logistic_regression", "gradient_boosting"), min_length=1)
+    trials: int = Field(
+        6, ge=1, le=1_000, description="parameters that the search tries for each family; 1 takes the defaults"
+    )
+    tuning_rows: int = Field(20_000, ge=500, description="the search looks at no more training rows than these")
+    search: dict[FamilyName, dict[str, tuple[float, float]]] = Field(
+        {}, description="least and greatest value of a family's parameter, in place of its own"
+    )
+    resampling: Literal["none", "undersample", "oversample"] = Field(
+        "none", description="of the training rows alone; the calibration on later rows sets the probabilities right"
     )
     judging_snapshots: int = Field(2, ge=1, description="the newest mature snapshots, kept for the gate")
-    selecting_snapshots: int = Field(1, ge=1, description="snapshots before those that choose between the families")
+    selecting_snapshots: int = Field(
+        1, ge=1, description="snapshots before those that calibrate the families and choose between them"
+    )
     training_snapshots: int = Field(18, ge=1, description="at most so many snapshots before those, newest first")
     held_out_share: float = Field(0.3, gt=0, lt=0.5, description="data without time: share of rows kept for the gate")
     minimum_rows: int = Field(200, ge=50, description="fewer rows to train on, or to judge on, are refused")
@@ -111,11 +124,66 @@ class Training(Section):
     seed: int = 42
 
 
+class Profit(Section):
+    """What a retention offer costs and brings, in the company's currency (Verbraken, Verbeke and Baesens 2013)."""
+
+    customer_value: float = Field(200.0, gt=0, description="what a churner who stays after all is worth")
+    offer_cost: float = Field(10.0, ge=0, description="of the offer, for each customer who takes it")
+    contact_cost: float = Field(1.0, ge=0, description="of asking a customer")
+    acceptance_alpha: float = Field(
+        6.0, gt=1, description="share of churners who take the offer and stay: Beta(alpha, beta)"
+    )
+    acceptance_beta: float = Field(14.0, gt=1, description="the second parameter of that distribution")
+
+    @property
+    def acceptance(self) -> float:
+        """The expected share of churners who take the offer and stay."""
+        return self.acceptance_alpha / (self.acceptance_alpha + self.acceptance_beta)
+
+    @model_validator(mode="after")
+    def _an_offer_can_pay(self) -> "Profit":
+        if self.acceptance * (self.customer_value - self.offer_cost) <= self.contact_cost:
+            raise ValueError(
+                f"no offer can pay: a certain churner brings {self.acceptance * (self.customer_value - self.offer_cost):g} and asking "
+                f"costs {self.contact_cost:g}; look at customer_value, offer_cost, contact_cost and the acceptance"
+            )
+        return self
+
+
+class Evaluation(Section):
+    """What is measured of a model, besides the measures themselves."""
+
+    segments: tuple[str, ...] = Field(
+        (), description="features by whose words customers are grouped; default: all with at most `segment_words` words"
+    )
+    segment_words: int = Field(12, ge=2, description="a feature with more words than this makes no segments by itself")
+    segment_rows: int = Field(200, ge=50, description="a segment with fewer judging rows is not judged")
+    draws: int = Field(200, ge=100, le=10_000, description="bootstrap draws of whole customers for each interval")
+    folds: int = Field(
+        6, ge=2, description="folds of the backtest; fewer where there are not so many snapshots is an error"
+    )
+    ages: int = Field(6, ge=1, description="the backtest follows a model up to so many periods")
+
+
 class Gate(Section):
     """What a candidate must show before it may serve."""
 
     auc_floor: float = Field(0.6, ge=0.5, lt=1)
     auc_plausible: float = Field(0.95, gt=0.5, le=1, description="a better AUC than this is taken for a leak")
+    calibration_slope: tuple[float, float] = Field((0.7, 1.4), description="bounds of the calibration slope")
+    calibration_intercept: tuple[float, float] = Field(
+        (-0.5, 0.5), description="bounds of the calibration in the large, in log odds"
+    )
+    confidence: float = Field(0.95, ge=0.8, lt=1, description="of the one-sided bounds")
+    minimum_rows: int = Field(
+        500, ge=50, description="with fewer judging rows the gate takes no decision against a champion"
+    )
+    minimum_churners: int = Field(30, ge=10, description="likewise, of churners among them")
+    segment_margin: float = Field(
+        0.5, ge=0, description="how much less profit per customer a segment may bring than with the champion"
+    )
+    latency_ratio: float = Field(10.0, gt=0, description="greatest time of a single prediction, in those of the champion")
+    rule_seconds: float = Field(300.0, gt=0, description="a rule that takes longer has failed")
 
 
 class Monitoring(Section):
@@ -161,7 +229,18 @@ class Settings(ConfigFile):
     label: Label = Label()
     features: Features = Features()
     training: Training = Training()
+    profit: Profit = Profit()
+    evaluation: Evaluation = Evaluation()
     gate: Gate = Gate()
+    promotion: Literal["automatic", "manual"] = Field(
+        "automatic", description="whether an accepted candidate serves at once, or waits for `churn approve`"
+    )
+    purpose: str = Field(
+        "Order the customers at risk by their probability of churn, so that retention offers go to those where they pay.",
+        min_length=1,
+        max_length=1_000,
+        description="what the models of this company are for; it stands in the model card",
+    )
     monitoring: Monitoring = Monitoring()
     retraining: Retraining = Retraining()
     tracking: Tracking = Tracking()
@@ -211,7 +290,7 @@ class Settings(ConfigFile):
     @property
     def lake_url(self) -> str:
         """Root of the lake."""
-        return str((self.home / "lake").absolute())
+        return self.store.lake_url or str((self.home / "lake").absolute())
 
     @property
     def reports(self) -> Path:

@@ -13,7 +13,11 @@ from churn_store.errors import ReleaseError
 from churn_store.files import MEBIBYTE
 from churn_store.signature import Signature
 
-FORMAT = 1
+FORMAT = 2
+"""Since format 2 a manifest says how its model was evaluated (``Evaluation``)."""
+
+FORMATS = (1, FORMAT)
+"""The formats that are read; a release of an older one goes on serving."""
 
 FILE_LIMITS = {"model.onnx": 256 * MEBIBYTE, "golden.json": 8 * MEBIBYTE, "reference.parquet": 64 * MEBIBYTE}
 """The files of a release and how large each may be, in bytes. Another name is refused."""
@@ -42,22 +46,113 @@ class TableVersion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One rule of the gate: what was found, what was allowed."""
+    """One rule of the gate: what was found, what was allowed.
+
+    Attributes:
+        undecided: not passed, because there was too little to decide by.
+    """
 
     name: str
     passed: bool
     found: str
     allowed: str
+    undecided: bool = False
+
+
+class Interval(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A measure with its two-sided bootstrap interval, whole customers drawn."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Segment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a model is worth on the customers of one word of a category.
+
+    Attributes:
+        column: the category.
+        word: of it; empty where it is missing.
+        rows: how many judging rows.
+        base_rate: their rate of churn.
+        auc: none where all of them churned or stayed.
+        calibration: mean probability less the rate of churn.
+        profit: per customer, at the model's threshold.
+        threshold: the most profitable one for this segment alone.
+    """
+
+    column: str
+    word: str
+    rows: int
+    base_rate: float
+    auc: float | None
+    calibration: float
+    profit: Interval
+    threshold: float
+
+
+class ReliabilityBin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Rows of neighbouring scores: how many, their mean probability, their rate of churn."""
+
+    rows: int
+    predicted: float
+    observed: float
+
+
+class ProfitTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What profit was computed with, in the company's currency (``churn.yaml``, ``profit``)."""
+
+    customer_value: float
+    offer_cost: float
+    contact_cost: float
+    acceptance_alpha: float
+    acceptance_beta: float
+
+
+class Evaluation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a model was found to be worth on its judging rows.
+
+    Attributes:
+        confidence: of the intervals.
+        intervals: by measure; the measures are those of ``Manifest.metrics``.
+        by_snapshot: the measures at each judging snapshot; empty where data has no time.
+        baselines: the measures of the base rate, the recency rule and the plain logistic regression on the same rows.
+        segments: those with enough rows.
+        reliability: in the order of the scores.
+        importance: by how much the AUC falls when an input is shuffled, greatest first.
+        profit: what profit was computed with.
+    """
+
+    confidence: float
+    intervals: dict[str, Interval]
+    by_snapshot: dict[str, dict[str, float]]
+    baselines: dict[str, dict[str, float]]
+    segments: tuple[Segment, ...]
+    reliability: tuple[ReliabilityBin, ...]
+    importance: dict[str, float]
+    profit: ProfitTerms
 
 
 class Blessing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The gate's verdict on a candidate. ``overridden``: a named person released it against the gate."""
+    """The gate's verdict on a candidate.
+
+    Attributes:
+        verdict: ``undecided`` where nothing failed, but there was too little to decide by; ``overridden`` where a named person
+            released it against the gate.
+        actor: the run, or the person.
+        epoch: the newest release when the gate read its inputs: who served then was compared with; 0 for none.
+        gain: the profit per customer above the champion's on the same rows; none without a champion.
+        reason: why it was overridden.
+    """
 
     candidate: str
-    verdict: Literal["accepted", "rejected", "overridden"]
+    verdict: Literal["accepted", "rejected", "undecided", "overridden"]
     rules: tuple[Rule, ...]
     actor: str
     decided_s: int
+    epoch: int = 0
+    gain: float | None = None
+    reason: str = ""
 
     @property
     def releasable(self) -> bool:
@@ -93,6 +188,11 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         code_commit: of the checkout that trained it; ``unknown`` outside of one.
         lock_sha256: of ``requirements.lock``.
         created_s: by the clock.
+        parameters: of the estimator, as they were searched and found.
+        calibrated_on: the snapshots after those that trained, on which the probabilities were calibrated and the threshold was set.
+        population: who is at risk, in words.
+        purpose: what the model is for, in the company's words.
+        evaluation: what it is worth. These five are there since format 2.
     """
 
     format: int = FORMAT
@@ -115,11 +215,20 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     created_s: int
     files: dict[str, FileEntry]
     blessing: Blessing | None = None
+    # Absent in format 1, and left out again when it is encoded, so that its digest stays what it was.
+    parameters: dict[str, str | int | float | bool | None] | msgspec.UnsetType = msgspec.UNSET
+    calibrated_on: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
+    population: str | msgspec.UnsetType = msgspec.UNSET
+    purpose: str | msgspec.UnsetType = msgspec.UNSET
+    evaluation: Evaluation | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def candidate(self) -> str:
         """Digest of the manifest without its blessing: what the gate judged."""
         return hashlib.sha256(encode(msgspec.structs.replace(self, blessing=None))).hexdigest()
+
+
+SINCE_2 = ("parameters", "calibrated_on", "population", "purpose", "evaluation")
 
 
 class Golden(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -144,8 +253,12 @@ def decode_manifest(content: bytes) -> Manifest:
         manifest = msgspec.json.decode(content, type=Manifest)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ReleaseError(f"manifest.json: {error}") from error
-    if manifest.format != FORMAT:
-        raise ReleaseError(f"manifest.json has format {manifest.format}, this code reads format {FORMAT}")
+    if manifest.format not in FORMATS:
+        raise ReleaseError(
+            f"manifest.json has format {manifest.format}, this code reads the formats {', '.join(map(str, FORMATS))}"
+        )
+    if manifest.format > 1 and (absent := [name for name in SINCE_2 if getattr(manifest, name) is msgspec.UNSET]):
+        raise ReleaseError(f"manifest.json of format {manifest.format} has no {', '.join(absent)}")
     if set(manifest.files) != set(FILE_LIMITS):
         raise ReleaseError(
             f"manifest.json lists {', '.join(sorted(manifest.files)) or 'no file'}; expected {', '.join(FILE_LIMITS)}"

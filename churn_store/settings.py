@@ -20,7 +20,7 @@ from churn_store.errors import InputError
 SECTIONS = frozenset(
     {
         "company", "home", "store",  # both wings
-        "source", "raw", "engine", "spark", "cadence", "at_risk", "label", "features", "training", "gate", "monitoring", "retraining", "tracking",
+        "source", "raw", "engine", "spark", "cadence", "at_risk", "label", "features", "training", "profit", "evaluation", "gate", "promotion", "purpose", "monitoring", "retraining", "tracking",
         "service",
     }
 )  # fmt: skip
@@ -42,6 +42,7 @@ class StoreSettings(Section):
     database_url: str = Field("", description="SQLAlchemy address of the serving database; default: SQLite in `home`")
     releases_url: str = Field("", description="folder or object-store address of release files; default: in `home`")
     online_url: str = Field("", description="redis://... or a folder for online features; default: a folder in `home`")
+    lake_url: str = Field("", description="folder or object-store address of the lake; default: in `home`")
 
 
 class ConfigFile(BaseSettings):

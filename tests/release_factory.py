@@ -22,7 +22,19 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from churn_store.files import DigestStore
-from churn_store.manifest import FILE_LIMITS, Blessing, Golden, Manifest, Rule, TableVersion, encode
+from churn_store.manifest import (
+    FILE_LIMITS,
+    Blessing,
+    Evaluation,
+    Golden,
+    Interval,
+    Manifest,
+    ProfitTerms,
+    ReliabilityBin,
+    Rule,
+    TableVersion,
+    encode,
+)
 from churn_store.online import Snapshot, write_snapshot
 from churn_store.releases import Serving, newest, publish, record_blessing, stage
 from churn_store.scoring import CATEGORIES, NUMBERS, PROBABILITIES
@@ -133,6 +145,20 @@ def train(
         lock_sha256="0" * 64,
         created_s=NOW_S,
         files={},
+        parameters={"C": 1.0},
+        calibrated_on=("2025-12-01",),
+        population="customers who signed up at least 30 days before the snapshot",
+        purpose="Tests.",
+        evaluation=Evaluation(
+            confidence=0.95,
+            intervals={"auc": Interval(0.8, 0.75, 0.85)},
+            by_snapshot={"2026-01-01": {"auc": 0.8}},
+            baselines={"base_rate": {"log_loss": 0.69}},
+            segments=(),
+            reliability=(ReliabilityBin(100, 0.3, 0.31),),
+            importance={},
+            profit=ProfitTerms(200.0, 10.0, 1.0, 6.0, 14.0),
+        ),
     )
     contents = {
         "model.onnx": _export(pipeline, signature),

@@ -17,14 +17,13 @@ from churn_assets.champion.checks import rule_results, rule_specs
 from churn_assets.champion.gate import Case, failed, judge
 from churn_assets.champion.tracking import log_candidate, mirror_champion
 from churn_assets.code_version import code_version
-from churn_assets.features.feature import Feature
+from churn_assets.evaluation.facts import evaluate, measured
 from churn_assets.materialization import columns_schema
 from churn_assets.periods import ALL, DAY_S, epoch_s
 from churn_assets.raw.source import Source
 from churn_assets.resources.lake import Lake, digest
 from churn_assets.resources.serving import ServingStore
 from churn_assets.settings import Settings
-from churn_assets.training.evaluation import measures
 from churn_assets.training.fitting import Fitted
 from churn_assets.training.split import JUDGE
 from churn_assets.training.training_set import KEY
@@ -52,16 +51,15 @@ class Verdict:
     read_epoch: int
 
 
-def champion_assets(settings: Settings, features: tuple[Feature, ...], source: Source) -> Sequence[dg.AssetsDefinition]:
+def champion_assets(settings: Settings, source: Source) -> Sequence[dg.AssetsDefinition]:
     """``candidate_model``, ``model_blessing`` and ``champion``."""
-    return [_candidate_model(settings, features, source), _model_blessing(settings), _champion(settings)]
+    return [_candidate_model(settings, source), _model_blessing(settings), _champion(settings)]
 
 
-def _candidate_model(settings: Settings, features: tuple[Feature, ...], source: Source) -> dg.AssetsDefinition:
+def _candidate_model(settings: Settings, source: Source) -> dg.AssetsDefinition:
     @dg.asset(
         description=(
-            "The family that was best on the selecting snapshots, fitted once more on all rows before the judging ones, "
-            "exported, measured on the judging ones, and registered."
+            "The family that was best on the selecting snapshots, exported, measured on the judging ones, and registered."
         ),
         group_name="champion",
         kinds={"onnx", "mlflow"},
@@ -82,16 +80,10 @@ def _candidate_model(settings: Settings, features: tuple[Feature, ...], source: 
         version = lake.version("training_set")
         rows = lake.read("training_set", ALL, version=version)
         chosen = better(list(families.values()))
-        candidate = build(
-            chosen.family,
-            rows,
-            features,
-            seed=settings.training.seed,
-            minimum_correlation=settings.training.minimum_correlation,
-        )
+        candidate = build(chosen, rows, seed=settings.training.seed)
         judging = rows.filter(pl.col("role") == JUDGE)
-        churned = judging["churned"].to_numpy()
-        metrics = measures(churned, candidate.scorer.score_frame(judging), threshold=chosen.threshold)
+        churned, scores = judging["churned"].to_numpy(), candidate.scorer.score_frame(judging)
+        metrics = measured(churned, scores, threshold=chosen.threshold, settings=settings)
         if (best := _ceiling(source, judging, settings)) is not None:
             metrics["auc_ceiling"] = best
         data = TableVersion(version, _digest(rows))
@@ -115,6 +107,7 @@ def _candidate_model(settings: Settings, features: tuple[Feature, ...], source: 
                 chosen=chosen,
                 training_set=rows,
                 metrics=metrics,
+                evaluation=evaluate(judging, scores, threshold=chosen.threshold, settings=settings),
                 tables={"training_set": data, **read},
                 mlflow=logged,
                 now_s=clock.now_s(),

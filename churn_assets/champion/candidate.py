@@ -1,4 +1,4 @@
-"""The candidate: the better family, fitted once more on all rows before the judging ones, exported and described.
+"""The candidate: the better family, exported and described.
 
 Belongs here: what a candidate is made of. Does not belong here: whether it may serve (``gate``).
 """
@@ -15,13 +15,12 @@ import numpy as np
 import polars as pl
 from sklearn.pipeline import Pipeline
 
-from churn_assets.features.feature import Feature
 from churn_assets.settings import Settings
 from churn_assets.training.families import export, inputs
-from churn_assets.training.fitting import Fitted, fit
-from churn_assets.training.split import JUDGE, split_in_words
+from churn_assets.training.fitting import Fitted
+from churn_assets.training.split import JUDGE, SELECT, split_in_words
 from churn_assets.training.training_set import snapshots
-from churn_store.manifest import GOLDEN_ROWS, Golden, Manifest, TableVersion, encode
+from churn_store.manifest import GOLDEN_ROWS, Evaluation, Golden, Manifest, TableVersion, encode
 from churn_store.scoring import Scorer
 from churn_store.signature import Signature
 
@@ -43,33 +42,25 @@ class Candidate:
 
 
 def better(families: Sequence[Fitted]) -> Fitted:
-    """The family with the greatest AUC on the selecting rows; of two equal ones the first by name."""
-    return min(families, key=lambda fitted: (-fitted.measures["auc"], fitted.family))
+    """The family with the least log loss on the selecting rows; of two equal ones the first by name."""
+    return min(families, key=lambda fitted: (fitted.measures["log_loss"], fitted.family))
 
 
-def build(
-    family: str,
-    training_set: pl.DataFrame,
-    features: tuple[Feature, ...],
-    *,
-    seed: int,
-    minimum_correlation: float = 0.0,
-) -> Candidate:
-    """Fit a family on the training and selecting rows and make the files of a release.
+def build(fitted: Fitted, training_set: pl.DataFrame, *, seed: int) -> Candidate:
+    """Export a fitted family and make the files of a release.
 
-    The judging rows are not touched; they are later than every label that is read here.
+    The judging rows are not touched; they are later than every label that was read.
     """
     rows = training_set.filter(pl.col("role") != JUDGE)
-    pipeline, signature = fit(family, rows, features, seed=seed, minimum_correlation=minimum_correlation)
-    model = export(pipeline, signature)
-    scorer = Scorer(model, signature)
+    model = export(fitted.pipeline, fitted.signature)
+    scorer = Scorer(model, fitted.signature)
     sampled = rows.sample(min(REFERENCE_ROWS, rows.height), seed=seed, shuffle=True)
     files = {
         "model.onnx": model,
-        "golden.json": encode(golden_rows(pipeline, signature, sampled.head(GOLDEN_ROWS))),
+        "golden.json": encode(golden_rows(fitted.pipeline, fitted.signature, sampled.head(GOLDEN_ROWS))),
         "reference.parquet": reference(scorer, sampled),
     }
-    return Candidate(pipeline, signature, scorer, files)
+    return Candidate(fitted.pipeline, fitted.signature, scorer, files)
 
 
 def golden_rows(pipeline: Pipeline, signature: Signature, rows: pl.DataFrame) -> Golden:
@@ -139,6 +130,7 @@ def describe(
     chosen: Fitted,
     training_set: pl.DataFrame,
     metrics: dict[str, float],
+    evaluation: Evaluation,
     tables: dict[str, TableVersion],
     mlflow: dict[str, str],
     now_s: int,
@@ -165,6 +157,23 @@ def describe(
         lock_sha256=lock_sha256(),
         created_s=now_s,
         files={},
+        parameters=dict(chosen.parameters),
+        calibrated_on=tuple(snapshots(training_set.filter(pl.col("role") == SELECT))),
+        population=population_in_words(settings),
+        purpose=settings.purpose,
+        evaluation=evaluation,
+    )
+
+
+def population_in_words(settings: Settings) -> str:
+    """Who is at risk, for people."""
+    if not settings.has_time:
+        return "every customer of the source"
+    rule = settings.at_risk
+    gone = f", without an event {rule.cancelled_event!r}" if rule.cancelled_event else ""
+    return (
+        f"customers who signed up at least {rule.signed_up_days} days before the snapshot{gone}, with an event or a settled payment "
+        f"in the {rule.active_days} days before it"
     )
 
 

@@ -12,9 +12,9 @@ import polars as pl
 from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import Pipeline
 
+from churn_assets.evaluation.intervals import auc_difference_interval
 from churn_assets.periods import day_of
 from churn_assets.settings import Gate
-from churn_assets.training.evaluation import auc_difference_interval
 from churn_assets.training.families import inputs
 from churn_store.manifest import GOLDEN_TOLERANCE, Blessing, Rule, decode_golden
 from churn_store.releases import Bundle, replay

@@ -14,7 +14,6 @@ from mlflow.types import Schema, TensorSpec
 
 from churn_assets.champion.candidate import Candidate, input_example
 from churn_assets.settings import Settings
-from churn_assets.training.families import FAMILIES
 from churn_assets.training.fitting import Fitted
 from churn_store.manifest import TableVersion
 from churn_store.scoring import CATEGORIES, NUMBERS, PROBABILITIES
@@ -46,7 +45,7 @@ def log_candidate(
                 "seed": settings.training.seed,
                 "threshold": chosen.threshold,
                 "features": len(candidate.signature.columns),
-                **FAMILIES[chosen.family].parameters,
+                **chosen.parameters,
             }
         )
         mlflow.log_metrics({f"judging_{name}": value for name, value in metrics.items()})

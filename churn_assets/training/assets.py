@@ -13,16 +13,17 @@ from churn_assets.features.feature import Feature
 from churn_assets.features.labels import matures_on
 from churn_assets.materialization import Built, Events, columns_schema, contract_specs, write_table
 from churn_assets.periods import ALL
-from churn_assets.resources.lake import Lake
+from churn_assets.resources.lake import Lake, digest
 from churn_assets.settings import Settings
 from churn_assets.training.contracts import no_single_feature_tells, training_contract
 from churn_assets.training.families import FAMILIES
-from churn_assets.training.fitting import Fitted, fit_and_measure
+from churn_assets.training.fitting import Fitted, fit_family
 from churn_assets.training.leak import single_feature_aucs
 from churn_assets.training.split import JUDGE, SELECT, TRAIN, roles_by_time
-from churn_assets.training.training_set import check_enough, rows_by_customer, rows_by_time, snapshots
+from churn_assets.training.training_set import KEY, check_enough, rows_by_customer, rows_by_time, snapshots
 from churn_assets.wrong_input import wrong_input_is_final
 from churn_store.clock import Clock
+from churn_store.manifest import TableVersion
 
 
 def training_assets(settings: Settings, features: tuple[Feature, ...]) -> Sequence[dg.AssetsDefinition]:
@@ -82,7 +83,7 @@ def _family(name: str, settings: Settings, features: tuple[Feature, ...]) -> dg.
 
     @dg.asset(
         name=name,
-        description=f"{family.description} Fitted on the training rows, measured on the selecting ones.",
+        description=f"{family.description} Fitted on the training rows, calibrated and measured on the selecting ones.",
         group_name="training",
         kinds={"scikitlearn", "mlflow"},
         owners=["team:data-science"],
@@ -96,15 +97,10 @@ def _family(name: str, settings: Settings, features: tuple[Feature, ...]) -> dg.
         version = lake.version("training_set")
         rows = lake.read("training_set", ALL, version=version)
         with mlflow.start_run(run_name=name, nested=True) as run:
-            fitted = fit_and_measure(
-                name,
-                rows,
-                features,
-                seed=settings.training.seed,
-                minimum_correlation=settings.training.minimum_correlation,
-            )
+            made_of = TableVersion(version, digest(rows, key=[name for name in KEY if name in rows.columns]))
+            fitted = fit_family(name, rows, features, settings, made_of=made_of)
             chosen = {"seed": settings.training.seed, "minimum_correlation": settings.training.minimum_correlation}
-            mlflow.log_params({"family": name, **chosen, **family.parameters})
+            mlflow.log_params({"family": name, **chosen, **fitted.parameters})
             mlflow.log_metrics({f"selecting_{measure}": value for measure, value in fitted.measures.items()})
             mlflow.set_tags({"dagster_run_id": context.run_id, "training_set_version": str(version)})
         return dg.MaterializeResult(

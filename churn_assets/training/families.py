@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import polars as pl
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.impute import SimpleImputer
@@ -120,8 +121,9 @@ def export(pipeline: Pipeline, signature: Signature) -> bytes:
     from skl2onnx.common.data_types import FloatTensorType, StringTensorType  # noqa: PLC0415
 
     model = pipeline.named_steps["model"]
-    if isinstance(model, HistGradientBoostingClassifier):
-        _round_trees(model)
+    estimator = model.calibrated_classifiers_[0].estimator if isinstance(model, CalibratedClassifierCV) else model
+    if isinstance(estimator, HistGradientBoostingClassifier):
+        _round_trees(estimator)
     tensors: list[tuple[str, Any]] = []
     if signature.numbers:
         tensors.append((NUMBERS, FloatTensorType([None, len(signature.numbers)])))

@@ -1,37 +1,84 @@
-"""Fit a family on the rows of a role and say what it is worth on later rows."""
+"""Fit a family on the training rows, calibrate it on the later, selecting ones, and say what it is worth there."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.pipeline import Pipeline
 
+from churn_assets.evaluation.measures import measures
+from churn_assets.evaluation.profit import most_profitable_threshold
 from churn_assets.features.feature import Feature
-from churn_assets.training.evaluation import measures, threshold_of_best_f1
+from churn_assets.settings import Settings
 from churn_assets.training.families import FAMILIES, inputs
 from churn_assets.training.split import SELECT, TRAIN
 from churn_assets.training.training_set import signature_of
 from churn_store.errors import InputError
+from churn_store.manifest import TableVersion
 from churn_store.signature import Signature
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """A family fitted on training rows and measured on selecting rows.
+    """A family fitted on the training rows and calibrated on the selecting ones.
 
     Attributes:
         family: its name.
-        measures: on the selecting rows, which are later than every label it was fitted on.
-        threshold: the decision threshold with the best F1 there.
+        parameters: of the estimator.
+        pipeline: from the signature's columns to calibrated probabilities.
+        signature: its inputs.
+        measures: on the selecting rows, which are later than every label that the estimator was fitted on.
+        threshold: the most profitable decision threshold there.
+        training_set: the version of the table that all of it was made of.
     """
 
     family: str
+    parameters: Mapping[str, Any]
+    pipeline: Pipeline
+    signature: Signature
     measures: dict[str, float]
     threshold: float
+    training_set: TableVersion
+
+
+def fit_family(
+    family: str, training_set: pl.DataFrame, features: tuple[Feature, ...], settings: Settings, *, made_of: TableVersion
+) -> Fitted:
+    """Fit a family on the training rows of a training set and calibrate and measure it on its selecting rows."""
+    training, selecting = (training_set.filter(pl.col("role") == role) for role in (TRAIN, SELECT))
+    pipeline, signature = fit(
+        family,
+        training,
+        features,
+        later=selecting,
+        seed=settings.training.seed,
+        minimum_correlation=settings.training.minimum_correlation,
+    )
+    scores = pipeline.predict_proba(inputs(selecting, signature))[:, 1].astype(np.float64)
+    churned = selecting["churned"].to_numpy()
+    threshold = most_profitable_threshold(churned, scores, settings.profit)
+    return Fitted(
+        family,
+        FAMILIES[family].parameters,
+        pipeline,
+        signature,
+        measures(churned, scores, threshold=threshold),
+        threshold,
+        made_of,
+    )
 
 
 def fit(
-    family: str, rows: pl.DataFrame, features: tuple[Feature, ...], *, seed: int, minimum_correlation: float = 0.0
+    family: str,
+    rows: pl.DataFrame,
+    features: tuple[Feature, ...],
+    *,
+    later: pl.DataFrame | None = None,
+    seed: int,
+    minimum_correlation: float = 0.0,
 ) -> tuple[Pipeline, Signature]:
     """Fit a family on rows with ``churned``; the categories of these rows become the signature's.
 
@@ -39,6 +86,7 @@ def fit(
         family: its name.
         rows: to fit on, and to select numbers by: no other row has a say in either.
         features: the model's inputs.
+        later: rows on which the probabilities are calibrated by a sigmoid (Platt 1999); none leaves them as they are.
         seed: of the estimator.
         minimum_correlation: numbers that are less correlated with churn are taken and not looked at.
 
@@ -58,29 +106,19 @@ def fit(
             "lower it"
         )
     pipeline = FAMILIES[family].pipeline(signature, seed=seed, without=[*empty, *weak])
-    pipeline.fit(inputs(rows, signature), rows["churned"].to_numpy())
-    return pipeline, signature
+    if later is None:
+        return pipeline.fit(inputs(rows, signature), rows["churned"].to_numpy()), signature
+    columns, estimator = pipeline.named_steps["columns"], pipeline.named_steps["model"]
+    fitted_on = columns.fit_transform(inputs(rows, signature))
+    both = np.vstack([fitted_on, columns.transform(inputs(later, signature))])
+    churned = np.concatenate([rows["churned"].to_numpy(), later["churned"].to_numpy()])
+    places = np.arange(len(both))
+    parts = [(places[: rows.height], places[rows.height :])]
+    calibrated = CalibratedClassifierCV(estimator, method="sigmoid", cv=parts).fit(both, churned)
+    return Pipeline([("columns", columns), ("model", calibrated)]), signature
 
 
 def correlation(rows: pl.DataFrame, name: str) -> float:
     """The absolute point-biserial correlation of a number with churn, where it is there; 0 for one that never changes."""
     found = rows.select(pl.corr(pl.col(name), pl.col("churned").cast(pl.Float64)).fill_nan(None).abs()).item()
     return 0.0 if found is None else float(found)
-
-
-def fit_and_measure(
-    family: str,
-    training_set: pl.DataFrame,
-    features: tuple[Feature, ...],
-    *,
-    seed: int,
-    minimum_correlation: float = 0.0,
-) -> Fitted:
-    """Fit a family on the training rows of a training set and measure it on its selecting rows."""
-    training = training_set.filter(pl.col("role") == TRAIN)
-    pipeline, signature = fit(family, training, features, seed=seed, minimum_correlation=minimum_correlation)
-    selecting = training_set.filter(pl.col("role") == SELECT)
-    scores = pipeline.predict_proba(inputs(selecting, signature))[:, 1].astype(np.float64)
-    churned = selecting["churned"].to_numpy()
-    threshold = threshold_of_best_f1(churned, scores)
-    return Fitted(family, measures(churned, scores, threshold=threshold), threshold)

@@ -10,14 +10,15 @@ import sqlalchemy as sa
 
 from churn_assets.champion.candidate import Candidate, build, describe
 from churn_assets.champion.gate import Case
+from churn_assets.evaluation.facts import evaluate
 from churn_assets.features.feature import Feature
 from churn_assets.features.feature_sets import features_of
 from churn_assets.periods import DAY_S, epoch_s
 from churn_assets.settings import Settings
-from churn_assets.training.fitting import Fitted
+from churn_assets.training.fitting import Fitted, fit_family
 from churn_assets.training.split import JUDGE, SELECT, TRAIN
 from churn_store.files import DigestStore
-from churn_store.manifest import Blessing, Manifest, Rule
+from churn_store.manifest import Blessing, Manifest, Rule, TableVersion
 from churn_store.migrate import migrate
 from churn_store.releases import Bundle, load_bundle, newest, publish, record_blessing, stage
 from churn_store.signature import Column
@@ -104,16 +105,27 @@ class World:
         )
 
 
-def staged(files: DigestStore, candidate: Candidate, rows: pl.DataFrame) -> Manifest:
+def fitted(family: str, rows: pl.DataFrame, features: tuple[Feature, ...]) -> Fitted:
+    return fit_family(family, rows, features, Settings(company="test"), made_of=TableVersion(0, "0" * 64))
+
+
+def built(family: str, rows: pl.DataFrame, features: tuple[Feature, ...]) -> Candidate:
+    return build(fitted(family, rows, features), rows, seed=1)
+
+
+def staged(files: DigestStore, candidate: Candidate, chosen: Fitted, rows: pl.DataFrame) -> Manifest:
+    settings, judging = Settings(company="test"), rows.filter(role=JUDGE)
+    scores = candidate.scorer.score_frame(judging)
     return stage(
         files,
         candidate.files,
         describe(
             candidate,
-            settings=Settings(company="test"),
-            chosen=Fitted("logistic_regression", {"auc": 0.7}, 0.5),
+            settings=settings,
+            chosen=chosen,
             training_set=rows,
             metrics={"auc": 0.7},
+            evaluation=evaluate(judging, scores, threshold=chosen.threshold, settings=settings),
             tables={},
             mlflow={},
             now_s=NOW_S,
@@ -148,6 +160,7 @@ def make_world(folder: Path) -> World:
     engine, files = sa.create_engine(url), DigestStore(str(folder / "releases"))
     rows = training_set()
     blind = rows.with_columns(visits=pl.col("noise") * 30)
-    champion = released(engine, files, staged(files, build("logistic_regression", blind, attributes(), seed=1), blind))
-    candidate = build("logistic_regression", rows, attributes(), seed=1)
-    return World(folder, engine, files, rows, candidate, staged(files, candidate, rows), champion)
+    former, better = (fitted("logistic_regression", seen, attributes()) for seen in (blind, rows))
+    champion = released(engine, files, staged(files, build(former, blind, seed=1), former, blind))
+    candidate = build(better, rows, seed=1)
+    return World(folder, engine, files, rows, candidate, staged(files, candidate, better, rows), champion)

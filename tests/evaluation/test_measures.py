@@ -2,18 +2,14 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 
-from churn_assets.training.evaluation import (
+from churn_assets.evaluation.intervals import auc_difference_interval
+from churn_assets.evaluation.measures import (
     Labels,
     Scores,
-    auc_difference_interval,
     calibration_slope,
     lift,
     measures,
-    threshold_of_best_f1,
 )
 
 CHURNED = np.array([False, False, True, False, True, True, False, False, False, True])
@@ -48,34 +44,6 @@ def test_certain_scores_have_a_slope() -> None:
 @pytest.mark.parametrize(("share", "expected"), [(0.1, 2.5), (0.3, 2.5 * 2 / 3), (1.0, 1.0), (0.01, 2.5)])
 def test_lift_looks_at_the_highest_scores(share: float, expected: float) -> None:
     assert lift(CHURNED, SCORES, share=share) == pytest.approx(expected)
-
-
-def f1_at(churned: Labels, scores: Scores, threshold: float) -> float:
-    called = scores >= threshold
-    hits = int((called & churned).sum())
-    return 2 * hits / (int(called.sum()) + int(churned.sum()))
-
-
-@settings(max_examples=80, deadline=None, derandomize=True)
-@given(
-    st.integers(2, 40).flatmap(
-        lambda size: st.tuples(
-            hnp.arrays(np.bool_, size),
-            hnp.arrays(np.float64, size, elements=st.sampled_from([i / 16 for i in range(17)])),
-        )
-    )
-)
-def test_the_threshold_has_the_best_f1_and_lies_midway_between_two_scores(drawn: tuple[Labels, Scores]) -> None:
-    churned, scores = drawn
-    churned[0] = True
-    threshold = threshold_of_best_f1(churned, scores)
-    best = max(f1_at(churned, scores, score) for score in scores)
-    assert f1_at(churned, scores, threshold) == pytest.approx(best)
-    below, above = scores[scores < threshold], scores[scores >= threshold]
-    if below.size:
-        assert threshold - below.max() == pytest.approx(above.min() - threshold)
-    else:
-        assert threshold == scores.min()
 
 
 def many(rows_each: int, seed: int) -> tuple[Labels, Scores, Scores, np.ndarray]:

@@ -1,7 +1,7 @@
-"""What a set of scores is worth on labelled rows.
+"""Measures of given scores and labels.
 
-Belongs here: measures of given scores and labels. Does not belong here: which rows they are measured on (``split``), and
-what follows from them (``champion.gate``).
+Does not belong here: which rows they are measured on (``training.split``), what they are worth in money (``profit``), how sure
+they are (``intervals``), and what follows from them (``champion.gate``).
 """
 
 import numpy as np
@@ -13,7 +13,6 @@ from sklearn.metrics import (
     brier_score_loss,
     f1_score,
     log_loss,
-    precision_recall_curve,
     precision_score,
     recall_score,
     roc_auc_score,
@@ -65,48 +64,3 @@ def calibration_slope(churned: Labels, scores: Scores) -> float:
     clipped = np.clip(scores, 1e-6, 1 - 1e-6)
     log_odds = np.log(clipped / (1 - clipped)).reshape(-1, 1)
     return float(LogisticRegression(C=1e6, max_iter=1000).fit(log_odds, churned).coef_[0, 0])
-
-
-def threshold_of_best_f1(churned: Labels, scores: Scores) -> float:
-    """The threshold with the greatest F1, midway between two neighbouring scores, so that rounding can't flip a decision."""
-    precision, recall, thresholds = precision_recall_curve(churned, scores)
-    f1 = 2 * precision[:-1] * recall[:-1] / np.maximum(precision[:-1] + recall[:-1], 1e-12)
-    best = float(thresholds[int(np.argmax(f1))])
-    below = scores[scores < best]
-    return best if below.size == 0 else (best + float(below.max())) / 2
-
-
-def auc_difference_interval(
-    churned: Labels,
-    ours: Scores,
-    theirs: Scores,
-    customers: npt.NDArray[np.str_],
-    *,
-    seed: int,
-    draws: int = 200,
-    confidence: float = 0.95,
-) -> tuple[float, float]:
-    """Bootstrap interval of the difference in AUC of two models on the same rows, clustered by customer.
-
-    Whole customers are drawn with replacement, as rows of one customer are not independent (Cameron, Gelbach and Miller
-    2008, cluster bootstrap).
-
-    Returns:
-        Lower and upper bound.
-    """
-    generator = np.random.default_rng(seed)
-    _, codes = np.unique(customers, return_inverse=True)
-    number = int(codes.max()) + 1
-    differences = []
-    for _ in range(draws):
-        weights = np.bincount(generator.integers(0, number, number), minlength=number)[codes].astype(np.float64)
-        drawn = weights > 0
-        if churned[drawn].all() or not churned[drawn].any():
-            continue
-        differences.append(
-            roc_auc_score(churned[drawn], ours[drawn], sample_weight=weights[drawn])
-            - roc_auc_score(churned[drawn], theirs[drawn], sample_weight=weights[drawn])
-        )
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(differences, [tail, 1 - tail])
-    return float(low), float(high)
