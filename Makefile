@@ -14,7 +14,7 @@ AS_OF_synthetic := --as-of 2026-01-01
 AS_OF_cdnow := --as-of 1998-07-01
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-spark demo dev test test-spark proofs lint types definitions checks bench-simulate bench-features bench-serving env compose-test lock clean
+.PHONY: help setup setup-spark demo dev test test-spark proofs lint types definitions checks bench-simulate bench-features bench-models bench-gate bench-serving env compose-test lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,12 @@ bench-features: $(DEVELOPMENT) ## CPU and memory of twelve snapshots, beside one
 
 bench-serving: $(DEVELOPMENT) ## Requests per second of one worker beside a no-op echo
 	$(BIN)/python benchmarks/serving.py $(BENCH)
+
+bench-models: $(DEVELOPMENT) ## Quality of the models beside plain scikit-learn on Telco, CDNOW and the synthetic company
+	$(BIN)/python benchmarks/models.py $(BENCH)
+
+bench-gate: $(DEVELOPMENT) ## How often the gate promotes an equal model, and a better one, by size and difference
+	$(BIN)/python benchmarks/gate.py $(BENCH)
 
 env: ## Write .env with random secrets for docker compose
 	@deploy/write-env

@@ -1,14 +1,10 @@
-"""The commands of the hall: the clock, the migrations, the releases."""
+"""The commands of the hall for the clock and the migrations."""
 
 import click
-import msgspec
 
 from churn_store.clock import parse_time
 from churn_store.migrate import migrate as apply_migrations
-from churn_store.migrate import require_migrated
-from churn_store.releases import history
 from churn_store.settings import ConfigFile
-from churn_store.tables import connect
 
 
 @click.group()
@@ -45,16 +41,3 @@ def migrate() -> None:
     """Bring the serving database to the newest schema."""
     settings = ConfigFile.load()
     click.echo(f"serving database at revision {apply_migrations(settings.database_url)}")
-
-
-@click.command()
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-def releases(as_json: bool) -> None:
-    """List which release served from when on, newest first: who released it, and why."""
-    engine = connect(ConfigFile.load().database_url)
-    require_migrated(engine)
-    for row in history(engine):
-        if as_json:
-            click.echo(msgspec.json.encode(row))
-        else:
-            click.echo(f"epoch {row.epoch}  {row.champion[:12]}  by {row.actor}  {row.reason}")
