@@ -14,7 +14,7 @@ AS_OF_synthetic := --as-of 2026-01-01
 AS_OF_cdnow := --as-of 1998-07-01
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-spark demo dev test test-spark proofs lint types definitions checks bench-simulate bench-features bench-models bench-gate bench-serving env compose-test lock clean
+.PHONY: help setup setup-spark demo dev score test test-spark proofs lint types definitions checks bench-simulate bench-features bench-models bench-gate bench-serving env compose-test lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,10 @@ demo: $(RUNTIME) ## Raw data to a served prediction, on one screen (DATA=synthet
 dev: $(RUNTIME) ## Dagster UI with daemon on 3000 and the service on 8000, until Ctrl-C
 	@test ! -f $(FOLDER)/prepare.py || $(BIN)/python $(FOLDER)/prepare.py
 	@cd $(FOLDER) && $(BIN)/churn dev
+
+score: $(RUNTIME) ## Score a table by the release that serves: IN=customers.csv OUT=scores.csv
+	@test -n "$(IN)" -a -n "$(OUT)" || { echo "make: expected IN=table.csv OUT=scores.csv (or .parquet)" >&2; exit 2; }
+	@cd $(FOLDER) && $(BIN)/churn score $(abspath $(IN)) $(abspath $(OUT))
 
 test: $(DEVELOPMENT) ## Set up and pass the tests
 	$(BIN)/python -m pytest $(PYTEST)

@@ -24,6 +24,7 @@ from churn_api.predictions.routes import prediction_routes
 from churn_api.problems import problem_response
 from churn_api.releases.last_good import LastGood
 from churn_api.releases.poller import ReleasePoller
+from churn_api.releases.rollback import Rollback, rollback_routes
 from churn_api.releases.routes import model_routes
 from churn_api.releases.served import Preparation
 from churn_api.rhythm import Rhythm
@@ -81,6 +82,8 @@ def create_app(settings: ServiceConfig) -> Litestar:
     threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="batch")
     predictor = Predictor(releases, spool, metrics, clock.now_s)
 
+    rollback = Rollback(engine, releases, ring.name_of, clock.now_s)
+
     rhythms = {
         "releases": Rhythm("releases", releases.poll, every_s=limits.poll_s, on_failure=_already_noted),
         "keys": Rhythm("keys", ring.refresh, every_s=limits.poll_s, on_failure=_counted(metrics, "keys")),
@@ -119,6 +122,7 @@ def create_app(settings: ServiceConfig) -> Litestar:
             *prediction_routes(predictor, online, threads, limits),
             *validation_routes(predictor.serving, threads, limits),
             *model_routes(releases, engine),
+            *rollback_routes(rollback, limits),
             *health_routes(monitor),
             *docs_routes(releases),
         ],

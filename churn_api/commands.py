@@ -23,7 +23,7 @@ def keys() -> None:
     "--scope",
     "scopes",
     multiple=True,
-    type=click.Choice(("predict", "read", "admin")),
+    type=click.Choice(("predict", "read", "release", "admin")),
     default=("predict", "read"),
     show_default=True,
     help="What it is for; may be given more than once.",

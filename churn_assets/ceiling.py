@@ -28,9 +28,9 @@ from churn_assets.periods import DAY_S, Calendar, epoch_s
 from churn_assets.raw.contracts import raw_contract
 from churn_assets.raw.source import Table
 from churn_assets.raw.synthetic import SyntheticSettings, SyntheticSource
-from churn_assets.settings import AtRisk, Features, Label
+from churn_assets.settings import AtRisk, Features, Label, Training
 from churn_assets.simulate import months_of
-from churn_assets.training.families import FAMILIES, inputs
+from churn_assets.training.families import inputs
 from churn_assets.training.fitting import fit
 from churn_assets.training.training_set import joined
 from churn_store.errors import InputError
@@ -146,7 +146,7 @@ def judge(source: SyntheticSource, tables: Mapping[Table, pl.DataFrame], setting
         tuple(
             _compared(name, family, features_in_use(features, Features(use=name)), training, judging)
             for name in SETS
-            for family in FAMILIES
+            for family in Training().families
         ),
     )
 

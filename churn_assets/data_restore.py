@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import polars as pl
-from deltalake import CommitProperties, DeltaTable
+from deltalake import CommitProperties
 from deltalake.exceptions import CommitFailedError, DeltaError
 
 from churn_assets.data_versions import changed_periods, digest_at, files_at, gone, read_at, require_version
@@ -88,7 +88,7 @@ def restore(lake: Lake, table: str, version: int, *, periods: Sequence[str] = ()
                 sources=lake.sources(table, version=version),
             )
         else:
-            DeltaTable(lake.uri(table), version=newest).restore(
+            lake.table(table, version=newest).restore(
                 version,
                 commit_properties=CommitProperties(
                     custom_metadata={

@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from functools import cache
 
 import polars as pl
-from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
 from churn_assets.raw.source import KEYS, SCHEMAS
@@ -97,7 +96,7 @@ def versions(lake: Lake, table: str, *, limit: int) -> list[Version]:
     require_table(lake, table)
     found = []
     files = cache(lambda number: _files_or_none(lake, table, number))
-    for commit in DeltaTable(lake.uri(table), without_files=True).history(limit):
+    for commit in lake.table(table).history(limit):
         number = int(commit["version"])
         now, before = files(number), files(number - 1) if number else None
         changed = _changed(now, before)
@@ -228,7 +227,7 @@ def gone(table: str, version: int) -> str:
 def _files_or_none(lake: Lake, table: str, version: int) -> dict[str, dict[str, int]] | None:
     """The files of a version; none where Delta's log no longer tells of it."""
     try:
-        actions = pl.DataFrame(DeltaTable(lake.uri(table), version=version).get_add_actions(flatten=True))
+        actions = pl.DataFrame(lake.table(table, version=version).get_add_actions(flatten=True))
     except DeltaError:
         return None
     found: dict[str, dict[str, int]] = {}

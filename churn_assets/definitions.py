@@ -5,7 +5,10 @@ from typing import Any
 
 import dagster as dg
 
+from churn_assets.backtest.assets import backtest_assets
 from churn_assets.champion.assets import champion_assets
+from churn_assets.champion.jobs import release_jobs
+from churn_assets.champion.sensors import release_sensors
 from churn_assets.features.assets import feature_assets
 from churn_assets.features.feature_sets import company_features, features_in_use
 from churn_assets.monitoring.assets import monitoring_assets
@@ -43,20 +46,24 @@ def build_defs(settings: Settings | None = None, *, overrides: Mapping[str, Any]
     }
     features = company_features(settings, source)
     used = features_in_use(features, settings.features)
-    assets = [
+    tables = [
         *raw_assets(settings, partitions, source),
         *feature_assets(settings, partitions, features),
         *training_assets(settings, used),
-        *champion_assets(settings, source),
+    ]
+    assets = [
+        *tables,
+        *champion_assets(settings, source, tables),
+        *backtest_assets(settings, used),
         *scoring_assets(settings, partitions, features),
         *monitoring_assets(settings, partitions, features),
     ]
     by_name = {job.name: job for job in jobs(settings, partitions)}
     return dg.Definitions(
         assets=assets,
-        jobs=list(by_name.values()),
+        jobs=[*by_name.values(), *release_jobs()],
         schedules=schedules(settings, source, settings.clock, serving, by_name),
-        sensors=sensors(settings, settings.clock, serving, by_name[RETRAIN]),
+        sensors=[*sensors(settings, settings.clock, serving, by_name[RETRAIN]), *release_sensors(settings, serving)],
         resources=resources,
         executor=dg.in_process_executor,
     )

@@ -7,7 +7,7 @@ not belong here: the serving database, which has migrations of its own (``churn 
 from collections.abc import Mapping, Sequence
 
 import polars as pl
-from deltalake import DeltaTable, Field
+from deltalake import Field
 from deltalake.exceptions import CommitFailedError
 from deltalake.schema import PrimitiveType
 
@@ -52,13 +52,13 @@ def migrate_lake(lake: Lake) -> dict[str, list[str]]:
         _alter(lake, table, columns=fields)
         added[table] = names
     for name in ALL_TABLES:
-        if lake.has(name) and DeltaTable(lake.uri(name)).metadata().configuration.get(KEEPS) != KEEPS_VERSIONS[KEEPS]:
+        if lake.has(name) and lake.table(name).metadata().configuration.get(KEEPS) != KEEPS_VERSIONS[KEEPS]:
             _alter(lake, name, properties=KEEPS_VERSIONS)
     return added
 
 
 def _alter(lake: Lake, table: str, *, columns: Sequence[Field] = (), properties: Mapping[str, str] | None = None) -> None:
-    alter = DeltaTable(lake.uri(table)).alter
+    alter = lake.table(table).alter
     try:
         if columns:
             alter.add_columns(list(columns))

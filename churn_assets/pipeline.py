@@ -32,7 +32,7 @@ STAGES = {
     INGEST: ("raw",),
     FEATURES: ("features",),
     LABELS: ("features",),
-    RETRAIN: ("training", "champion", "features"),
+    RETRAIN: ("training", "evaluation", "champion", "features"),
     SCORE: ("scoring",),
     MONITOR: ("monitoring",),
 }
@@ -217,18 +217,19 @@ def _run(graph: Graph, job: str, keys: list[str] | None, fingerprint: str, *, an
         for check in failed
         if check.partition is not None or (check.asset_key, check.check_name) not in told
     )
-    error, wrong_input = (None, False) if result.success else _why(result)
+    error, wrong_input = (None, False) if result.success else why(result)
     return Step(job, None if keys is None else len(keys), False, seconds, said, error, wrong_input)
 
 
-def _why(result: dg.ExecuteInProcessResult) -> tuple[str, bool]:
+def why(result: dg.ExecuteInProcessResult) -> tuple[str, bool]:
     """What failed a run, in one line, and whether it is for the user to put right."""
     failures = [event.step_failure_data for event in result.all_events if event.is_step_failure]
-    if not failures:
-        return "the run failed before a step did", False
-    if failures[0].user_failure_data is not None and failures[0].user_failure_data.description:
+    if failures and failures[0].user_failure_data is not None and failures[0].user_failure_data.description:
         return failures[0].user_failure_data.description, True
-    error = failures[0].error
+    if failures:
+        error = failures[0].error
+    else:  # a resource, such as a tracking server that is away
+        error = next((event.job_failure_data.error for event in result.all_events if event.is_job_failure), None)
     while error is not None and error.cause is not None:
         error = error.cause
     if error is None:

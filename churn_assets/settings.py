@@ -94,11 +94,11 @@ FamilyName = Literal["logistic_regression", "random_forest", "gradient_boosting"
 class Training(Section):
     """How a training set is cut and what is trained."""
 
-    families: tuple[FamilyName, ...] = Field(("logistic_regression", "gradient_boosting"), min_length=1)
+    families: tuple[FamilyName, ...] = Field(("logistic_regression", "random_forest", "gradient_boosting"), min_length=1)
     trials: int = Field(
         6, ge=1, le=1_000, description="parameters that the search tries for each family; 1 takes the defaults"
     )
-    tuning_rows: int = Field(20_000, ge=500, description="the search looks at no more training rows than these")
+    tuning_rows: int = Field(12_000, ge=500, description="the search looks at no more training rows than these")
     search: dict[FamilyName, dict[str, tuple[float, float]]] = Field(
         {}, description="least and greatest value of a family's parameter, in place of its own"
     )
@@ -199,7 +199,15 @@ class Monitoring(Section):
 class Retraining(Section):
     """When a retraining is asked for."""
 
-    cooldown_days: int = Field(20, ge=0, description="no second retraining for drift within so many days of the last")
+    cooldown_days: int = Field(
+        20, ge=0, description="no second retraining for drift or age within so many days of the last"
+    )
+    maximum_age_periods: int | None = Field(
+        None,
+        ge=1,
+        description="retrain when the champion is so many periods older than a new model would be; default: the staleness limit "
+        "that the newest backtest of its family saw",
+    )
 
 
 class Tracking(Section):

@@ -21,6 +21,10 @@ class SourceAwayError(ChurnError):
     """A company's own server does not answer, or went away while it was read; it is worth another try."""
 
 
+class StoreAwayError(ChurnError):
+    """The store of the release files or of the lake does not answer, or there is none at its address; it is worth another try."""
+
+
 class ReleaseError(ChurnError):
     """A release is missing, changed, unblessed or does not do what its manifest says."""
 

@@ -5,7 +5,9 @@ the blessing in it; its digest is what a row of ``releases`` names.
 """
 
 import hashlib
-from typing import Any, Literal
+import json
+import math
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -29,6 +31,10 @@ GOLDEN_ROWS = 200
 
 GOLDEN_TOLERANCE = 1e-6
 """Greatest difference in probability between the trained pipeline and the exported model (design.md section 10)."""
+
+
+GREATEST_THRESHOLD = math.nextafter(1.0, 2.0)
+"""The threshold of a model that asks nobody, where one customer's probability is 1."""
 
 
 class FileEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -201,7 +207,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     signature: Signature
     label: str
     horizon_days: int | None
-    threshold: float
+    threshold: Annotated[float, msgspec.Meta(ge=0, le=GREATEST_THRESHOLD)]
     metrics: dict[str, float]
     trained_on: tuple[str, ...]
     training_rows: int
@@ -251,7 +257,8 @@ def decode_manifest(content: bytes) -> Manifest:
     """
     try:
         manifest = msgspec.json.decode(content, type=Manifest)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        json.loads(content, object_pairs_hook=_each_once)
+    except (ValueError, RecursionError) as error:  # msgspec's errors are of these
         raise ReleaseError(f"manifest.json: {error}") from error
     if manifest.format not in FORMATS:
         raise ReleaseError(
@@ -263,14 +270,24 @@ def decode_manifest(content: bytes) -> Manifest:
         raise ReleaseError(
             f"manifest.json lists {', '.join(sorted(manifest.files)) or 'no file'}; expected {', '.join(FILE_LIMITS)}"
         )
+    names = manifest.signature.names
+    if len(set(names)) < len(names):
+        twice = sorted({name for name in names if names.count(name) > 1})
+        raise ReleaseError(f"manifest.json has the columns {', '.join(twice[:5])} twice in its signature")
     return manifest
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> None:
+    names = {name for name, _ in pairs}
+    if len(names) < len(pairs):
+        raise ReleaseError("manifest.json has a name twice in an object, so it could be read in two ways")
 
 
 def decode_golden(content: bytes) -> Golden:
     """Read golden rows strictly.
 
     Raises:
-        ReleaseError: not golden rows, fewer than ``GOLDEN_ROWS``, or not as many probabilities as rows.
+        ReleaseError: not golden rows, fewer than ``GOLDEN_ROWS``, not as many probabilities as rows, or one that is none.
     """
     try:
         golden = msgspec.json.decode(content, type=Golden)
@@ -281,4 +298,6 @@ def decode_golden(content: bytes) -> Golden:
             f"golden.json has {len(golden.rows)} rows and {len(golden.probabilities)} probabilities; "
             f"expected as many, and at least {GOLDEN_ROWS}"
         )
+    if not all(-GOLDEN_TOLERANCE <= probability <= 1 + GOLDEN_TOLERANCE for probability in golden.probabilities):
+        raise ReleaseError("golden.json has a probability below 0 or above 1")
     return golden

@@ -8,15 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import alembic.command
 import sqlalchemy as sa
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 from churn_store.errors import DatabaseAwayError, InputError
-from churn_store.tables import connect
+from churn_store.tables import REVISION, connect
+
+MIGRATIONS = Path(__file__).parent / "migrations"
 
 ADVISORY_LOCK = 0x636875726E  # "churn"
 
@@ -27,6 +25,9 @@ def migrate(url: str) -> str:
     Returns:
         The revision that the database has now.
     """
+    import alembic.command  # noqa: PLC0415 - takes longer than a rollback, which only asks for the revision
+    from alembic.config import Config  # noqa: PLC0415
+
     address = sa.make_url(url)
     if address.get_backend_name() == "sqlite" and address.database:
         Path(address.database).parent.mkdir(parents=True, exist_ok=True)
@@ -34,21 +35,14 @@ def migrate(url: str) -> str:
     engine = connect(url)
     try:
         with _lock(engine), engine.connect() as connection:
-            config = _config()
+            config = Config()
+            config.set_main_option("script_location", str(MIGRATIONS))
             config.attributes["connection"] = connection
             alembic.command.upgrade(config, "head")
             connection.commit()
-        return newest_revision()
+        return REVISION
     finally:
         engine.dispose()
-
-
-def newest_revision() -> str:
-    """The revision that this code was written for."""
-    head = ScriptDirectory.from_config(_config()).get_current_head()
-    if head is None:
-        raise RuntimeError("churn_store/migrations holds no revision")
-    return head
 
 
 def require_migrated(engine: sa.Engine) -> None:
@@ -60,24 +54,18 @@ def require_migrated(engine: sa.Engine) -> None:
     """
     try:
         with engine.connect() as connection:
-            found = MigrationContext.configure(connection).get_current_revision()
+            there = sa.inspect(connection).has_table("alembic_version")
+            found = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar() if there else None
     except (OperationalError, InterfaceError) as error:
         raise DatabaseAwayError(
             f"the serving database {engine.url.render_as_string()} does not answer ({type(error.orig).__name__}); start it, "
             "set store.database_url, or make a new one with `churn migrate`"
         ) from error
-    expected = newest_revision()
-    if found != expected:
+    if found != REVISION:
         raise InputError(
             f"the serving database {engine.url.render_as_string()} is at revision {found or 'none'}, "
-            f"expected {expected}; run `churn migrate`"
+            f"expected {REVISION}; run `churn migrate`"
         )
-
-
-def _config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    return config
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import onnxruntime
 import polars as pl
 
 from churn_store.errors import ReleaseError
+from churn_store.onnx_contents import require_plain
 from churn_store.signature import Signature
 
 NUMBERS, CATEGORIES, PROBABILITIES = "numbers", "categories", "probabilities"
@@ -25,7 +26,7 @@ class Scorer:
         signature: its inputs.
 
     Raises:
-        ReleaseError: the model can't be loaded or takes other inputs than the signature says.
+        ReleaseError: the model holds what no model here does, can't be loaded, or takes other inputs than the signature says.
     """
 
     def __init__(self, model: bytes, signature: Signature) -> None:
@@ -33,6 +34,8 @@ class Scorer:
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
+        options.add_session_config_entry("session.load_model_format", "ONNX")
+        require_plain(model)
         try:
             self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's exceptions have no common base but Exception

@@ -51,10 +51,14 @@ class Column(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     description: str = ""
 
 
+MOST_COLUMNS = 2_000
+"""More inputs than any model here has; each one costs every request."""
+
+
 class Signature(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     """The inputs of a model, in order: first the numbers' tensor, then the categories'."""
 
-    columns: tuple[Column, ...]
+    columns: Annotated[tuple[Column, ...], msgspec.Meta(min_length=1, max_length=MOST_COLUMNS)]
 
     @cached_property
     def numbers(self) -> tuple[str, ...]:
@@ -70,6 +74,14 @@ class Signature(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=Tr
     def names(self) -> tuple[str, ...]:
         """All names, in the order of ``columns``."""
         return tuple(column.name for column in self.columns)
+
+    @cached_property
+    def asked_for(self) -> tuple[Column, ...]:
+        """The columns without what does not decide which rows fit: two signatures that ask for the same take the same rows.
+
+        The words that training saw are left out: another one is scored as unknown.
+        """
+        return tuple(msgspec.structs.replace(column, categories=(), description="") for column in self.columns)
 
     @cached_property
     def attributes(self) -> type[msgspec.Struct]:

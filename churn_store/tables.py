@@ -11,6 +11,9 @@ from urllib.parse import quote
 import sqlalchemy as sa
 from sqlalchemy import event
 
+REVISION = "0002"
+"""The newest of the migrations: the schema that this code was written for."""
+
 metadata = sa.MetaData()
 
 releases = sa.Table(
@@ -23,6 +26,8 @@ releases = sa.Table(
     sa.Column("actor", sa.String(200), nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("published_s", sa.BigInteger, nullable=False),
+    sa.Column("kind", sa.String(20), nullable=False, server_default="released"),
+    sa.Column("gain", sa.Float),
 )
 """Append-only: the row with the greatest epoch says which release serves. The primary key fences a second writer."""
 
@@ -35,8 +40,12 @@ blessings = sa.Table(
     sa.Column("reasons", sa.JSON, nullable=False),
     sa.Column("actor", sa.String(200), nullable=False),
     sa.Column("decided_s", sa.BigInteger, nullable=False),
+    sa.Column("rules", sa.JSON),
+    sa.Column("epoch", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("gain", sa.Float),
+    sa.Column("reason", sa.Text, nullable=False, server_default=sa.text("''")),
 )
-"""Every verdict of the gate, by the digest of the candidate."""
+"""Every verdict on a candidate, by its digest, append-only; ``reasons`` are its rules in words, for people."""
 
 prediction_log = sa.Table(
     "prediction_log",

@@ -169,8 +169,10 @@ def train(
     return Candidate(manifest=manifest, contents=contents, pipeline=pipeline)
 
 
-def bless(engine: sa.Engine, manifest: Manifest, verdict: str = "accepted") -> Blessing:
-    """Record a verdict of the gate on a staged candidate."""
+def bless(
+    engine: sa.Engine, manifest: Manifest, verdict: str = "accepted", *, epoch: int = 0, gain: float | None = None
+) -> Blessing:
+    """Record a verdict of the gate on a staged candidate; ``epoch`` was the newest when the gate looked."""
     blessing = msgspec.convert(
         {
             "candidate": manifest.candidate,
@@ -178,6 +180,8 @@ def bless(engine: sa.Engine, manifest: Manifest, verdict: str = "accepted") -> B
             "rules": [Rule(name="auc", passed=verdict == "accepted", found="0.80", allowed="at least 0.60")],
             "actor": "gate",
             "decided_s": NOW_S,
+            "epoch": epoch,
+            "gain": gain,
         },
         Blessing,
     )

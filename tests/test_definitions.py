@@ -28,6 +28,7 @@ HISTORY = {
     "churn_scores",
     "online_features",
     "drift_report",
+    "backtest_report",
 }
 
 TABLE = FilesSettings.model_validate(
@@ -112,5 +113,5 @@ def test_schedules_and_sensors_run_in_a_fresh_install(tmp_path: Path) -> None:
     defs = build_defs(Settings(home=tmp_path))
     schedules = list(defs.schedules or ())
     sensors = list(defs.sensors or ())
-    assert [schedule.default_status for schedule in schedules] == [dg.DefaultScheduleStatus.RUNNING] * 5
+    assert [schedule.default_status for schedule in schedules] == [dg.DefaultScheduleStatus.RUNNING] * 6
     assert [sensor.default_status for sensor in sensors] == [dg.DefaultSensorStatus.RUNNING]

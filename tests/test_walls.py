@@ -18,6 +18,7 @@ DAGSTER_BESIDES = {
     "churn_assets/small_company.py",
     "churn_assets/resources/tracking.py",
     "churn_assets/state.py",
+    "churn_assets/train.py",
     "churn_assets/wrong_input.py",
     "churn_assets/champion/tracking.py",
 }

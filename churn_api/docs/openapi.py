@@ -16,9 +16,10 @@ from churn_api.monitoring.health import Alive, Health
 from churn_api.predictions.answers import Batch, Prediction
 from churn_api.predictions.requests import RequestTypes
 from churn_api.problems import MEDIA_TYPE, ProblemDetails
-from churn_api.releases.routes import ModelVersion, Releases
+from churn_api.releases.described import ModelVersion, Release, Releases
+from churn_api.releases.rollback import RollbackRequest
 from churn_api.validation.answers import Validation
-from churn_store.releases import Bundle
+from churn_store.bundles import Bundle
 
 REFERENCE: Final = "#/components/schemas/{name}"
 
@@ -81,6 +82,15 @@ OPERATIONS: Final = (
         "get", "/models", "What served from when on, who released it, and why", "read", "Releases",
         problems=((503, "The database does not answer."),),
     ),
+    Operation(
+        "post", "/releases/rollback", "Put the former champion back; every worker follows within about a second", "release",
+        "Release", "RollbackRequest",
+        problems=(
+            *_ANSWERS[:2],
+            (409, "Nothing to go back to, or another release was faster; nothing was changed."),
+            (503, "The database or the store of release files does not answer."),
+        ),
+    ),
 )  # fmt: skip
 
 
@@ -123,7 +133,10 @@ def generic_document() -> bytes:
 
 
 def _document(about: str, request_types: list[type]) -> bytes:
-    types = [*request_types, Prediction, Batch, Validation, Alive, Health, ModelVersion, Releases, ProblemDetails]
+    types = [
+        *request_types, Prediction, Batch, Validation, Alive, Health, ModelVersion, Releases, RollbackRequest, Release,
+        ProblemDetails,
+    ]  # fmt: skip
     _, schemas = msgspec.json.schema_components(types, ref_template=REFERENCE)
     paths: dict[str, dict[str, Any]] = {}
     for operation in OPERATIONS:

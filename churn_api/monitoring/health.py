@@ -28,13 +28,17 @@ UNAVAILABLE: Final = 503
 
 
 class ReleaseHealth(msgspec.Struct, kw_only=True):
-    """What serves, and why something newer does not."""
+    """What serves, and why something newer does not; the same of the challenger."""
 
     serving: str | None
     epoch: int | None
     from_cache: bool
     refused: str | None
     reason: str | None
+    challenger: str | None
+    challenger_share: float
+    challenger_refused: str | None
+    challenger_reason: str | None
 
 
 class OnlineHealth(msgspec.Struct, kw_only=True):
@@ -102,6 +106,7 @@ class Monitor:
     def health(self) -> Health:
         """The verdict and what it rests on."""
         served, failure = self._releases.current, self._releases.failure
+        challenge, no_challenger = None if served is None else served.challenge, self._releases.challenger_failure
         snapshot = self._online.snapshot
         missing = () if served is None else self._online.columns_missing_for(served)
         not_ready = []
@@ -116,6 +121,8 @@ class Monitor:
         ]
         if failure is not None:
             degraded.append(f"the newest release is not taken: {failure.reason}")
+        if no_challenger is not None:
+            degraded.append(f"the challenger is not taken: {no_challenger.reason}")
         if self._spool.drop is not None:
             degraded.append(f"predictions are answered but not logged: {self._spool.drop}")
         return Health(
@@ -128,6 +135,10 @@ class Monitor:
                 from_cache=served is not None and served.from_cache,
                 refused=None if failure is None else failure.digest,
                 reason=None if failure is None else failure.reason,
+                challenger=None if challenge is None else challenge.challenger.bundle.digest,
+                challenger_share=0.0 if challenge is None else challenge.share,
+                challenger_refused=None if no_challenger is None else no_challenger.digest,
+                challenger_reason=None if no_challenger is None else no_challenger.reason,
             ),
             online_features=OnlineHealth(
                 snapshot=None if snapshot is None else date_of(snapshot),

@@ -17,7 +17,7 @@ class Model(msgspec.Struct, frozen=True, gc=False):
         release: digest of its manifest.
         epoch: number of the row that made it serve.
         family: such as ``gradient_boosting``.
-        role: ``champion``.
+        role: ``champion``, or ``challenger`` for the customers that a running challenge gives it.
     """
 
     release: str
@@ -55,17 +55,27 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class BatchItem(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One entry of a batch: either a prediction, or ``error`` and nothing else."""
+    """One entry of a batch: either a prediction, or ``error`` and nothing else.
+
+    Attributes:
+        threshold, model: only where the challenger answered; otherwise those of the batch hold.
+    """
 
     customer_id: str | None
     probability: Probability | msgspec.UnsetType = msgspec.UNSET
     churn: bool | msgspec.UnsetType = msgspec.UNSET
     unknown_categories: list[str] | msgspec.UnsetType = msgspec.UNSET
+    threshold: float | msgspec.UnsetType = msgspec.UNSET
+    model: Model | msgspec.UnsetType = msgspec.UNSET
     error: ProblemDetails | msgspec.UnsetType = msgspec.UNSET
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A batch: one entry per input, in the order of the inputs; the rest as in ``Prediction``."""
+    """A batch: one entry per input, in the order of the inputs; the rest as in ``Prediction``.
+
+    Attributes:
+        threshold, model: of the champion; an entry that the challenger answered carries its own.
+    """
 
     request_id: str
     prediction_id: str

@@ -159,7 +159,7 @@ class OnlineFeatures:
         plan = self._plan
         if plan is None or plan.snapshot is not snapshot or plan.served is not served:
             where = {name: position for position, name in enumerate(snapshot.columns)}
-            names = served.bundle.manifest.signature.names
+            names = served.champion.bundle.manifest.signature.names
             plan = self._plan = _Plan(
                 snapshot=snapshot,
                 served=served,

@@ -7,12 +7,13 @@ text for a number, no unknown name, nothing missing, nothing twice. Does not bel
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 import msgspec
 
 from churn_api.predictions.refusals import explain, malformed, not_json
-from churn_store.signature import Signature
+from churn_store.signature import Column, Signature
 
 LONGEST_ID: Final = 256
 
@@ -113,14 +114,29 @@ class RequestTypes:
         return 1 + (asked.customer_id is not msgspec.UNSET) + len(self._columns)
 
     def _decode(self, decode: Any, body: bytes) -> Any:
-        try:
-            return decode(body)
-        except msgspec.ValidationError as error:
-            raise explain(str(error), self._columns) from None
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise not_json(str(error)) from None
-        except RecursionError:
-            raise malformed("", "the body is nested too deeply; expected an object with attributes") from None
+        return decoded(decode, body, self._columns, "attributes")
+
+
+def decoded(decode: Any, body: bytes, columns: Mapping[str, Column], holds: str) -> Any:
+    """What a decoder makes of a body.
+
+    Args:
+        decode: of msgspec.
+        body: as it was sent.
+        columns: of the release, by name, where the body holds attributes.
+        holds: what an object is expected to hold, for the refusal.
+
+    Raises:
+        Problem: 400, naming the place and what was expected there.
+    """
+    try:
+        return decode(body)
+    except msgspec.ValidationError as error:
+        raise explain(str(error), columns) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise not_json(str(error)) from None
+    except RecursionError:
+        raise malformed("", f"the body is nested too deeply; expected an object with {holds}") from None
 
 
 def _refuse_repeated_names(body: bytes, names: int) -> None:
@@ -133,7 +149,16 @@ def _refuse_repeated_names(body: bytes, names: int) -> None:
         Problem: 400, a name occurs twice.
     """
     if body.count(b":") != names:
-        json.loads(body, object_pairs_hook=_each_once)
+        require_each_name_once(body)
+
+
+def require_each_name_once(body: bytes) -> None:
+    """Read a body that was decoded before once more, name by name.
+
+    Raises:
+        Problem: 400, a name occurs twice.
+    """
+    json.loads(body, object_pairs_hook=_each_once)
 
 
 def _each_once(pairs: list[tuple[str, Any]]) -> None:

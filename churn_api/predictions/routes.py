@@ -48,7 +48,8 @@ def prediction_routes(
         found = await online.look_up((customer_id,), served)
         if found.rows[0] is None:
             raise unknown_customer(found.snapshot)
-        return Answer(predictor.one(call, served, customer_id, found.rows[0], found.snapshot), JSON, served.header)
+        role = predictor.answering(call, served, customer_id)
+        return Answer(predictor.one(call, role, customer_id, found.rows[0], found.snapshot), JSON, role.header)
 
     @post("/predict", opt=needs("predict"))
     async def predict_attributes(scope: Scope) -> Answer:
@@ -56,7 +57,8 @@ def prediction_routes(
         call = call_of(scope)
         served = predictor.serving(call)
         customer_id, row = served.requests.decode_single(body)
-        return Answer(predictor.one(call, served, customer_id, row, None), JSON, served.header)
+        role = predictor.answering(call, served, customer_id)
+        return Answer(predictor.one(call, role, customer_id, row, None), JSON, role.header)
 
     @post("/predict/batch", opt=needs("predict"))
     async def predict_batch(scope: Scope) -> Answer:
@@ -70,6 +72,6 @@ def prediction_routes(
             found = await online.look_up(ids, served)
             asked = list(zip(ids, found.rows, strict=True))
             answer = await aside(len(asked) > LARGE_BATCH, lambda: predictor.batch(call, served, asked, found.snapshot))
-        return Answer(answer, JSON, served.header)
+        return Answer(answer, JSON, served.champion.header)
 
     return [predict_customer, predict_attributes, predict_batch]

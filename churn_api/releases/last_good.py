@@ -1,23 +1,24 @@
-"""The last good release on local disk, for a start while the database or the store is away.
+"""What served last, on local disk, for a start while the database or the store is away: champion and challenger.
 
-Its files lie under their digests, so what is read back is verified by the same code as what comes from the store.
+The files lie under their digests, so what is read back is verified by the same code as what comes from the store.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from churn_api.cache import Kept
+from churn_store.bundles import load_file, load_manifest
 from churn_store.files import DigestStore
 from churn_store.manifest import FILE_LIMITS, MANIFEST_LIMIT
-from churn_store.releases import Bundle, Serving, load_bundle, load_file, load_manifest
+from churn_store.releases import Serving
 
 
 class LastGood:
-    """One release in a folder.
+    """The releases of one row in a folder.
 
     Args:
         folder: where.
-        max_age_s: not served when the database last confirmed it longer ago than this.
+        max_age_s: not served when the database last confirmed the row longer ago than this.
         now_s: the platform's clock.
     """
 
@@ -25,20 +26,25 @@ class LastGood:
         self._files = folder / "release"
         self._row = Kept(folder / "release.json", Serving, max_age_s=max_age_s, now_s=now_s)
 
-    def keep(self, store: DigestStore, row: Serving) -> None:
-        """Copy a release that serves: files first, the row that names them last, then what is no longer named goes.
+    def keep(self, store: DigestStore, row: Serving, digests: Sequence[str]) -> None:
+        """Copy what serves: files first, the row that names them last, then what is no longer named goes.
+
+        Args:
+            store: from where.
+            row: the row that made them serve.
+            digests: of the releases that serve by it.
 
         Raises:
-            ReleaseError, OSError: it could not be copied; the one kept before is still whole.
+            ReleaseError, OSError: one could not be copied; what was kept before is still whole.
         """
-        here = DigestStore(str(self._files))
-        manifest = load_manifest(store, row.champion)
-        kept = {row.champion, *(entry.sha256 for entry in manifest.files.values())}
-        for content in (
-            store.get(row.champion, at_most=MANIFEST_LIMIT),
-            *(load_file(store, manifest, name) for name in FILE_LIMITS),
-        ):
-            here.put(content)
+        here = self.files()
+        kept = set(digests)
+        for digest in digests:
+            manifest = load_manifest(store, digest)
+            kept |= {entry.sha256 for entry in manifest.files.values()}
+            here.put(store.get(digest, at_most=MANIFEST_LIMIT))
+            for name in FILE_LIMITS:
+                here.put(load_file(store, manifest, name))
         self._row.keep(row)
         for file in self._files.glob("sha256/*/*"):
             if file.name not in kept:
@@ -52,11 +58,10 @@ class LastGood:
         """
         self._row.keep(row)
 
-    def load(self) -> tuple[Bundle, Serving] | None:
-        """The release kept, fully verified, or none if there is none or it is too old.
+    def row(self) -> Serving | None:
+        """The row that was kept, or none if there is none or it is too old."""
+        return self._row.read()
 
-        Raises:
-            ReleaseError: it was changed on disk.
-        """
-        row = self._row.read()
-        return None if row is None else (load_bundle(DigestStore(str(self._files)), row.champion), row)
+    def files(self) -> DigestStore:
+        """The files that were kept; whatever is loaded from them is verified again."""
+        return DigestStore(str(self._files))

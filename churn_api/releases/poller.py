@@ -1,46 +1,32 @@
-"""Follow the table ``releases``: take a newer release, or keep the old one and say why.
+"""Follow the table ``releases``: take a newer row, or keep what serves and say why.
 
 Belongs here: the decision what to serve next. Does not belong here: when to look (``rhythm``) and what a valid release is
 (``churn_store.releases``).
 """
 
+import dataclasses
 import logging
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import sqlalchemy as sa
 from obstore.exceptions import BaseError as ObjectStoreError
-from sqlalchemy.exc import SQLAlchemyError
 
+from churn_api.releases.challenge import Challenge, require_comparable
+from churn_api.releases.failures import Failure, failure_of, may_pass
+from churn_api.releases.in_role import SHOWN_DIGITS, Role, in_role
 from churn_api.releases.last_good import LastGood
-from churn_api.releases.served import SHOWN_DIGITS, Preparation, Served
+from churn_api.releases.served import Preparation, Served, reference_of
 from churn_api.telemetry.log import say, where_raised
-from churn_api.telemetry.metrics import LoadFailure, Metrics
-from churn_store.errors import ReleaseError
+from churn_api.telemetry.metrics import Metrics
+from churn_store.bundles import Bundle, load_bundle
+from churn_store.errors import ReleaseError, StoreAwayError
 from churn_store.files import DigestStore
-from churn_store.releases import Serving, load_bundle, newest
+from churn_store.releases import Serving, newest
 
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """Why the newest release is not the one that serves.
-
-    Attributes:
-        digest: of the release that was not taken; none where not even the row could be read.
-        reason: one of a few words, also in the metrics.
-        detail: what is wrong, for people with the scope ``read``.
-        at_s: when, by the platform's clock.
-    """
-
-    digest: str | None
-    reason: LoadFailure
-    detail: str
-    at_s: float
-
-
-class StoreAwayError(Exception):
-    """The folder of the release files is not there: a disk that is not mounted, rather than a release that is bad."""
+CHALLENGER_AGAIN_S = 5.0
+"""Between attempts to take a challenger whose files can't be read; the champion's look goes on at its own pace."""
 
 
 class ReleasePoller:
@@ -53,6 +39,11 @@ class ReleasePoller:
         preparation: how a bundle becomes what serves.
         metrics: failures are counted there.
         now_s: the platform's clock.
+
+    Attributes:
+        current: what serves; a request reads it once.
+        failure: why the newest row does not serve, if it does not.
+        challenger_failure: why its challenger does not, where its champion does.
     """
 
     def __init__(
@@ -66,12 +57,15 @@ class ReleasePoller:
         self._metrics = metrics
         self._now_s = now_s
         self._refused: tuple[Serving, Failure] | None = None
+        self._refused_challenger: Serving | None = None
+        self._challenger_not_before = 0.0
         self._looked_at_cache = False
         self.current: Served | None = None
         self.failure: Failure | None = None
+        self.challenger_failure: Failure | None = None
 
     def poll(self) -> None:
-        """Look once. Raises whatever kept it from knowing or taking the newest release, if another try may help."""
+        """Look once. Raises whatever kept it from knowing or taking the newest row, if another try may help."""
         try:
             row = newest(self._engine)
             if row is None:
@@ -84,43 +78,106 @@ class ReleasePoller:
             else:
                 self._take(row)
         except Exception as error:
-            self._note(error, None)
+            self._note(error, None, "champion")
             self._fall_back()
             raise
+        if row is not None and self.current is not None and self.current.row == row:
+            self._complete(self.current)
 
-    def _take(self, row: Serving) -> None:
-        if self.current is not None and self.current.row.champion == row.champion:
-            self._swap(self._preparation.prepare(self.current.bundle, row, from_cache=False))
-            self._keep(row)
-            return
-        try:
-            served = self._preparation.prepare(load_bundle(self._store(), row.champion), row, from_cache=False)
-        except ReleaseError as error:
-            self._refused = row, self._note(error, row.champion)
-            self._fall_back()
-            return
-        self._swap(served)
-        self._keep(row)
+    def store(self) -> DigestStore:
+        """The release files.
 
-    def _store(self) -> DigestStore:
+        Raises:
+            StoreAwayError: the folder is not there.
+        """
         if "://" not in self._url and not (Path(self._url) / "sha256").is_dir():
             raise StoreAwayError(f"{self._url} holds no release files")
         return DigestStore(self._url)
+
+    def _take(self, row: Serving) -> None:
+        try:
+            served = self._preparation.prepare(self._bundle(self.store, row.champion), row, from_cache=False)
+        except Exception as error:
+            if may_pass(error):
+                raise
+            self._refused = row, self._note(error, row.champion, "champion")
+            self._fall_back()
+            return
+        try:
+            served = self._challenged(served, self.store)
+        except Exception as error:  # the champion serves alone; ``_complete`` tries again if that may help
+            self._note_challenger(error, row)
+        self._swap(served)
+        self._read_reference()
+        self._keep(served)
+
+    def _complete(self, served: Served) -> None:
+        """Take the challenger if it could not be taken together with the champion, and another try may help."""
+        if served.row.challenger is None or served.challenge is not None or self._refused_challenger == served.row:
+            return
+        if time.monotonic() < self._challenger_not_before:
+            return
+        try:
+            complete = self._challenged(served, self.store)
+        except Exception as error:  # a release of any kind of badness must not keep the champion from being followed
+            self._note_challenger(error, served.row)
+            return
+        self._swap(complete)
+        self._keep(complete)
+
+    def _challenged(self, served: Served, files: Callable[[], DigestStore]) -> Served:
+        row = served.row
+        if row.challenger is None:
+            return served
+        bundle = self._bundle(files, row.challenger)
+        require_comparable(served.champion.bundle, bundle, row.challenger_share)
+        challenger = in_role(bundle, row, "challenger", self._metrics)
+        return dataclasses.replace(
+            served, challenge=Challenge(challenger, row.challenger_share, salt=bundle.manifest.candidate)
+        )
+
+    def _bundle(self, files: Callable[[], DigestStore], digest: str) -> Bundle:
+        """A verified bundle; one that serves already is not loaded again."""
+        for known in () if self.current is None else self.current.roles:
+            if known.bundle.digest == digest:
+                return known.bundle
+        return load_bundle(files(), digest)
 
     def _swap(self, served: Served) -> None:
         former, self.current = self.current, served
         self.failure = None
         self._refused = None
-        if former is not None and former.short != served.short:
-            self._metrics.release_epoch.remove(former.short)
-        self._metrics.release_epoch.labels(served.short).set(served.row.epoch)
-        say("release_serves", epoch=served.row.epoch, release=served.short, from_cache=served.from_cache)
+        if served.challenge is not None or served.row.challenger is None:
+            self.challenger_failure = None
+        self._show(former, served)
+        say(
+            "release_serves",
+            epoch=served.row.epoch,
+            release=served.champion.short,
+            challenger=None if served.challenge is None else served.challenge.challenger.short,
+            from_cache=served.from_cache,
+        )
 
-    def _keep(self, row: Serving) -> None:
+    def _read_reference(self) -> None:
+        """After the swap: it takes a child process, and predictions do not need it."""
+        if self.current is not None:
+            self.current = dataclasses.replace(self.current, reference=reference_of(self.current.champion.bundle))
+
+    def _show(self, former: Served | None, served: Served) -> None:
+        """What no longer serves goes from the metrics; predictions that were counted stay."""
+        if former is not None and former.champion.short != served.champion.short:
+            self._metrics.release_epoch.remove(former.champion.short)
+        if former is not None and former.challenge is not None:
+            self._metrics.challenger_share.remove(former.challenge.challenger.short)
+        self._metrics.release_epoch.labels(served.champion.short).set(served.row.epoch)
+        if served.challenge is not None:
+            self._metrics.challenger_share.labels(served.challenge.challenger.short).set(served.challenge.share)
+
+    def _keep(self, served: Served) -> None:
         try:
-            self._last_good.keep(self._store(), row)
+            self._last_good.keep(self.store(), served.row, [role.bundle.digest for role in served.roles])
         except (OSError, ObjectStoreError, ReleaseError, StoreAwayError) as error:
-            say("release_not_cached", logging.WARNING, release=row.champion[:SHOWN_DIGITS], error=where_raised(error))
+            say("release_not_cached", logging.WARNING, release=served.champion.short, error=where_raised(error))
 
     def _confirm(self, row: Serving) -> None:
         try:
@@ -133,32 +190,40 @@ class ReleasePoller:
         if self.current is not None or self._looked_at_cache:
             return
         self._looked_at_cache = True
+        row = self._last_good.row()
+        if row is None:
+            return
+        files = self._last_good.files
         try:
-            found = self._last_good.load()
+            served = self._preparation.prepare(self._bundle(files, row.champion), row, from_cache=True)
         except (ReleaseError, OSError, ObjectStoreError) as error:
             say("cached_release_refused", logging.ERROR, error=where_raised(error))
             return
-        if found is not None:
-            failure, refused = self.failure, self._refused
-            self._swap(self._preparation.prepare(*found, from_cache=True))
-            self.failure, self._refused = failure, refused
+        try:
+            served = self._challenged(served, files)
+        except (ReleaseError, OSError, ObjectStoreError) as error:
+            say("cached_challenger_refused", logging.ERROR, error=where_raised(error))
+        failure, refused = self.failure, self._refused
+        self._swap(served)
+        self._read_reference()
+        self.failure, self._refused = failure, refused
 
-    def _note(self, error: Exception, digest: str | None) -> Failure:
-        reason = _reason(error)
-        self._metrics.load_failures.labels(reason).inc()
-        detail = str(error) if isinstance(error, ReleaseError | StoreAwayError) else where_raised(error)
-        repeated = self.failure is not None and (self.failure.reason, self.failure.digest) == (reason, digest)
-        self.failure = Failure(digest=digest, reason=reason, detail=detail, at_s=self._now_s())
-        if not repeated:
-            say("release_not_taken", logging.ERROR, reason=reason, release=(digest or "")[:SHOWN_DIGITS], detail=detail)
-        return self.failure
+    def _note(self, error: Exception, digest: str | None, role: Role) -> Failure:
+        failure = failure_of(error, digest, self._now_s())
+        self._metrics.load_failures.labels(failure.reason, role).inc()
+        former = self.failure if role == "champion" else self.challenger_failure
+        if former is None or (former.reason, former.digest) != (failure.reason, digest):
+            shown = (digest or "")[:SHOWN_DIGITS]
+            say("release_not_taken", logging.ERROR, reason=failure.reason, role=role, release=shown, detail=failure.detail)
+        if role == "champion":
+            self.failure = failure
+        else:
+            self.challenger_failure = failure
+        return failure
 
-
-def _reason(error: Exception) -> LoadFailure:
-    if isinstance(error, ReleaseError):
-        return "release"
-    if isinstance(error, SQLAlchemyError):
-        return "database"
-    if isinstance(error, OSError | ObjectStoreError | StoreAwayError):
-        return "store"
-    return "unexpected"
+    def _note_challenger(self, error: Exception, row: Serving) -> None:
+        self._note(error, row.challenger, "challenger")
+        if may_pass(error):
+            self._challenger_not_before = time.monotonic() + CHALLENGER_AGAIN_S
+        else:
+            self._refused_challenger = row

@@ -1,62 +1,58 @@
-"""A release as the service holds it: one immutable object that a request takes once and uses to its end.
+"""What serves, as the service holds it: one immutable object that a request takes once and uses to its end.
 
-Belongs here: what is worked out once per release so that no request works it out again. Does not belong here: when a release
-is taken (``releases.poller``).
+Belongs here: what is worked out once per row of ``releases`` so that no request works it out again. Does not belong here: when
+a row is taken (``releases.poller``).
 """
 
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
 
-from prometheus_client import Counter
-
-from churn_api.predictions.answers import Model
 from churn_api.predictions.requests import RequestTypes
+from churn_api.releases.challenge import Challenge
+from churn_api.releases.in_role import SHOWN_DIGITS, InRole, in_role
 from churn_api.telemetry.log import say
 from churn_api.telemetry.metrics import Metrics
 from churn_api.validation.reference import Reference, read_reference
+from churn_store.bundles import Bundle
 from churn_store.errors import ReleaseError
-from churn_store.releases import Bundle, Serving
-
-CHAMPION: Final = "champion"
-SHOWN_DIGITS: Final = 12
-"""Of a digest, in metrics and log lines."""
+from churn_store.releases import Serving
 
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A verified release with everything that follows from it.
+    """A verified champion with everything that follows from it, and its challenger if there is one.
 
     Attributes:
-        bundle: manifest and scorer.
-        row: the row of ``releases`` that made it serve.
-        since_s: when this worker began to serve it, by the platform's clock.
-        from_cache: whether it came from local disk because the database or the store was away.
-        requests: its request bodies.
-        model: what every answer says of it.
-        header: the response header that names it.
-        openapi: the OpenAPI document with its columns.
-        reference: what new rows are compared with; none if it can't be read, which is no reason not to serve.
-        stays, leaves: the counters of its predictions.
+        champion: answers whoever is not the challenger's, and every request without a customer.
+        challenge: the challenger and its share; it takes what the champion takes.
+        row: the row of ``releases`` that made them serve.
+        since_s: when this worker began to serve them, by the platform's clock.
+        from_cache: whether they came from local disk because the database or the store was away.
+        requests: the request bodies.
+        openapi: the OpenAPI document with the columns.
+        reference: what new rows are compared with; none until it is read, and if it can't be, which is no reason not to serve.
     """
 
-    bundle: Bundle
+    champion: InRole
+    challenge: Challenge | None
     row: Serving
     since_s: float
     from_cache: bool
     requests: RequestTypes
-    model: Model
-    header: tuple[bytes, bytes]
     openapi: bytes
     reference: Reference | None
-    stays: Counter
-    leaves: Counter
+
+    def answering(self, customer_id: str | None) -> InRole:
+        """Who answers a customer; without one, the champion."""
+        if self.challenge is None or customer_id is None or not self.challenge.takes(customer_id):
+            return self.champion
+        return self.challenge.challenger
 
     @property
-    def short(self) -> str:
-        """The digest's first digits."""
-        return self.row.champion[:SHOWN_DIGITS]
+    def roles(self) -> tuple[InRole, ...]:
+        """All that may answer."""
+        return (self.champion,) if self.challenge is None else (self.champion, self.challenge.challenger)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +72,7 @@ class Preparation:
     now_s: Callable[[], float]
 
     def prepare(self, bundle: Bundle, row: Serving, *, from_cache: bool) -> Served:
-        """Everything that follows from a bundle.
+        """Everything that follows from a champion.
 
         Raises:
             ReleaseError: its signature can't be asked for, such as one with a column twice.
@@ -87,24 +83,20 @@ class Preparation:
             raise ReleaseError(
                 f"release {row.champion[:SHOWN_DIGITS]} has a signature that can't be served: {error}"
             ) from error
-        counted = self.metrics.predictions.labels
-        short = row.champion[:SHOWN_DIGITS]
         return Served(
-            bundle=bundle,
+            champion=in_role(bundle, row, "champion", self.metrics),
+            challenge=None,
             row=row,
             since_s=self.now_s(),
             from_cache=from_cache,
             requests=requests,
-            model=Model(release=row.champion, epoch=row.epoch, family=bundle.manifest.family, role=CHAMPION),
-            header=(b"x-release", row.champion.encode()),
             openapi=self.document(requests, bundle),
-            reference=_reference(bundle),
-            stays=counted(short, CHAMPION, "false"),
-            leaves=counted(short, CHAMPION, "true"),
+            reference=None,
         )
 
 
-def _reference(bundle: Bundle) -> Reference | None:
+def reference_of(bundle: Bundle) -> Reference | None:
+    """A release's reference sample, or none if it can't be read."""
     try:
         return read_reference(bundle.reference, bundle.manifest.signature)
     except ReleaseError as error:

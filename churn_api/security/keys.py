@@ -24,18 +24,23 @@ PREFIX: Final = "churn"
 
 DAY_S: Final = 86_400
 
+SCOPES: Final = ("predict", "read", "release", "admin")
+"""What a key may be for: predictions, reading about releases, deciding which release serves; nothing asks for ``admin`` yet."""
+
 
 class HashedKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the service knows of a key: enough to check it, not enough to use it.
 
     Attributes:
-        scopes: what it is for: ``predict``, ``read`` (about releases), ``admin`` (nothing asks for that yet).
+        scopes: what it is for: see ``SCOPES``.
+        name: whose; a rollback is signed with it.
     """
 
     key_id: str
     secret_sha256: str
     scopes: tuple[str, ...]
     expires_s: int | None
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -97,7 +102,7 @@ class KeyStore:
 
         Args:
             name: whose, for people.
-            scopes: see ``HashedKey``.
+            scopes: see ``SCOPES``.
             expires_days: until it expires; none for never.
             file: where to write the key; must not exist yet.
 
@@ -155,10 +160,10 @@ def take_apart(key: bytes) -> tuple[str, bytes] | None:
 
 def read_hashed_keys(engine: sa.Engine) -> list[HashedKey]:
     """Every key that is not revoked."""
-    wanted = (api_keys.c.key_id, api_keys.c.secret_sha256, api_keys.c.scopes, api_keys.c.expires_s)
+    wanted = (api_keys.c.key_id, api_keys.c.secret_sha256, api_keys.c.scopes, api_keys.c.expires_s, api_keys.c.name)
     with engine.connect() as connection:
         rows = connection.execute(sa.select(*wanted).where(api_keys.c.revoked_s.is_(None)).order_by(api_keys.c.key_id))
-        return [HashedKey(row.key_id, row.secret_sha256, tuple(row.scopes), row.expires_s) for row in rows]
+        return [HashedKey(row.key_id, row.secret_sha256, tuple(row.scopes), row.expires_s, row.name) for row in rows]
 
 
 def write_key_file(file: Path, key: str) -> None:

@@ -28,9 +28,12 @@ class _Entry:
     digest: bytes
     scopes: frozenset[str]
     expires_s: int | None
+    name: str
 
 
-_NOBODY: Final = _Entry(key_id="", digest=hashlib.sha256(b"nobody's secret").digest(), scopes=frozenset(), expires_s=None)
+_NOBODY: Final = _Entry(
+    key_id="", digest=hashlib.sha256(b"nobody's secret").digest(), scopes=frozenset(), expires_s=None, name=""
+)
 """Compared with when the id is unknown, so that an unknown id takes as long as a wrong secret."""
 
 
@@ -107,8 +110,13 @@ class KeyRing:
             return entry.key_id, "expired"
         return entry.key_id, None if scope in entry.scopes else "scope"
 
+    def name_of(self, key_id: str) -> str:
+        """Whose key it is; its id where nothing more is known, as of keys that an older version kept on local disk."""
+        entry = self._entries.get(key_id)
+        return entry.name if entry is not None and entry.name else f"key {key_id}"
+
     def _take(self, keys: list[HashedKey]) -> None:
         self._entries = {
-            key.key_id: _Entry(key.key_id, bytes.fromhex(key.secret_sha256), frozenset(key.scopes), key.expires_s)
+            key.key_id: _Entry(key.key_id, bytes.fromhex(key.secret_sha256), frozenset(key.scopes), key.expires_s, key.name)
             for key in keys
         }

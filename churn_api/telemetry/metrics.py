@@ -49,8 +49,17 @@ class Metrics:
         self.release_epoch = Gauge(
             "churn_release_epoch", "Epoch of the serving release", ["release"], registry=self.registry
         )
+        self.challenger_share = Gauge(
+            "churn_challenger_share",
+            "Share of the customers that the challenger answers",
+            ["release"],
+            registry=self.registry,
+        )
         self.load_failures = Counter(
-            "churn_model_load_failures", "Attempts to take a release that failed", ["reason"], registry=self.registry
+            "churn_model_load_failures",
+            "Attempts to take a release that failed",
+            ["reason", "role"],
+            registry=self.registry,
         )
         self.refresh_failures = Counter(
             "churn_refresh_failures", "Failed looks at keys, online features or the clock", ["what"], registry=self.registry

@@ -4,7 +4,6 @@ Belongs here: deciles, tallies and the population stability index. Does not belo
 graph's (``churn_assets.monitoring``): one request is no window.
 """
 
-import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import polars as pl
 
 from churn_store import stability
 from churn_store.errors import ReleaseError
+from churn_store.reference_sample import read_sample
 from churn_store.signature import MISSING_CATEGORY, Column, Signature
 from churn_store.stability import Tally
 
@@ -76,14 +76,14 @@ def read_reference(content: bytes, signature: Signature) -> Reference:
     """Boil a release's ``reference.parquet`` down.
 
     Raises:
-        ReleaseError: no Parquet, without rows, or without a column of the signature.
+        ReleaseError: no Parquet, damaged, more than a sample, without rows, or without a column of the signature.
     """
     try:
-        frame = pl.read_parquet(io.BytesIO(content), columns=list(signature.names)).select(
+        frame = read_sample(content).select(
             *(pl.col(name).cast(pl.Float64).fill_nan(None) for name in signature.numbers),
             *(pl.col(name).cast(pl.String) for name in signature.categories),
         )
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except pl.exceptions.PolarsError as error:
         raise ReleaseError(f"reference.parquet can't be read: {type(error).__name__}") from error
     if frame.is_empty():
         raise ReleaseError("reference.parquet has no rows")

@@ -35,7 +35,7 @@ def validation_routes(
     encode = msgspec.json.Encoder().encode
 
     def validated(body: bytes, is_csv: bool, served: Served, call: Call) -> bytes:
-        signature = served.bundle.manifest.signature
+        signature = served.champion.bundle.manifest.signature
         records = csv_records(body, signature, max_records=settings.max_batch) if is_csv else decode_json(body)
         return encode(
             validate(
@@ -43,7 +43,7 @@ def validation_routes(
                 served.requests,
                 signature,
                 served.reference,
-                release=served.model.release,
+                release=served.champion.model.release,
                 request_id=call.request_id,
             )
         )
@@ -56,7 +56,7 @@ def validation_routes(
         answer = await asyncio.get_running_loop().run_in_executor(
             threads, lambda: validated(body, _is_csv(scope), served, call)
         )
-        return Answer(answer, JSON, served.header)
+        return Answer(answer, JSON, served.champion.header)
 
     return [validate_rows]
 

@@ -3,36 +3,45 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
 import dagster as dg
-import numpy as np
 import polars as pl
 from dagster_mlflow.resources import MlFlow
+from msgspec import UnsetType
 from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import Pipeline
 
-from churn_assets.champion.candidate import better, build, describe
-from churn_assets.champion.checks import rule_results, rule_specs
-from churn_assets.champion.gate import Case, failed, judge
-from churn_assets.champion.tracking import log_candidate, mirror_champion
+from churn_assets.champion.candidate import better, build, describe, require_made_of
+from churn_assets.champion.checks import blocking_specs, evaluated, rule_results, rule_specs
+from churn_assets.champion.gate.case import Case, Checked
+from churn_assets.champion.gate.verdict import failed, judge
+from churn_assets.champion.registry import try_to_mirror
+from churn_assets.champion.report import facts
+from churn_assets.champion.tracking import log_candidate
+from churn_assets.champion.truth import true_probabilities
 from churn_assets.code_version import code_version
+from churn_assets.evaluation.baselines import baselines
 from churn_assets.evaluation.facts import evaluate, measured
+from churn_assets.evaluation.pictures import as_markdown, pictures
+from churn_assets.features.labels import matures_on
 from churn_assets.materialization import columns_schema
-from churn_assets.periods import ALL, DAY_S, epoch_s
+from churn_assets.periods import ALL, DAY_S, epoch_s, text
 from churn_assets.raw.source import Source
 from churn_assets.resources.lake import Lake, digest
 from churn_assets.resources.serving import ServingStore
 from churn_assets.settings import Settings
+from churn_assets.state import materialized
 from churn_assets.training.fitting import Fitted
 from churn_assets.training.split import JUDGE
 from churn_assets.training.training_set import KEY
 from churn_assets.wrong_input import wrong_input_is_final
+from churn_store.bundles import load_bundle, load_file, load_manifest, stage
 from churn_store.clock import Clock
 from churn_store.errors import InputError
-from churn_store.manifest import Blessing, Manifest, TableVersion
-from churn_store.releases import Serving, load_file, load_manifest, publish, record_blessing, stage
+from churn_store.manifest import Blessing, Evaluation, Manifest, TableVersion
+from churn_store.releases import Serving, publish
 from churn_store.scoring import Scorer
+from churn_store.verdicts import record_blessing
 
 
 @dataclass(frozen=True)
@@ -51,9 +60,21 @@ class Verdict:
     read_epoch: int
 
 
-def champion_assets(settings: Settings, source: Source) -> Sequence[dg.AssetsDefinition]:
-    """``candidate_model``, ``model_blessing`` and ``champion``."""
-    return [_candidate_model(settings, source), _model_blessing(settings), _champion(settings)]
+def champion_assets(
+    settings: Settings, source: Source, upstream: Sequence[dg.AssetsDefinition]
+) -> Sequence[dg.AssetsDefinition]:
+    """``candidate_model``, ``model_blessing`` and ``champion``.
+
+    Args:
+        settings: of the company.
+        source: of the raw tables.
+        upstream: the assets of the tables that a candidate is made of; their blocking checks must have passed.
+    """
+    return [
+        _candidate_model(settings, source),
+        _model_blessing(settings, source, blocking_specs(upstream)),
+        _champion(settings),
+    ]
 
 
 def _candidate_model(settings: Settings, source: Source) -> dg.AssetsDefinition:
@@ -79,14 +100,18 @@ def _candidate_model(settings: Settings, source: Source) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult[CandidateModel]:
         version = lake.version("training_set")
         rows = lake.read("training_set", ALL, version=version)
+        data = TableVersion(version, _digest(rows))
+        require_made_of(list(families.values()), data)
         chosen = better(list(families.values()))
         candidate = build(chosen, rows, seed=settings.training.seed)
         judging = rows.filter(pl.col("role") == JUDGE)
         churned, scores = judging["churned"].to_numpy(), candidate.scorer.score_frame(judging)
         metrics = measured(churned, scores, threshold=chosen.threshold, settings=settings)
-        if (best := _ceiling(source, judging, settings)) is not None:
-            metrics["auc_ceiling"] = best
-        data = TableVersion(version, _digest(rows))
+        evaluation = evaluate(rows, candidate.scorer, threshold=chosen.threshold, settings=settings)
+        drawn = pictures(churned, scores, evaluation, threshold=chosen.threshold, profit=settings.profit)
+        truth = true_probabilities(source, judging, horizon_s=settings.label.horizon_days * DAY_S)
+        if truth is not None:
+            metrics["auc_ceiling"] = float(roc_auc_score(churned, truth))
         logged = log_candidate(
             mlflow,
             candidate,
@@ -96,6 +121,7 @@ def _candidate_model(settings: Settings, source: Source) -> dg.AssetsDefinition:
             data=data,
             data_uri=lake.uri("training_set"),
             metrics=metrics,
+            pictures=drawn,
         )
         read = {name: TableVersion(source) for name, source in lake.sources("training_set", version=version).items()}
         manifest = stage(
@@ -107,7 +133,7 @@ def _candidate_model(settings: Settings, source: Source) -> dg.AssetsDefinition:
                 chosen=chosen,
                 training_set=rows,
                 metrics=metrics,
-                evaluation=evaluate(judging, scores, threshold=chosen.threshold, settings=settings),
+                evaluation=evaluation,
                 tables={"training_set": data, **read},
                 mlflow=logged,
                 now_s=clock.now_s(),
@@ -129,13 +155,14 @@ def _candidate_model(settings: Settings, source: Source) -> dg.AssetsDefinition:
                 "mlflow_run": logged["run_id"],
                 "model_version": logged["model_version"],
                 "as_of": clock.now().isoformat(),
+                **{f"picture_{name}": dg.MetadataValue.md(as_markdown(name, png)) for name, png in drawn.items()},
             },
         )
 
     return candidate_model
 
 
-def _model_blessing(settings: Settings) -> dg.AssetsDefinition:
+def _model_blessing(settings: Settings, source: Source, checks: Sequence[dg.AssetCheckSpec]) -> dg.AssetsDefinition:
     @dg.asset(
         description="The gate's verdict on the candidate. Every rule is a check; an error in any of them is a rejection.",
         group_name="champion",
@@ -143,7 +170,7 @@ def _model_blessing(settings: Settings) -> dg.AssetsDefinition:
         owners=["team:data-science"],
         deps=["training_set"],
         check_specs=rule_specs(),
-        code_version=code_version("champion"),
+        code_version=code_version("champion", "evaluation"),
     )
     @wrong_input_is_final
     def model_blessing(
@@ -154,51 +181,60 @@ def _model_blessing(settings: Settings) -> dg.AssetsDefinition:
         serving: dg.ResourceParam[ServingStore],
     ) -> Iterator[dg.MaterializeResult[Verdict] | dg.AssetCheckResult]:
         manifest = candidate_model.manifest
-        newest = serving.newest()
 
-        def case() -> Case:
-            champion = serving.champion()
-            judging = judging_rows(lake.read("training_set", ALL), manifest)
+        def read() -> Case:
+            serves = serving.newest()
+            champion = None if serves is None else load_bundle(serving.files, serves.champion)
+            rows = lake.read("training_set", ALL)
+            judging = judging_rows(rows, manifest)
             return Case(
                 pipeline=candidate_model.pipeline,
                 scorer=Scorer(load_file(serving.files, manifest, "model.onnx"), manifest.signature),
+                threshold=manifest.threshold,
                 golden=load_file(serving.files, manifest, "golden.json"),
-                judging=judging,
+                training_set=rows,
+                checks=_checks(context.instance, checks, manifest, settings),
+                evaluation=_evaluation(manifest),
+                baselines=baselines(rows, manifest.signature),
+                truth=true_probabilities(source, judging, horizon_s=settings.label.horizon_days * DAY_S),
                 judging_from=judging["snapshot_s"].min() if settings.has_time else None,  # type: ignore[arg-type]
                 candidate_trained_until=_trained_until_s(manifest),
+                epoch=0 if serves is None else serves.epoch,
                 champion=champion,
                 champion_trained_until=None if champion is None else _trained_until_s(champion.manifest),
                 split=manifest.split,
                 champion_split=None if champion is None else champion.manifest.split,
             )
 
-        blessing = judge(
-            case,
+        judgement = judge(
+            read,
             candidate=manifest.candidate,
-            rules=settings.gate,
-            seed=settings.training.seed,
+            settings=settings,
             actor=f"dagster run {context.run_id}",
             now_s=clock.now_s(),
         )
+        blessing = judgement.blessing
         record_blessing(serving.engine, blessing)
         yield dg.MaterializeResult(
-            value=Verdict(blessing, read_epoch=0 if newest is None else newest.epoch),
+            value=Verdict(blessing, read_epoch=blessing.epoch),
             metadata={
                 "verdict": blessing.verdict,
                 "candidate": manifest.candidate,
+                **({} if blessing.gain is None else {"gain": blessing.gain}),
                 "dagster/row_count": manifest.judging_rows,
                 "dagster/column_schema": columns_schema(manifest.signature.columns),
                 "reasons": dg.MetadataValue.md("\n".join(f"- {reason}" for reason in blessing.reasons)),
             },
         )
-        yield from rule_results(blessing)
+        yield from rule_results(judgement)
 
     return model_blessing
 
 
 def _champion(settings: Settings) -> dg.AssetsDefinition:
     @dg.asset(
-        description="The release that serves. Published only for an accepted candidate; otherwise the former one stays.",
+        description="The release that serves. Published only for an accepted candidate, and with `promotion: manual` only by a named "
+        "person; otherwise the former one stays.",
         group_name="champion",
         kinds={"onnx"},
         owners=["team:data-science"],
@@ -215,13 +251,11 @@ def _champion(settings: Settings) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult[None]:
         blessing, manifest = model_blessing.blessing, candidate_model.manifest
         if not blessing.releasable:
-            stays = serving.newest()
-            return _reported(
-                stays,
-                None if stays is None else load_manifest(serving.files, stays.champion),
-                published=False,
-                why="; ".join(f"{rule.name}: {rule.found}" for rule in failed(blessing)),
-            )
+            return _stays(serving, "; ".join(f"{rule.name}: {rule.found}" for rule in failed(blessing)))
+        if settings.promotion == "manual":
+            waits = f"churn approve {manifest.candidate[:12]} --by NAME --reason TEXT"
+            context.log.info(f"promotion is manual: the accepted candidate waits for `{waits}`, or for the job `approve`")
+            return _stays(serving, f"an accepted candidate waits for `{waits}`, or for the job `approve`", waiting=manifest.candidate)
         row = publish(
             serving.engine,
             serving.files,
@@ -232,27 +266,28 @@ def _champion(settings: Settings) -> dg.AssetsDefinition:
             reason=context.run.tags.get("churn/reason", "asked for by hand"),
             now_s=clock.now_s(),
         )
-        mirrored = mirror_champion(mlflow, model=settings.tracking.model_name, version=manifest.mlflow["model_version"])
+        _, mirrored = try_to_mirror(mlflow.tracking_client, serving.files, row)
         context.log.info(mirrored)
         return _reported(row, manifest, published=True, why=row.reason)
 
     return champion
 
 
-def _reported(row: Serving | None, manifest: Manifest | None, *, published: bool, why: str) -> dg.MaterializeResult[None]:
+def _stays(serving: ServingStore, why: str, **more: str) -> dg.MaterializeResult[None]:
+    """Nothing was published."""
+    row = serving.newest()
+    manifest = None if row is None else load_manifest(serving.files, row.champion)
+    return _reported(row, manifest, published=False, why=why, **more)
+
+
+def _reported(
+    row: Serving | None, manifest: Manifest | None, *, published: bool, why: str, **more: str
+) -> dg.MaterializeResult[None]:
     """What serves now, if anything does."""
-    release = "none" if row is None else row.champion
     return dg.MaterializeResult(
         value=None,
-        data_version=dg.DataVersion(release),
-        metadata={
-            "published": published,
-            "release": release,
-            "epoch": 0 if row is None else row.epoch,
-            "why": why,
-            "dagster/row_count": 0 if manifest is None else manifest.training_rows,
-            "dagster/column_schema": columns_schema(() if manifest is None else manifest.signature.columns),
-        },
+        data_version=dg.DataVersion("none" if row is None else row.champion),
+        metadata={**facts(row, manifest, published=published, why=why), **more},
     )
 
 
@@ -280,20 +315,43 @@ def _digest(training_set: pl.DataFrame) -> str:
 
 
 def _trained_until_s(manifest: Manifest) -> int | None:
-    """The end of the last label window that a model was trained on."""
+    """The end of the last label window that a model was trained or calibrated on."""
     if manifest.horizon_days is None or not manifest.trained_on:
         return None
-    return max(epoch_s(date.fromisoformat(snapshot)) for snapshot in manifest.trained_on) + manifest.horizon_days * DAY_S
+    snapshots = [*manifest.trained_on, *_calibrated_on(manifest)]
+    return max(epoch_s(date.fromisoformat(snapshot)) for snapshot in snapshots) + manifest.horizon_days * DAY_S
 
 
-def _ceiling(source: Source, judging: pl.DataFrame, settings: Settings) -> float | None:
-    """The best AUC that anyone could reach on the judging rows, where the source knows it."""
-    known: Any = getattr(source, "probability_of_leaving", None)
-    if known is None:
-        return None
-    horizon_s = settings.label.horizon_days * DAY_S
-    churned, probabilities = [], []
-    for (snapshot_s,), rows in judging.group_by("snapshot_s", maintain_order=True):
-        probabilities.append(known(rows["customer_id"].to_list(), snapshot_s, horizon_s))
-        churned.append(rows["churned"].to_numpy())
-    return float(roc_auc_score(np.concatenate(churned), np.concatenate(probabilities)))
+def _calibrated_on(manifest: Manifest) -> tuple[str, ...]:
+    """None for a release of format 1, whose snapshots are all in ``trained_on``."""
+    return () if isinstance(manifest.calibrated_on, UnsetType) else manifest.calibrated_on
+
+
+def _evaluation(manifest: Manifest) -> Evaluation:
+    if isinstance(manifest.evaluation, UnsetType):
+        raise InputError("the candidate's manifest does not say how it was evaluated; materialize candidate_model anew")
+    return manifest.evaluation
+
+
+def _checks(
+    instance: dg.DagsterInstance, specs: Sequence[dg.AssetCheckSpec], manifest: Manifest, settings: Settings
+) -> tuple[Checked, ...]:
+    """How the checks of what a candidate was made of were evaluated last.
+
+    All of those of the training set and of the snapshots that it names; of the raw tables those of the periods that their labels saw.
+    """
+    if not settings.has_time:
+        alone: list[str | None] = [None]
+        required = dict.fromkeys(("training_set", "customer_features", "churn_labels"), alone)
+        return evaluated(instance, specs, required=required, besides=dict.fromkeys(settings.tables, alone))
+    named = sorted({*manifest.trained_on, *_calibrated_on(manifest), *manifest.judged_on})
+    seen_until = text(matures_on(date.fromisoformat(named[-1]), settings.label))
+    return evaluated(
+        instance,
+        specs,
+        required={"training_set": [None], "customer_features": named, "churn_labels": named},
+        besides={
+            table: [period for period in sorted(materialized(instance, table)) if period < seen_until]
+            for table in settings.tables
+        },
+    )

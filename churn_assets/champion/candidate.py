@@ -9,17 +9,17 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
 from sklearn.pipeline import Pipeline
 
 from churn_assets.settings import Settings
-from churn_assets.training.families import export, inputs
+from churn_assets.training.families import inputs
 from churn_assets.training.fitting import Fitted
 from churn_assets.training.split import JUDGE, SELECT, split_in_words
 from churn_assets.training.training_set import snapshots
+from churn_store.errors import InputError
 from churn_store.manifest import GOLDEN_ROWS, Evaluation, Golden, Manifest, TableVersion, encode
 from churn_store.scoring import Scorer
 from churn_store.signature import Signature
@@ -46,17 +46,38 @@ def better(families: Sequence[Fitted]) -> Fitted:
     return min(families, key=lambda fitted: (fitted.measures["log_loss"], fitted.family))
 
 
+def require_made_of(families: Sequence[Fitted], data: TableVersion) -> None:
+    """Refuse families that were fitted on other rows than those that are there now: they may have seen who judges.
+
+    Args:
+        families: as their assets left them.
+        data: the training set as it is now.
+
+    Raises:
+        InputError: names them.
+    """
+    other = [
+        f"{fitted.family} of version {fitted.training_set.version}"
+        for fitted in families
+        if fitted.training_set.digest != data.digest
+    ]
+    if other:
+        raise InputError(
+            f"{', '.join(other)} of training_set {'was' if len(other) == 1 else 'were'} fitted on other rows than its version "
+            f"{data.version}, which is there now; materialize the families first"
+        )
+
+
 def build(fitted: Fitted, training_set: pl.DataFrame, *, seed: int) -> Candidate:
-    """Export a fitted family and make the files of a release.
+    """Make the files of a release from a fitted family.
 
     The judging rows are not touched; they are later than every label that was read.
     """
     rows = training_set.filter(pl.col("role") != JUDGE)
-    model = export(fitted.pipeline, fitted.signature)
-    scorer = Scorer(model, fitted.signature)
+    scorer = Scorer(fitted.model, fitted.signature)
     sampled = rows.sample(min(REFERENCE_ROWS, rows.height), seed=seed, shuffle=True)
     files = {
-        "model.onnx": model,
+        "model.onnx": fitted.model,
         "golden.json": encode(golden_rows(fitted.pipeline, fitted.signature, sampled.head(GOLDEN_ROWS))),
         "reference.parquet": reference(scorer, sampled),
     }
@@ -92,14 +113,6 @@ def reference(scorer: Scorer, rows: pl.DataFrame) -> bytes:
     buffer = io.BytesIO()
     frame.sort(frame.columns).write_parquet(buffer, compression="zstd")
     return buffer.getvalue()
-
-
-def input_example(signature: Signature, rows: pl.DataFrame) -> dict[str, Any]:
-    """An invented row: medians and most frequent words, so that it shows no customer."""
-    return {
-        **{name: rows[name].median() for name in signature.numbers},
-        **{name: rows[name].mode().sort().first() for name in signature.categories},
-    }
 
 
 def code_commit() -> str:

@@ -1,25 +1,21 @@
-"""What MLflow is told of a candidate: parameters, measures, data, and the exported model as a version in the registry."""
+"""What MLflow is told of a candidate: parameters, measures, data, pictures, and the exported model as a version in the registry."""
 
-import msgspec
+from collections.abc import Mapping
+
 import numpy as np
 import onnx
 import onnxruntime
 import polars as pl
 from dagster_mlflow.resources import MlFlow
-from mlflow.data.delta_dataset_source import DeltaDatasetSource
-from mlflow.data.meta_dataset import MetaDataset
-from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types import Schema, TensorSpec
 
-from churn_assets.champion.candidate import Candidate, input_example
+from churn_assets.champion.candidate import Candidate
 from churn_assets.settings import Settings
 from churn_assets.training.fitting import Fitted
+from churn_assets.training.tracking import log_data, log_environment, log_inputs, log_pictures, log_trials
 from churn_store.manifest import TableVersion
 from churn_store.scoring import CATEGORIES, NUMBERS, PROBABILITIES
-
-ALIAS = "champion"
-MLFLOW_DIGEST_LENGTH = 36
 
 
 def log_candidate(
@@ -32,6 +28,7 @@ def log_candidate(
     data: TableVersion,
     data_uri: str,
     metrics: dict[str, float],
+    pictures: Mapping[str, bytes],
 ) -> dict[str, str]:
     """Log a candidate in a nested run and register it.
 
@@ -42,18 +39,18 @@ def log_candidate(
         mlflow.log_params(
             {
                 "family": chosen.family,
-                "seed": settings.training.seed,
+                "seed": chosen.seed,
                 "threshold": chosen.threshold,
                 "features": len(candidate.signature.columns),
                 **chosen.parameters,
             }
         )
         mlflow.log_metrics({f"judging_{name}": value for name, value in metrics.items()})
-        source = DeltaDatasetSource(path=data_uri, delta_table_version=data.version)
-        digest = (data.digest or "")[:MLFLOW_DIGEST_LENGTH]
-        mlflow.log_input(MetaDataset(source, name="training_set", digest=digest), context="training")
-        mlflow.log_dict(input_example(candidate.signature, training_set), "input_example.json")
-        mlflow.log_dict(msgspec.to_builtins(candidate.signature), "signature.json")
+        log_data(mlflow, data, uri=data_uri)
+        log_inputs(mlflow, candidate.signature, training_set)
+        log_trials(mlflow, chosen.trials)
+        log_pictures(mlflow, pictures)
+        log_environment(mlflow)
         model = mlflow.onnx.log_model(
             onnx.load_model_from_string(candidate.files["model.onnx"]),
             name="model",
@@ -66,19 +63,6 @@ def log_candidate(
         "model": settings.tracking.model_name,
         "model_version": str(model.registered_model_version),
     }
-
-
-def mirror_champion(mlflow: MlFlow, *, model: str, version: str) -> str:
-    """Let the registry's alias name the champion, for people; the service never asks.
-
-    Returns:
-        What happened, in words; the registry being away is no reason to fail a release that has been published.
-    """
-    try:
-        mlflow.tracking_client.set_registered_model_alias(model, ALIAS, version)
-    except MlflowException as error:
-        return f"the registry's alias {ALIAS} could not be moved: {error}"
-    return f"the registry's alias {ALIAS} names version {version} of {model}"
 
 
 def _signature(candidate: Candidate) -> ModelSignature:

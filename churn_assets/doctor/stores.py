@@ -2,8 +2,6 @@
 
 import secrets
 import shutil
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 import obstore
@@ -19,13 +17,13 @@ from churn_assets.lake_migration import lacking, outdated
 from churn_assets.raw.source import KEYS, Source
 from churn_assets.resources.lake import Lake
 from churn_assets.resources.serving import ServingStore
+from churn_assets.resources.tracking_server import is_server, require_answer
 from churn_assets.settings import Settings
 from churn_store.errors import AbsentError, ChurnError, InputError
-from churn_store.migrate import newest_revision, require_migrated
-from churn_store.tables import connect
+from churn_store.migrate import require_migrated
+from churn_store.tables import REVISION, connect
 
 PATIENCE_S = 5.0
-OK = 200
 REDIS = ("redis://", "rediss://", "unix://")
 
 
@@ -44,7 +42,7 @@ def database(settings: Settings) -> str:
         require_migrated(engine)
     finally:
         engine.dispose()
-    return f"{without_password(settings.database_url)} at revision {newest_revision()}"
+    return f"{without_password(settings.database_url)} at revision {REVISION}"
 
 
 def lake(settings: Settings) -> str:
@@ -160,16 +158,8 @@ def tracking(settings: Settings) -> str:
     """
     uri = settings.tracking_uri
     shown = without_password(uri)
-    if uri.startswith(("http://", "https://")):
-        try:
-            with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=PATIENCE_S) as answer:  # noqa: S310
-                status = answer.status
-        except (OSError, ValueError) as error:
-            status = error.code if isinstance(error, urllib.error.HTTPError) else type(error).__name__
-        if status != OK:
-            raise InputError(
-                f"the MLflow at {shown} does not answer as it should ({status}); start it, or set tracking.uri"
-            )
+    if is_server(uri):
+        require_answer(uri)
         return f"{shown} answers"
     address = sa.make_url(uri)
     if address.get_backend_name() == "sqlite" and not Path(str(address.database)).exists():

@@ -6,26 +6,96 @@ they are (``intervals``), and what follows from them (``champion.gate``).
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import (
-    accuracy_score,
-    average_precision_score,
-    brier_score_loss,
-    f1_score,
-    log_loss,
-    precision_score,
-    recall_score,
-    roc_auc_score,
-)
+
+from churn_assets.evaluation import calibration
+from churn_assets.evaluation.calibration import weighted_sum
+from churn_store.errors import InputError
 
 Scores = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.bool_]
 
 DECILE = 0.1
+LEAST = float(np.finfo(np.float64).eps)
+"""The log loss takes no probability to be nearer to 0 and 1 than this, as scikit-learn does."""
+
+Weights = npt.NDArray[np.float64]
+"""One a row, not negative."""
+
+
+class Ranked:
+    """Labels and scores, sorted once, so that they can be measured under many weights of the rows.
+
+    Args:
+        churned: true labels, of both classes.
+        scores: probabilities, one a label.
+        threshold: at or above it a customer is called a churner.
+
+    Raises:
+        InputError: all rows churned, or none did: nothing orders them well or badly.
+    """
+
+    def __init__(self, churned: Labels, scores: Scores, *, threshold: float) -> None:
+        if churned.all() or not churned.any():
+            raise InputError(
+                f"all {len(churned)} rows {'churned' if len(churned) and churned.all() else 'stayed'}; expected both, without "
+                "which no score is better than another. Bring more rows"
+            )
+        self._order = np.argsort(-scores, kind="stable")
+        self._churned = churned[self._order].astype(np.float64)
+        self._scores = scores[self._order]
+        self._begins = np.flatnonzero(np.append(True, self._scores[1:] != self._scores[:-1]))
+        self._called = int(np.searchsorted(-self._scores, -threshold, side="right"))
+        self._log_odds = calibration.log_odds(self._scores)
+        likely = np.clip(np.where(self._churned == 1, self._scores, 1 - self._scores), LEAST, 1 - LEAST)
+        self._surprise = -np.log(likely)
+        self._error = (self._scores - self._churned) ** 2
+        self._fit = calibration.slope(self._churned, self._log_odds, np.ones(len(scores)))
+
+    def groups(self, weights: Weights | None = None) -> tuple[Weights, Weights]:
+        """The weight of those who churned and of those who stayed at each score, from the highest score down."""
+        weights = self._sorted(weights)
+        churners = weights * self._churned
+        return np.add.reduceat(churners, self._begins), np.add.reduceat(weights - churners, self._begins)
+
+    def measures(self, weights: Weights | None = None) -> dict[str, float]:
+        """The measures, as ``measures`` lists them.
+
+        Args:
+            weights: of the rows as they were given; default: all alike. Both classes must have some.
+        """
+        churners, stayers = self.groups(weights)
+        weights = self._sorted(weights)
+        total, churning = float(weights.sum()), float(churners.sum())
+        staying = total - churning
+        above = np.cumsum(churners + stayers)
+        precise = np.cumsum(churners) / np.where(above > 0, above, 1)
+        called = float(weights[: self._called].sum())
+        hit = float((weights * self._churned)[: self._called].sum())
+        return {
+            "auc": _auc(churners, stayers),
+            "average_precision": weighted_sum(churners, precise) / churning,
+            "log_loss": weighted_sum(weights, self._surprise) / total,
+            "brier": weighted_sum(weights, self._error) / total,
+            "calibration_slope": calibration.slope(self._churned, self._log_odds, weights, start=self._fit)[1],
+            "calibration_intercept": calibration.intercept(self._churned, self._log_odds, weights),
+            "lift_top_decile": _lift(churners, stayers, share=DECILE),
+            "precision": hit / called if called else 0.0,
+            "recall": hit / churning,
+            "f1": 2 * hit / (called + churning),
+            "accuracy": (staying - called + 2 * hit) / total,
+            "base_rate": churning / total,
+            "true_positives": hit,
+            "false_positives": called - hit,
+            "false_negatives": churning - hit,
+            "true_negatives": staying - called + hit,
+        }
+
+    def _sorted(self, weights: Weights | None) -> Weights:
+        return np.ones(len(self._order)) if weights is None else weights[self._order]
 
 
 def measures(churned: Labels, scores: Scores, *, threshold: float) -> dict[str, float]:
-    """The measures that are logged of every model.
+    """The measures that are logged of every model, besides those in money.
 
     Args:
         churned: true labels, of both classes.
@@ -33,34 +103,65 @@ def measures(churned: Labels, scores: Scores, *, threshold: float) -> dict[str, 
         threshold: at or above it a customer is called a churner.
 
     Returns:
-        ``auc``, ``average_precision``, ``log_loss``, ``brier``, ``calibration_slope`` (of the label's log odds on the
-        score's; Cox 1958), ``lift_top_decile``, ``precision``, ``recall``, ``f1``, ``accuracy`` at the threshold, ``base_rate``.
+        ``auc`` (of equal scores half counts), ``average_precision``, ``log_loss``, ``brier``, ``calibration_slope`` and
+        ``calibration_intercept`` (in the large: with the slope held at 1; Cox 1958, ``calibration``), ``lift_top_decile``,
+        ``precision``, ``recall``, ``f1``, ``accuracy`` and the counts ``true_positives``, ``false_positives``,
+        ``false_negatives``, ``true_negatives`` at the threshold, ``base_rate``.
+
+    Raises:
+        InputError: all rows churned, or none did.
     """
-    called = scores >= threshold
-    return {
-        "auc": float(roc_auc_score(churned, scores)),
-        "average_precision": float(average_precision_score(churned, scores)),
-        "log_loss": float(log_loss(churned, scores)),
-        "brier": float(brier_score_loss(churned, scores)),
-        "calibration_slope": calibration_slope(churned, scores),
-        "lift_top_decile": lift(churned, scores, share=DECILE),
-        "precision": float(precision_score(churned, called, zero_division=0.0)),
-        "recall": float(recall_score(churned, called)),
-        "f1": float(f1_score(churned, called)),
-        "accuracy": float(accuracy_score(churned, called)),
-        "base_rate": float(np.mean(churned)),
-    }
+    return Ranked(churned, scores, threshold=threshold).measures()
+
+
+def auc(churned: Labels, scores: Scores, weights: Weights | None = None) -> float:
+    """The area under the ROC curve: how often a churner's score is above that of one who stayed, equal ones counting half.
+
+    Args:
+        churned: true labels, of both classes.
+        scores: one a label; only their order matters.
+        weights: of the rows; default: all alike.
+    """
+    order = np.argsort(-scores, kind="stable")
+    ranked = scores[order]
+    begins = np.flatnonzero(np.append(True, ranked[1:] != ranked[:-1]))
+    given = np.ones(len(order)) if weights is None else weights[order]
+    churners = given * churned[order]
+    return _auc(np.add.reduceat(churners, begins), np.add.reduceat(given - churners, begins))
 
 
 def lift(churned: Labels, scores: Scores, *, share: float) -> float:
-    """How many times more churners are among the highest scores than among all; ``share`` is how many are looked at."""
-    looked_at = max(1, round(len(scores) * share))
-    highest = np.argsort(-scores, kind="stable")[:looked_at]
-    return float(np.mean(churned[highest]) / np.mean(churned))
+    """How many times more churners are among the highest scores than among all.
+
+    Args:
+        churned: true labels, of both classes.
+        scores: one a label.
+        share: of the rows that is looked at, at least one row; where it ends among equal scores, a part of each of them.
+    """
+    return _lift(*Ranked(churned, scores, threshold=0.0).groups(), share=share)
 
 
 def calibration_slope(churned: Labels, scores: Scores) -> float:
-    """Slope of the label's log odds on the score's: 1 is calibrated, below 1 is overconfident."""
-    clipped = np.clip(scores, 1e-6, 1 - 1e-6)
-    log_odds = np.log(clipped / (1 - clipped)).reshape(-1, 1)
-    return float(LogisticRegression(C=1e6, max_iter=1000).fit(log_odds, churned).coef_[0, 0])
+    """Slope of the label's log odds on the score's: 1 is calibrated, below 1 is overconfident, 0 the same score for all."""
+    return calibration.slope(churned.astype(np.float64), calibration.log_odds(scores), np.ones(len(scores)))[1]
+
+
+def calibration_intercept(churned: Labels, scores: Scores) -> float:
+    """Calibration in the large, in log odds: above 0 more churn than the scores say."""
+    return calibration.intercept(churned.astype(np.float64), calibration.log_odds(scores), np.ones(len(scores)))
+
+
+def _auc(churners: Weights, stayers: Weights) -> float:
+    above = np.cumsum(churners) - churners / 2
+    return weighted_sum(stayers, above) / (float(churners.sum()) * float(stayers.sum()))
+
+
+def _lift(churners: Weights, stayers: Weights, *, share: float) -> float:
+    sizes = churners + stayers
+    total = float(sizes.sum())
+    looked_at = max(1.0, float(round(total * share)))
+    reached = np.cumsum(sizes)
+    last = min(int(np.searchsorted(reached, looked_at)), len(sizes) - 1)
+    part = (looked_at - (reached[last] - sizes[last])) / sizes[last]
+    found = float(churners[:last].sum() + part * churners[last])
+    return found / looked_at / (float(churners.sum()) / total)

@@ -1,6 +1,5 @@
 """The drift report: decided by our rule, drawn by Evidently."""
 
-import io
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -27,6 +26,7 @@ from churn_assets.settings import Settings
 from churn_assets.wrong_input import wrong_input_is_final
 from churn_store.clock import Clock
 from churn_store.errors import InputError
+from churn_store.reference_sample import read_sample
 from churn_store.releases import load_file
 from churn_store.signature import Column
 
@@ -82,7 +82,7 @@ def _drift_report(
             raise InputError(
                 "no release serves yet, so there is nothing to measure drift against; materialize champion first"
             )
-        reference = pl.read_parquet(io.BytesIO(load_file(serving.files, bundle.manifest, "reference.parquet")))
+        reference = read_sample(load_file(serving.files, bundle.manifest, "reference.parquet"))
         version = lake.version("customer_features")
         windows = {
             period: lake.read("customer_features", period, version=version) for period in _windows(lake, key, settings)

@@ -7,15 +7,17 @@ here: what the rows mean, and whether they are right (``churn_assets.contracts``
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import polars as pl
 from deltalake import CommitProperties, DeltaTable, WriterProperties, write_deltalake
-from deltalake.exceptions import TableNotFoundError
+from deltalake.exceptions import CommitFailedError, TableNotFoundError
 
 from churn_store.errors import InputError
+from churn_store.object_storage import CONNECT_S, RETRIES, away, in_object_store
 
 PERIOD = "period"
 """The partition column of every table."""
@@ -31,20 +33,63 @@ PLAIN = re.compile(r"[A-Za-z0-9_.~/-]*")
 SOURCES = "sources"
 """Where a commit keeps the versions of the tables that its rows were made from."""
 
+PATIENCE_S = 30
+"""How long one request to an object store may take; one that has failed is repeated for as long again."""
+
+TRIES = 5
+"""A write that meets another writer's commit looks again and is repeated."""
+
+T = TypeVar("T")
+
 
 class Lake:
     """Delta tables under one root.
 
+    In an object store a commit is a put that fails where the version is there already, so that of two writers one looks again.
+
     Args:
         url: a folder or an object-store address.
+        patience_s: how long one request to an object store may take.
     """
 
-    def __init__(self, url: str) -> None:
-        self.url = url
+    def __init__(self, url: str, *, patience_s: int = PATIENCE_S) -> None:
+        self.url = url.rstrip("/")
+        remote = in_object_store(url)
+        self._options = _delta_options(patience_s) if remote else None
+        self._reading = _polars_options(patience_s) if remote else None
 
     def uri(self, table: str) -> str:
         """Where a table is."""
         return f"{self.url}/{table}"
+
+    def table(self, table: str, *, version: int | None = None) -> DeltaTable:
+        """A table as Delta's own library holds it.
+
+        Args:
+            table: which.
+            version: as it was then; default: as it is now.
+
+        Raises:
+            InputError: it was never written.
+            StoreAwayError: the object store does not answer.
+            deltalake.exceptions.DeltaError: it has no such version.
+        """
+        uri = self.uri(table)
+        try:
+            return self._asked(lambda: DeltaTable(uri, version=version, storage_options=self._options))
+        except TableNotFoundError as error:
+            raise InputError(f"the lake has no table {table} yet; materialize the asset {table} first") from error
+
+    def _asked(self, ask: Callable[[], T]) -> T:
+        """Ask an object store for something; a folder's errors stay what they are."""
+        try:
+            return ask()
+        except TableNotFoundError:
+            raise
+        except OSError as error:
+            if in_object_store(self.url):
+                raise away(self.url, error) from error
+            raise
 
     def replace(
         self,
@@ -74,38 +119,56 @@ class Lake:
             frame.with_columns(pl.lit(period, dtype=pl.String).alias(PERIOD))
             for period, frame in sorted(partitions.items())
         )
-        uri = self.uri(table)
-        if "://" not in uri:
-            _refuse_special(uri)
-            Path(uri).parent.mkdir(parents=True, exist_ok=True)
-        kept = CommitProperties(
+        if not in_object_store(self.url):
+            _refuse_special(self.uri(table))
+            Path(self.uri(table)).parent.mkdir(parents=True, exist_ok=True)
+        said = CommitProperties(
             custom_metadata={"run_id": run_id, SOURCES: json.dumps(dict(sources or {}), sort_keys=True)}
         )
-        if not DeltaTable.is_deltatable(uri) or set(self.periods(table)) <= set(partitions):
+        for _ in range(TRIES):
+            try:
+                self._asked(lambda: self._write(table, whole, set(partitions), said))
+                return self.version(table)
+            except CommitFailedError as error:
+                met = error
+        raise InputError(
+            f"table {table} was not written, as another run wrote it at the same time, again and again; look at "
+            f"`churn data log {table}`, and run this again when the other has ended"
+        ) from met
+
+    def _write(self, table: str, whole: pl.DataFrame, periods: set[str], said: CommitProperties) -> None:
+        """Replace the periods beside what the table holds now.
+
+        Raises:
+            CommitFailedError: another writer has changed since what this one looked at.
+        """
+        there = self.table(table) if self.has(table) else None
+        if there is None or _periods(there) <= periods:
             # Nothing of another period is there to be kept, so the columns may be new.
             write_deltalake(
-                uri,
+                there or self.uri(table),
                 whole,
                 mode="overwrite",
                 schema_mode="overwrite",
                 partition_by=[PERIOD],
                 configuration=KEEPS_VERSIONS,
                 writer_properties=GROUPED,
-                commit_properties=kept,
+                commit_properties=said,
+                storage_options=self._options,
             )
-            return self.version(table)
+            return
         self.refuse_other_columns(table, whole.drop(PERIOD))
-        listed = ", ".join(f"'{period}'" for period in sorted(partitions))
+        listed = ", ".join(f"'{period}'" for period in sorted(periods))
         write_deltalake(
-            uri,
+            there,
             whole,
             mode="overwrite",
             partition_by=[PERIOD],
             predicate=f"{PERIOD} IN ({listed})",
             writer_properties=GROUPED,
-            commit_properties=kept,
+            commit_properties=said,
+            storage_options=self._options,
         )
-        return self.version(table)
 
     def takes(self, table: str, frame: pl.DataFrame) -> bool:
         """Whether rows of these columns can lie beside all that the table has; any can where it has nothing."""
@@ -150,7 +213,7 @@ class Lake:
         newest = self.version(table)
         wanted = newest if version is None else version
         # Of a table opened at an older version deltalake tells the newest commits, under wrong versions.
-        commits = DeltaTable(self.uri(table), without_files=True).history(newest - wanted + 1)
+        commits = self.table(table).history(newest - wanted + 1)
         [commit] = [commit for commit in commits if commit["version"] == wanted]
         return {str(name): int(read) for name, read in json.loads(commit.get(SOURCES, "{}")).items()}
 
@@ -164,8 +227,8 @@ class Lake:
         Raises:
             InputError: it was never written.
         """
-        newest = self.version(table)
-        return pl.scan_delta(self.uri(table), version=newest if version is None else version)
+        # Credentials as Delta's own library finds them, and not as boto3 would where it is installed.
+        return pl.scan_delta(self.table(table, version=version), storage_options=self._reading, credential_provider=None)
 
     def read(
         self, table: str, period: str, *, version: int | None = None, columns: Sequence[str] | None = None
@@ -176,12 +239,11 @@ class Lake:
 
     def periods(self, table: str, *, version: int | None = None) -> list[str]:
         """The periods that a table has rows of."""
-        wanted = self.version(table) if version is None else version
-        return sorted({str(part[PERIOD]) for part in DeltaTable(self.uri(table), version=wanted).partitions()})
+        return sorted(_periods(self.table(table, version=version)))
 
     def spans(self, table: str, column: str) -> dict[str, tuple[int, int]]:
         """The least and the greatest value of a whole-number column in each period, from the table's statistics alone."""
-        actions = pl.DataFrame(DeltaTable(self.uri(table)).get_add_actions(flatten=True))
+        actions = pl.DataFrame(self.table(table).get_add_actions(flatten=True))
         found: dict[str, tuple[int, int]] = {}
         if actions.height:
             by_period = actions.group_by(f"partition.{PERIOD}").agg(
@@ -199,8 +261,18 @@ class Lake:
         return {table: self.version(table) for table in tables}
 
     def has(self, table: str) -> bool:
-        """Whether a table was ever written."""
-        return DeltaTable.is_deltatable(self.uri(table))
+        """Whether a table was ever written.
+
+        Raises:
+            StoreAwayError: the object store does not answer.
+        """
+        if not in_object_store(self.url):
+            return DeltaTable.is_deltatable(self.uri(table))
+        try:
+            self.table(table)  # is_deltatable holds Python's lock while it waits
+        except InputError:
+            return False
+        return True
 
     def version(self, table: str) -> int:
         """The newest version of a table.
@@ -208,10 +280,35 @@ class Lake:
         Raises:
             InputError: it was never written.
         """
-        try:
-            return int(DeltaTable(self.uri(table), without_files=True).version())
-        except TableNotFoundError as error:
-            raise InputError(f"the lake has no table {table} yet; materialize the asset {table} first") from error
+        return int(self.table(table).version())
+
+
+def _periods(table: DeltaTable) -> set[str]:
+    return {str(part[PERIOD]) for part in table.partitions()}
+
+
+def _delta_options(patience_s: int) -> dict[str, str]:
+    """For Delta's own library. What keeps two writers apart is not left to variables."""
+    return {
+        "allow_http": "true",
+        "timeout": f"{patience_s}s",
+        "connect_timeout": f"{min(CONNECT_S, patience_s)}s",
+        "max_retries": str(RETRIES),
+        "retry_timeout": f"{patience_s}s",
+        "conditional_put": "etag",
+        "AWS_S3_ALLOW_UNSAFE_RENAME": "false",
+    }
+
+
+def _polars_options(patience_s: int) -> dict[str, str | int]:
+    """For the reader of rows."""
+    return {
+        "allow_http": "true",
+        "timeout": f"{patience_s}s",
+        "connect_timeout": f"{min(CONNECT_S, patience_s)}s",
+        "max_retries": RETRIES,
+        "retry_timeout_ms": patience_s * 1_000,
+    }
 
 
 def _refuse_special(uri: str) -> None:

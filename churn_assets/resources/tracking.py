@@ -12,13 +12,21 @@ import mlflow
 import sqlalchemy as sa
 from dagster_mlflow import mlflow_tracking
 
+from churn_assets.resources.tracking_server import is_server, require_answer
 from churn_assets.settings import Settings
 
-QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false", "GIT_PYTHON_REFRESH": "quiet"}
+QUIET = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",  # a server that goes away fails the step within a minute, which is then repeated
+    "GIT_PYTHON_REFRESH": "quiet",
+}
 
 
 def _tracking(context: dg.InitResourceContext) -> Iterator[object]:
     config = context.resource_config
+    if is_server(config["mlflow_tracking_uri"]):
+        require_answer(config["mlflow_tracking_uri"])
     if config["mlflow_tracking_uri"].startswith("sqlite:"):
         _make_embedded(config["mlflow_tracking_uri"], config["experiment_name"])
     try:

@@ -12,16 +12,17 @@ from churn_assets.raw.source import quarantine_of
 from churn_assets.settings import Settings
 from churn_assets.wrong_input import RETRY
 
-INGEST, FEATURES, LABELS, RETRAIN, SCORE, MONITOR = (
+INGEST, FEATURES, LABELS, RETRAIN, SCORE, MONITOR, BACKTEST = (
     "ingest",
     "build_features",
     "build_labels",
     "retrain",
     "score",
     "monitor",
+    "backtest",
 )
 ORDER = (INGEST, FEATURES, LABELS, RETRAIN, SCORE, MONITOR)
-"""The jobs in the order of the data's way."""
+"""The jobs in the order of the data's way. The backtest is beside it: nothing waits for it."""
 
 
 def selections(settings: Settings) -> dict[str, tuple[str, ...]]:
@@ -33,11 +34,12 @@ def selections(settings: Settings) -> dict[str, tuple[str, ...]]:
         RETRAIN: ("training_set", *settings.training.families, "candidate_model", "model_blessing", "champion"),
         SCORE: ("churn_scores", "online_features"),
         MONITOR: ("drift_report",),
+        BACKTEST: ("backtest_report",),
     }
 
 
 def jobs(settings: Settings, partitions: dg.PartitionsDefinition[Any] | None) -> list[Any]:
-    """One job for each entry of ``ORDER``."""
+    """One job for each entry of ``selections``."""
     described = {
         INGEST: "Read what arrived in a period.",
         FEATURES: "Compute the features of a snapshot.",
@@ -45,12 +47,13 @@ def jobs(settings: Settings, partitions: dg.PartitionsDefinition[Any] | None) ->
         RETRAIN: "Train every family, judge the better one, and release it if it is accepted.",
         SCORE: "Score the newest snapshot and hand its features to the service.",
         MONITOR: "Compare the newest snapshot with what the serving release was trained on.",
+        BACKTEST: "Test models on every snapshot that followed them, and follow them as they age.",
     }
     return [
         dg.define_asset_job(
             name,
             selection=dg.AssetSelection.assets(*assets),
-            partitions_def=None if name == RETRAIN else partitions,
+            partitions_def=None if name in (RETRAIN, BACKTEST) else partitions,
             description=described[name],
             hooks={end_mlflow_on_run_finished} if name == RETRAIN else None,
             op_retry_policy=RETRY,

@@ -14,6 +14,7 @@ import dagster as dg
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 from pydantic import BaseModel
 
+from churn_assets.backtest.origins import origins
 from churn_assets.code_version import code_version
 from churn_assets.due import (
     arrived_into,
@@ -25,17 +26,20 @@ from churn_assets.due import (
     raw_due,
     unbroken_until,
 )
+from churn_assets.features.labels import matures_on
 from churn_assets.periods import text
 from churn_assets.raw.source import Source
 from churn_assets.resources.lake import Lake
 from churn_assets.resources.serving import ServingStore
-from churn_assets.retraining.jobs import FEATURES, INGEST, LABELS, MONITOR, SCORE
+from churn_assets.retraining.jobs import BACKTEST, FEATURES, INGEST, LABELS, MONITOR, SCORE
 from churn_assets.settings import Settings
 from churn_assets.state import (
     CAUSE,
     KNOWN_UNTIL,
     asked_for,
     digest_of,
+    failures,
+    is_under_way,
     materialized,
     metadata_of,
     newest_materialization,
@@ -45,6 +49,7 @@ from churn_assets.state import (
     versions_digest,
 )
 from churn_store.clock import Clock
+from churn_store.errors import InputError
 
 EVERY_MINUTE = "* * * * *"
 REASON = "churn/reason"
@@ -113,13 +118,39 @@ def schedules(
             instance, settings, serving, MONITOR, "drift_report", code_version("monitoring"), clock.now().date()
         )
 
+    def backtest(instance: dg.DagsterInstance) -> Requests:
+        yield _backtest(instance, settings, clock.now().date(), present(instance, lake, "churn_labels"))
+
     return [
         _schedule("ingest_due_periods", jobs[INGEST], ingest, "Ingests the periods that have ended."),
         _schedule("build_due_features", jobs[FEATURES], features, "Computes the features of snapshots whose T has come."),
         _schedule("build_due_labels", jobs[LABELS], labels, "Labels the snapshots that have matured."),
         _schedule("score_newest_snapshot", jobs[SCORE], scores, "Scores the newest snapshot with the serving release."),
         _schedule("monitor_newest_snapshot", jobs[MONITOR], monitoring, "Measures the newest snapshot's drift."),
+        _schedule("backtest_each_month", jobs[BACKTEST], backtest, "Tests the family that serves, once a month of labels."),
     ]
+
+
+def _backtest(
+    instance: dg.DagsterInstance, settings: Settings, today: date, labelled: set[str]
+) -> dg.RunRequest | dg.SkipReason:
+    """One backtest for each month that has a labelled snapshot, once there are enough of them."""
+    mature = [key for key in map(date.fromisoformat, labelled) if matures_on(key, settings.label) <= today]
+    try:
+        newest = origins(mature, settings, folds=settings.evaluation.folds)[-1].judge[0]
+    except InputError as error:
+        return dg.SkipReason(f"not enough to test on: {error}")
+    month = f"{newest:%Y-%m}"
+    last = newest_materialization(instance, "backtest_report")
+    if last is not None and str(last.metadata["newest_fold"])[: len(month)] >= month:
+        return dg.SkipReason(f"the backtest of {month} is there")
+    cause = digest_of(BACKTEST, month)
+    failed, given_up = failures(instance, BACKTEST, cause)
+    if given_up or is_under_way(instance, BACKTEST):
+        return dg.SkipReason(f"the backtest of {month} {f'failed {failed} times' if given_up else 'is under way'}")
+    return dg.RunRequest(
+        run_key=run_key(BACKTEST, cause, failed), tags={CAUSE: cause, REASON: f"snapshot {newest} of {month} has labels"}
+    )
 
 
 def _to_restate(instance: dg.DagsterInstance, settings: Settings) -> list[str]:

@@ -1,6 +1,6 @@
 """The sensor that asks for a retraining when the policy says so."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import dagster as dg
@@ -8,7 +8,7 @@ import dagster as dg
 from churn_assets.periods import ALL
 from churn_assets.resources.serving import ServingStore
 from churn_assets.retraining.jobs import RETRAIN
-from churn_assets.retraining.policy import DriftReport, decide
+from churn_assets.retraining.policy import DriftReport, Staleness, decide
 from churn_assets.retraining.schedules import REASON
 from churn_assets.settings import Settings
 from churn_assets.state import (
@@ -23,6 +23,7 @@ from churn_assets.state import (
     versions_digest,
 )
 from churn_store.clock import Clock
+from churn_store.releases import Serving, load_manifest
 
 INTERVAL_S = 30
 
@@ -35,7 +36,8 @@ def sensors(settings: Settings, clock: Clock, serving: ServingStore, job: Any) -
         job=job,
         minimum_interval_seconds=INTERVAL_S,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Asks for a retraining when there is no release yet, or when the newest drift report has an alert.",
+        description="Asks for a retraining when there is no release yet, when the newest drift report has an alert, or when the champion "
+        "is older than the newest backtest allows.",
     )
     def retrain_when_due(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         instance = context.instance
@@ -57,6 +59,7 @@ def sensors(settings: Settings, clock: Clock, serving: ServingStore, job: Any) -
             labels_digest=labels_digest,
             report=_newest_report(instance),
             last_trained=None if candidate is None else datetime.fromisoformat(str(candidate.metadata["as_of"])).date(),
+            staleness=_staleness(instance, settings, serving, row),
         )
         if not decision.retrain:
             return dg.SkipReason(decision.reason)
@@ -77,3 +80,23 @@ def _newest_report(instance: dg.DagsterInstance) -> DriftReport | None:
         return None
     said = found.metadata
     return DriftReport(found.event, bool(said["alert"]), str(said["drifted"]), str(said["release"]))
+
+
+def _staleness(
+    instance: dg.DagsterInstance, settings: Settings, serving: ServingStore, row: Serving | None
+) -> Staleness | None:
+    """How old the champion may become: as configured, else as the newest backtest of its family says."""
+    report = newest_materialization(instance, "backtest_report")
+    configured = settings.retraining.maximum_age_periods
+    if row is None or not settings.has_time or (configured is None and report is None):
+        return None
+    manifest = load_manifest(serving.files, row.champion)
+    if not manifest.trained_on:
+        return None
+    read_until = date.fromisoformat(max(manifest.trained_on))
+    if configured is not None:
+        return Staleness(read_until, configured, "retraining.maximum_age_periods")
+    if report is None or str(report.metadata["family"]) != manifest.family:
+        return None
+    limit = int(report.metadata["staleness_limit_periods"])
+    return Staleness(read_until, limit, f"the backtest of {report.metadata['as_of']}") if limit else None

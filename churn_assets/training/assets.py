@@ -1,5 +1,6 @@
 """The training set, and one asset for each model family."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
@@ -7,8 +8,10 @@ from typing import Any
 import dagster as dg
 import polars as pl
 from dagster_mlflow.resources import MlFlow
+from pydantic import Field
 
 from churn_assets.code_version import code_version
+from churn_assets.evaluation.pictures import as_markdown
 from churn_assets.features.feature import Feature
 from churn_assets.features.labels import matures_on
 from churn_assets.materialization import Built, Events, columns_schema, contract_specs, write_table
@@ -17,18 +20,33 @@ from churn_assets.resources.lake import Lake, digest
 from churn_assets.settings import Settings
 from churn_assets.training.contracts import no_single_feature_tells, training_contract
 from churn_assets.training.families import FAMILIES
-from churn_assets.training.fitting import Fitted, fit_family
+from churn_assets.training.fitting import Fitted
 from churn_assets.training.leak import single_feature_aucs
+from churn_assets.training.shown import MEASURED_ON, searched, selecting_pictures
 from churn_assets.training.split import JUDGE, SELECT, TRAIN, roles_by_time
+from churn_assets.training.tracking import log_fitted
 from churn_assets.training.training_set import KEY, check_enough, rows_by_customer, rows_by_time, snapshots
+from churn_assets.training.tuning import search_and_fit, search_space
 from churn_assets.wrong_input import wrong_input_is_final
 from churn_store.clock import Clock
+from churn_store.errors import InputError
 from churn_store.manifest import TableVersion
 
 
 def training_assets(settings: Settings, features: tuple[Feature, ...]) -> Sequence[dg.AssetsDefinition]:
-    """``training_set`` and the configured families."""
-    return [_training_set(settings, features), *(_family(name, settings, features) for name in settings.training.families)]
+    """``training_set`` and the configured families.
+
+    Raises:
+        InputError: a family is named twice or not installed, or a search space makes no sense.
+    """
+    names = settings.training.families
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise InputError(f"training.families names {', '.join(twice)} more than once; name each family once")
+    for name in names:
+        FAMILIES[name].require_installed()
+    for searched_family in settings.training.search:
+        search_space(FAMILIES[searched_family], settings.training)
+    return [_training_set(settings, features), *(_family(name, settings, features) for name in names)]
 
 
 def _training_set(settings: Settings, features: tuple[Feature, ...]) -> dg.AssetsDefinition:
@@ -78,40 +96,70 @@ def _training_set(settings: Settings, features: tuple[Feature, ...]) -> dg.Asset
     return training_set
 
 
+class Wanted(dg.Config):
+    """What a run may ask of a family, in the launchpad or by `churn train`."""
+
+    parameters: dict[str, Any] = Field(default={}, description="of the estimator, by name; the search leaves them alone")
+    trials: int | None = Field(default=None, description="of the search; default: training.trials; 1 takes the defaults")
+    seed: int | None = Field(default=None, description="of the estimator and the search; default: training.seed")
+
+
 def _family(name: str, settings: Settings, features: tuple[Feature, ...]) -> dg.AssetsDefinition:
     family = FAMILIES[name]
 
     @dg.asset(
         name=name,
-        description=f"{family.description} Fitted on the training rows, calibrated and measured on the selecting ones.",
+        description=(
+            f"{family.description} Its parameters are searched on the training rows, on which it is then fitted; calibrated and "
+            "measured on the selecting ones."
+        ),
         group_name="training",
-        kinds={"scikitlearn", "mlflow"},
+        kinds={"scikitlearn" if family.package is None else family.package, "onnx", "mlflow"},
         owners=["team:data-science"],
         deps=["training_set"],
-        code_version=code_version("training"),
+        code_version=code_version("training", "evaluation"),
     )
     @wrong_input_is_final
     def model(
-        context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], mlflow: dg.ResourceParam[MlFlow]
+        context: dg.AssetExecutionContext, config: Wanted, lake: dg.ResourceParam[Lake], mlflow: dg.ResourceParam[MlFlow]
     ) -> dg.MaterializeResult[Fitted]:
         version = lake.version("training_set")
         rows = lake.read("training_set", ALL, version=version)
-        with mlflow.start_run(run_name=name, nested=True) as run:
-            made_of = TableVersion(version, digest(rows, key=[name for name in KEY if name in rows.columns]))
-            fitted = fit_family(name, rows, features, settings, made_of=made_of)
-            chosen = {"seed": settings.training.seed, "minimum_correlation": settings.training.minimum_correlation}
-            mlflow.log_params({"family": name, **chosen, **fitted.parameters})
-            mlflow.log_metrics({f"selecting_{measure}": value for measure, value in fitted.measures.items()})
-            mlflow.set_tags({"dagster_run_id": context.run_id, "training_set_version": str(version)})
+        fitted = search_and_fit(
+            name,
+            rows,
+            features,
+            settings,
+            made_of=TableVersion(version, digest(rows, key=[name for name in KEY if name in rows.columns])),
+            fixed=config.parameters,
+            trials=config.trials,
+            seed=config.seed,
+        )
+        drawn = selecting_pictures(fitted, rows, settings)
+        run_id = log_fitted(
+            mlflow,
+            fitted,
+            training_set=rows,
+            data_uri=lake.uri("training_set"),
+            pictures=drawn,
+            tags={"dagster_run_id": context.run_id},
+            besides=settings.training.model_dump(include={"minimum_correlation", "resampling"}),
+        )
         return dg.MaterializeResult(
             value=fitted,
             metadata={
                 **fitted.measures,
                 "threshold": fitted.threshold,
-                "measured_on": "selecting rows, one horizon after every label it was fitted on",
+                "measured_on": MEASURED_ON,
+                "parameters": dict(fitted.parameters),
+                "ignored": ", ".join(fitted.ignored) or "none",
+                **searched(fitted),
+                **{f"picture_{name}": dg.MetadataValue.md(as_markdown(name, png)) for name, png in drawn.items()},
+                "training_set_version": version,
+                "model_sha256": hashlib.sha256(fitted.model).hexdigest(),
                 "dagster/row_count": rows.filter(pl.col("role") == TRAIN).height,
                 "dagster/column_schema": columns_schema(feature.column for feature in features),
-                "mlflow_run": run.info.run_id,
+                "mlflow_run": run_id,
             },
         )
 

@@ -1,24 +1,48 @@
-"""Fit a family on the training rows, calibrate it on the later, selecting ones, and say what it is worth there."""
+"""Fit a family on the training rows, calibrate it on the later, selecting ones, export it, and say what it is worth there.
+
+Belongs here: what is done with the rows of each role. Does not belong here: which parameters (``tuning``), what is measured
+(``evaluation.measures``) and the judging rows, which nothing here looks at.
+"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
+import pandas as pd
 import polars as pl
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
+from threadpoolctl import threadpool_limits
 
-from churn_assets.evaluation.measures import measures
+from churn_assets.evaluation.facts import measured
 from churn_assets.evaluation.profit import most_profitable_threshold
 from churn_assets.features.feature import Feature
 from churn_assets.settings import Settings
-from churn_assets.training.families import FAMILIES, inputs
-from churn_assets.training.split import SELECT, TRAIN
+from churn_assets.training.families import FAMILIES, Value, export, inputs
+from churn_assets.training.inputs import require_finite, require_two_classes, says_nothing
+from churn_assets.training.split import SELECT, TRAIN, places
 from churn_assets.training.training_set import signature_of
 from churn_store.errors import InputError
 from churn_store.manifest import TableVersion
+from churn_store.scoring import Scorer
 from churn_store.signature import Signature
+
+HALF = 0.5
+
+Scores = npt.NDArray[np.float64]
+Labels = npt.NDArray[np.bool_]
+Resampling = Literal["none", "undersample", "oversample"]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Parameters that the search tried, and their mean log loss over its folds."""
+
+    parameters: Mapping[str, Value]
+    log_loss: float
 
 
 @dataclass(frozen=True)
@@ -30,44 +54,88 @@ class Fitted:
         parameters: of the estimator.
         pipeline: from the signature's columns to calibrated probabilities.
         signature: its inputs.
-        measures: on the selecting rows, which are later than every label that the estimator was fitted on.
-        threshold: the most profitable decision threshold there.
-        training_set: the version of the table that all of it was made of.
+        measures: on the selecting rows, which are later than every label that the estimator was fitted on. Each half of their
+            customers is scored with the calibration that was fitted on the other half.
+        threshold: the most profitable decision threshold there, between two neighbouring scores of the exported model.
+        training_set: the version of the table that all of it was made of, and its digest.
+        model: the exported pipeline, ONNX.
+        seed: of the estimator and of the search.
+        scores: that the measures are of, one for each selecting row.
+        trials: what the search tried, the defaults first; empty where nothing was searched.
+        ignored: inputs that are taken and not looked at, as they say nothing on the training rows.
     """
 
     family: str
-    parameters: Mapping[str, Any]
+    parameters: Mapping[str, Value]
     pipeline: Pipeline
     signature: Signature
     measures: dict[str, float]
     threshold: float
     training_set: TableVersion
+    model: bytes
+    seed: int
+    scores: Scores = field(compare=False, repr=False)
+    trials: tuple[Trial, ...] = ()
+    ignored: tuple[str, ...] = ()
 
 
 def fit_family(
-    family: str, training_set: pl.DataFrame, features: tuple[Feature, ...], settings: Settings, *, made_of: TableVersion
+    family: str,
+    training_set: pl.DataFrame,
+    features: tuple[Feature, ...],
+    settings: Settings,
+    *,
+    made_of: TableVersion,
+    parameters: Mapping[str, Value] | None = None,
+    trials: tuple[Trial, ...] = (),
+    seed: int | None = None,
 ) -> Fitted:
-    """Fit a family on the training rows of a training set and calibrate and measure it on its selecting rows."""
+    """Fit a family on the training rows of a training set, calibrate and measure it on its selecting rows, and export it.
+
+    Args:
+        family: its name.
+        training_set: rows of every role; those that judge are left alone.
+        features: the model's inputs.
+        settings: how training rows are drawn, what a decision costs and brings.
+        made_of: the version of the table.
+        parameters: of the estimator; those that are not named have their defaults.
+        trials: the search that found them.
+        seed: of the estimator; default: that of the settings.
+
+    Raises:
+        InputError: the rows can't be learned from; says why.
+    """
     training, selecting = (training_set.filter(pl.col("role") == role) for role in (TRAIN, SELECT))
-    pipeline, signature = fit(
+    seed = settings.training.seed if seed is None else seed
+    chosen = {**FAMILIES[family].defaults, **(parameters or {})}
+    estimator, signature = fit(
         family,
         training,
         features,
-        later=selecting,
-        seed=settings.training.seed,
+        parameters=chosen,
+        seed=seed,
         minimum_correlation=settings.training.minimum_correlation,
+        resampling=settings.training.resampling,
     )
-    scores = pipeline.predict_proba(inputs(selecting, signature))[:, 1].astype(np.float64)
-    churned = selecting["churned"].to_numpy()
-    threshold = most_profitable_threshold(churned, scores, settings.profit)
+    require_finite(selecting, signature, "to calibrate on")
+    columns, churned = inputs(selecting, signature), selecting["churned"].to_numpy()
+    pipeline = calibrated(estimator, columns, churned)
+    model = export(pipeline, signature)
+    threshold = most_profitable_threshold(churned, Scorer(model, signature).score_frame(selecting), settings.profit)
+    scores = cross_calibrated(estimator, columns, churned, first_half(selecting, seed))
     return Fitted(
         family,
-        FAMILIES[family].parameters,
+        chosen,
         pipeline,
         signature,
-        measures(churned, scores, threshold=threshold),
+        measured(churned, scores, threshold=threshold, settings=settings),
         threshold,
         made_of,
+        model,
+        seed,
+        scores,
+        trials,
+        tuple(says_nothing(training, signature, minimum_correlation=settings.training.minimum_correlation)),
     )
 
 
@@ -77,8 +145,10 @@ def fit(
     features: tuple[Feature, ...],
     *,
     later: pl.DataFrame | None = None,
+    parameters: Mapping[str, Value] | None = None,
     seed: int,
     minimum_correlation: float = 0.0,
+    resampling: Resampling = "none",
 ) -> tuple[Pipeline, Signature]:
     """Fit a family on rows with ``churned``; the categories of these rows become the signature's.
 
@@ -86,39 +156,88 @@ def fit(
         family: its name.
         rows: to fit on, and to select numbers by: no other row has a say in either.
         features: the model's inputs.
-        later: rows on which the probabilities are calibrated by a sigmoid (Platt 1999); none leaves them as they are.
-        seed: of the estimator.
+        later: rows on which the probabilities are calibrated; none leaves them as they are.
+        parameters: of the estimator; those that are not named have their defaults.
+        seed: of the estimator and of the resampling.
         minimum_correlation: numbers that are less correlated with churn are taken and not looked at.
+        resampling: whether rows of the commoner class are left out, or rows of the rarer one repeated, until there are as many of
+            both.
 
     Raises:
         InputError: there is nothing to learn from.
     """
     signature = signature_of(features, rows)
-    empty = [name for name in signature.numbers if rows[name].count() == 0]
-    if len(empty) == len(signature.columns):
-        raise InputError(
-            f"no feature has any value in the {rows.height} rows to train on; look at customer_features and the raw tables"
-        )
-    weak = [name for name in signature.numbers if name not in empty and correlation(rows, name) < minimum_correlation]
-    if len(empty) + len(weak) == len(signature.columns):
-        raise InputError(
-            f"no number is correlated with churn by training.minimum_correlation {minimum_correlation:g}, and there is no category; "
-            "lower it"
-        )
-    pipeline = FAMILIES[family].pipeline(signature, seed=seed, without=[*empty, *weak])
+    require_two_classes(rows, "to train on")
+    require_finite(rows, signature, "to train on")
+    without = says_nothing(rows, signature, minimum_correlation=minimum_correlation)
+    pipeline = FAMILIES[family].pipeline(signature, parameters=parameters or {}, seed=seed, without=without)
+    drawn = resampled(rows, resampling, seed=seed)
+    with threadpool_limits(
+        limits=1
+    ):  # another number of threads adds in another order, and on a busy machine they wait for each other
+        pipeline.fit(inputs(drawn, signature), drawn["churned"].to_numpy())
     if later is None:
-        return pipeline.fit(inputs(rows, signature), rows["churned"].to_numpy()), signature
-    columns, estimator = pipeline.named_steps["columns"], pipeline.named_steps["model"]
-    fitted_on = columns.fit_transform(inputs(rows, signature))
-    both = np.vstack([fitted_on, columns.transform(inputs(later, signature))])
-    churned = np.concatenate([rows["churned"].to_numpy(), later["churned"].to_numpy()])
-    places = np.arange(len(both))
-    parts = [(places[: rows.height], places[rows.height :])]
-    calibrated = CalibratedClassifierCV(estimator, method="sigmoid", cv=parts).fit(both, churned)
-    return Pipeline([("columns", columns), ("model", calibrated)]), signature
+        return pipeline, signature
+    require_finite(later, signature, "to calibrate on")
+    return calibrated(pipeline, inputs(later, signature), later["churned"].to_numpy()), signature
 
 
-def correlation(rows: pl.DataFrame, name: str) -> float:
-    """The absolute point-biserial correlation of a number with churn, where it is there; 0 for one that never changes."""
-    found = rows.select(pl.corr(pl.col(name), pl.col("churned").cast(pl.Float64)).fill_nan(None).abs()).item()
-    return 0.0 if found is None else float(found)
+def resampled(rows: pl.DataFrame, resampling: Resampling, *, seed: int) -> pl.DataFrame:
+    """Rows of which as many churned as stayed, whole rows drawn; the same rows in the same order for ``none``."""
+    if resampling == "none":
+        return rows
+    rarer, commoner = sorted((rows.filter("churned"), rows.filter(~pl.col("churned"))), key=lambda part: part.height)
+    if resampling == "undersample":
+        return pl.concat([rarer, commoner.sample(rarer.height, seed=seed, shuffle=True)])
+    repeated = rarer.sample(commoner.height - rarer.height, with_replacement=True, seed=seed, shuffle=True)
+    return pl.concat([rarer, repeated, commoner])
+
+
+def calibrated(pipeline: Pipeline, columns: pd.DataFrame, churned: Labels) -> Pipeline:
+    """A fitted pipeline with its log odds calibrated by a sigmoid (Platt 1999) on rows that it was not fitted on.
+
+    Raises:
+        InputError: all of them churned, or all stayed.
+    """
+    if churned.all() or not churned.any():
+        raise InputError(
+            f"all {len(churned)} rows to calibrate on {'churned' if churned.all() else 'stayed'}; expected both. Bring more "
+            "customers, or raise training.selecting_snapshots"
+        )
+    prepared = pipeline.named_steps["columns"].transform(columns)
+    places_of = np.arange(len(churned))
+    estimator = FrozenEstimator(pipeline.named_steps["model"])
+    with threadpool_limits(limits=1):
+        model = CalibratedClassifierCV(estimator, method="sigmoid", cv=[(places_of, places_of)]).fit(prepared, churned)
+    return Pipeline([("columns", pipeline.named_steps["columns"]), ("model", model)])
+
+
+def cross_calibrated(pipeline: Pipeline, columns: pd.DataFrame, churned: Labels, half: Labels) -> Scores:
+    """Scores of rows that calibrate as well: each half is calibrated on the other, so that none is flattered by its own.
+
+    Args:
+        pipeline: fitted, not calibrated.
+        columns: its inputs.
+        churned: labels, one a row.
+        half: whether a row is of the first half.
+
+    Raises:
+        InputError: too few of a class for two halves.
+    """
+    scores = np.empty(len(churned))
+    for one in (half, ~half):
+        if churned[~one].all() or not churned[~one].any():
+            fewer = min(int(churned.sum()), int((~churned).sum()))
+            raise InputError(
+                f"{fewer} of {len(churned)} rows to calibrate on {'churned' if churned.sum() == fewer else 'stayed'}: too few to "
+                "calibrate on one half of the customers and measure on the other. Bring more customers, or raise "
+                "training.selecting_snapshots"
+            )
+        scores[one] = calibrated(pipeline, columns[~one], churned[~one]).predict_proba(columns[one])[:, 1]
+    return scores
+
+
+def first_half(rows: pl.DataFrame, seed: int) -> Labels:
+    """Whether each row's customer is in the first half of a draw of all customers."""
+    half: Labels = (places(rows["customer_id"], f"{seed}:halves") < HALF).to_numpy()
+    return half

@@ -72,7 +72,7 @@ def roles_by_customer(labels: pl.DataFrame, training: Training) -> pl.Series:
     Returns:
         A role a row.
     """
-    ranks = pl.Series([_rank(customer, training.seed) for customer in labels["customer_id"]], dtype=pl.Float64)
+    ranks = places(labels["customer_id"], str(training.seed))
     judge_from, select_from = 1 - training.held_out_share, 1 - 1.5 * training.held_out_share
     return pl.select(
         pl.when(ranks >= judge_from)
@@ -102,7 +102,16 @@ def split_in_words(rows: pl.DataFrame, training: Training) -> str:
     return said
 
 
-def _rank(customer: str, seed: int) -> float:
-    """A customer's place in [0, 1), the same for ever."""
-    digest = hashlib.blake2b(f"{seed}:{customer}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") / 2**64
+def places(customers: pl.Series, draw: str) -> pl.Series:
+    """Each customer's place in [0, 1): the same for ever in the same draw, unrelated to that in another.
+
+    Args:
+        customers: ids, repeated or not.
+        draw: names it.
+    """
+    found = customers.unique()
+    place = {
+        customer: int.from_bytes(hashlib.blake2b(f"{draw}:{customer}".encode(), digest_size=8).digest(), "big") / 2**64
+        for customer in found
+    }
+    return customers.replace_strict(place, return_dtype=pl.Float64)

@@ -4,6 +4,7 @@ Also what a signature is made of: the catalogue's columns with the categories th
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 import polars as pl
@@ -104,3 +105,11 @@ def signature_of(features: Sequence[Feature], training_rows: pl.DataFrame) -> Si
             column = msgspec.structs.replace(column, categories=tuple(sorted(words | {MISSING_CATEGORY})))
         columns.append(column)
     return Signature(tuple(columns))
+
+
+def input_example(signature: Signature, rows: pl.DataFrame) -> dict[str, Any]:
+    """An invented row: medians and most frequent words, so that it shows no customer."""
+    return {
+        **{name: rows[name].median() for name in signature.numbers},
+        **{name: rows[name].mode().sort().first() for name in signature.categories},
+    }

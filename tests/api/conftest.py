@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -21,13 +21,16 @@ from prometheus_client.parser import text_string_to_metric_families
 from churn_api.app import create_app
 from churn_api.security.keys import KeyStore, NewKey
 from churn_api.settings import ServiceConfig
+from churn_store.bundles import Bundle, load_bundle, stage
 from churn_store.files import DigestStore
 from churn_store.manifest import Manifest
 from churn_store.migrate import migrate
 from churn_store.online import Snapshot
-from churn_store.releases import Bundle, Serving, load_bundle, newest
-from churn_store.tables import connect, prediction_log
-from tests.release_factory import NOW_S, Candidate, make_online, release, rows_of, small_columns, train
+from churn_store.promotion import challenge
+from churn_store.releases import Serving, newest
+from churn_store.tables import connect, prediction_log, releases
+from churn_store.verdicts import record_blessing
+from tests.release_factory import NOW_S, Candidate, bless, make_online, release, rows_of, small_columns, train
 
 CUSTOMERS = 50
 
@@ -80,6 +83,21 @@ class Installation:
     def release(self, candidate: Candidate, *, reason: str = "test") -> Serving:
         """Publish a candidate as the next epoch."""
         return release(self.engine, self.files, candidate, reason=reason)
+
+    def challenge(self, candidate: Candidate, share: float) -> Serving:
+        """Let a candidate answer a share beside the champion that serves now."""
+        serving = newest(self.engine)
+        assert serving is not None
+        staged = stage(self.files, candidate.contents, candidate.manifest)
+        record_blessing(self.engine, msgspec.structs.replace(bless(self.engine, staged), epoch=serving.epoch))
+        return challenge(self.engine, self.files, staged.candidate, share=share, by="Ada", reason="try it", now_s=NOW_S)
+
+    def name(self, champion: str, challenger: str | None = None, share: float = 0.0) -> None:
+        """Add a row to ``releases`` that names any digests, without the checks of the platform."""
+        serving = newest(self.engine)
+        row = Serving((serving.epoch if serving else 0) + 1, champion, challenger, share, "nobody", "by hand", NOW_S)
+        with self.engine.begin() as connection:
+            connection.execute(releases.insert().values(**asdict(row)))
 
     def put_online(self, **snapshot: Any) -> Snapshot:
         """Write online features (see ``make_online``) where the service looks for them."""

@@ -9,7 +9,7 @@ import pytest
 
 from churn_store.signature import FLOAT32_MAX
 from tests.api.conftest import ONLINE_ROWS, Installation, Service, problem
-from tests.release_factory import small_columns, train
+from tests.release_factory import Candidate, small_columns, train
 
 DOCS = {"/docs", "/docs/openapi.json"}
 METHODS = {"get", "post", "put", "delete", "patch", "head", "options", "trace"}
@@ -148,17 +148,26 @@ def test_every_route_is_in_the_document_and_every_documented_route_is_there(serv
 
 def ask(service: Service, path: str, method: str, key: str | None) -> Any:
     record = {"attributes": ONLINE_ROWS[0]}
-    bodies = {"/predict": record, "/predict/batch": {"customer_ids": ["c1"]}, "/validate": {"records": [record]}}
+    bodies = {
+        "/predict": record, "/predict/batch": {"customer_ids": ["c1"]}, "/validate": {"records": [record]},
+        "/releases/rollback": {"reason": "a test"},
+    }  # fmt: skip
     headers = service.key_header(key)
     return service.client.request(
         method, path.replace("{customer_id}", "c1"), json=bodies.get(path) if method == "post" else None, headers=headers
     )
 
 
-def test_every_answer_has_the_documented_fields_and_every_key_is_needed_as_documented(service: Service) -> None:
+def test_every_answer_has_the_documented_fields_and_every_key_is_needed_as_documented(
+    fresh: Service, other_candidate: Candidate
+) -> None:
+    service = fresh
+    service.installation.make_key("all", "predict", "read", "release")
+    service.installation.release(other_candidate)
+    service.until(lambda: service.get("/models", key="all").status_code == 200)
     api = document(service)
     for path, method, operation in operations(api):
-        response = ask(service, path, method, "both")
+        response = ask(service, path, method, "all")
         assert response.status_code == 200
         ((media_type, content),) = operation["responses"]["200"]["content"].items()
         assert response.headers["content-type"].split(";")[0] == media_type

@@ -5,8 +5,11 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from churn_api.releases.routes import SHOWN, ModelVersion, Releases
-from churn_store.releases import history, newest, publish, stage
+from churn_api.releases.described import ModelVersion, Releases
+from churn_api.releases.routes import SHOWN
+from churn_store.bundles import stage
+from churn_store.manifest import SINCE_2
+from churn_store.releases import history, newest, publish
 from tests.api.conftest import Installation, Service, problem
 from tests.release_factory import NOW_S, Candidate, bless
 
@@ -92,3 +95,28 @@ def test_both_need_the_scope_read(fresh: Service, path: str) -> None:
     fresh.until(lambda: fresh.get("/predict/c1", key="predict").status_code == 200)
     problem(fresh.get(path, key="predict"), 403)
     problem(fresh.get(path, key=None), 401)
+
+
+def test_the_version_says_what_the_model_was_found_to_be_worth(service: Service) -> None:
+    told = msgspec.json.decode(service.get("/model/version").content, type=ModelVersion)
+    manifest = service.installation.manifest()
+    assert told.evaluation == manifest.evaluation
+    assert (told.parameters, told.calibrated_on, told.population, told.purpose) == (
+        manifest.parameters, manifest.calibrated_on, manifest.population, manifest.purpose,
+    )  # fmt: skip
+    assert service.get("/model/version").json()["evaluation"]["intervals"]["auc"] == {
+        "value": 0.8,
+        "low": 0.75,
+        "high": 0.85,
+    }
+
+
+def test_a_release_of_an_older_format_says_nothing_of_what_it_was_not_told(
+    installation: Installation, candidate: Candidate
+) -> None:
+    older = msgspec.structs.replace(candidate.manifest, format=1, **dict.fromkeys(SINCE_2, msgspec.UNSET))
+    installation.release(Candidate(older, candidate.contents, candidate.pipeline))
+    with installation.serve() as service:
+        told = service.get("/model/version").json()
+    assert [told[name] for name in SINCE_2] == [None] * len(SINCE_2)
+    assert told["release"] == newest(installation.engine).champion

@@ -1,27 +1,39 @@
-"""The assets of the gate: what they judge on, and what they say of it."""
+"""The assets of the gate: what they judge on, what they say of it, and that a fault in what they read promotes nothing."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import polars as pl
 import pytest
+from sqlalchemy.exc import SQLAlchemyError
 
 from churn_assets.champion.assets import CandidateModel, Verdict, champion_assets
-from churn_assets.champion.candidate import build, describe
-from churn_assets.champion.gate import RULES, failed
+from churn_assets.champion.candidate import Candidate, build, describe
+from churn_assets.champion.gate.verdict import RULES, failed
+from churn_assets.evaluation.facts import evaluate
+from churn_assets.features.assets import feature_assets
 from churn_assets.materialization import columns_schema
+from churn_assets.raw.assets import raw_assets
 from churn_assets.raw.sources import open_source
 from churn_assets.resources.lake import Lake, digest
 from churn_assets.resources.serving import ServingStore
 from churn_assets.settings import Settings
-from churn_assets.training.fitting import Fitted
+from churn_assets.training.assets import training_assets
+from churn_assets.training.fitting import Fitted, fit_family
 from churn_assets.training.split import JUDGE, roles_by_customer
-from churn_store.manifest import TableVersion
-from churn_store.releases import stage
+from churn_store.manifest import Evaluation, TableVersion
+from churn_store.releases import newest, stage
 from tests.champion.world import NOW_S, attributes, company_of_one_table, released, training_set
 
-CUSTOMERS = 1_500
+CUSTOMERS = 1_800
+CHECKED = ("training_set", "customer_features", "churn_labels")
+
+MADE: dict[tuple[str, int, int], tuple[Fitted, Candidate, Evaluation]] = {}
+"""Candidates by the digest of their training set and the seeds; a fault touches their files, not them."""
 
 
 @dataclass(frozen=True)
@@ -31,14 +43,25 @@ class Company:
     settings: Settings
     lake: Lake
     serving: ServingStore
+    instance: dg.DagsterInstance
 
     def with_seed(self, seed: int) -> "Company":
         """The same one after somebody has edited ``training.seed``."""
         training = self.settings.training.model_copy(update={"seed": seed})
-        return Company(self.settings.model_copy(update={"training": training}), self.lake, self.serving)
+        return Company(self.settings.model_copy(update={"training": training}), self.lake, self.serving, self.instance)
+
+    @cached_property
+    def upstream(self) -> list[dg.AssetsDefinition]:
+        """The assets of the tables that a candidate is made of."""
+        source = open_source(self.settings)
+        return [
+            *raw_assets(self.settings, None, source),
+            *feature_assets(self.settings, None, attributes()),
+            *training_assets(self.settings, attributes()),
+        ]
 
     def write_training_set(self) -> pl.DataFrame:
-        """Materialize ``training_set``."""
+        """Materialize ``training_set``; every check of it and of what it is made of passes."""
         rows = (
             training_set()
             .drop("snapshot_s")
@@ -47,40 +70,55 @@ class Company:
         )
         split = rows.with_columns(role=roles_by_customer(rows, self.settings.training))
         self.lake.replace("training_set", {"all": split}, run_id="test")
+        self.check(*CHECKED, passed=True)
         return self.lake.read("training_set", "all")
 
+    def check(self, *tables: str, passed: bool) -> None:
+        """Evaluate the blocking checks of some tables."""
+        for spec in (spec for asset in self.upstream for spec in asset.check_specs):
+            if spec.asset_key.to_user_string() in tables:
+                self.instance.report_runless_asset_event(
+                    dg.AssetCheckEvaluation(asset_key=spec.asset_key, check_name=spec.name, passed=passed, metadata={})
+                )
+
     def candidate(self, rows: pl.DataFrame, *, seed: int = 1) -> CandidateModel:
-        """Materialize ``candidate_model``."""
-        blind = rows.with_columns(pl.col("visits").shuffle(seed=seed)) if seed else rows
-        made = build("logistic_regression", blind, attributes(), seed=1)
-        read = TableVersion(self.lake.version("training_set"), digest(rows, key=["customer_id"]))
+        """Materialize ``candidate_model``; with a seed its family saw visits that say nothing."""
+        made_of = TableVersion(self.lake.version("training_set"), digest(rows, key=["customer_id"]))
+        key = (str(made_of.digest), self.settings.training.seed, seed)
+        if key not in MADE:
+            blind = rows.with_columns(pl.col("visits").shuffle(seed=seed)) if seed else rows
+            chosen = fit_family("logistic_regression", blind, attributes(), self.settings, made_of=made_of)
+            made = build(chosen, rows, seed=1)
+            MADE[key] = chosen, made, evaluate(rows, made.scorer, threshold=chosen.threshold, settings=self.settings)
+        chosen, made, evaluation = MADE[key]
         manifest = describe(
             made,
             settings=self.settings,
-            chosen=Fitted("logistic_regression", {"auc": 0.7}, 0.5),
+            chosen=chosen,
             training_set=rows,
             metrics={"auc": 0.7},
-            tables={"training_set": read},
+            evaluation=evaluation,
+            tables={"training_set": made_of},
             mlflow={},
             now_s=NOW_S,
         )
         return CandidateModel(made.pipeline, stage(self.serving.files, made.files, manifest))
 
-    def judged(self, candidate: CandidateModel) -> tuple[Verdict, dict[str, object]]:
+    def judged(self, candidate: CandidateModel) -> tuple[Verdict, dict[str, Any]]:
         """Materialize ``model_blessing`` alone: its value and its metadata."""
-        _, blessing, _ = champion_assets(self.settings, attributes(), open_source(self.settings))
-        result, *checks = blessing(
-            dg.build_asset_context(), candidate, lake=self.lake, clock=self.settings.clock, serving=self.serving
-        )
+        _, blessing, _ = champion_assets(self.settings, open_source(self.settings), self.upstream)
+        with dg.build_asset_context(instance=self.instance) as context:
+            result, *checks = blessing(context, candidate, lake=self.lake, clock=self.settings.clock, serving=self.serving)
         assert len(checks) == len(RULES)
         return result.value, result.metadata
 
 
 @pytest.fixture
-def company(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Company:
+def company(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Company]:
     settings = company_of_one_table(tmp_path, monkeypatch)
     serving = ServingStore(settings.database_url, settings.releases_url, settings.online_url)
-    return Company(settings, Lake(settings.lake_url), serving)
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield Company(settings, Lake(settings.lake_url), serving, instance)
 
 
 def test_a_candidate_of_the_present_training_set_is_judged_on_its_judging_rows(company: Company) -> None:
@@ -117,3 +155,110 @@ def test_a_candidate_of_another_split_than_the_champion_is_rejected_until_the_se
     assert [rule.name for rule in failed(verdict.blessing)] == ["judging_rows_are_later"]
     assert "the champion's split by customer: seed 42, held out 0.3" in failed(verdict.blessing)[0].found
     assert company.judged(company.candidate(company.write_training_set(), seed=0))[0].blessing.verdict == "accepted"
+
+
+def test_every_blocking_check_of_what_a_candidate_is_made_of_counts(company: Company) -> None:
+    """The gate asks the definitions which there are, so that a new one counts by itself."""
+    candidate = company.candidate(company.write_training_set(), seed=0)
+    [quality] = [rule for rule in company.judged(candidate)[0].blessing.rules if rule.name == "data_quality_green"]
+    specs = [spec for asset in company.upstream for spec in asset.check_specs if spec.blocking]
+    expected = [spec for spec in specs if spec.asset_key.to_user_string() in CHECKED]
+    assert quality.found.startswith(f"{len(expected)} checks of {len(CHECKED)} tables have passed")
+
+
+@pytest.mark.parametrize("table", CHECKED)
+def test_a_check_that_failed_last_or_was_never_evaluated_is_not_green(company: Company, table: str) -> None:
+    candidate = company.candidate(company.write_training_set(), seed=0)
+    company.check(table, passed=False)
+    verdict, _ = company.judged(candidate)
+    assert [rule.name for rule in failed(verdict.blessing)] == ["data_quality_green"]
+    assert table in failed(verdict.blessing)[0].found
+    company.check(table, passed=True)
+    assert company.judged(candidate)[0].blessing.verdict == "accepted"
+
+
+def test_a_raw_table_whose_check_failed_is_not_green(company: Company) -> None:
+    candidate = company.candidate(company.write_training_set(), seed=0)
+    company.check("customers", passed=False)
+    assert [rule.name for rule in failed(company.judged(candidate)[0].blessing)] == ["data_quality_green"]
+
+
+def test_checks_that_nobody_evaluated_are_not_green(company: Company) -> None:
+    candidate = company.candidate(company.write_training_set(), seed=0)
+    with dg.DagsterInstance.ephemeral() as other:
+        verdict, _ = Company(company.settings, company.lake, company.serving, other).judged(candidate)
+    assert "customer_features: schema not evaluated" in failed(verdict.blessing)[0].found
+
+
+def without_model(company: Company, candidate: CandidateModel) -> None:
+    [file] = Path(company.settings.releases_url).rglob(candidate.manifest.files["model.onnx"].sha256)
+    file.unlink()
+
+
+def without_golden(company: Company, candidate: CandidateModel) -> None:
+    [file] = Path(company.settings.releases_url).rglob(candidate.manifest.files["golden.json"].sha256)
+    file.write_bytes(file.read_bytes()[:100])
+
+
+def without_champion_model(company: Company, candidate: CandidateModel) -> None:
+    row = newest(company.serving.engine)
+    assert row is not None
+    [file] = Path(company.settings.releases_url).rglob(row.champion)
+    file.unlink()
+
+
+def without_training_set(company: Company, candidate: CandidateModel) -> None:
+    for file in (Path(company.settings.lake_url) / "training_set").rglob("*.parquet"):
+        file.unlink()
+
+
+def other_training_set(company: Company, candidate: CandidateModel) -> None:
+    rows = company.lake.read("training_set", "all")
+    company.lake.replace("training_set", {"all": rows.with_columns(~pl.col("churned"))}, run_id="test")
+
+
+def without_releases_table(company: Company, candidate: CandidateModel) -> None:
+    with company.serving.engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE releases RENAME TO gone")
+
+
+def clock_that_says_nothing(company: Company, candidate: CandidateModel) -> None:
+    company.settings.home.joinpath("as_of").write_text("soon")
+
+
+def without_database(company: Company, candidate: CandidateModel) -> None:
+    company.serving.engine.dispose()
+    for file in company.settings.home.glob("serving.db*"):
+        file.unlink()
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        without_model,
+        without_golden,
+        without_champion_model,
+        without_training_set,
+        other_training_set,
+        without_releases_table,
+        clock_that_says_nothing,
+        without_database,
+    ],
+)
+def test_a_fault_in_what_the_gate_reads_promotes_nothing(
+    company: Company, fault: Callable[[Company, CandidateModel], None]
+) -> None:
+    """Either the verdict is a rejection, or there is none: the asset behind the gate is then not run."""
+    rows = company.write_training_set()
+    worse = company.candidate(rows, seed=5)
+    released(company.serving.engine, company.serving.files, worse.manifest)
+    candidate = company.candidate(rows, seed=0)
+    assert company.judged(candidate)[0].blessing.verdict == "accepted"
+    fault(company, candidate)
+    if fault in (clock_that_says_nothing, without_database):
+        with pytest.raises((dg.Failure, SQLAlchemyError)):
+            company.judged(candidate)
+    else:
+        verdict, _ = company.judged(candidate)
+        assert verdict.blessing.verdict == "rejected"
+        assert {rule.name for rule in failed(verdict.blessing)} == set(RULES)

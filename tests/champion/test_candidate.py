@@ -1,27 +1,42 @@
 """The candidate: the better family, its golden rows and its reference, made of rows before the judging ones."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
 import pytest
 
-from churn_assets.champion.candidate import SCORE, better, build, describe, input_example, label_in_words
+from churn_assets.champion.candidate import SCORE, better, describe, label_in_words, require_made_of
+from churn_assets.evaluation.facts import evaluate
 from churn_assets.settings import Label, Settings
 from churn_assets.training.fitting import Fitted
 from churn_assets.training.split import JUDGE
-from churn_store.manifest import GOLDEN_ROWS, decode_golden
+from churn_assets.training.training_set import input_example
+from churn_store.errors import InputError
+from churn_store.manifest import GOLDEN_ROWS, TableVersion, decode_golden
 from churn_store.releases import replay
-from tests.champion.world import NOW_S, attributes, training_set
+from tests.champion.world import NOW_S, attributes, built, fitted, training_set
 
 
-def fitted(family: str, auc: float) -> Fitted:
-    return Fitted(family, {"auc": auc}, 0.5)
+def of(family: str, log_loss: float, *, digest: str = "0" * 64) -> Fitted:
+    chosen = fitted(family, training_set(), attributes())
+    return replace(chosen, measures={"log_loss": log_loss}, training_set=TableVersion(3, digest))
 
 
-def test_the_family_with_the_greater_auc_is_better_and_of_equal_ones_the_first_by_name() -> None:
-    assert better([fitted("a", 0.7), fitted("b", 0.8)]).family == "b"
-    assert better([fitted("b", 0.7), fitted("a", 0.7)]).family == "a"
+def test_the_family_with_the_less_log_loss_is_better_and_of_equal_ones_the_first_by_name() -> None:
+    families = ("logistic_regression", "gradient_boosting")
+    assert better([of(families[0], 0.5), of(families[1], 0.4)]).family == families[1]
+    assert better([of(families[0], 0.4), of(families[1], 0.4)]).family == families[1]
+
+
+def test_families_that_were_fitted_on_other_rows_than_are_there_now_are_refused() -> None:
+    one, other = of("logistic_regression", 0.4), of("gradient_boosting", 0.4, digest="1" * 64)
+    require_made_of([one, one], TableVersion(4, "0" * 64))
+    with pytest.raises(
+        InputError, match="gradient_boosting of version 3 of training_set was fitted on other rows than its version 4"
+    ):
+        require_made_of([one, other], TableVersion(4, "0" * 64))
 
 
 @pytest.mark.parametrize("family", ["logistic_regression", "gradient_boosting"])
@@ -32,11 +47,11 @@ def test_a_candidate_never_sees_the_judging_rows(family: str) -> None:
         pl.when(pl.col("role") == JUDGE).then(pl.lit("spy")).otherwise("plan").alias("plan"),
         (pl.col("churned") ^ (pl.col("role") == JUDGE)).alias("churned"),
     )
-    assert build(family, rows, attributes(), seed=1).files == build(family, poisoned, attributes(), seed=1).files
+    assert built(family, rows, attributes()).files == built(family, poisoned, attributes()).files
 
 
 def test_golden_rows_are_enough_name_nobody_and_repeat() -> None:
-    candidate = build("gradient_boosting", training_set(), attributes(), seed=1)
+    candidate = built("gradient_boosting", training_set(), attributes())
     golden = decode_golden(candidate.files["golden.json"])
     assert len(golden.rows) == GOLDEN_ROWS
     assert all(set(row) == {"visits", "spend", "plan"} for row in golden.rows)
@@ -45,12 +60,12 @@ def test_golden_rows_are_enough_name_nobody_and_repeat() -> None:
 
 def test_few_rows_are_repeated_until_there_are_enough_golden_ones() -> None:
     rows = training_set().filter(pl.col("role") != JUDGE).sample(150, seed=1)
-    candidate = build("logistic_regression", rows, attributes(), seed=1)
+    candidate = built("logistic_regression", rows, attributes())
     assert len(decode_golden(candidate.files["golden.json"]).rows) == GOLDEN_ROWS
 
 
 def test_the_reference_holds_features_scores_and_snapshots_and_no_ids() -> None:
-    candidate = build("logistic_regression", training_set(), attributes(), seed=1)
+    candidate = built("logistic_regression", training_set(), attributes())
     reference = pl.read_parquet(io.BytesIO(candidate.files["reference.parquet"]))
     assert reference.columns == ["snapshot_s", "visits", "spend", "plan", SCORE]
     assert np.allclose(candidate.scorer.score_frame(reference), reference[SCORE])
@@ -59,13 +74,14 @@ def test_the_reference_holds_features_scores_and_snapshots_and_no_ids() -> None:
 def test_the_manifest_says_what_it_was_trained_and_judged_on() -> None:
     rows = training_set()
     settings = Settings(company="test")
-    candidate = build("logistic_regression", rows, attributes(), seed=1)
+    candidate = built("logistic_regression", rows, attributes())
     manifest = describe(
         candidate,
         settings=settings,
-        chosen=fitted("logistic_regression", 0.7),
+        chosen=fitted("logistic_regression", rows, attributes()),
         training_set=rows,
         metrics={},
+        evaluation=evaluate(rows, candidate.scorer, threshold=0.5, settings=settings),
         tables={},
         mlflow={},
         now_s=NOW_S,
@@ -81,5 +97,5 @@ def test_the_manifest_says_what_it_was_trained_and_judged_on() -> None:
 
 def test_the_input_example_is_nobody() -> None:
     rows = training_set()
-    example = input_example(build("logistic_regression", rows, attributes(), seed=1).signature, rows)
+    example = input_example(built("logistic_regression", rows, attributes()).signature, rows)
     assert example == {"visits": rows["visits"].median(), "spend": rows["spend"].median(), "plan": rows["plan"].mode()[0]}

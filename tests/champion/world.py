@@ -1,6 +1,7 @@
 """A small world for the gate: a training set over six snapshots, candidates fitted on it, and a champion that serves."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,8 @@ import pytest
 import sqlalchemy as sa
 
 from churn_assets.champion.candidate import Candidate, build, describe
-from churn_assets.champion.gate import Case
+from churn_assets.champion.gate.case import Case, Checked
+from churn_assets.evaluation.baselines import RECENCY, baselines
 from churn_assets.evaluation.facts import evaluate
 from churn_assets.features.feature import Feature
 from churn_assets.features.feature_sets import features_of
@@ -29,6 +31,8 @@ CUSTOMERS = 300
 ROLES = [TRAIN] * 3 + [SELECT, JUDGE, JUDGE]
 MONTH_S = 31 * DAY_S
 JUDGED_FROM = NOW_S + 4 * MONTH_S
+JUDGED_S = NOW_S + 7 * MONTH_S
+"""When the gate is asked: the labels of all snapshots are mature."""
 TRAINED_UNTIL = NOW_S + 3 * MONTH_S + 30 * DAY_S
 
 
@@ -51,11 +55,12 @@ def attributes(*more: str) -> tuple[Feature, ...]:
 
 
 def training_set(seed: int = 0) -> pl.DataFrame:
-    """Rows of every role; churn follows visits and plan; ``leak`` is the label itself, ``noise`` is nothing."""
+    """Rows of every role; churn follows visits and plan; ``leak`` is the label itself, ``truth`` its probability, ``noise`` nothing."""
     generator = np.random.default_rng(seed)
     count = CUSTOMERS * len(ROLES)
     visits, plan = generator.integers(0, 30, count).astype(float), generator.choice(["free", "pro"], count)
-    churned = generator.random(count) < 1 / (1 + np.exp((visits - 10) / 5 - (plan == "free")))
+    truth = 1 / (1 + np.exp((visits - 10) / 5 - (plan == "free")))
+    churned = generator.random(count) < truth
     return pl.DataFrame(
         {
             "customer_id": [f"c{i % CUSTOMERS}" for i in range(count)],
@@ -65,13 +70,14 @@ def training_set(seed: int = 0) -> pl.DataFrame:
             "plan": plan,
             "noise": generator.random(count),
             "leak": churned.astype(float),
+            "truth": truth,
             "churned": churned,
             "role": [ROLES[i // CUSTOMERS] for i in range(count)],
         }
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class World:
     """What the gate's tests share."""
 
@@ -88,20 +94,39 @@ class World:
         """The rows of the two newest snapshots."""
         return self.rows.filter(role=JUDGE)
 
-    @property
+    @cached_property
     def case(self) -> Case:
         """A candidate that deserves to serve."""
+        signature = self.candidate.signature
         return Case(
             pipeline=self.candidate.pipeline,
             scorer=self.candidate.scorer,
+            threshold=self.manifest.threshold,
             golden=self.candidate.files["golden.json"],
-            judging=self.judging,
+            training_set=self.rows,
+            checks=tuple(Checked(table, "schema", None, "passed") for table in ("training_set", "churn_labels")),
+            evaluation=self.manifest.evaluation,
+            baselines={**baselines(self.rows, signature), RECENCY: self.judging["noise"].to_numpy()},
+            truth=self.judging["truth"].to_numpy(),
             judging_from=JUDGED_FROM,
             candidate_trained_until=TRAINED_UNTIL,
+            epoch=1,
             champion=self.champion,
             champion_trained_until=TRAINED_UNTIL,
             split="by time",
             champion_split="by time",
+        )
+
+    def instead(self, candidate: Candidate, chosen: Fitted) -> Case:
+        """The case of another candidate."""
+        return replace(
+            self.case,
+            pipeline=candidate.pipeline,
+            scorer=candidate.scorer,
+            threshold=chosen.threshold,
+            golden=candidate.files["golden.json"],
+            evaluation=evaluate(self.rows, candidate.scorer, threshold=chosen.threshold, settings=Settings(company="test")),
+            baselines={**baselines(self.rows, candidate.signature), RECENCY: self.judging["noise"].to_numpy()},
         )
 
 
@@ -114,8 +139,7 @@ def built(family: str, rows: pl.DataFrame, features: tuple[Feature, ...]) -> Can
 
 
 def staged(files: DigestStore, candidate: Candidate, chosen: Fitted, rows: pl.DataFrame) -> Manifest:
-    settings, judging = Settings(company="test"), rows.filter(role=JUDGE)
-    scores = candidate.scorer.score_frame(judging)
+    settings = Settings(company="test")
     return stage(
         files,
         candidate.files,
@@ -125,7 +149,7 @@ def staged(files: DigestStore, candidate: Candidate, chosen: Fitted, rows: pl.Da
             chosen=chosen,
             training_set=rows,
             metrics={"auc": 0.7},
-            evaluation=evaluate(judging, scores, threshold=chosen.threshold, settings=settings),
+            evaluation=evaluate(rows, candidate.scorer, threshold=chosen.threshold, settings=settings),
             tables={},
             mlflow={},
             now_s=NOW_S,

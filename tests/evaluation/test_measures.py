@@ -1,16 +1,24 @@
-"""Measures against values worked out by hand or by other means; the threshold; the clustered interval."""
+"""Measures against values worked out by hand, and under any weights against scikit-learn."""
 
 import numpy as np
 import pytest
+from hypothesis import given
+from sklearn import metrics
+from sklearn.linear_model import LogisticRegression
 
-from churn_assets.evaluation.intervals import auc_difference_interval
+from churn_assets.evaluation.calibration import log_odds
 from churn_assets.evaluation.measures import (
     Labels,
+    Ranked,
     Scores,
+    auc,
+    calibration_intercept,
     calibration_slope,
     lift,
     measures,
 )
+from churn_store.errors import InputError
+from tests.evaluation.rows import right_scores, scored
 
 CHURNED = np.array([False, False, True, False, True, True, False, False, False, True])
 SCORES = np.array([0.05, 0.1, 0.15, 0.2, 0.6, 0.7, 0.75, 0.3, 0.35, 0.9])
@@ -27,18 +35,62 @@ def test_the_measures_are_what_they_are_by_hand() -> None:
     assert found["lift_top_decile"] == pytest.approx(1 / 0.4)
     assert (found["precision"], found["recall"], found["f1"]) == pytest.approx((3 / 4, 3 / 4, 3 / 4))
     assert (found["accuracy"], found["base_rate"]) == pytest.approx((0.8, 0.4))
+    counts = ("true_positives", "false_positives", "false_negatives", "true_negatives")
+    assert [found[name] for name in counts] == [3, 1, 1, 5]
 
 
-@pytest.mark.parametrize(("stretch", "slope"), [(1.0, 1.0), (2.0, 0.5), (0.5, 2.0)])
+@given(scored())
+def test_the_measures_under_weights_are_those_of_scikit_learn(rows: tuple[Labels, Scores, Scores]) -> None:
+    churned, scores, weights = rows
+    found, called, given_ = Ranked(churned, scores, threshold=0.5).measures(weights), scores >= 0.5, {"sample_weight": weights}
+    assert found["auc"] == pytest.approx(metrics.roc_auc_score(churned, scores, **given_))
+    assert found["auc"] == auc(churned, scores, weights)
+    assert found["average_precision"] == pytest.approx(metrics.average_precision_score(churned, scores, **given_))
+    assert found["log_loss"] == pytest.approx(metrics.log_loss(churned, scores, **given_))
+    assert found["brier"] == pytest.approx(metrics.brier_score_loss(churned, scores, **given_))
+    assert found["precision"] == pytest.approx(metrics.precision_score(churned, called, zero_division=0.0, **given_))
+    assert found["recall"] == pytest.approx(metrics.recall_score(churned, called, **given_))
+    assert found["f1"] == pytest.approx(metrics.f1_score(churned, called, zero_division=0.0, **given_))
+    assert found["accuracy"] == pytest.approx(metrics.accuracy_score(churned, called, **given_))
+
+
+@given(scored())
+def test_a_row_that_weighs_three_is_three_rows(rows: tuple[Labels, Scores, Scores]) -> None:
+    churned, scores, weights = rows
+    times = weights.astype(int)
+    repeated = measures(np.repeat(churned, times), np.repeat(scores, times), threshold=0.5)
+    weighted = Ranked(churned, scores, threshold=0.5).measures(weights)
+    assert weighted == pytest.approx(repeated, rel=1e-3, abs=1e-4)
+
+
+@given(scored())
+def test_the_order_of_the_rows_changes_nothing(rows: tuple[Labels, Scores, Scores]) -> None:
+    churned, scores, _ = rows
+    assert measures(churned[::-1], scores[::-1], threshold=0.3) == pytest.approx(measures(churned, scores, threshold=0.3))
+
+
+@pytest.mark.parametrize(("stretch", "slope"), [(1.0, 1.0), (2.0, 0.5), (0.5, 2.0), (4.0, 0.25)])
 def test_the_calibration_slope_says_how_far_scores_are_stretched(stretch: float, slope: float) -> None:
-    generator = np.random.default_rng(1)
-    log_odds = generator.normal(-1, 1.5, 40_000)
-    churned = generator.random(40_000) < 1 / (1 + np.exp(-log_odds))
-    assert calibration_slope(churned, 1 / (1 + np.exp(-stretch * log_odds))) == pytest.approx(slope, rel=0.05)
+    churned, scores = right_scores(20_000, seed=1)
+    stretched = 1 / (1 + np.exp(-stretch * log_odds(scores)))
+    assert calibration_slope(churned, stretched) == pytest.approx(slope, rel=0.06)
+    fitted = LogisticRegression(C=1e6, tol=1e-10, max_iter=10_000).fit(log_odds(stretched).reshape(-1, 1), churned)
+    assert calibration_slope(churned, stretched) == pytest.approx(fitted.coef_[0, 0], rel=1e-4)
 
 
-def test_certain_scores_have_a_slope() -> None:
-    assert np.isfinite(calibration_slope(CHURNED, CHURNED.astype(float)))
+@pytest.mark.parametrize("shift", [-1.5, 0.0, 0.7])
+def test_the_calibration_intercept_says_how_far_scores_are_shifted_whatever_their_slope(shift: float) -> None:
+    churned, scores = right_scores(40_000, seed=2)
+    shifted = 1 / (1 + np.exp(-(log_odds(scores) - shift)))
+    assert calibration_intercept(churned, shifted) == pytest.approx(shift, abs=0.06)
+    corrected = 1 / (1 + np.exp(-(log_odds(shifted) + calibration_intercept(churned, shifted))))
+    assert corrected.mean() == pytest.approx(churned.mean(), abs=1e-6)
+
+
+def test_certain_scores_and_a_single_score_have_a_slope() -> None:
+    assert 1 < calibration_slope(CHURNED, CHURNED.astype(float)) < 100
+    assert calibration_slope(CHURNED, np.full(10, 0.3)) == pytest.approx(0, abs=1e-6)
+    assert calibration_slope(CHURNED, 1 - CHURNED.astype(float)) < -1
 
 
 @pytest.mark.parametrize(("share", "expected"), [(0.1, 2.5), (0.3, 2.5 * 2 / 3), (1.0, 1.0), (0.01, 2.5)])
@@ -46,43 +98,11 @@ def test_lift_looks_at_the_highest_scores(share: float, expected: float) -> None
     assert lift(CHURNED, SCORES, share=share) == pytest.approx(expected)
 
 
-def many(rows_each: int, seed: int) -> tuple[Labels, Scores, Scores, np.ndarray]:
-    """Labels, a good score, a bad score, customers: each customer has so many rows, alike."""
-    generator = np.random.default_rng(seed)
-    count = 250
-    signal = generator.normal(size=count)
-    churned = generator.random(count) < 1 / (1 + np.exp(-2 * signal))
-    good, bad = signal, signal + generator.normal(0, 3, count)
-    names = np.array([f"c{i}" for i in range(count)])
-    return tuple(np.repeat(values, rows_each) for values in (churned, good, bad, names))  # type: ignore[return-value]
+def test_lift_takes_a_part_of_equal_scores() -> None:
+    assert lift(CHURNED, np.full(10, 0.3), share=0.1) == pytest.approx(1.0)
 
 
-def test_the_interval_of_a_better_model_is_above_zero_and_of_a_worse_one_below() -> None:
-    churned, good, bad, names = many(1, seed=0)
-    low, high = auc_difference_interval(churned, good, bad, names, seed=1)
-    assert 0 < low < high
-    swapped = auc_difference_interval(churned, bad, good, names, seed=1)
-    assert swapped == pytest.approx((-high, -low))
-
-
-def test_the_interval_of_equal_models_is_zero_and_of_equally_good_ones_covers_it() -> None:
-    churned, good, _, names = many(1, seed=0)
-    assert auc_difference_interval(churned, good, good * 2 + 1, names, seed=1) == (0.0, 0.0)
-    covered = 0
-    for seed in range(6):
-        churned, good, _, names = many(1, seed=seed)
-        generator = np.random.default_rng(seed + 100)
-        one, other = (good + generator.normal(0, 1, good.size) for _ in range(2))
-        low, high = auc_difference_interval(churned, one, other, names, seed=seed, draws=60)
-        covered += low <= 0 <= high
-    assert covered >= 5
-
-
-def test_rows_of_one_customer_are_not_counted_as_if_they_were_many_customers() -> None:
-    churned, good, bad, names = many(1, seed=3)
-    low, high = auc_difference_interval(churned, good, bad, names, seed=1)
-    churned, good, bad, names = many(9, seed=3)
-    clustered = auc_difference_interval(churned, good, bad, names, seed=1)
-    assert clustered == pytest.approx((low, high), abs=1e-9)
-    alone = auc_difference_interval(churned, good, bad, np.array([f"r{i}" for i in range(names.size)]), seed=1)
-    assert alone[1] - alone[0] < (high - low) / 2
+@pytest.mark.parametrize("all_of_them", [True, False])
+def test_one_class_alone_is_refused_with_a_sentence(all_of_them: bool) -> None:
+    with pytest.raises(InputError, match=f"all 5 rows {'churned' if all_of_them else 'stayed'}; expected both"):
+        measures(np.full(5, all_of_them), np.linspace(0, 1, 5), threshold=0.5)

@@ -8,7 +8,7 @@ from churn_assets.ceiling import SETS, SNAPSHOTS, in_words, judge, read_all
 from churn_assets.commands import simulate
 from churn_assets.periods import DAY_S
 from churn_assets.raw.synthetic import SyntheticSettings, SyntheticSource
-from churn_assets.training.families import FAMILIES
+from churn_assets.settings import Training
 from churn_store.errors import InputError
 
 COMPANY = SyntheticSettings(customers=2_500, months=14)
@@ -28,7 +28,7 @@ def tables(source):
 def test_no_family_on_any_set_beats_the_ceiling(source, tables):
     verdict = judge(source, tables, COMPANY)
     assert verdict.is_kept
-    assert len(verdict.models) == len(SETS) * len(FAMILIES)
+    assert len(verdict.models) == len(SETS) * len(Training().families)
     assert len(verdict.snapshots) == SNAPSHOTS
     assert 0.7 < verdict.ceiling < 0.9
     for model in verdict.models:

@@ -47,6 +47,7 @@ SCHEDULES = (
     "build_due_labels",
     "score_newest_snapshot",
     "monitor_newest_snapshot",
+    "backtest_each_month",
 )
 MOST_RUNS = 12
 BETWEEN_TICKS = dt.timedelta(minutes=1)

@@ -7,7 +7,7 @@ import pytest
 
 from churn_assets.raw.file_settings import FilesSettings
 from churn_assets.raw.synthetic import SyntheticSettings
-from churn_assets.retraining.policy import DriftReport, decide
+from churn_assets.retraining.policy import DriftReport, Staleness, decide
 from churn_assets.settings import Label, Retraining, Settings, Training
 
 MAR, APR, MAY = "2024-03-01", "2024-04-01", "2024-05-01"
@@ -110,3 +110,47 @@ def test_an_alert_waits_for_the_cooldown_by_the_platform_clock(last_trained: dat
 def test_without_a_cooldown_an_alert_is_answered_on_the_day_of_the_last_training() -> None:
     settings = HISTORY.model_copy(update={"retraining": Retraining(cooldown_days=0)})
     assert decision(settings, report=ALERT, last_trained=date(2024, 7, 1))[0]
+
+
+def stale(read_until: str, limit: int) -> Staleness:
+    return Staleness(date.fromisoformat(read_until), limit, "the backtest of 2024-06-01")
+
+
+MONTHS = [f"2024-{month:02}-01" for month in range(1, 12)]
+"""By 2024-12-10 a training reads up to 2024-09-01: October judges, and November is not mature."""
+
+
+@pytest.mark.parametrize(
+    ("read_until", "limit", "cause"),
+    [
+        ("2024-09-01", 1, None),
+        ("2024-08-01", 1, "1"),
+        ("2024-07-01", 3, None),
+        ("2024-06-01", 3, "1"),
+        ("2024-04-01", 3, "1"),
+        ("2024-03-01", 3, "2"),
+        ("2024-11-01", 1, None),
+    ],
+    ids=["fresh", "one older", "below the limit", "at the limit", "above it", "by as much more", "newer than a new one"],
+)
+def test_a_champion_that_is_older_than_the_limit_asks_once_and_again_when_it_has_aged_by_as_much_more(
+    read_until: str, limit: int, cause: str | None
+) -> None:
+    found = decision(labelled=MONTHS, today=date(2024, 12, 3), report=QUIET, staleness=stale(read_until, limit))
+    assert found[0] == (cause is not None)
+    assert found[2] == (() if cause is None else ("age", "a" * 64, cause))
+    assert cause is None or found[1].startswith(f"age: the champion has read up to {read_until}, ")
+
+
+def test_age_waits_for_the_cooldown_and_drift_goes_first() -> None:
+    known: dict[str, Any] = {"labelled": MONTHS, "today": date(2024, 12, 3), "staleness": stale("2024-04-01", 2)}
+    asked, reason, _ = decision(report=None, last_trained=date(2024, 11, 20), **known)
+    assert not asked
+    assert reason.endswith("but the last training was on 2024-11-20; cooling down until 2024-12-10")
+    assert decision(report=ALERT, **known)[1:] == ("drift: sessions_30d", ("drift", "7"))
+    assert decision(report=None, **known)[2][0] == "age"
+
+
+def test_age_asks_for_nothing_where_nothing_new_could_be_trained() -> None:
+    assert decision(labelled=[MAR], report=QUIET, staleness=stale("2024-01-01", 1))[0] is False
+    assert decision(TABLE, labelled=["all"], report=QUIET, staleness=stale("2024-01-01", 1))[0] is False

@@ -11,8 +11,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
 from churn_store.errors import DatabaseAwayError, InputError
-from churn_store.migrate import migrate, newest_revision, require_migrated
-from churn_store.tables import connect, metadata, prediction_log
+from churn_store.migrate import migrate, require_migrated
+from churn_store.tables import REVISION, connect, metadata, prediction_log
 
 
 def test_the_migrated_schema_is_the_one_in_the_code(engine: sa.Engine) -> None:
@@ -22,18 +22,18 @@ def test_the_migrated_schema_is_the_one_in_the_code(engine: sa.Engine) -> None:
 
 
 def test_migrating_twice_changes_nothing(empty_database: str) -> None:
-    assert migrate(empty_database) == newest_revision()
+    assert migrate(empty_database) == REVISION
     engine = connect(empty_database)
     with engine.begin() as connection:
-        connection.exec_driver_sql("INSERT INTO releases VALUES (1, 'd', NULL, 0, 'a', 'r', 0)")
-    assert migrate(empty_database) == newest_revision()
+        connection.exec_driver_sql("INSERT INTO releases VALUES (1, 'd', NULL, 0, 'a', 'r', 0, 'released', NULL)")
+    assert migrate(empty_database) == REVISION
     with engine.connect() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM releases").scalar_one() == 1
 
 
 def test_of_many_migrating_threads_all_succeed(empty_database: str) -> None:
     with ThreadPoolExecutor(4) as pool:
-        assert set(pool.map(migrate, [empty_database] * 4)) == {newest_revision()}
+        assert set(pool.map(migrate, [empty_database] * 4)) == {REVISION}
     require_migrated(connect(empty_database))
 
 

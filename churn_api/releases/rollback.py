@@ -1,0 +1,131 @@
+"""``POST /releases/rollback``: put the former champion back, for keys with the scope ``release``.
+
+The row that it adds to ``releases`` is the audit: it names the key, the reason and the time. Belongs here: the route, what it
+takes, and what is said if it can't be done. Does not belong here: which release is the former one, and the fence
+(``churn_store.promotion``).
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Annotated, Final
+
+import msgspec
+import sqlalchemy as sa
+from litestar import post
+from litestar.handlers import HTTPRouteHandler
+from litestar.types import Scope
+from obstore.exceptions import BaseError as ObjectStoreError
+from sqlalchemy.exc import SQLAlchemyError
+
+from churn_api.front import Call, call_of, needs
+from churn_api.predictions.requests import decoded, require_each_name_once
+from churn_api.problems import Problem
+from churn_api.releases.described import Release, row_of
+from churn_api.releases.poller import ReleasePoller
+from churn_api.settings import ServiceSettings
+from churn_api.telemetry.log import say
+from churn_api.wire import JSON, Answer, read_body
+from churn_store.errors import FencedError, InputError, ReleaseError, StoreAwayError
+from churn_store.promotion import LONGEST_REASON, roll_back
+from churn_store.releases import history, newest
+
+_SOME_TEXT: Final = r"^[^\x00-\x1f\x7f]*[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$(?!\n)"
+"""At least one letter, and no control character: PostgreSQL takes no zero byte, and a line of a log is one line."""
+
+Epoch = Annotated[int, msgspec.Meta(ge=1, le=2**53)]
+
+
+class RollbackRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Why, and to where.
+
+    Attributes:
+        reason: for everybody who asks later why this release serves.
+        to_epoch: the epoch whose champion is to serve again; default: the newest one with another champion than now.
+        read_epoch: the newest epoch that the caller knows (``GET /models``): if another one is the newest by now, nothing is
+            done and the answer is 409. Sent again with the same reason and ``read_epoch``, the request gives the same answer and
+            changes nothing.
+    """
+
+    reason: Annotated[str, msgspec.Meta(max_length=LONGEST_REASON, pattern=_SOME_TEXT)]
+    to_epoch: Epoch | None = None
+    read_epoch: Epoch | None = None
+
+
+_decode: Final = msgspec.json.Decoder(RollbackRequest).decode
+
+
+class Rollback:
+    """Takes the release that serves back.
+
+    Args:
+        engine: the serving database.
+        releases: where the release files are, and what serves.
+        name_of: whose key an id is.
+        now_s: the platform's clock.
+    """
+
+    def __init__(
+        self, engine: sa.Engine, releases: ReleasePoller, name_of: Callable[[str], str], now_s: Callable[[], float]
+    ) -> None:
+        self._engine = engine
+        self._releases = releases
+        self._name_of = name_of
+        self._now_s = now_s
+
+    def __call__(self, asked: RollbackRequest, key_id: str) -> Release:
+        """Add the row; every worker follows it at its next look.
+
+        Raises:
+            Problem: 409, there is nothing to go back to, another release was faster, or the former champion can't serve; 503, the
+                database or the store is away. Nothing was changed then.
+        """
+        try:
+            if newest(self._engine) is None:  # then there are no release files to look at either
+                raise InputError("nothing was released yet, so there is nothing to go back to")
+            row = roll_back(
+                self._engine,
+                self._releases.store(),
+                by=self._name_of(key_id),
+                reason=asked.reason,
+                now_s=int(self._now_s()),
+                to=asked.to_epoch,
+                read_epoch=asked.read_epoch,
+            )
+            former = next(iter([one for one in history(self._engine, limit=2) if one.epoch < row.epoch]), None)
+        except FencedError as error:
+            raise Problem(409, "fenced", f"Nothing was changed: {error}") from error
+        except (InputError, ReleaseError) as error:
+            raise Problem(409, "no-rollback", f"Nothing was changed: {error}") from error
+        except SQLAlchemyError as error:
+            raise Problem(503, "database-away", "The serving database does not answer; try again.") from error
+        except (OSError, ObjectStoreError, StoreAwayError) as error:
+            raise Problem(503, "store-away", "The release files can't be read at the moment; try again.") from error
+        say("rolled_back", logging.WARNING, epoch=row.epoch, release=row.champion[:12], key_id=key_id)
+        current = self._releases.current
+        return row_of(row, former, None if current is None else current.row.epoch)
+
+
+def rollback_routes(rollback: Rollback, settings: ServiceSettings) -> list[HTTPRouteHandler]:
+    """``POST /releases/rollback``."""
+
+    @post("/releases/rollback", opt=needs("release"))
+    async def roll_back_release(scope: Scope) -> Answer:
+        call = call_of(scope)
+        asked = _asked(await read_body(scope, call.receive, at_most=settings.max_body_bytes))
+        return Answer(msgspec.json.encode(await asyncio.to_thread(rollback, asked, _key_of(call))), JSON)
+
+    return [roll_back_release]
+
+
+def _key_of(call: Call) -> str:
+    """The key that was checked; a route that needs a scope is not reached without one."""
+    if call.key_id is None:
+        raise Problem(401, "key", "Send a usable API key.")
+    return call.key_id
+
+
+def _asked(body: bytes) -> RollbackRequest:
+    asked: RollbackRequest = decoded(_decode, body, {}, "a reason")
+    require_each_name_once(body)
+    return asked

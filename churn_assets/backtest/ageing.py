@@ -1,0 +1,114 @@
+"""How a model ages: what it is worth some periods after it was trained, beside a fresh one on the same rows."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import polars as pl
+from scipy import stats
+
+from churn_assets.backtest import sureness
+from churn_assets.backtest.origins import age
+from churn_assets.backtest.report import CONFIDENCE, Age
+from churn_assets.evaluation.measures import Labels, Scores
+from churn_assets.evaluation.profit import profit_by_row
+from churn_assets.periods import Calendar
+from churn_assets.settings import Profit
+from churn_assets.training.split import Roles
+
+
+class Scoring(Protocol):
+    """A model that scores rows and decides at its threshold."""
+
+    @property
+    def threshold(self) -> float:
+        """At or above it a customer is called a churner."""
+
+    def scores(self, rows: pl.DataFrame) -> Scores:
+        """The probabilities of some rows."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An aged model beside the fresh one on one test snapshot."""
+
+    auc: float
+    fresh_auc: float
+    log_loss: float
+    excess: sureness.Estimate
+    lost_profit: float
+
+
+def aged(
+    folds: Sequence[Roles],
+    models: Sequence[Scoring],
+    tests: Sequence[pl.DataFrame],
+    fresh: Sequence[Scores],
+    calendar: Calendar,
+    profit: Profit,
+    *,
+    ages: int,
+) -> tuple[Age, ...]:
+    """What the models of the folds are worth on the later test snapshots.
+
+    Args:
+        folds: in the order of time, each with one test snapshot.
+        models: of the folds.
+        tests: the rows of the test snapshots.
+        fresh: the scores of each fold's own model on its test rows.
+        calendar: that periods are counted by.
+        profit: costs and values.
+        ages: followed up to so many periods.
+    """
+    pairs: dict[int, list[Pair]] = defaultdict(list)
+    for later, test in enumerate(tests):
+        for earlier in range(later):
+            periods = age(folds[earlier], folds[later], calendar)
+            if 1 <= periods <= ages:
+                pairs[periods].append(_paired(models[earlier], models[later], test, fresh[later], profit))
+    return tuple(_mean(periods, pairs[periods], of=len(pairs)) for periods in sorted(pairs))
+
+
+def staleness_limit(ages: Sequence[Age]) -> int | None:
+    """The first age at which models are worse than fresh ones by more than the noise; none where no age shows it."""
+    return next((found.periods for found in ages if found.is_stale), None)
+
+
+def _paired(model: Scoring, new: Scoring, test: pl.DataFrame, fresh: Scores, profit: Profit) -> Pair:
+    churned: Labels = test["churned"].to_numpy()
+    scores, customers = model.scores(test), test["customer_id"]
+    losses, fresh_losses = sureness.log_losses(churned, scores), sureness.log_losses(churned, fresh)
+    gained = profit_by_row(churned, fresh >= new.threshold, profit) - profit_by_row(
+        churned, scores >= model.threshold, profit
+    )
+    return Pair(
+        sureness.auc(churned, scores, customers).value,
+        sureness.auc(churned, fresh, customers).value,
+        float(losses.mean()),
+        sureness.mean(losses - fresh_losses, customers),
+        float(gained.mean()),
+    )
+
+
+def _mean(periods: int, pairs: Sequence[Pair], *, of: int) -> Age:
+    """The mean of the pairs of one age, each alike.
+
+    The bound is that of the mean excess. As for a trend (``sureness.slope``) its variance is the larger of what the drawing of
+    customers makes and what the pairs show among each other; the error of all ages together is held (Bonferroni).
+    """
+    number = len(pairs)
+    excess = sureness.weighted([pair.excess for pair in pairs], [1 / number] * number)
+    scatter = float(np.var([pair.excess.value for pair in pairs], ddof=1)) / number if number > 1 else 0.0
+    quantile = stats.t.ppf(1 - (1 - CONFIDENCE) / of, max(number - 1, 1))
+    return Age(
+        periods=periods,
+        origins=number,
+        auc=float(np.mean([pair.auc for pair in pairs])),
+        fresh_auc=float(np.mean([pair.fresh_auc for pair in pairs])),
+        log_loss=float(np.mean([pair.log_loss for pair in pairs])),
+        excess=excess.value,
+        low=excess.value - float(quantile) * float(np.sqrt(max(excess.variance, scatter))),
+        lost_profit=float(np.mean([pair.lost_profit for pair in pairs])),
+    )

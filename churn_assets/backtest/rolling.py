@@ -1,0 +1,256 @@
+"""Fit a model at each origin, test it on the snapshot that followed, and follow it as it ages.
+
+Belongs here: the backtest of a family on the lake's labelled rows. Does not belong here: which snapshots a fold reads
+(``origins``), how a family is fitted (``training.fitting``), how sure a figure is (``sureness``).
+
+All models of a backtest are fitted on equally many rows, so that they differ in time and not in size, and with the family's
+default parameters: a search in every fold would cost as much as all else together. They are fitted in one thread each: on so few
+rows the threads of an estimator wait for each other longer than they work.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+
+import numpy as np
+import polars as pl
+from sklearn.pipeline import Pipeline
+from threadpoolctl import threadpool_limits
+
+from churn_assets.backtest import sureness
+from churn_assets.backtest.ageing import aged, staleness_limit
+from churn_assets.backtest.origins import STRATIFIED_FOLDS, origins, periods_between, stratified
+from churn_assets.backtest.report import CONFIDENCE, Backtest, TestedFold, Trend
+from churn_assets.evaluation.facts import measured
+from churn_assets.evaluation.intervals import bootstrap, mean_interval
+from churn_assets.evaluation.measures import Labels, Ranked, Scores
+from churn_assets.evaluation.profit import most_profitable_threshold, profit_by_row
+from churn_assets.features.feature import Feature
+from churn_assets.features.labels import matures_on
+from churn_assets.resources.lake import Lake
+from churn_assets.settings import Settings
+from churn_assets.training.families import inputs
+from churn_assets.training.fitting import fit
+from churn_assets.training.split import JUDGE, SELECT, TRAIN, Roles
+from churn_assets.training.training_set import check_enough, rows_by_customer, rows_by_time
+from churn_store.errors import InputError
+from churn_store.signature import Signature
+
+READ = ("customer_features", "churn_labels")
+
+Snapshots = Mapping[date, pl.DataFrame]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A fitted and calibrated model with its decision threshold."""
+
+    pipeline: Pipeline
+    signature: Signature
+    threshold: float
+
+    def scores(self, rows: pl.DataFrame) -> Scores:
+        """The probabilities of some rows."""
+        with threadpool_limits(limits=1):
+            found: Scores = self.pipeline.predict_proba(inputs(rows, self.signature))[:, 1].astype(np.float64)
+        return found
+
+
+@dataclass(frozen=True)
+class Backtester:
+    """A family on a company's rows.
+
+    Attributes:
+        settings: of the company.
+        family: its name.
+        features: the models' inputs.
+    """
+
+    settings: Settings
+    family: str
+    features: tuple[Feature, ...]
+
+    def run(self, lake: Lake, *, as_of: date, folds: int | None = None) -> Backtest:
+        """The whole backtest of what is in the lake.
+
+        Args:
+            lake: with features and labels.
+            as_of: today, by the clock: only labels that are mature by then are read.
+            folds: at least so many; default: as configured, or five of data without time.
+
+        Raises:
+            InputError: there are too few snapshots or rows for the folds.
+        """
+        versions = lake.versions(READ)
+        if not self.settings.has_time:
+            return self._stratified(
+                rows_by_customer(lake, versions, self.settings.training), versions, folds or STRATIFIED_FOLDS
+            )
+        labelled = [date.fromisoformat(key) for key in lake.periods("churn_labels", version=versions["churn_labels"])]
+        mature = [snapshot for snapshot in labelled if matures_on(snapshot, self.settings.label) <= as_of]
+        at_least = folds or self.settings.evaluation.folds
+        wanted = origins(mature, self.settings, folds=at_least, more=self.settings.evaluation.ages)
+        rows = {snapshot: self._read(lake, versions, snapshot) for roles in wanted for snapshot in _snapshots(roles)}
+        return self._rolling(self._with_enough(wanted, rows, at_least), rows, versions)
+
+    def _read(self, lake: Lake, versions: Mapping[str, int], snapshot: date) -> pl.DataFrame:
+        """The labelled rows of a snapshot, at most as many as a fold is fitted on."""
+        rows = rows_by_time(lake, versions, {snapshot.isoformat(): TRAIN})
+        return _sampled(rows, self.settings.training.tuning_rows, self.settings.training.seed)
+
+    def _with_enough(self, wanted: Sequence[Roles], rows: Snapshots, at_least: int) -> list[Roles]:
+        """The newest folds, back to the first that has too few rows."""
+        found: list[Roles] = []
+        for roles in reversed(wanted):
+            parts = {TRAIN: roles.train, SELECT: roles.select, JUDGE: roles.judge}
+            whole = pl.concat(_pooled(rows, snapshots).with_columns(role=pl.lit(role)) for role, snapshots in parts.items())
+            try:
+                check_enough(whole, self.settings.training)
+            except InputError as error:
+                if len(found) < at_least:
+                    raise InputError(
+                        f"the fold that tests {roles.judge[0]}: {error}; only {len(found)} of {at_least} folds have enough"
+                    ) from error
+                break
+            found.insert(0, roles)
+        return found
+
+    def _rolling(self, folds: Sequence[Roles], rows: Snapshots, versions: Mapping[str, int]) -> Backtest:
+        calendar, evaluation = self.settings.calendar, self.settings.evaluation
+        size = min(
+            self.settings.training.tuning_rows,
+            *(sum(rows[snapshot].height for snapshot in roles.train) for roles in folds),
+        )
+        models = [
+            self._fitted(_pooled(rows, roles.train), _pooled(rows, roles.select), rows_at_most=size) for roles in folds
+        ]
+        tests = [_pooled(rows, roles.judge) for roles in folds]
+        fresh = [model.scores(test) for model, test in zip(models, tests, strict=True)]
+        tested = tuple(
+            self._tested(roles, model, test, scores, size)
+            for roles, model, test, scores in zip(folds, models, tests, fresh, strict=True)
+        )
+        aucs = [
+            sureness.auc(_churned(test), scores, test["customer_id"]) for test, scores in zip(tests, fresh, strict=True)
+        ]
+        times = [float(periods_between(folds[0].judge[0], roles.judge[0], calendar)) for roles in folds]
+        low_to_high = sureness.slope(aucs, times, confidence=CONFIDENCE)
+        ages = aged(folds, models, tests, fresh, calendar, self.settings.profit, ages=evaluation.ages)
+        return Backtest(
+            company=self.settings.company,
+            family=self.family,
+            by_time=True,
+            tables=dict(versions),
+            folds=tested,
+            honest=_means([fold.measures for fold in tested]),
+            trend=Trend(slope=low_to_high[0], low=low_to_high[1], high=low_to_high[2]),
+            random_split=self._claimed(folds, rows, size),
+            ages=ages,
+            staleness_limit=staleness_limit(ages),
+        )
+
+    def _tested(self, roles: Roles, model: Model, test: pl.DataFrame, scores: Scores, size: int) -> TestedFold:
+        first, last = roles.train[0].isoformat(), roles.train[-1].isoformat()
+        return TestedFold(
+            test=roles.judge[0].isoformat(),
+            trained_on=(first, last),
+            calibrated_on=tuple(snapshot.isoformat() for snapshot in roles.select),
+            training_rows=size,
+            **self._measured(model, test, scores),
+        )
+
+    def _measured(self, model: Model, test: pl.DataFrame, scores: Scores) -> dict[str, object]:
+        churned, customers, profit = _churned(test), test["customer_id"], self.settings.profit
+        intervals = bootstrap(
+            Ranked(churned, scores, threshold=model.threshold).measures,
+            churned,
+            customers,
+            confidence=CONFIDENCE,
+            seed=self.settings.training.seed,
+            draws=self.settings.evaluation.draws,
+        )
+        brought = profit_by_row(churned, scores >= model.threshold, profit)
+        intervals["profit"] = mean_interval(brought, customers, confidence=CONFIDENCE)
+        found = measured(churned, scores, threshold=model.threshold, settings=self.settings)
+        return {"rows": test.height, "measures": found, "intervals": intervals}
+
+    def _claimed(self, folds: Sequence[Roles], rows: Snapshots, size: int) -> dict[str, float]:
+        """The measures of a model that was fitted, calibrated and tested on random rows of all snapshots, without regard to time.
+
+        A customer comes in many snapshots and so on both sides, and what is tested may be earlier than what was trained on.
+        """
+        used = sorted({snapshot for roles in folds for snapshot in _snapshots(roles)})
+        seed = self.settings.training.seed
+        pool = _pooled(rows, used).sample(fraction=1.0, shuffle=True, seed=seed)
+        later = round(float(np.mean([_pooled(rows, roles.select).height for roles in folds])))
+        train, select, test = pool[:size], pool[size : size + later], pool[size + later :]
+        model = self._fitted(train, select, rows_at_most=size)
+        test = _sampled(test, self.settings.training.tuning_rows, seed)
+        return measured(_churned(test), model.scores(test), threshold=model.threshold, settings=self.settings)
+
+    def _stratified(self, rows: pl.DataFrame, versions: Mapping[str, int], folds: int) -> Backtest:
+        """Folds of data without time: each tests once, while the next one calibrates and the others train."""
+        number = stratified(rows, folds, seed=self.settings.training.seed)
+        tested = []
+        for fold in range(folds):
+            test, later = rows.filter(number == fold), rows.filter(number == (fold + 1) % folds)
+            train = rows.filter((number != fold) & (number != (fold + 1) % folds))
+            size = min(train.height, self.settings.training.tuning_rows)
+            model = self._fitted(train, later, rows_at_most=size)
+            tested.append(
+                TestedFold(
+                    test=f"fold {fold + 1}",
+                    trained_on=(),
+                    calibrated_on=(),
+                    training_rows=size,
+                    **self._measured(model, test, model.scores(test)),
+                )
+            )
+        return Backtest(
+            company=self.settings.company,
+            family=self.family,
+            by_time=False,
+            tables=dict(versions),
+            folds=tuple(tested),
+            honest=_means([fold.measures for fold in tested]),
+        )
+
+    def _fitted(self, rows: pl.DataFrame, later: pl.DataFrame, *, rows_at_most: int) -> Model:
+        """A model as the platform fits it: on some rows, calibrated on later ones, with the threshold that pays there."""
+        training = self.settings.training
+        with threadpool_limits(limits=1):
+            pipeline, signature = fit(
+                self.family,
+                _sampled(rows, rows_at_most, training.seed),
+                self.features,
+                later=later,
+                seed=training.seed,
+                minimum_correlation=training.minimum_correlation,
+            )
+        model = Model(pipeline, signature, threshold=1.0)
+        pays = most_profitable_threshold(_churned(later), model.scores(later), self.settings.profit)
+        return replace(model, threshold=pays)
+
+
+def _snapshots(roles: Roles) -> tuple[date, ...]:
+    return (*roles.train, *roles.select, *roles.judge)
+
+
+def _pooled(rows: Snapshots, snapshots: Sequence[date]) -> pl.DataFrame:
+    return pl.concat(rows[snapshot] for snapshot in snapshots)
+
+
+def _sampled(rows: pl.DataFrame, most: int, seed: int) -> pl.DataFrame:
+    """At most so many of some rows, in their order."""
+    if rows.height <= most:
+        return rows
+    return rows.with_row_index("place").sample(most, seed=seed).sort("place").drop("place")
+
+
+def _churned(rows: pl.DataFrame) -> Labels:
+    found: Labels = rows["churned"].to_numpy()
+    return found
+
+
+def _means(measures: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    return {name: float(np.mean([found[name] for found in measures])) for name in measures[0]}

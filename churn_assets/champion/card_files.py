@@ -1,0 +1,86 @@
+"""The card of a model that somebody names: found in the serving database, written into a folder."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from churn_assets.champion.card import Card, card_of
+from churn_assets.champion.registered import find_manifest
+from churn_assets.resources.serving import ServingStore
+from churn_store.bundles import load_manifest
+from churn_store.errors import InputError, ReleaseError
+from churn_store.files import DigestStore
+from churn_store.manifest import Blessing, Manifest
+from churn_store.releases import Serving, history
+from churn_store.verdicts import newest_blessing
+
+
+def card_named(store: ServingStore, named: str | None) -> tuple[str, Card]:
+    """The digest of a model and its card.
+
+    Args:
+        store: the serving database and the release files.
+        named: as ``registered.find_manifest`` takes it; default: the release that serves.
+
+    Raises:
+        InputError: no model has that name, none serves, or its manifest lacks a fact.
+        ReleaseError: its manifest is missing or was changed.
+    """
+    if named is None:
+        row = store.newest()
+        if row is None:
+            raise InputError("no release serves yet; name a candidate, or materialize champion first")
+        named = str(row.epoch)
+    digest, manifest = find_manifest(store, named)
+    rows = history(store.engine, limit=None)
+    mine = [row for row in rows if _candidate_of(store.files, row) == manifest.candidate]
+    verdict = newest_blessing(store.engine, manifest.candidate) or manifest.blessing
+    former = former_champion(store.files, rows, manifest, mine, verdict)
+    return digest, card_of(manifest, former, blessing=verdict, history=mine)
+
+
+def former_champion(
+    files: DigestStore, rows: Sequence[Serving], manifest: Manifest, mine: Sequence[Serving], verdict: Blessing | None
+) -> Manifest | None:
+    """The manifest of the champion before a model first served; of one that never did, of the champion it was compared with.
+
+    Args:
+        files: the release files.
+        rows: of ``releases``, all.
+        manifest: the model's.
+        mine: those rows that name it as the champion.
+        verdict: on it.
+
+    Raises:
+        ReleaseError: that champion's manifest is missing or was changed.
+    """
+    if mine:
+        before = min(row.epoch for row in mine) - 1
+    elif verdict is not None:
+        before = verdict.epoch
+    else:
+        before = max((row.epoch for row in rows), default=0)
+    [champion] = [row.champion for row in rows if row.epoch == before] or [None]
+    if champion is None:
+        return None
+    former = load_manifest(files, champion)
+    return None if former.candidate == manifest.candidate else former
+
+
+def write_card(card: Card, digest: str, folder: Path) -> tuple[Path, Path]:
+    """Write both forms into a folder, which is made.
+
+    Returns:
+        The HTML file and the Markdown file.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    page, text = (folder / f"model-card-{digest[:12]}.{ending}" for ending in ("html", "md"))
+    page.write_text(card.html, encoding="utf-8")
+    text.write_text(card.markdown, encoding="utf-8")
+    return page, text
+
+
+def _candidate_of(files: DigestStore, row: Serving) -> str | None:
+    try:
+        return load_manifest(files, row.champion).candidate
+    except ReleaseError:  # another row may still name the model
+        return None

@@ -1,0 +1,153 @@
+"""The verdict: every rule on its own, and what follows from all of them together. It fails closed.
+
+A rule that raises, that takes longer than ``gate.rule_seconds``, or whose inputs can't be read, has failed with that as what was
+found. A candidate is accepted only if every rule has passed.
+"""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+from churn_assets.champion.gate.case import Case, Found
+from churn_assets.champion.gate.export import export_equals_pipeline, golden_rows_repeat
+from churn_assets.champion.gate.latency import latency
+from churn_assets.champion.gate.origin import data_quality_green, judging_rows_are_later
+from churn_assets.champion.gate.profit import gain, more_profit_than_champion, no_segment_worse
+from churn_assets.champion.gate.quality import auc_above_floor, auc_plausible, baselines_beaten, calibrated
+from churn_assets.settings import Settings
+from churn_store.manifest import Blessing, Rule
+
+Judging = Callable[[Case, Settings, int], Found]
+
+RULES: Mapping[str, Judging] = {
+    "data_quality_green": lambda case, settings, now_s: data_quality_green(case, settings.label, now_s=now_s),
+    "judging_rows_are_later": lambda case, _settings, _now_s: judging_rows_are_later(case),
+    "golden_rows_repeat": lambda case, _settings, _now_s: golden_rows_repeat(case),
+    "export_equals_pipeline": lambda case, _settings, _now_s: export_equals_pipeline(case),
+    "baselines_beaten": lambda case, settings, _now_s: baselines_beaten(case, settings.gate, seed=settings.training.seed),
+    "auc_above_floor": lambda case, settings, _now_s: auc_above_floor(case, settings.gate.auc_floor),
+    "auc_plausible": lambda case, settings, _now_s: auc_plausible(
+        case, settings.gate.auc_plausible, confidence=settings.gate.confidence, seed=settings.training.seed
+    ),
+    "calibrated": lambda case, settings, _now_s: calibrated(case, settings.gate),
+    "more_profit_than_champion": lambda case, settings, _now_s: more_profit_than_champion(
+        case, settings.gate, settings.profit
+    ),
+    "no_segment_worse": lambda case, settings, _now_s: no_segment_worse(
+        case, settings.gate, settings.profit, settings.evaluation
+    ),
+    "latency": lambda case, settings, _now_s: latency(case, settings.gate.latency_ratio),
+}
+"""The gate's rules, each an asset check of ``model_blessing``."""
+
+SAID = 600
+"""So many letters of an error are kept."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A verdict, and what each rule found with its numbers."""
+
+    blessing: Blessing
+    found: Mapping[str, Found]
+
+
+def judge(
+    read: Callable[[], Case],
+    *,
+    candidate: str,
+    settings: Settings,
+    actor: str,
+    now_s: int,
+    rules: Mapping[str, Judging] = RULES,
+) -> Judgement:
+    """Judge a candidate by every rule.
+
+    Args:
+        read: reads what the gate looks at; if that fails, every rule has failed.
+        candidate: digest of the candidate.
+        settings: the bounds, the costs, the seed.
+        actor: the run that asks.
+        now_s: by the clock.
+        rules: by name.
+
+    Returns:
+        ``accepted`` if every rule passed; ``undecided`` if none failed, but there was too little to decide by; else ``rejected``.
+    """
+    limit = settings.gate.rule_seconds
+    case, error = _attempt(read, limit)
+    if case is None:
+        found = dict.fromkeys(rules, Found(False, error, "inputs that can be read"))
+        return Judgement(_blessing(found, candidate, actor, now_s, epoch=0, more=None), found)
+    found = {name: _judged(rule, case, settings, now_s) for name, rule in rules.items()}
+    more, _ = _attempt(lambda: gain(case, settings.profit), limit)
+    return Judgement(_blessing(found, candidate, actor, now_s, epoch=case.epoch, more=more), found)
+
+
+def failed(blessing: Blessing) -> Sequence[Rule]:
+    """The rules that a candidate did not pass."""
+    return [rule for rule in blessing.rules if not rule.passed]
+
+
+def _judged(rule: Judging, case: Case, settings: Settings, now_s: int) -> Found:
+    found, error = _attempt(lambda: rule(case, settings, now_s), settings.gate.rule_seconds)
+    if isinstance(found, Found):
+        return found
+    return Found(False, error or f"a rule that says {found!r}", "a rule that can be judged")
+
+
+def _blessing(
+    found: Mapping[str, Found], candidate: str, actor: str, now_s: int, *, epoch: int, more: float | None
+) -> Blessing:
+    rules = tuple(
+        Rule(name, bool(one.passed), one.found, one.allowed, undecided=bool(one.undecided) and not one.passed)
+        for name, one in found.items()
+    )
+    return Blessing(
+        candidate=candidate,
+        verdict=_verdict(rules),
+        rules=rules,
+        actor=actor,
+        decided_s=now_s,
+        epoch=epoch,
+        gain=more,
+    )
+
+
+def _verdict(rules: Sequence[Rule]) -> Literal["accepted", "undecided", "rejected"]:
+    if {rule.name for rule in rules if rule.passed} == set(RULES):
+        return "accepted"
+    if {rule.name for rule in rules if rule.passed or rule.undecided} == set(RULES):
+        return "undecided"
+    return "rejected"
+
+
+def _attempt(work: Callable[[], T], seconds: float) -> tuple[T | None, str]:
+    """What some work gives, or why it gave nothing.
+
+    It works in a thread of its own, which is left behind if it takes too long: Python can't end it.
+    """
+    results: list[T] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(work())
+        except BaseException as error:  # whatever it is, it must not promote
+            errors.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if errors:
+        return None, _said(errors[0])
+    if results:
+        return results[0], ""
+    return None, f"took longer than the {seconds:g} seconds of gate.rule_seconds"
+
+
+def _said(error: BaseException) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:SAID]}"

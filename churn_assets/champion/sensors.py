@@ -1,0 +1,65 @@
+"""The sensor that follows the releases, so that Dagster and MLflow show what serves, whoever released it.
+
+An approval, a rollback and a challenge are rows that no run of the graph wrote.
+"""
+
+import dagster as dg
+from dagster._core.definitions.data_version import DATA_VERSION_TAG
+from mlflow.tracking import MlflowClient
+
+from churn_assets.champion.registry import try_to_mirror
+from churn_assets.champion.report import facts
+from churn_assets.doctor.stores import tracking
+from churn_assets.resources.serving import ServingStore
+from churn_assets.settings import Settings
+from churn_assets.state import newest_materialization
+from churn_store.bundles import load_manifest
+from churn_store.errors import ChurnError
+from churn_store.releases import Serving
+
+INTERVAL_S = 30
+
+
+def release_sensors(settings: Settings, serving: ServingStore) -> list[dg.SensorDefinition]:
+    """``follow_releases``."""
+
+    @dg.sensor(
+        name="follow_releases",
+        minimum_interval_seconds=INTERVAL_S,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Reports each release that a person or the service made as a materialization of `champion`, and mirrors it in MLflow.",
+    )
+    def follow_releases(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        row = serving.newest()
+        if row is None:
+            return dg.SkipReason("nothing was released yet")
+        reported = newest_materialization(context.instance, "champion")
+        events = [] if reported is not None and reported.metadata.get("epoch") == row.epoch else [_event(serving, row)]
+        mirrored, said = (
+            (True, "the registry shows it") if context.cursor == str(row.epoch) else _mirror(settings, serving, row)
+        )
+        return dg.SensorResult(
+            asset_events=events,
+            cursor=str(row.epoch) if mirrored else context.cursor,
+            skip_reason=f"epoch {row.epoch} {'is reported now' if events else 'was reported'}; {said}",
+        )
+
+    return [follow_releases]
+
+
+def _event(serving: ServingStore, row: Serving) -> dg.AssetMaterialization:
+    return dg.AssetMaterialization(
+        asset_key="champion",
+        description=f"{row.kind} by {row.actor}: {row.reason}",
+        metadata=facts(row, load_manifest(serving.files, row.champion), published=False, why=row.reason),
+        tags={DATA_VERSION_TAG: row.champion},
+    )
+
+
+def _mirror(settings: Settings, serving: ServingStore, row: Serving) -> tuple[bool, str]:
+    """Whether the registry shows the release now. It is asked for a sign of life first: its client would try for minutes."""
+    try:
+        tracking(settings)
+    except ChurnError as error:
+        return False, f"the registry does not show it yet: {error}"
+    return try_to_mirror(MlflowClient(settings.tracking_uri), serving.files, row)

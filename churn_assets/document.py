@@ -1,0 +1,164 @@
+"""Documents for people: headings, sentences, tables and pictures, written as one HTML file or as Markdown.
+
+Belongs here: the form. Does not belong here: what a document says (``champion.card``, ``backtest.page``). All text is escaped, as a
+company may call a category anything.
+"""
+
+import html
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+STYLE = """
+:root { color-scheme: light; }
+body { font: 16px/1.5 system-ui, sans-serif; color: #1a1d21; background: #fff; margin: 0; }
+main { max-width: 60rem; margin: 0 auto; padding: 2rem 1.25rem 4rem; }
+h1 { font-size: 1.7rem; line-height: 1.2; margin: 0 0 .5rem; }
+h2 { font-size: 1.2rem; margin: 2.4rem 0 .6rem; padding-top: .6rem; border-top: 1px solid #c9ced6; }
+p { margin: .4rem 0 .8rem; max-width: 46rem; }
+ul { margin: .4rem 0 .8rem; padding-left: 1.3rem; max-width: 46rem; }
+.scroll { overflow-x: auto; margin: .8rem 0 1.2rem; }
+table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
+caption { text-align: left; color: #4a5361; padding: 0 0 .35rem; max-width: 46rem; }
+th, td { text-align: left; vertical-align: top; padding: .28rem .9rem .28rem 0; border-bottom: 1px solid #e3e6ea; }
+td, tbody th { overflow-wrap: anywhere; min-width: 4rem; }
+thead th { border-bottom: 1px solid #8b94a1; }
+tbody th { font-weight: 600; }
+.number { text-align: right; white-space: nowrap; }
+figure { margin: .8rem 0 1.2rem; }
+figure svg { max-width: 100%; height: auto; }
+figcaption { color: #4a5361; font-size: .9rem; max-width: 46rem; }
+@media print { main { max-width: none; padding: 0; } h2 { break-after: avoid; } tr, figure { break-inside: avoid; } }
+"""
+
+NUMBER = re.compile(r"[-+]?[\d,]*\.?\d+(e[-+]?\d+)?( ?%)?( \([^)]*\))?")
+"""What stands in a cell to the right: a number, with an interval behind it perhaps."""
+
+SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~&!])")
+
+
+@dataclass(frozen=True)
+class Heading:
+    """The beginning of a section."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Paragraph:
+    """A sentence or some."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Bullets:
+    """Sentences, one below the other."""
+
+    items: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows under a head; the first cell of each names it.
+
+    Attributes:
+        caption: what the table is of.
+        head: the name of each column.
+        rows: as many cells each as the head has.
+    """
+
+    caption: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A drawing of figures that a table beside it holds as well, so Markdown leaves it out.
+
+    Attributes:
+        svg: the drawing, which names itself (``chart``).
+        caption: below it.
+    """
+
+    svg: str
+    caption: str
+
+
+Block = Heading | Paragraph | Bullets | Table | Picture
+
+
+@dataclass(frozen=True)
+class Document:
+    """A title and what follows it."""
+
+    title: str
+    blocks: tuple[Block, ...]
+
+    def html(self) -> str:
+        """One file that needs no other."""
+        title = html.escape(self.title)
+        body = "\n".join(_html(block) for block in self.blocks)
+        return (
+            f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n'
+            f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<style>{STYLE}</style>\n</head>\n'
+            f"<body>\n<main>\n<h1>{title}</h1>\n{body}\n</main>\n</body>\n</html>\n"
+        )
+
+    def markdown(self) -> str:
+        """The same without pictures."""
+        parts = [f"# {_marked(self.title)}", *(_markdown(block) for block in self.blocks if not isinstance(block, Picture))]
+        return "\n\n".join(parts) + "\n"
+
+
+def _html(block: Block) -> str:
+    match block:
+        case Heading(text):
+            return f"<h2>{html.escape(text)}</h2>"
+        case Paragraph(text):
+            return f"<p>{html.escape(text)}</p>"
+        case Bullets(items):
+            return f"<ul>{''.join(f'<li>{html.escape(item)}</li>' for item in items)}</ul>"
+        case Picture(svg, caption):
+            return f"<figure>{svg}<figcaption>{html.escape(caption)}</figcaption></figure>"
+        case Table(caption, head, rows):
+            return _html_table(caption, head, rows)
+
+
+def _html_table(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    right = [all(NUMBER.fullmatch(row[place]) or not row[place] for row in rows) for place in range(len(head))]
+    classes = [' class="number"' if right[place] and place else "" for place in range(len(head))]
+    heads = "".join(f'<th scope="col"{cls}>{html.escape(name)}</th>' for name, cls in zip(head, classes, strict=True))
+    lines = []
+    for first, *others in rows:
+        cells = "".join(f"<td{cls}>{html.escape(cell)}</td>" for cell, cls in zip(others, classes[1:], strict=True))
+        lines.append(f'<tr><th scope="row">{html.escape(first)}</th>{cells}</tr>')
+    return (
+        f'<div class="scroll"><table><caption>{html.escape(caption)}</caption><thead><tr>{heads}</tr></thead>'
+        f"<tbody>{''.join(lines)}</tbody></table></div>"
+    )
+
+
+def _markdown(block: Block) -> str:
+    match block:
+        case Heading(text):
+            return f"## {_marked(text)}"
+        case Paragraph(text):
+            return _marked(text)
+        case Bullets(items):
+            return "\n".join(f"- {_marked(item)}" for item in items)
+        case Table(caption, head, rows):
+            lines = [head, ["---"] * len(head), *rows]
+            table = "\n".join(
+                f"| {' | '.join(cell if place == 1 else _marked(cell) for cell in line)} |"
+                for place, line in enumerate(lines)
+            )
+            return f"{_marked(caption)}\n\n{table}"
+        case Picture():
+            raise ValueError("Markdown leaves pictures out")
+
+
+def _marked(text: str) -> str:
+    """Text as Markdown shows it letter for letter, on one line."""
+    return SPECIAL.sub(r"\\\1", " ".join(text.split()))

@@ -1,0 +1,106 @@
+"""What a model is worth on parts of the customers: those with one word of a category.
+
+Belongs here: which segments there are and what is measured of each. Does not belong here: how much worse a segment may become
+(``champion.gate``).
+"""
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from churn_assets.evaluation.intervals import mean_interval
+from churn_assets.evaluation.measures import Scores, auc
+from churn_assets.evaluation.profit import most_profitable_threshold, profit_by_row
+from churn_assets.settings import Evaluation, Settings
+from churn_store.errors import InputError
+from churn_store.manifest import Segment
+from churn_store.signature import MISSING_CATEGORY, Signature
+
+
+def segment_columns(signature: Signature, settings: Evaluation) -> tuple[str, ...]:
+    """The categories whose words make segments.
+
+    Args:
+        signature: of the model; its words are those of the training rows, and the missing one.
+        settings: names them, or how many words they may have.
+
+    Raises:
+        InputError: a name is no category of the model.
+    """
+    if unknown := [name for name in settings.segments if name not in signature.categories]:
+        raise InputError(
+            f"evaluation.segments names {', '.join(unknown)}, which is no category of the model; expected some of "
+            f"{', '.join(signature.categories) or 'none, as the model has no category: leave it out'}"
+        )
+    if settings.segments:
+        return settings.segments
+    words = {
+        column.name: [word for word in column.categories if word != MISSING_CATEGORY]
+        for column in signature.columns
+        if column.kind == "category"
+    }
+    return tuple(name for name, known in words.items() if 2 <= len(known) <= settings.segment_words)  # noqa: PLR2004
+
+
+def segments_of(judging: pl.DataFrame, columns: Sequence[str], settings: Evaluation) -> list[tuple[str, str, pl.Series]]:
+    """The segments with enough rows.
+
+    Args:
+        judging: has the columns.
+        columns: categories.
+        settings: how many rows are enough.
+
+    Returns:
+        Column, word (empty where it is missing) and which rows; columns as given, words in alphabetical order.
+    """
+    found = []
+    for column in columns:
+        words = judging[column].fill_null(MISSING_CATEGORY)
+        for word in words.unique().sort().to_list():
+            inside = words == word
+            if int(inside.sum()) >= settings.segment_rows:
+                found.append((column, word, inside))
+    return found
+
+
+def segments(
+    judging: pl.DataFrame,
+    scores: Scores,
+    signature: Signature,
+    *,
+    threshold: float,
+    settings: Settings,
+    confidence: float,
+) -> tuple[Segment, ...]:
+    """What a model is worth on each segment with enough judging rows.
+
+    Args:
+        judging: ``customer_id``, ``churned`` and the categories.
+        scores: of the model, one a row.
+        signature: of the model.
+        threshold: of the model.
+        settings: the costs, which segments, how many rows are enough.
+        confidence: of the interval of the profit.
+
+    Raises:
+        InputError: ``evaluation.segments`` has a name that is no category of the model.
+    """
+    churned = judging["churned"].to_numpy()
+    profits = profit_by_row(churned, scores >= threshold, settings.profit)
+    described = []
+    for column, word, rows in segments_of(judging, segment_columns(signature, settings.evaluation), settings.evaluation):
+        inside = rows.to_numpy()
+        left, given = churned[inside], scores[inside]
+        described.append(
+            Segment(
+                column=column,
+                word=word,
+                rows=len(left),
+                base_rate=float(left.mean()),
+                auc=auc(left, given) if left.any() and not left.all() else None,
+                calibration=float(given.mean() - left.mean()),
+                profit=mean_interval(profits[inside], judging["customer_id"].filter(rows), confidence=confidence),
+                threshold=most_profitable_threshold(left, given, settings.profit),
+            )
+        )
+    return tuple(described)

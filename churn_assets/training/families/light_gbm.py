@@ -1,0 +1,56 @@
+"""LightGBM (Ke et al. 2017), with log odds. Imported only where the family is used: the package is an extra."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from lightgbm import LGBMClassifier
+
+from churn_assets.training.families.onnx_graph import OnnxGraph
+from churn_assets.training.families.trees import LESS_OR_EQUAL, Tree, sum_of_trees
+
+
+class LightGbm(LGBMClassifier):  # type: ignore[misc]
+    """A classifier of LightGBM that gives log odds and exports itself."""
+
+    def decision_function(self, columns: Any) -> npt.NDArray[np.float64]:
+        """Log odds of churn."""
+        log_odds: npt.NDArray[np.float64] = self.booster_.predict(columns, raw_score=True)
+        return log_odds
+
+    def onnx(self, graph: OnnxGraph, columns: str) -> str:
+        """Write the log odds into a graph; their name."""
+        return sum_of_trees(trees_of(self), graph, columns, goes_left=LESS_OR_EQUAL)
+
+
+def trees_of(estimator: LightGbm) -> list[Tree]:
+    """The fitted trees; a tree that found nothing to split is one leaf."""
+    return [_tree(info["tree_structure"]) for info in estimator.booster_.dump_model()["tree_info"]]
+
+
+def _tree(root: dict[str, Any]) -> Tree:
+    nodes: list[dict[str, Any]] = [root]
+    left, right = [], []
+    for node in nodes:  # grows while it is walked: children are put at the end
+        if "split_feature" in node:
+            left.append(len(nodes))
+            right.append(len(nodes) + 1)
+            nodes += [node["left_child"], node["right_child"]]
+        else:
+            left.append(-1)
+            right.append(-1)
+    return Tree(
+        column=np.array([node.get("split_feature", 0) for node in nodes]),
+        threshold=np.array([float(node.get("threshold", 0.0)) for node in nodes]),
+        left=np.array(left),
+        right=np.array(right),
+        missing_left=np.array([_missing_left(node) for node in nodes]),
+        value=np.array([float(node.get("leaf_value", 0.0)) for node in nodes]),
+    )
+
+
+def _missing_left(node: dict[str, Any]) -> bool:
+    """LightGBM takes a missing number for 0 where the column had none in training (``Tree::NumericalDecision``)."""
+    if node.get("missing_type") == "NaN":
+        return bool(node["default_left"])
+    return float(node.get("threshold", 0.0)) >= 0.0

@@ -1,0 +1,250 @@
+"""The search for a family's parameters: tree-structured Parzen estimators (Bergstra et al. 2011), inside the training rows.
+
+The measure is the mean log loss over folds that lie as training, selecting and judging rows do: the estimator is fitted on
+earlier snapshots, and a snapshot at least one horizon later is calibrated and measured, each half of its customers with the
+calibration of the other. No selecting or judging row is read. Equal rows and an equal seed find equal parameters.
+"""
+
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from sklearn.metrics import log_loss
+
+from churn_assets.features.feature import Feature
+from churn_assets.periods import DAY_S
+from churn_assets.settings import Settings, Training
+from churn_assets.training.families import FAMILIES, Family, Parameter, Value, inputs
+from churn_assets.training.fitting import Fitted, Trial, cross_calibrated, first_half, fit, fit_family
+from churn_assets.training.split import TRAIN, places
+from churn_store.errors import InputError
+from churn_store.manifest import TableVersion
+
+FOLDS = 2
+"""So many later snapshots measure, where there are as many; data without time has so many folds of customers."""
+
+SEEDS = 2**32
+"""A seed is below this, as NumPy's are."""
+
+STARTUP_SHARE = 0.5
+"""Share of the trials that are drawn at random before the search learns from them."""
+
+
+@dataclass(frozen=True)
+class Space:
+    """What the search may try of a parameter: from ``least`` to ``greatest``."""
+
+    parameter: Parameter
+    least: Value
+    greatest: Value
+
+    def nearest(self, value: Value) -> Value:
+        """The value of the space that is nearest to a given one."""
+        return min(max(value, self.least), self.greatest)
+
+
+def search_space(family: Family, training: Training, *, fixed: Mapping[str, Value] | None = None) -> dict[str, Space]:
+    """The family's own space with that of the settings in its place where they name a parameter, without fixed parameters.
+
+    Raises:
+        InputError: the settings' space makes no sense; names family, parameter and what is allowed.
+    """
+    own = {name: parameter.search for name, parameter in family.parameters.items() if parameter.search is not None}
+    given = training.search.get(family.name, {})  # type: ignore[call-overload]
+    where = f"training.search.{family.name}"
+    for name, bounds in given.items():
+        parameter = family.parameter(name, where=where)
+        for bound in bounds:
+            if not parameter.takes_value(bound):
+                raise InputError(
+                    f"{where}: {name} is searched from {bounds[0]:g} to {bounds[1]:g}; expected {parameter.allowed}"
+                )
+        if bounds[0] > bounds[1]:
+            raise InputError(
+                f"{where}: {name} is searched from {bounds[0]:g} to {bounds[1]:g}; expected the least value first, then the greatest"
+            )
+    return {
+        name: Space(parameter := family.parameters[name], parameter.of(bounds[0]), parameter.of(bounds[1]))
+        for name, bounds in {**own, **given}.items()
+        if name not in (fixed or {})
+    }
+
+
+def tune(
+    family: str,
+    rows: pl.DataFrame,
+    features: tuple[Feature, ...],
+    settings: Settings,
+    *,
+    fixed: Mapping[str, Value] | None = None,
+    trials: int | None = None,
+    seed: int | None = None,
+) -> tuple[Trial, ...]:
+    """Search for parameters on training rows.
+
+    Args:
+        family: its name.
+        rows: that train, and no others.
+        features: the model's inputs.
+        settings: the space, the budget and the horizon.
+        fixed: parameters that are given and not searched.
+        trials: the budget; default: that of the settings.
+        seed: of the draws and of the estimators; default: that of the settings.
+
+    Returns:
+        Every trial, the defaults first; ``best`` picks one. None where the budget is 1 or nothing is left to be searched.
+
+    Raises:
+        InputError: the space makes no sense, or the rows can't be learned from.
+    """
+    training, known = settings.training, FAMILIES[family]
+    budget, seed = training.trials if trials is None else trials, training.seed if seed is None else seed
+    space = search_space(known, training, fixed=fixed)
+    if budget == 1 or not space:
+        return ()
+    horizon_s = settings.label.horizon_days * DAY_S if settings.has_time else None
+    parts = list(folds(drawn(rows, training.tuning_rows, seed=seed), horizon_s=horizon_s, seed=seed))
+    if not parts:
+        return ()
+    start = {**known.defaults, **(fixed or {})}
+    found: list[Trial] = []
+
+    def measure(trial: Any) -> float:
+        parameters = {**start, **{name: _suggest(trial, name, one) for name, one in space.items()}}
+        loss = float(
+            np.mean([_loss(family, *part, features, settings, parameters=parameters, seed=seed) for part in parts])
+        )
+        found.append(Trial(parameters, loss))
+        return loss
+
+    study = _study(seed, startup=max(2, round(budget * STARTUP_SHARE)))
+    study.enqueue_trial({name: one.nearest(start[name]) for name, one in space.items()})
+    study.optimize(measure, n_trials=budget, n_jobs=1)
+    return tuple(found)
+
+
+def search_and_fit(
+    family: str,
+    training_set: pl.DataFrame,
+    features: tuple[Feature, ...],
+    settings: Settings,
+    *,
+    made_of: TableVersion,
+    fixed: Mapping[str, object] | None = None,
+    trials: int | None = None,
+    seed: int | None = None,
+) -> Fitted:
+    """Search a family's parameters on the training rows of a training set, then fit it with the best of them.
+
+    Args:
+        family: its name.
+        training_set: rows of every role.
+        features: the model's inputs.
+        settings: the space, the budget, the seed.
+        made_of: the version of the table.
+        fixed: parameters that somebody has asked for.
+        trials: the budget that somebody has asked for.
+        seed: that somebody has asked for.
+
+    Raises:
+        InputError: what was asked for makes no sense, or the rows can't be learned from.
+    """
+    known = FAMILIES[family]
+    given = known.with_parameters(fixed or {}, where="parameters")
+    if trials is not None and trials < 1:
+        raise InputError(f"{trials} trials were asked for; expected at least 1, which takes the defaults")
+    if seed is not None and not 0 <= seed < SEEDS:
+        raise InputError(f"the seed {seed} was asked for; expected a whole number from 0 to {SEEDS - 1}")
+    rows = training_set.filter(pl.col("role") == TRAIN)
+    tried = tune(family, rows, features, settings, fixed=given, trials=trials, seed=seed)
+    found = best(tried).parameters if tried else given
+    return fit_family(family, training_set, features, settings, made_of=made_of, parameters=found, trials=tried, seed=seed)
+
+
+def best(trials: tuple[Trial, ...]) -> Trial:
+    """The trial with the least loss; of equal ones the first."""
+    return min(trials, key=lambda trial: trial.log_loss)
+
+
+def drawn(rows: pl.DataFrame, limit: int, *, seed: int) -> pl.DataFrame:
+    """All rows of as many customers as there are rows to be had; the same customers for the same seed."""
+    if rows.height <= limit:
+        return rows
+    placed = rows.select(place=places(rows["customer_id"], f"{seed}:tuning"))
+    by_customer = placed.group_by("place").len().sort("place").with_columns(pl.col("len").cum_sum())
+    last = by_customer.filter(pl.col("len") <= limit)["place"].max()
+    return rows.filter(placed["place"] <= last)
+
+
+def folds(rows: pl.DataFrame, *, horizon_s: int | None, seed: int) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
+    """Pairs of rows to fit on and later rows to measure on, with both classes in each.
+
+    Args:
+        rows: ``churned``, ``customer_id``, and ``snapshot_s`` where data has time.
+        horizon_s: of the labels, in seconds: so much later than those that are fitted on the measured snapshots are. None where
+            data has no time; folds are then of customers, as they are where there are too few snapshots.
+        seed: of the folds of customers.
+    """
+    pairs: list[tuple[pl.DataFrame, pl.DataFrame]] = []
+    if horizon_s is not None:
+        seen = rows["snapshot_s"].unique().sort().to_list()
+        later = [second for second in seen if second - horizon_s >= seen[0]]
+        measured = [later[-1 - place * len(later) // FOLDS] for place in range(min(FOLDS, len(later)))]
+        pairs = [
+            (rows.filter(pl.col("snapshot_s") <= second - horizon_s), rows.filter(pl.col("snapshot_s") == second))
+            for second in sorted(set(measured))
+        ]
+    if not pairs:
+        fold = (places(rows["customer_id"], f"{seed}:folds") * FOLDS).floor()
+        pairs = [(rows.filter(fold != number), rows.filter(fold == number)) for number in range(FOLDS)]
+    for earlier, later_rows in pairs:
+        if all(_is_enough(part, seed) for part in (earlier, later_rows)):
+            yield earlier, later_rows
+
+
+def _is_enough(rows: pl.DataFrame, seed: int) -> bool:
+    """Whether both halves of the customers have both classes."""
+    if not rows.height:
+        return False
+    half, churned = first_half(rows, seed), rows["churned"].to_numpy()
+    return all(part.size and not part.all() and part.any() for part in (churned[half], churned[~half]))
+
+
+def _loss(
+    family: str,
+    earlier: pl.DataFrame,
+    later: pl.DataFrame,
+    features: tuple[Feature, ...],
+    settings: Settings,
+    *,
+    parameters: Mapping[str, Value],
+    seed: int,
+) -> float:
+    pipeline, signature = fit(
+        family,
+        earlier,
+        features,
+        parameters=parameters,
+        seed=seed,
+        minimum_correlation=settings.training.minimum_correlation,
+        resampling=settings.training.resampling,
+    )
+    churned = later["churned"].to_numpy()
+    return float(log_loss(churned, cross_calibrated(pipeline, inputs(later, signature), churned, first_half(later, seed))))
+
+
+def _suggest(trial: Any, name: str, space: Space) -> Value:
+    log = space.parameter.logarithmic and space.least > 0
+    suggest = trial.suggest_int if space.parameter.is_whole else trial.suggest_float
+    value: Value = suggest(name, space.least, space.greatest, log=log)
+    return value
+
+
+def _study(seed: int, *, startup: int) -> Any:
+    import optuna  # noqa: PLC0415 - a second of import that only training pays
+
+    optuna.logging.set_verbosity(logging.WARNING)
+    return optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=startup))

@@ -1,0 +1,253 @@
+"""Tables in files, read and written some rows at a time: CSV (also gzipped) and Parquet, by the ending of the name.
+
+Belongs here: formats, and lines that are broken. Does not belong here: what the values mean (``batch_rows``). A file that is
+written appears under its name when it is whole.
+"""
+
+import csv
+import gzip
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from operator import itemgetter
+from pathlib import Path
+from typing import IO, Any, Literal, Self
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from churn_store.errors import InputError
+
+ENDINGS = {".csv": "csv", ".csv.gz": "csv", ".parquet": "parquet"}
+
+VALUES_AT_ONCE = 1_000_000
+"""So many values are in memory together."""
+
+ROW = "row"
+"""The position of a row in its file, from 1, the header not counted."""
+
+LINE = "line"
+"""The line that a row of a CSV file ends on, from 1; of a gzipped one as well."""
+
+
+@dataclass
+class Chunk:
+    """Some rows of a file.
+
+    Attributes:
+        rows: those that could be read, with ``row`` and, of CSV, ``line``.
+        broken: row, line and reason of those that could not.
+    """
+
+    rows: pl.DataFrame
+    broken: list[tuple[int, int, str]] = field(default_factory=list)
+
+
+def format_of(path: Path) -> Literal["csv", "parquet"]:
+    """The format of a file.
+
+    Raises:
+        InputError: another ending.
+    """
+    for ending, found in ENDINGS.items():
+        if path.name.lower().endswith(ending):
+            return found  # type: ignore[return-value]
+    raise InputError(f"{path} has another ending than {', '.join(ENDINGS)}; name the file by what it is")
+
+
+def with_word(path: Path, word: str) -> Path:
+    """The name of a file beside another: ``scores.csv`` and ``rejected`` make ``scores.rejected.csv``."""
+    ending = next(ending for ending in sorted(ENDINGS, key=len, reverse=True) if path.name.lower().endswith(ending))
+    return path.with_name(f"{path.name[: -len(ending)]}.{word}{path.name[-len(ending) :]}")
+
+
+def open_table(path: Path, *, separator: str) -> "CsvTable | ParquetTable":
+    """A file to be read.
+
+    Raises:
+        InputError: there is none, or its beginning can't be read.
+    """
+    if not path.is_file():
+        raise InputError(f"{path} {'is not a file' if path.exists() else 'does not exist'}; expected a CSV or Parquet file")
+    try:
+        return CsvTable(path, separator) if format_of(path) == "csv" else ParquetTable(path)
+    except OSError as error:
+        raise InputError(f"{path} can't be read: {error.strerror or error}") from error
+
+
+class CsvTable:
+    """A CSV file in UTF-8 with a header.
+
+    Attributes:
+        names: of its columns.
+    """
+
+    def __init__(self, path: Path, separator: str) -> None:
+        self._path, self._separator = path, separator
+        with self._opened() as lines:
+            try:
+                header = next(self._reader(lines), None)
+                "".join(header or []).encode()
+            except (csv.Error, UnicodeEncodeError) as error:
+                raise InputError(f"{path} has no header in UTF-8 that can be read ({error})") from error
+        if header is None:
+            raise InputError(f"{path} is empty; expected a line with the names of its columns")
+        self.names = header
+        if twice := sorted({name for name in header if header.count(name) > 1}):
+            raise InputError(f"{path} has the column {', '.join(twice)} more than once; which one is meant?")
+
+    def chunks(self, columns: Sequence[str]) -> Iterator[Chunk]:
+        """All rows, in some columns, as text; what is empty is null."""
+        places = [self.names.index(name) for name in columns]
+        picked = itemgetter(*places) if len(places) > 1 else (lambda fields: (fields[places[0]],))
+        most = max(1_000, VALUES_AT_ONCE // max(len(columns), 1))
+        with self._opened() as lines:
+            reader = self._reader(lines)
+            next(reader)
+            width, row = len(self.names), 0
+            rows: list[Any] = []
+            broken: list[tuple[int, int, str]] = []
+            while True:
+                try:
+                    fields = next(reader)
+                except StopIteration:
+                    break
+                except csv.Error as error:
+                    row += 1
+                    broken.append((row, reader.line_num, f"the line can't be read as CSV: {error}"))
+                    continue
+                except (OSError, EOFError) as error:
+                    raise InputError(f"{self._path} can't be read after row {row}: {error}") from error
+                if not fields:  # an empty line
+                    continue
+                row += 1
+                if len(fields) == width:
+                    rows.append((*picked(fields), row, reader.line_num))
+                else:
+                    broken.append((row, reader.line_num, f"{len(fields)} fields, expected {width}"))
+                if len(rows) + len(broken) >= most:
+                    yield _chunk(rows, broken, columns)
+                    rows, broken = [], []
+            yield _chunk(rows, broken, columns)
+
+    def _opened(self) -> IO[str]:
+        # Bytes that are no UTF-8 are kept as they are, so that only their own row is refused.
+        how: dict[str, Any] = {"encoding": "utf-8-sig", "errors": "surrogateescape", "newline": ""}
+        if self._path.name.lower().endswith(".gz"):
+            return gzip.open(self._path, "rt", **how)
+        return self._path.open(**how)
+
+    def _reader(self, lines: IO[str]) -> Any:
+        return csv.reader(lines, delimiter=self._separator, strict=True)
+
+
+def _chunk(rows: list[Any], broken: list[tuple[int, int, str]], columns: Sequence[str]) -> Chunk:
+    names = [*columns, ROW, LINE]
+    schema = {**dict.fromkeys(columns, pl.String), ROW: pl.Int64, LINE: pl.Int64}
+    transposed = list(zip(*rows, strict=True)) or [()] * len(names)
+    try:
+        frame = pl.DataFrame(dict(zip(names, transposed, strict=True)), schema=schema)
+    except UnicodeEncodeError:
+        legible = []
+        for fields in rows:
+            try:
+                "".join(fields[:-2]).encode()
+                legible.append(fields)
+            except UnicodeEncodeError:
+                broken.append((fields[-2], fields[-1], "the line is not UTF-8"))
+        return _chunk(legible, sorted(broken), columns)
+    return Chunk(frame.with_columns(pl.col(name).replace("", None) for name in columns), broken)
+
+
+class ParquetTable:
+    """A Parquet file.
+
+    Attributes:
+        names: of its columns.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self.names = list(pq.read_schema(path).names)
+        except pa.ArrowException as error:
+            raise InputError(f"{path} can't be read as Parquet ({error})") from error
+
+    def chunks(self, columns: Sequence[str]) -> Iterator[Chunk]:
+        """All rows, in some columns, with their own types."""
+        most, row = max(1_000, VALUES_AT_ONCE // max(len(columns), 1)), 0
+        try:
+            with pq.ParquetFile(self._path, buffer_size=1 << 20) as file:
+                for batch in file.iter_batches(batch_size=most, columns=list(columns), use_threads=False):
+                    frame = pl.DataFrame(pl.from_arrow(batch)).select(columns)
+                    yield Chunk(frame.with_columns(pl.int_range(row + 1, row + 1 + pl.len(), dtype=pl.Int64).alias(ROW)))
+                    row += frame.height
+                if row == 0:
+                    empty = pl.DataFrame(pl.from_arrow(file.schema_arrow.empty_table())).select(columns)
+                    yield Chunk(empty.with_columns(pl.Series(ROW, [], dtype=pl.Int64)))
+        except (pa.ArrowException, OSError) as error:
+            raise InputError(f"{self._path} can't be read as Parquet after row {row} ({error})") from error
+
+
+class TableWriter:
+    """A file that is written beside its place, and put there when it is whole.
+
+    Args:
+        path: its place.
+        separator: of CSV.
+    """
+
+    def __init__(self, path: Path, *, separator: str) -> None:
+        self._path, self._separator = path, separator
+        self._beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+        self._file: IO[bytes] | None = None
+        self._parquet: Any = None
+        self.rows = 0
+
+    def __enter__(self) -> Self:
+        try:
+            opened = self._beside.open("wb")
+        except OSError as error:
+            raise InputError(f"{self._path} can't be written: {error.strerror}; choose another place") from error
+        self._raw = opened
+        self._file = gzip.GzipFile("", "wb", fileobj=opened, mtime=0) if self._path.name.lower().endswith(".gz") else opened  # type: ignore[assignment]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with suppress(OSError):
+            self._close()
+        self._beside.unlink(missing_ok=True)
+
+    def write(self, frame: pl.DataFrame) -> None:
+        """Add rows; the first call says what the columns are."""
+        try:
+            if format_of(self._path) == "parquet":
+                table = frame.to_arrow()
+                if self._parquet is None:
+                    self._parquet = pq.ParquetWriter(self._file, table.schema)
+                if frame.height:
+                    self._parquet.write_table(table.cast(self._parquet.schema))
+            else:
+                first = self.rows == 0 and self._raw.tell() == 0
+                frame.write_csv(self._file, include_header=first, separator=self._separator)  # type: ignore[arg-type]
+        except OSError as error:
+            raise InputError(f"{self._path} can't be written: {error.strerror}; nothing was left there") from error
+        self.rows += frame.height
+
+    def put_in_place(self) -> None:
+        """Let it appear under its name."""
+        self._close()
+        with self._beside.open("rb") as written:
+            os.fsync(written.fileno())
+        self._beside.replace(self._path)
+
+    def _close(self) -> None:
+        if self._parquet is not None:
+            self._parquet.close()
+            self._parquet = None
+        if self._file is not None:
+            self._file.close()
+            self._raw.close()
+            self._file = None

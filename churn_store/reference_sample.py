@@ -1,0 +1,72 @@
+"""Reading a release's ``reference.parquet``: no more of it than a sample may be, however little its file is.
+
+A few kilobytes of Parquet can say that they are gigabytes, and a damaged file makes Polars end the process that reads it (an
+allocation that fails aborts). So what the footer says is refused first, and a child process with little memory reads the file
+before this one does: run as a program, this module is that child.
+"""
+
+import io
+import os
+import resource
+import subprocess
+import sys
+
+import polars as pl
+import pyarrow.parquet as pq
+from pyarrow import ArrowException
+
+from churn_store.errors import ReleaseError
+
+MOST_ROWS = 1_000_000
+LARGEST_UNPACKED = 512 * 1024 * 1024
+CHILD_BYTES = 4 * LARGEST_UNPACKED
+CHILD_S = 20
+
+
+def read_sample(content: bytes) -> pl.DataFrame:
+    """The sample of training rows that drift is measured against.
+
+    Raises:
+        ReleaseError: no Parquet, damaged, or more than a sample.
+    """
+    _require_modest(content)
+    try:
+        child = subprocess.run(  # noqa: S603 - this module, and the content only as its standard input
+            [sys.executable, "-m", __name__],
+            input=content,
+            env={**os.environ, "POLARS_MAX_THREADS": "1"},  # each thread reserves memory
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=CHILD_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ReleaseError(f"reference.parquet can't be read within {CHILD_S} s") from error
+    if child.returncode != 0:
+        raise ReleaseError("reference.parquet can't be read: it is damaged")
+    return _read(content)
+
+
+def _require_modest(content: bytes) -> None:
+    try:
+        footer = pq.ParquetFile(io.BytesIO(content)).metadata
+        groups = [footer.row_group(group) for group in range(footer.num_row_groups)]
+    except (ArrowException, OSError, ValueError, MemoryError) as error:
+        raise ReleaseError(f"reference.parquet can't be read: {type(error).__name__}") from error
+    rows = max(footer.num_rows, sum(group.num_rows for group in groups))
+    unpacked = sum(group.total_byte_size for group in groups)
+    if rows > MOST_ROWS or unpacked > LARGEST_UNPACKED:
+        raise ReleaseError(
+            f"reference.parquet says that it holds {rows} rows and {unpacked} bytes; a sample has at most {MOST_ROWS} rows and "
+            f"{LARGEST_UNPACKED} bytes"
+        )
+
+
+def _read(content: bytes) -> pl.DataFrame:
+    return pl.read_parquet(io.BytesIO(content), n_rows=MOST_ROWS)
+
+
+if __name__ == "__main__":
+    resource.setrlimit(resource.RLIMIT_AS, (CHILD_BYTES, CHILD_BYTES))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _read(sys.stdin.buffer.read())

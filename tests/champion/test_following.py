@@ -1,0 +1,170 @@
+"""Dagster's side of a release that a person decided: the jobs, the asset that waits, and the sensor that follows."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import msgspec
+import pytest
+from mlflow.tracking import MlflowClient
+
+from churn_assets.champion.jobs import approve, roll_back
+from churn_assets.champion.sensors import release_sensors
+from churn_assets.resources.serving import ServingStore
+from churn_assets.settings import Settings
+from churn_assets.state import data_version, newest_materialization
+from churn_store import promotion
+from churn_store.bundles import stage
+from churn_store.manifest import Manifest, TableVersion
+from churn_store.migrate import migrate
+from churn_store.releases import history, newest
+from tests.release_factory import NOW_S, Candidate, bless, release, train
+
+MODEL = "churn"
+ADA = {"by": "ada", "reason": "she knows", "now_s": NOW_S}
+
+
+@dataclass
+class Company:
+    """A serving database, an instance, and a sensor that keeps its cursor."""
+
+    settings: Settings
+    serving: ServingStore
+    instance: dg.DagsterInstance
+    cursor: str | None = None
+
+    def tick(self) -> str:
+        """One tick of ``follow_releases``, with what the daemon does of its result; what it says."""
+        [sensor] = release_sensors(self.settings, self.serving)
+        said = sensor(dg.build_sensor_context(instance=self.instance, cursor=self.cursor))
+        if isinstance(said, dg.SensorResult):
+            for event in said.asset_events:
+                self.instance.report_runless_asset_event(event)
+            self.cursor = said.cursor
+            return said.skip_reason.skip_message
+        return said.skip_message
+
+    def run(self, job: dg.JobDefinition, op: str, **config: Any) -> dg.ExecuteInProcessResult:
+        return job.execute_in_process(
+            run_config={"ops": {op: {"config": config}}},
+            resources={"clock": self.settings.clock, "serving": self.serving},
+            instance=self.instance,
+            raise_on_error=False,
+        )
+
+    def waiting(self, candidate: Candidate, verdict: str = "accepted") -> Manifest:
+        """A candidate that was judged against who serves now."""
+        staged = stage(self.serving.files, candidate.contents, candidate.manifest)
+        row = newest(self.serving.engine)
+        bless(self.serving.engine, staged, verdict, epoch=0 if row is None else row.epoch)
+        return staged
+
+
+@pytest.fixture
+def company(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Company]:
+    (tmp_path / "churn.yaml").write_text("company: small\n")
+    monkeypatch.setenv("CHURN_CONFIG", str(tmp_path / "churn.yaml"))
+    settings = Settings.load(home=tmp_path)
+    migrate(settings.database_url)
+    serving = ServingStore(settings.database_url, settings.releases_url, settings.online_url)
+    with dg.instance_for_test() as instance:
+        yield Company(settings, serving, instance)
+
+
+@pytest.fixture(scope="module")
+def models() -> tuple[Candidate, Candidate]:
+    return train(), train(seed=5)
+
+
+def failure(result: dg.ExecuteInProcessResult) -> str:
+    [event] = [event for event in result.all_events if event.is_step_failure]
+    return event.step_failure_data.error.cause.message if event.step_failure_data.error.cause else event.message
+
+
+def registered(company: Company, candidate: Candidate, version: int) -> Candidate:
+    """The candidate as version so-and-so of a model in the registry, trained on a training set with a digest."""
+    mlflow = {"model": MODEL, "model_version": str(version), "run_id": "r"}
+    tables = {"training_set": TableVersion(3, f"{version:064x}")}
+    return Candidate(
+        msgspec.structs.replace(candidate.manifest, mlflow=mlflow, tables=tables), candidate.contents, candidate.pipeline
+    )
+
+
+def aliases(client: MlflowClient) -> dict[str, str]:
+    return {alias: str(version) for alias, version in client.get_registered_model(MODEL).aliases.items()}
+
+
+def test_the_job_approves_a_waiting_candidate_and_the_sensor_reports_it_once(
+    company: Company, models: tuple[Candidate, Candidate]
+) -> None:
+    assert company.tick() == "nothing was released yet"
+    waits = company.waiting(models[0])
+    result = company.run(approve, "approve_candidate", id=waits.candidate[:8], by="ada", reason="she looked at it")
+    assert result.success
+    row = newest(company.serving.engine)
+    assert (row.kind, row.actor, row.reason) == ("approved", "ada", "she looked at it")
+
+    assert "epoch 1 is reported now" in company.tick()
+    found = newest_materialization(company.instance, "champion")
+    assert (found.metadata["epoch"], found.metadata["release"]) == (1, row.champion)
+    assert (found.metadata["kind"], found.metadata["actor"]) == ("approved", "ada")
+    assert data_version(company.instance, "champion") == row.champion
+
+    assert "epoch 1 was reported" in company.tick()
+    assert newest_materialization(company.instance, "champion").event == found.event
+
+
+def test_a_wrong_approval_fails_the_run_with_its_sentence_and_changes_nothing(
+    company: Company, models: tuple[Candidate, Candidate]
+) -> None:
+    rejected = company.waiting(models[0], "rejected")
+    result = company.run(approve, "approve_candidate", id=rejected.candidate, by="ada", reason="why not")
+    assert not result.success
+    assert "was not accepted: rejected by gate" in failure(result)
+    assert newest(company.serving.engine) is None
+
+
+def test_the_job_rolls_back_and_the_graph_is_told(company: Company, models: tuple[Candidate, Candidate]) -> None:
+    first, _ = (release(company.serving.engine, company.serving.files, model) for model in models)
+    company.tick()
+    assert company.run(roll_back, "put_back", by="bob", reason="too many offers").success
+    assert "epoch 3 is reported now" in company.tick()
+    assert data_version(company.instance, "champion") == first.champion
+    again = company.run(roll_back, "put_back", by="carol", reason="me too")
+    assert not again.success
+    assert "epoch 3 is itself a rollback" in failure(again)
+    assert len(history(company.serving.engine)) == 3
+
+
+def test_the_registry_shows_champion_and_challenger_and_is_tried_again_until_it_is_there(
+    company: Company, models: tuple[Candidate, Candidate]
+) -> None:
+    engine, files = company.serving.engine, company.serving.files
+    one, other = registered(company, models[0], 1), registered(company, models[1], 2)
+    release(engine, files, one)
+    staged = company.waiting(other)
+    assert "the registry does not show it yet" in company.tick()
+    assert newest_materialization(company.instance, "champion").metadata["epoch"] == 1
+    assert company.cursor is None
+
+    client = MlflowClient(company.settings.tracking_uri)
+    client.create_registered_model(MODEL)
+    for _ in models:
+        client.create_model_version(MODEL, source=str(company.settings.home / "model"))
+    assert "champion is version 1 of churn, challenger is nobody" in company.tick()
+    assert company.cursor == "1"
+
+    promotion.challenge(engine, files, staged.candidate, share=0.2, **ADA)
+    company.tick()
+    assert aliases(client) == {"champion": "1", "challenger": "2"}
+    row = newest(engine)
+    tags = client.get_model_version(MODEL, "2").tags
+    assert tags == {
+        "release": row.challenger, "epoch": "2", "blessing": "accepted", "blessed_by": "gate", "training_set": f"{2:064x}"
+    }  # fmt: skip
+
+    promotion.approve(engine, files, staged.candidate, **ADA)
+    company.tick()
+    assert aliases(client) == {"champion": "2"}
