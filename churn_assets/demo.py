@@ -27,9 +27,9 @@ from churn_assets.resources.serving import ServingStore
 from churn_assets.retraining.jobs import ORDER
 from churn_assets.service_process import Client, free_port, key_in_file, serving
 from churn_assets.settings import Settings
+from churn_store.bundles import Bundle
 from churn_store.errors import ChurnError, InputError
 from churn_store.migrate import migrate
-from churn_store.releases import Bundle
 
 TOLERANCE = 1e-6
 BATCH = 200

@@ -12,18 +12,19 @@ from dataclasses import dataclass
 STYLE = """
 :root { color-scheme: light; }
 body { font: 16px/1.5 system-ui, sans-serif; color: #1a1d21; background: #fff; margin: 0; }
-main { max-width: 60rem; margin: 0 auto; padding: 2rem 1.25rem 4rem; }
+main { max-width: 68rem; margin: 0 auto; padding: 2rem 1.25rem 4rem; }
 h1 { font-size: 1.7rem; line-height: 1.2; margin: 0 0 .5rem; }
 h2 { font-size: 1.2rem; margin: 2.4rem 0 .6rem; padding-top: .6rem; border-top: 1px solid #c9ced6; }
 p { margin: .4rem 0 .8rem; max-width: 46rem; }
 ul { margin: .4rem 0 .8rem; padding-left: 1.3rem; max-width: 46rem; }
 .scroll { overflow-x: auto; margin: .8rem 0 1.2rem; }
-table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
+table { border-collapse: collapse; min-width: 22rem; font-size: .9rem; font-variant-numeric: tabular-nums; }
 caption { text-align: left; color: #4a5361; padding: 0 0 .35rem; max-width: 46rem; }
 th, td { text-align: left; vertical-align: top; padding: .28rem .9rem .28rem 0; border-bottom: 1px solid #e3e6ea; }
-td, tbody th { overflow-wrap: anywhere; min-width: 4rem; }
+td, tbody th { overflow-wrap: break-word; max-width: 42rem; }
 thead th { border-bottom: 1px solid #8b94a1; }
 tbody th { font-weight: 600; }
+.short { white-space: nowrap; }
 .number { text-align: right; white-space: nowrap; }
 figure { margin: .8rem 0 1.2rem; }
 figure svg { max-width: 100%; height: auto; }
@@ -33,6 +34,9 @@ figcaption { color: #4a5361; font-size: .9rem; max-width: 46rem; }
 
 NUMBER = re.compile(r"[-+]?[\d,]*\.?\d+(e[-+]?\d+)?( ?%)?( \([^)]*\))?")
 """What stands in a cell to the right: a number, with an interval behind it perhaps."""
+
+SHORT = 26
+"""A cell of at most so many letters is not broken."""
 
 SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~&!])")
 
@@ -132,12 +136,18 @@ def _html_table(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]]
     heads = "".join(f'<th scope="col"{cls}>{html.escape(name)}</th>' for name, cls in zip(head, classes, strict=True))
     lines = []
     for first, *others in rows:
-        cells = "".join(f"<td{cls}>{html.escape(cell)}</td>" for cell, cls in zip(others, classes[1:], strict=True))
-        lines.append(f'<tr><th scope="row">{html.escape(first)}</th>{cells}</tr>')
+        cells = "".join(
+            f"<td{cls or _short(cell)}>{html.escape(cell)}</td>" for cell, cls in zip(others, classes[1:], strict=True)
+        )
+        lines.append(f'<tr><th scope="row"{_short(first)}>{html.escape(first)}</th>{cells}</tr>')
     return (
         f'<div class="scroll"><table><caption>{html.escape(caption)}</caption><thead><tr>{heads}</tr></thead>'
         f"<tbody>{''.join(lines)}</tbody></table></div>"
     )
+
+
+def _short(cell: str) -> str:
+    return ' class="short"' if len(cell) <= SHORT else ""
 
 
 def _markdown(block: Block) -> str:

@@ -134,10 +134,9 @@ class CsvTable:
 
     def _opened(self) -> IO[str]:
         # Bytes that are no UTF-8 are kept as they are, so that only their own row is refused.
-        how: dict[str, Any] = {"encoding": "utf-8-sig", "errors": "surrogateescape", "newline": ""}
         if self._path.name.lower().endswith(".gz"):
-            return gzip.open(self._path, "rt", **how)
-        return self._path.open(**how)
+            return gzip.open(self._path, "rt", encoding="utf-8-sig", errors="surrogateescape", newline="")
+        return self._path.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
 
     def _reader(self, lines: IO[str]) -> Any:
         return csv.reader(lines, delimiter=self._separator, strict=True)
@@ -180,10 +179,15 @@ class ParquetTable:
         most, row = max(1_000, VALUES_AT_ONCE // max(len(columns), 1)), 0
         try:
             with pq.ParquetFile(self._path, buffer_size=1 << 20) as file:
-                for batch in file.iter_batches(batch_size=most, columns=list(columns), use_threads=False):
-                    frame = pl.DataFrame(pl.from_arrow(batch)).select(columns)
-                    yield Chunk(frame.with_columns(pl.int_range(row + 1, row + 1 + pl.len(), dtype=pl.Int64).alias(ROW)))
-                    row += frame.height
+                # Asked for all groups at once, pyarrow keeps something of each.
+                for group in range(file.num_row_groups):
+                    for batch in file.iter_batches(
+                        batch_size=most, row_groups=[group], columns=list(columns), use_threads=False
+                    ):
+                        frame = pl.DataFrame(pl.from_arrow(batch)).select(columns)
+                        numbers = pl.int_range(row + 1, row + 1 + pl.len(), dtype=pl.Int64).alias(ROW)
+                        yield Chunk(frame.with_columns(numbers))
+                        row += frame.height
                 if row == 0:
                     empty = pl.DataFrame(pl.from_arrow(file.schema_arrow.empty_table())).select(columns)
                     yield Chunk(empty.with_columns(pl.Series(ROW, [], dtype=pl.Int64)))
@@ -204,6 +208,7 @@ class TableWriter:
         self._beside = path.with_name(f".{path.name}.{os.getpid()}.part")
         self._file: IO[bytes] | None = None
         self._parquet: Any = None
+        self._has_header = False
         self.rows = 0
 
     def __enter__(self) -> Self:
@@ -230,8 +235,8 @@ class TableWriter:
                 if frame.height:
                     self._parquet.write_table(table.cast(self._parquet.schema))
             else:
-                first = self.rows == 0 and self._raw.tell() == 0
-                frame.write_csv(self._file, include_header=first, separator=self._separator)  # type: ignore[arg-type]
+                frame.write_csv(self._file, include_header=not self._has_header, separator=self._separator)
+                self._has_header = True
         except OSError as error:
             raise InputError(f"{self._path} can't be written: {error.strerror}; nothing was left there") from error
         self.rows += frame.height

@@ -51,7 +51,7 @@ class TableVersion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     digest: str | None = None
 
 
-class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """One rule of the gate: what was found, what was allowed.
 
     Attributes:
@@ -125,7 +125,7 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         baselines: the measures of the base rate, the recency rule and the plain logistic regression on the same rows.
         segments: those with enough rows.
         reliability: in the order of the scores.
-        importance: by how much the AUC falls when an input is shuffled, greatest first.
+        importance: by how much the AUC falls when an input is shuffled, by its name (a manifest's keys are in alphabetical order).
         profit: what profit was computed with.
     """
 
@@ -139,8 +139,8 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     profit: ProfitTerms
 
 
-class Blessing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The gate's verdict on a candidate.
+class Blessing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The gate's verdict on a candidate. What is as by default is left out, so that an older one is encoded as it was.
 
     Attributes:
         verdict: ``undecided`` where nothing failed, but there was too little to decide by; ``overridden`` where a named person

@@ -1,17 +1,17 @@
 """Who serves, decided by a named person: approve, challenge, roll back.
 
-Belongs here: what each of these asks for before a row is added, and what state a candidate is in. Does not belong here: how a
-row is added (``releases.append``) and the gate. Nothing here needs MLflow or Dagster, so a rollback works while both are down.
+Belongs here: what each of these asks for before a row is added. Does not belong here: how a row is added
+(``releases.append``), what state a candidate is in (``lifecycle``), and the gate. Nothing here needs MLflow or Dagster, so a rollback works while both are down.
 """
 
 import math
-from typing import Literal
 
 import sqlalchemy as sa
 
 from churn_store.bundles import Reached, load_bundle, load_manifest, on
-from churn_store.errors import FencedError, InputError, ReleaseError
+from churn_store.errors import FencedError, InputError
 from churn_store.files import DigestStore
+from churn_store.lifecycle import candidate_of, champion_of, judged_against
 from churn_store.manifest import Blessing, Manifest
 from churn_store.releases import (
     ADDING,
@@ -28,7 +28,7 @@ from churn_store.releases import (
     publish,
     sealed,
 )
-from churn_store.verdicts import RECORDING, newest_blessing, newest_blessings, record_blessing
+from churn_store.verdicts import RECORDING, newest_blessing, record_blessing
 
 GREATEST_SHARE = 0.5
 """A challenger answers at most this share of the requests: who answers most of them is the champion."""
@@ -39,10 +39,6 @@ APPROVING = PUBLISHING
 OVERRIDING = (*RECORDING, *PUBLISHING)
 ROLLING_BACK = ("former champion verified", *ADDING)
 """The steps of ``approve``, of ``approve`` with ``override``, and of ``roll_back``, in order."""
-
-State = Literal["candidate", "blessed", "waiting", "challenger", "champion", "retired", "rejected"]
-"""What a candidate can be: not decided on yet; accepted, but another champion serves than it was compared with; accepted, and
-it can be approved now; answering a share; answering; one of these once; rejected."""
 
 
 def approve(
@@ -75,7 +71,7 @@ def approve(
     """
     by, reason = _person(by, reason)
     serving = newest(engine)
-    if serving is not None and _candidate_of(files, serving.champion) == candidate:
+    if serving is not None and candidate_of(files, serving.champion) == candidate:
         return serving
     manifest, blessing, kind = _to_release(
         engine, files, candidate, serving, by=by, reason=reason, now_s=now_s, override=override, reached=reached
@@ -250,50 +246,6 @@ def roll_back(
     )
 
 
-def states(engine: sa.Engine, files: DigestStore) -> dict[str, State]:
-    """What each candidate is that was ever judged, the one that was judged last first.
-
-    Args:
-        engine: the serving database.
-        files: the release files.
-
-    Returns:
-        By digest of the candidate. A former release whose manifest is no longer there says nothing of its candidate.
-    """
-    rows = history(engine, limit=None)
-    released: dict[str, str | None] = {}
-    for row in rows:
-        for digest in (row.champion, row.challenger):
-            if digest is not None and digest not in released:
-                released[digest] = _candidate_of(files, digest)
-    serving = rows[0] if rows else None
-    champions = {row.epoch: row.champion for row in rows}
-    found: dict[str, State] = {}
-    for blessing in newest_blessings(engine):
-        candidate = blessing.candidate
-        if serving is not None and released[serving.champion] == candidate:
-            found[candidate] = "champion"
-        elif serving is not None and serving.challenger is not None and released[serving.challenger] == candidate:
-            found[candidate] = "challenger"
-        elif candidate in released.values():
-            found[candidate] = "retired"
-        elif blessing.verdict == "rejected":
-            found[candidate] = "rejected"
-        elif not blessing.releasable:
-            found[candidate] = "candidate"
-        elif blessing.verdict == "accepted" and _judged_against(blessing, champions) == _champion(serving):
-            found[candidate] = "waiting"
-        else:
-            found[candidate] = "blessed"
-    return found
-
-
-def waiting(engine: sa.Engine, files: DigestStore) -> list[Blessing]:
-    """The accepted candidates that never served and can be approved now, the one that was judged last first."""
-    state = states(engine, files)
-    return [blessing for blessing in newest_blessings(engine) if state.get(blessing.candidate) == "waiting"]
-
-
 def _to_release(
     engine: sa.Engine,
     files: DigestStore,
@@ -315,7 +267,7 @@ def _to_release(
         raise InputError(f"candidate {candidate[:12]} was never judged; `churn releases` lists those that were")
     manifest = load_manifest(files, candidate)
     champions = {row.epoch: row.champion for row in history(engine, limit=None)}
-    against, now = _judged_against(blessing, champions), _champion(serving)
+    against, now = judged_against(blessing, champions), champion_of(serving)
     epoch = 0 if serving is None else serving.epoch
     if blessing.verdict == "accepted" and against == now:
         return manifest, blessing, APPROVED
@@ -378,22 +330,6 @@ def _installed(rows: list[Serving]) -> Serving:
             break
         found = row
     return found
-
-
-def _judged_against(blessing: Blessing, champions: dict[int, str]) -> str | None:
-    """The champion that a candidate was compared with; none where there was none."""
-    return champions.get(blessing.epoch)
-
-
-def _champion(serving: Serving | None) -> str | None:
-    return None if serving is None else serving.champion
-
-
-def _candidate_of(files: DigestStore, digest: str) -> str | None:
-    try:
-        return load_manifest(files, digest).candidate
-    except ReleaseError:  # of a release that no longer serves; the others can still be told apart
-        return None
 
 
 def _named(champion: str | None) -> str:

@@ -12,11 +12,12 @@ import msgspec
 import sqlalchemy as sa
 
 from churn_store.files import DigestStore
+from churn_store.lifecycle import State, states
 from churn_store.manifest import Blessing
 from churn_store.migrate import require_migrated
 from churn_store.named import find_manifest
-from churn_store.promotion import State, challenge, end_challenge, roll_back, states
 from churn_store.promotion import approve as make_champion
+from churn_store.promotion import challenge, end_challenge, roll_back
 from churn_store.releases import Serving, history
 from churn_store.settings import ConfigFile
 from churn_store.tables import connect
@@ -165,7 +166,8 @@ def _candidate_in_words(blessing: Blessing, state: State) -> str:
         return f"{said}\n  churn approve {short} --by NAME --reason TEXT"
     failed = [f"{rule.name}: {rule.found}" for rule in blessing.rules if not rule.passed]
     if state == "blessed":
-        failed = [f"compared with the champion of epoch {blessing.epoch}, which no longer serves"]
+        against = f"the champion of epoch {blessing.epoch}" if blessing.epoch else "no champion"
+        failed = [f"compared with {against}; another one serves now, so judge it anew, or approve it with --override"]
     return "\n  ".join([said, *failed])
 
 

@@ -11,28 +11,11 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from churn_store import tables
-from churn_store.bundles import (
-    SEALING,
-    STAGING,
-    Bundle,
-    Reached,
-    load_bundle,
-    load_file,
-    load_manifest,
-    on,
-    replay,
-    seal,
-    stage,
-    verdict_in_words,
-)
+from churn_store.bundles import SEALING, STAGING, Reached, on, seal, verdict_in_words
 from churn_store.errors import FencedError, ReleaseError
 from churn_store.files import DigestStore
 from churn_store.manifest import Blessing, Manifest
-from churn_store.verdicts import RECORDING, newest_blessing, record_blessing
-
-__all__ = [
-    "Bundle", "load_bundle", "load_file", "load_manifest", "record_blessing", "replay", "stage",
-]  # fmt: skip
+from churn_store.verdicts import RECORDING, newest_blessing
 
 RELEASED, APPROVED, OVERRIDDEN = "released", "approved", "overridden"
 CHALLENGED, CHALLENGE_ENDED, ROLLED_BACK = "challenged", "challenge_ended", "rolled_back"

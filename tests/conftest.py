@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import Phase, settings
 
+from tests.store.object_storage import ObjectStorage, object_storage
 from tests.store.servers import Postgres, postgres, redis_server
 
 # Shrinking a company takes minutes, and is for a person who looks for a mistake: --hypothesis-profile=shrink.
@@ -29,3 +30,17 @@ def postgres_server() -> Iterator[Postgres]:
 def redis_url() -> Iterator[str]:
     with redis_server() as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def _object_storage() -> Iterator[ObjectStorage]:
+    with object_storage() as server:
+        yield server
+
+
+@pytest.fixture
+def s3(_object_storage: ObjectStorage, monkeypatch: pytest.MonkeyPatch) -> ObjectStorage:
+    """An S3 server, and the variables by which its clients find it."""
+    for name, value in _object_storage.environment.items():
+        monkeypatch.setenv(name, value)
+    return _object_storage

@@ -21,6 +21,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from churn_store.bundles import stage
 from churn_store.files import DigestStore
 from churn_store.manifest import (
     FILE_LIMITS,
@@ -36,9 +37,10 @@ from churn_store.manifest import (
     encode,
 )
 from churn_store.online import Snapshot, write_snapshot
-from churn_store.releases import Serving, newest, publish, record_blessing, stage
+from churn_store.releases import Serving, newest, publish
 from churn_store.scoring import CATEGORIES, NUMBERS, PROBABILITIES
 from churn_store.signature import Column, Signature
+from churn_store.verdicts import record_blessing
 
 NOW_S = int(datetime(2026, 2, 2, tzinfo=UTC).timestamp())
 SNAPSHOT_S = int(datetime(2026, 2, 1, tzinfo=UTC).timestamp())

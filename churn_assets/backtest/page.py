@@ -19,6 +19,10 @@ SHOWN = {
 """The measures that a page shows of each fold, by what they are called there; a file has all of them."""
 
 
+WITH_INTERVAL = ("auc", "log_loss", "profit")
+"""Of these the page shows the intervals; a file has those of all."""
+
+
 def sentences(backtest: Backtest) -> list[str]:
     """What was found, in words."""
     worst = backtest.worst
@@ -114,7 +118,7 @@ def folds_table(backtest: Backtest) -> Table:
                     f"{fold.measures[name]:.3f}"
                     + (
                         f" ({fold.intervals[name].low:.3f} to {fold.intervals[name].high:.3f})"
-                        if name in fold.intervals
+                        if name in WITH_INTERVAL and name in fold.intervals
                         else ""
                     )
                     for name in shown

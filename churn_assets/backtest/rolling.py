@@ -4,18 +4,15 @@ Belongs here: the backtest of a family on the lake's labelled rows. Does not bel
 (``origins``), how a family is fitted (``training.fitting``), how sure a figure is (``sureness``).
 
 All models of a backtest are fitted on equally many rows, so that they differ in time and not in size, and with the family's
-default parameters: a search in every fold would cost as much as all else together. They are fitted in one thread each: on so few
-rows the threads of an estimator wait for each other longer than they work.
+default parameters: a search in every fold would cost as much as all else together.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
 import polars as pl
-from sklearn.pipeline import Pipeline
-from threadpoolctl import threadpool_limits
 
 from churn_assets.backtest import sureness
 from churn_assets.backtest.ageing import aged, staleness_limit
@@ -24,17 +21,17 @@ from churn_assets.backtest.report import CONFIDENCE, Backtest, TestedFold, Trend
 from churn_assets.evaluation.facts import measured
 from churn_assets.evaluation.intervals import bootstrap, mean_interval
 from churn_assets.evaluation.measures import Labels, Ranked, Scores
-from churn_assets.evaluation.profit import most_profitable_threshold, profit_by_row
+from churn_assets.evaluation.profit import profit_by_row
 from churn_assets.features.feature import Feature
 from churn_assets.features.labels import matures_on
 from churn_assets.resources.lake import Lake
 from churn_assets.settings import Settings
-from churn_assets.training.families import inputs
-from churn_assets.training.fitting import fit
+from churn_assets.training.fitting import fit_family
 from churn_assets.training.split import JUDGE, SELECT, TRAIN, Roles
 from churn_assets.training.training_set import check_enough, rows_by_customer, rows_by_time
 from churn_store.errors import InputError
-from churn_store.signature import Signature
+from churn_store.manifest import TableVersion
+from churn_store.scoring import Scorer
 
 READ = ("customer_features", "churn_labels")
 
@@ -43,17 +40,24 @@ Snapshots = Mapping[date, pl.DataFrame]
 
 @dataclass(frozen=True)
 class Model:
-    """A fitted and calibrated model with its decision threshold."""
+    """A fitted, calibrated and exported model with its decision threshold."""
 
-    pipeline: Pipeline
-    signature: Signature
+    scorer: Scorer
     threshold: float
 
     def scores(self, rows: pl.DataFrame) -> Scores:
         """The probabilities of some rows."""
-        with threadpool_limits(limits=1):
-            found: Scores = self.pipeline.predict_proba(inputs(rows, self.signature))[:, 1].astype(np.float64)
-        return found
+        return self.scorer.score_frame(rows)
+
+
+@dataclass(frozen=True)
+class TestRows:
+    """The rows of a fold that test, and which snapshots its model has read."""
+
+    name: str
+    rows: pl.DataFrame
+    trained_on: tuple[str, ...] = ()
+    calibrated_on: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -122,12 +126,13 @@ class Backtester:
             *(sum(rows[snapshot].height for snapshot in roles.train) for roles in folds),
         )
         models = [
-            self._fitted(_pooled(rows, roles.train), _pooled(rows, roles.select), rows_at_most=size) for roles in folds
+            self._fitted(_pooled(rows, roles.train), _pooled(rows, roles.select), rows_at_most=size, versions=versions)
+            for roles in folds
         ]
         tests = [_pooled(rows, roles.judge) for roles in folds]
         fresh = [model.scores(test) for model, test in zip(models, tests, strict=True)]
         tested = tuple(
-            self._tested(roles, model, test, scores, size)
+            self._tested(_named(roles, test), model, scores, size)
             for roles, model, test, scores in zip(folds, models, tests, fresh, strict=True)
         )
         aucs = [
@@ -144,23 +149,13 @@ class Backtester:
             folds=tested,
             honest=_means([fold.measures for fold in tested]),
             trend=Trend(slope=low_to_high[0], low=low_to_high[1], high=low_to_high[2]),
-            random_split=self._claimed(folds, rows, size),
+            random_split=self._claimed(folds, rows, size, versions),
             ages=ages,
             staleness_limit=staleness_limit(ages),
         )
 
-    def _tested(self, roles: Roles, model: Model, test: pl.DataFrame, scores: Scores, size: int) -> TestedFold:
-        first, last = roles.train[0].isoformat(), roles.train[-1].isoformat()
-        return TestedFold(
-            test=roles.judge[0].isoformat(),
-            trained_on=(first, last),
-            calibrated_on=tuple(snapshot.isoformat() for snapshot in roles.select),
-            training_rows=size,
-            **self._measured(model, test, scores),
-        )
-
-    def _measured(self, model: Model, test: pl.DataFrame, scores: Scores) -> dict[str, object]:
-        churned, customers, profit = _churned(test), test["customer_id"], self.settings.profit
+    def _tested(self, test: TestRows, model: Model, scores: Scores, size: int) -> TestedFold:
+        churned, customers = _churned(test.rows), test.rows["customer_id"]
         intervals = bootstrap(
             Ranked(churned, scores, threshold=model.threshold).measures,
             churned,
@@ -169,12 +164,18 @@ class Backtester:
             seed=self.settings.training.seed,
             draws=self.settings.evaluation.draws,
         )
-        brought = profit_by_row(churned, scores >= model.threshold, profit)
-        intervals["profit"] = mean_interval(brought, customers, confidence=CONFIDENCE)
-        found = measured(churned, scores, threshold=model.threshold, settings=self.settings)
-        return {"rows": test.height, "measures": found, "intervals": intervals}
+        brought = profit_by_row(churned, scores >= model.threshold, self.settings.profit)
+        return TestedFold(
+            test=test.name,
+            trained_on=test.trained_on,
+            calibrated_on=test.calibrated_on,
+            training_rows=size,
+            rows=test.rows.height,
+            measures=measured(churned, scores, threshold=model.threshold, settings=self.settings),
+            intervals={**intervals, "profit": mean_interval(brought, customers, confidence=CONFIDENCE)},
+        )
 
-    def _claimed(self, folds: Sequence[Roles], rows: Snapshots, size: int) -> dict[str, float]:
+    def _claimed(self, folds: Sequence[Roles], rows: Snapshots, size: int, versions: Mapping[str, int]) -> dict[str, float]:
         """The measures of a model that was fitted, calibrated and tested on random rows of all snapshots, without regard to time.
 
         A customer comes in many snapshots and so on both sides, and what is tested may be earlier than what was trained on.
@@ -184,7 +185,7 @@ class Backtester:
         pool = _pooled(rows, used).sample(fraction=1.0, shuffle=True, seed=seed)
         later = round(float(np.mean([_pooled(rows, roles.select).height for roles in folds])))
         train, select, test = pool[:size], pool[size : size + later], pool[size + later :]
-        model = self._fitted(train, select, rows_at_most=size)
+        model = self._fitted(train, select, rows_at_most=size, versions=versions)
         test = _sampled(test, self.settings.training.tuning_rows, seed)
         return measured(_churned(test), model.scores(test), threshold=model.threshold, settings=self.settings)
 
@@ -196,16 +197,8 @@ class Backtester:
             test, later = rows.filter(number == fold), rows.filter(number == (fold + 1) % folds)
             train = rows.filter((number != fold) & (number != (fold + 1) % folds))
             size = min(train.height, self.settings.training.tuning_rows)
-            model = self._fitted(train, later, rows_at_most=size)
-            tested.append(
-                TestedFold(
-                    test=f"fold {fold + 1}",
-                    trained_on=(),
-                    calibrated_on=(),
-                    training_rows=size,
-                    **self._measured(model, test, model.scores(test)),
-                )
-            )
+            model = self._fitted(train, later, rows_at_most=size, versions=versions)
+            tested.append(self._tested(TestRows(f"fold {fold + 1}", test), model, model.scores(test), size))
         return Backtest(
             company=self.settings.company,
             family=self.family,
@@ -215,21 +208,26 @@ class Backtester:
             honest=_means([fold.measures for fold in tested]),
         )
 
-    def _fitted(self, rows: pl.DataFrame, later: pl.DataFrame, *, rows_at_most: int) -> Model:
-        """A model as the platform fits it: on some rows, calibrated on later ones, with the threshold that pays there."""
-        training = self.settings.training
-        with threadpool_limits(limits=1):
-            pipeline, signature = fit(
-                self.family,
-                _sampled(rows, rows_at_most, training.seed),
-                self.features,
-                later=later,
-                seed=training.seed,
-                minimum_correlation=training.minimum_correlation,
-            )
-        model = Model(pipeline, signature, threshold=1.0)
-        pays = most_profitable_threshold(_churned(later), model.scores(later), self.settings.profit)
-        return replace(model, threshold=pays)
+    def _fitted(self, rows: pl.DataFrame, later: pl.DataFrame, *, rows_at_most: int, versions: Mapping[str, int]) -> Model:
+        """A model as the platform makes it: fitted on some rows, calibrated on later ones, with the threshold that pays there."""
+        parts = {TRAIN: _sampled(rows, rows_at_most, self.settings.training.seed), SELECT: later}
+        fitted = fit_family(
+            self.family,
+            pl.concat(part.with_columns(role=pl.lit(role)) for role, part in parts.items()),
+            self.features,
+            self.settings,
+            made_of=TableVersion(versions["customer_features"]),
+        )
+        return Model(Scorer(fitted.model, fitted.signature), fitted.threshold)
+
+
+def _named(roles: Roles, rows: pl.DataFrame) -> TestRows:
+    return TestRows(
+        roles.judge[0].isoformat(),
+        rows,
+        (roles.train[0].isoformat(), roles.train[-1].isoformat()),
+        tuple(snapshot.isoformat() for snapshot in roles.select),
+    )
 
 
 def _snapshots(roles: Roles) -> tuple[date, ...]:

@@ -81,7 +81,8 @@ def slope(estimates: Sequence[Estimate], times: Sequence[float], *, confidence: 
 
 def log_losses(churned: Labels, scores: Scores) -> Scores:
     """The log loss of each row."""
-    return -np.log(np.clip(np.where(churned, scores, 1 - scores), LEAST, 1 - LEAST))
+    likely: Scores = np.clip(np.where(churned, scores, 1 - scores), LEAST, 1 - LEAST)
+    return np.asarray(-np.log(likely), dtype=np.float64)
 
 
 def _rows(customers: pl.Series, influence: Scores) -> pl.DataFrame:

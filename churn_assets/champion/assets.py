@@ -12,6 +12,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import Pipeline
 
 from churn_assets.champion.candidate import better, build, describe, require_made_of
+from churn_assets.champion.card_files import try_to_log_card
 from churn_assets.champion.checks import blocking_specs, evaluated, rule_results, rule_specs
 from churn_assets.champion.gate.case import Case, Checked
 from churn_assets.champion.gate.verdict import failed, judge
@@ -87,7 +88,7 @@ def _candidate_model(settings: Settings, source: Source) -> dg.AssetsDefinition:
         owners=["team:data-science"],
         deps=["training_set"],
         ins={name: dg.AssetIn(name) for name in settings.training.families},
-        code_version=code_version("champion", "training"),
+        code_version=code_version("champion", "training", "evaluation"),
     )
     @wrong_input_is_final
     def candidate_model(
@@ -250,12 +251,15 @@ def _champion(settings: Settings) -> dg.AssetsDefinition:
         mlflow: dg.ResourceParam[MlFlow],
     ) -> dg.MaterializeResult[None]:
         blessing, manifest = model_blessing.blessing, candidate_model.manifest
+        context.log.info(try_to_log_card(mlflow.tracking_client, serving, manifest, blessing))
         if not blessing.releasable:
             return _stays(serving, "; ".join(f"{rule.name}: {rule.found}" for rule in failed(blessing)))
         if settings.promotion == "manual":
             waits = f"churn approve {manifest.candidate[:12]} --by NAME --reason TEXT"
             context.log.info(f"promotion is manual: the accepted candidate waits for `{waits}`, or for the job `approve`")
-            return _stays(serving, f"an accepted candidate waits for `{waits}`, or for the job `approve`", waiting=manifest.candidate)
+            return _stays(
+                serving, f"an accepted candidate waits for `{waits}`, or for the job `approve`", waiting=manifest.candidate
+            )
         row = publish(
             serving.engine,
             serving.files,

@@ -18,6 +18,9 @@ from churn_store.releases import Serving
 MOST_WORDS = 12
 """So many words of a category are listed; of the others their number."""
 
+MANY = 1_000
+"""From here on a number is shown without a fraction."""
+
 SHORT = 12
 """Digits of a digest that are enough for people."""
 
@@ -322,7 +325,8 @@ def _with_interval(name: str, value: float, evaluation: Evaluation) -> str:
 def _number(value: float | None) -> str:
     if value is None:
         return ""
-    return f"{value:,.0f}" if float(value).is_integer() and abs(value) >= 1 else f"{value:.4g}"
+    is_count = float(value).is_integer() and abs(value) >= 1
+    return f"{value:,.0f}" if is_count or abs(value) >= MANY else f"{value:.4g}"
 
 
 def _text(value: object) -> str:

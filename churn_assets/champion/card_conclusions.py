@@ -26,6 +26,8 @@ MEASURES = {
     "false_positives": "false positives",
     "false_negatives": "false negatives",
     "true_negatives": "true negatives",
+    "profit": "profit per customer at the threshold",
+    "expected_maximum_profit": "expected maximum profit per customer",
     "auc_ceiling": "best possible ROC AUC, known to the simulator",
 }
 """What a measure is called on a card, in the order of the card; another one stands under its own name behind them."""

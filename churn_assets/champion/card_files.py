@@ -1,13 +1,16 @@
-"""The card of a model that somebody names: found in the serving database, written into a folder."""
+"""The card of a model that somebody names, written into a folder, and of a candidate that was judged, in its MLflow run."""
 
 from collections.abc import Sequence
 from pathlib import Path
+
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
 
 from churn_assets.champion.card import Card, card_of
 from churn_assets.champion.registered import find_manifest
 from churn_assets.resources.serving import ServingStore
 from churn_store.bundles import load_manifest
-from churn_store.errors import InputError, ReleaseError
+from churn_store.errors import ChurnError, InputError, ReleaseError
 from churn_store.files import DigestStore
 from churn_store.manifest import Blessing, Manifest
 from churn_store.releases import Serving, history
@@ -59,7 +62,7 @@ def former_champion(
         before = verdict.epoch
     else:
         before = max((row.epoch for row in rows), default=0)
-    [champion] = [row.champion for row in rows if row.epoch == before] or [None]
+    champion = next((row.champion for row in rows if row.epoch == before), None)
     if champion is None:
         return None
     former = load_manifest(files, champion)
@@ -77,6 +80,25 @@ def write_card(card: Card, digest: str, folder: Path) -> tuple[Path, Path]:
     page.write_text(card.html, encoding="utf-8")
     text.write_text(card.markdown, encoding="utf-8")
     return page, text
+
+
+def try_to_log_card(client: MlflowClient, store: ServingStore, manifest: Manifest, blessing: Blessing) -> str:
+    """Put the card of a judged candidate into its run; no release waits for it.
+
+    Returns:
+        What happened, in words.
+    """
+    run = manifest.mlflow.get("run_id")
+    if run is None:
+        return "no model card in MLflow: the candidate has no run"
+    try:
+        rows = history(store.engine, limit=None)
+        made = card_of(manifest, former_champion(store.files, rows, manifest, [], blessing), blessing=blessing)
+        client.log_text(run, made.html, "model_card.html")
+        client.log_text(run, made.markdown, "model_card.md")
+    except (MlflowException, ChurnError) as error:
+        return f"no model card in MLflow: {' '.join(str(error).split())[:300]}"
+    return f"the model card is in MLflow's run {run}"
 
 
 def _candidate_of(files: DigestStore, row: Serving) -> str | None:

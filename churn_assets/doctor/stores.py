@@ -8,7 +8,6 @@ import obstore
 import polars as pl
 import redis
 import sqlalchemy as sa
-from obstore.store import from_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from churn_assets.data_versions import TABLES
@@ -19,8 +18,9 @@ from churn_assets.resources.lake import Lake
 from churn_assets.resources.serving import ServingStore
 from churn_assets.resources.tracking_server import is_server, require_answer
 from churn_assets.settings import Settings
-from churn_store.errors import AbsentError, ChurnError, InputError
+from churn_store.errors import AbsentError, ChurnError, InputError, StoreAwayError
 from churn_store.migrate import require_migrated
+from churn_store.object_storage import in_object_store, open_store
 from churn_store.tables import REVISION, connect
 
 PATIENCE_S = 5.0
@@ -68,6 +68,8 @@ def writable(place: Lake) -> str:
         place.replace(table, {"all": rows}, run_id="churn doctor")
         same = place.read(table, "all").equals(rows)
         _remove(place, table, made)
+    except StoreAwayError as error:
+        raise InputError(f"{where} can't be written and read: {error}") from error
     except Exception as error:  # deltalake, polars and obstore have no base in common
         raise InputError(
             f"{where} can't be written and read ({type(error).__name__}); let this user write there, or look at the address"
@@ -179,14 +181,14 @@ def tracking(settings: Settings) -> str:
 
 def _missing(place: Lake) -> list[Path]:
     """The folders that a first write would make, innermost first, where the lake is in folders and none was written yet."""
-    if "://" in place.url:
+    if in_object_store(place.url):
         return []
     root = Path(place.url)
     return [folder for folder in (root, *root.parents) if not folder.exists()]
 
 
 def _remove(place: Lake, table: str, made: list[Path]) -> None:
-    if "://" not in place.url:
+    if not in_object_store(place.url):
         shutil.rmtree(place.uri(table))
         for folder in made:
             # What somebody else has put there in the meantime stays.
@@ -194,6 +196,6 @@ def _remove(place: Lake, table: str, made: list[Path]) -> None:
                 return
             folder.rmdir()
         return
-    store = from_url(place.uri(table))
+    store = open_store(place.uri(table))
     for batch in obstore.list(store):
         obstore.delete(store, [file["path"] for file in batch])

@@ -166,7 +166,7 @@ def _score_distribution(churned: Labels, scores: Scores, threshold: float) -> An
 
 
 def _importance(importance: dict[str, float]) -> Any:
-    shown = list(importance.items())[:INPUTS][::-1]
+    shown = sorted(importance.items(), key=lambda entry: -entry[1])[:INPUTS][::-1]
     figure, axes = _axes(
         f"Inputs by what shuffling them costs (first {len(shown)} of {len(importance)})", "loss of AUC", ""
     )

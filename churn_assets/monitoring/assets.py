@@ -24,10 +24,10 @@ from churn_assets.resources.lake import Lake
 from churn_assets.resources.serving import ServingStore
 from churn_assets.settings import Settings
 from churn_assets.wrong_input import wrong_input_is_final
+from churn_store.bundles import load_file
 from churn_store.clock import Clock
 from churn_store.errors import InputError
 from churn_store.reference_sample import read_sample
-from churn_store.releases import load_file
 from churn_store.signature import Column
 
 SCORED = Column(name=SCORE, kind="number", low=0.0, high=1.0, description="probability of churn by the serving release")

@@ -80,6 +80,13 @@ class Lake:
         except TableNotFoundError as error:
             raise InputError(f"the lake has no table {table} yet; materialize the asset {table} first") from error
 
+    def _found(self, table: str) -> DeltaTable | None:
+        """A table as it is now, if it was ever written; ``is_deltatable`` would hold Python's lock while it waits."""
+        try:
+            return self.table(table)
+        except InputError:
+            return None
+
     def _asked(self, ask: Callable[[], T]) -> T:
         """Ask an object store for something; a folder's errors stay what they are."""
         try:
@@ -142,7 +149,7 @@ class Lake:
         Raises:
             CommitFailedError: another writer has changed since what this one looked at.
         """
-        there = self.table(table) if self.has(table) else None
+        there = self._found(table)
         if there is None or _periods(there) <= periods:
             # Nothing of another period is there to be kept, so the columns may be new.
             write_deltalake(
@@ -266,13 +273,7 @@ class Lake:
         Raises:
             StoreAwayError: the object store does not answer.
         """
-        if not in_object_store(self.url):
-            return DeltaTable.is_deltatable(self.uri(table))
-        try:
-            self.table(table)  # is_deltatable holds Python's lock while it waits
-        except InputError:
-            return False
-        return True
+        return self._found(table) is not None
 
     def version(self, table: str) -> int:
         """The newest version of a table.

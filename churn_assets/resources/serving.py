@@ -4,9 +4,10 @@ from functools import cached_property
 
 import sqlalchemy as sa
 
+from churn_store.bundles import Bundle, load_bundle
 from churn_store.files import DigestStore
 from churn_store.migrate import require_migrated
-from churn_store.releases import Bundle, Serving, load_bundle, newest
+from churn_store.releases import Serving, newest
 from churn_store.tables import connect
 
 

@@ -22,8 +22,9 @@ from churn_assets.state import (
     run_key,
     versions_digest,
 )
+from churn_store.bundles import load_manifest
 from churn_store.clock import Clock
-from churn_store.releases import Serving, load_manifest
+from churn_store.releases import Serving
 
 INTERVAL_S = 30
 

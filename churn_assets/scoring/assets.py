@@ -17,6 +17,7 @@ from churn_assets.resources.serving import ServingStore
 from churn_assets.scoring.contracts import scores_contract
 from churn_assets.settings import Settings
 from churn_assets.wrong_input import wrong_input_is_final
+from churn_store.batch import scores_of
 from churn_store.clock import Clock
 from churn_store.errors import InputError
 from churn_store.online import Snapshot, open_reader, write_snapshot
@@ -55,12 +56,7 @@ def _churn_scores(settings: Settings, partitions: dg.PartitionsDefinition[Any] |
                 f"customer_features {key} has no {', '.join(lacking)}, which the serving release was trained on; train and "
                 "release a model of the present features first"
             )
-        probability = pl.Series("probability", bundle.scorer.score_frame(rows))
-        scores = rows.select(pl.col("^customer_id|snapshot_s$")).with_columns(
-            probability,
-            (probability >= bundle.manifest.threshold).alias("churn"),
-            pl.lit(bundle.digest).alias("release"),
-        )
+        scores = rows.select(pl.col("^customer_id|snapshot_s$")).hstack(scores_of(bundle, rows))
         metadata = {
             "snapshot": key,
             "release": bundle.digest,

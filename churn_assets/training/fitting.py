@@ -15,7 +15,7 @@ import polars as pl
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from churn_assets.evaluation.facts import measured
 from churn_assets.evaluation.profit import most_profitable_threshold
@@ -233,7 +233,9 @@ def cross_calibrated(pipeline: Pipeline, columns: pd.DataFrame, churned: Labels,
                 "calibrate on one half of the customers and measure on the other. Bring more customers, or raise "
                 "training.selecting_snapshots"
             )
-        scores[one] = calibrated(pipeline, columns[~one], churned[~one]).predict_proba(columns[one])[:, 1]
+        other = calibrated(pipeline, columns[~one], churned[~one])
+        with threadpool_limits(limits=1):
+            scores[one] = other.predict_proba(columns[one])[:, 1]
     return scores
 
 

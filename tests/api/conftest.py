@@ -103,6 +103,11 @@ class Installation:
         """Write online features (see ``make_online``) where the service looks for them."""
         return make_online(self.config.online_url, **{"customers": CUSTOMERS, **snapshot})
 
+    def newest_epoch(self) -> int:
+        """Of the table ``releases``; 0 before the first."""
+        row = newest(self.engine)
+        return 0 if row is None else row.epoch
+
     def bundle(self) -> Bundle:
         """The newest release, loaded apart from the service."""
         row = newest(self.engine)

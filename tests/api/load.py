@@ -45,22 +45,28 @@ class Load:
         key: for predictions.
         customers: ids, asked in turn.
         connections: so many a worker.
+        pause_s: between the requests of a connection.
 
     Attributes:
+        requests: how many were answered.
         seen: every prediction, as they came.
         failed: what went wrong; should be empty.
     """
 
-    def __init__(self, workers: Sequence[Process], key: str, customers: Sequence[str], *, connections: int = 2) -> None:
+    def __init__(
+        self, workers: Sequence[Process], key: str, customers: Sequence[str], *, connections: int = 2, pause_s: float = 0.0
+    ) -> None:
         self._workers = workers
         self._headers = {"X-API-Key": key}
         self._customers = customers
+        self._pause_s = pause_s
         self._stop = threading.Event()
         self._askers = [
             threading.Thread(target=self._ask, args=(worker, start), daemon=True)
             for worker in range(len(workers))
             for start in range(connections)
         ]
+        self.requests = 0
         self.seen: list[Seen] = []
         self.failed: list[str] = []
 
@@ -80,6 +86,7 @@ class Load:
         try:
             while not self._stop.is_set():
                 turn += 1
+                time.sleep(self._pause_s)
                 if turn % 10 == 0:
                     self._batch(connection, worker)
                 else:
@@ -114,6 +121,7 @@ class Load:
         if response.status != 200:
             self.failed.append(f"{path}: {response.status} {content[:200]!r}")
             return None, ""
+        self.requests += 1
         return json.loads(content), response.headers["x-release"]
 
     def _note(

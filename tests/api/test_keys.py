@@ -23,6 +23,7 @@ PREDICTIONS = [
     ("POST", "/predict", {"attributes": ONLINE_ROWS[0]}),
     ("POST", "/predict/batch", {"customer_ids": ["c1"]}),
 ]
+RELEASES = [("POST", "/releases/rollback", {"reason": "a test"})]
 MODELS = [("GET", "/model/version", None), ("GET", "/models", None)]
 PUBLIC = ["/health", "/health/live", "/health/ready", "/metrics", "/docs", "/docs/openapi.json"]
 
@@ -39,6 +40,7 @@ def keyed(service: Service) -> Service:
     installed.make_key("predict", "predict")
     installed.make_key("read", "read")
     installed.make_key("admin", "admin")
+    installed.make_key("release", "release")
     installed.make_key("expired", "predict", "read", now_s=NOW_S - DAY_S, expires_days=1)
     installed.make_key("expires", "predict", "read", expires_days=1)
     installed.make_key("revoked", "predict", "read")
@@ -66,6 +68,18 @@ def test_a_route_answers_only_a_usable_key_of_its_scope(keyed: Service, route: t
         if status != 200:
             problem(response, status)
     assert problem(ask(keyed, route, {}), 401)
+
+
+@pytest.mark.parametrize("route", [*PREDICTIONS, *MODELS, *RELEASES], ids=lambda route: f"{route[0]} {route[1]}")
+def test_the_scope_release_is_for_that_alone_and_no_other_scope_brings_it(keyed: Service, route: tuple) -> None:
+    keys = {name: made.key for name, made in keyed.installation.keys.items()}
+    refused = ["both", "predict", "read", "admin"] if route in RELEASES else ["release"]
+    for name in refused:
+        problem(ask(keyed, route, {"X-API-Key": keys[name]}), 403)
+    for name in ("expired", "revoked"):
+        problem(ask(keyed, route, {"X-API-Key": keys[name]}), 401)
+    if route in RELEASES:  # there is one release only, so it is let in and told so
+        problem(ask(keyed, route, {"X-API-Key": keys["release"]}), 409)
 
 
 @pytest.mark.parametrize("scheme", ["Bearer ", "bearer ", "BEARER  "])

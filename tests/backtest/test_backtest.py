@@ -167,7 +167,7 @@ def test_data_without_time_gets_stratified_folds_that_say_so(tmp_path: Path) -> 
 def test_the_page_shows_every_fold_and_names_the_flattering_figure_as_such(drifting: Backtest) -> None:
     page = document(drifting).html()
     for fold in drifting.folds:
-        assert f'<th scope="row">{fold.test}</th>' in page
+        assert f">{fold.test}</th>" in page
     assert "The flattering figure: rows drawn at random" in page
     assert page.count("<svg") == page.count('role="img"') == page.count("<desc>") == 2
     assert "http" not in page.replace("http://www.w3.org/2000/svg", "")

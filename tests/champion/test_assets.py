@@ -25,8 +25,9 @@ from churn_assets.settings import Settings
 from churn_assets.training.assets import training_assets
 from churn_assets.training.fitting import Fitted, fit_family
 from churn_assets.training.split import JUDGE, roles_by_customer
+from churn_store.bundles import stage
 from churn_store.manifest import Evaluation, TableVersion
-from churn_store.releases import newest, stage
+from churn_store.releases import newest
 from tests.champion.world import NOW_S, attributes, company_of_one_table, released, training_set
 
 CUSTOMERS = 1_800

@@ -13,9 +13,9 @@ from churn_assets.settings import Label, Settings
 from churn_assets.training.fitting import Fitted
 from churn_assets.training.split import JUDGE
 from churn_assets.training.training_set import input_example
+from churn_store.bundles import replay
 from churn_store.errors import InputError
 from churn_store.manifest import GOLDEN_ROWS, TableVersion, decode_golden
-from churn_store.releases import replay
 from tests.champion.world import NOW_S, attributes, built, fitted, training_set
 
 

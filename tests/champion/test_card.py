@@ -10,10 +10,11 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
+from mlflow.tracking import MlflowClient
 
 from churn_assets.champion.card import Card, card_of
 from churn_assets.champion.card_facts import ALWAYS, BY_TIME, missing
-from churn_assets.champion.card_files import card_named
+from churn_assets.champion.card_files import card_named, try_to_log_card
 from churn_assets.report_commands import card
 from churn_assets.resources.serving import ServingStore
 from churn_store.bundles import stage
@@ -359,3 +360,22 @@ def test_wrong_use_is_one_sentence(company: ServingStore) -> None:
         card_named(company, None)
     with pytest.raises(InputError, match="'77' names no model"):
         card_named(company, "77")
+
+
+def test_the_card_of_a_judged_candidate_is_put_into_its_mlflow_run_and_a_server_that_is_away_is_only_said(
+    company: ServingStore, tmp_path: Path
+) -> None:
+    client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    experiment = client.create_experiment("cards", artifact_location=(tmp_path / "artifacts").as_uri())
+    run = client.create_run(experiment).info.run_id
+    candidate = train()
+    named = msgspec.structs.replace(with_facts(candidate), mlflow={"run_id": run})
+    manifest = stage(company.files, candidate.contents, named)
+    said = try_to_log_card(client, company, manifest, bless(company.engine, manifest, "rejected"))
+    assert said == f"the model card is in MLflow's run {run}"
+    assert {file.path for file in client.list_artifacts(run)} == {"model_card.html", "model_card.md"}
+    [page] = (tmp_path / "artifacts").rglob("model_card.html")
+    assert "Verdict: rejected" in page.read_text(encoding="utf-8")
+    gone = msgspec.structs.replace(manifest, mlflow={"run_id": "0" * 32})
+    assert try_to_log_card(client, company, gone, blessing_of(gone)).startswith("no model card in MLflow: ")
+    assert try_to_log_card(client, company, manifest_of(mlflow={}), blessing_of(manifest)).endswith("has no run")

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import dagster as dg
@@ -10,16 +11,19 @@ import msgspec
 import pytest
 from mlflow.tracking import MlflowClient
 
+from churn_assets.champion.assets import CandidateModel, Verdict, champion_assets
 from churn_assets.champion.jobs import approve, roll_back
 from churn_assets.champion.sensors import release_sensors
+from churn_assets.raw.sources import open_source
 from churn_assets.resources.serving import ServingStore
 from churn_assets.settings import Settings
 from churn_assets.state import data_version, newest_materialization
-from churn_store import promotion
+from churn_store import lifecycle, promotion
 from churn_store.bundles import stage
 from churn_store.manifest import Manifest, TableVersion
 from churn_store.migrate import migrate
 from churn_store.releases import history, newest
+from churn_store.verdicts import newest_blessing
 from tests.release_factory import NOW_S, Candidate, bless, release, train
 
 MODEL = "churn"
@@ -47,6 +51,7 @@ class Company:
         return said.skip_message
 
     def run(self, job: dg.JobDefinition, op: str, **config: Any) -> dg.ExecuteInProcessResult:
+        """Run a job of one op, as the launchpad does."""
         return job.execute_in_process(
             run_config={"ops": {op: {"config": config}}},
             resources={"clock": self.settings.clock, "serving": self.serving},
@@ -168,3 +173,26 @@ def test_the_registry_shows_champion_and_challenger_and_is_tried_again_until_it_
     promotion.approve(engine, files, staged.candidate, **ADA)
     company.tick()
     assert aliases(client) == {"champion": "2"}
+
+
+def test_where_promotion_is_manual_an_accepted_candidate_waits_and_the_former_champion_stays(
+    company: Company, models: tuple[Candidate, Candidate]
+) -> None:
+    former = release(company.serving.engine, company.serving.files, models[0])
+    staged = company.waiting(models[1])
+    blessing = newest_blessing(company.serving.engine, staged.candidate)
+    settings = company.settings.model_copy(update={"promotion": "manual"})
+    *_, champion = champion_assets(settings, open_source(settings), [])
+    said = champion(
+        dg.build_asset_context(instance=company.instance),
+        CandidateModel(models[1].pipeline, staged),
+        Verdict(blessing, read_epoch=1),
+        clock=settings.clock,
+        serving=company.serving,
+        mlflow=SimpleNamespace(tracking_client=MlflowClient(settings.tracking_uri)),
+    )
+    assert newest(company.serving.engine) == former
+    assert said.data_version.value == former.champion
+    assert (said.metadata["published"], said.metadata["waiting"]) == (False, staged.candidate)
+    assert f"churn approve {staged.candidate[:12]} --by NAME --reason TEXT" in said.metadata["why"]
+    assert [one.candidate for one in lifecycle.waiting(company.serving.engine, company.serving.files)] == [staged.candidate]

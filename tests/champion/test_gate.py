@@ -1,5 +1,6 @@
 """The gate: a good candidate is accepted; whatever is wrong with one, or with what it is judged by, it is not, with a reason."""
 
+import copy
 import shutil
 import threading
 from collections.abc import Callable, Mapping
@@ -18,16 +19,21 @@ from hypothesis import strategies as st
 
 from churn_assets.champion.checks import DESCRIPTIONS, rule_results, rule_specs
 from churn_assets.champion.gate.case import Case, Checked, Found
+from churn_assets.champion.gate.export import UNSEEN, altered_rows
+from churn_assets.champion.gate.latency import interleaved
+from churn_assets.champion.gate.profit import holm
 from churn_assets.champion.gate.verdict import RULES, Judgement, Judging, failed, judge
 from churn_assets.evaluation.baselines import BASE_RATE, LOGISTIC, RECENCY
 from churn_assets.periods import DAY_S
 from churn_assets.settings import Gate, Label, Settings
-from churn_assets.training.families import export
+from churn_assets.training.families import export, inputs
+from churn_store.bundles import Bundle, load_bundle, load_file
 from churn_store.errors import ReleaseError
 from churn_store.files import DigestStore
 from churn_store.manifest import Blessing, Golden, encode
-from churn_store.releases import Bundle, load_bundle, load_file, newest, publish, record_blessing
+from churn_store.releases import newest, publish
 from churn_store.scoring import Scorer
+from churn_store.verdicts import record_blessing
 from tests.champion.world import (
     JUDGED_FROM,
     JUDGED_S,
@@ -634,3 +640,43 @@ def test_golden_rows_that_lack_a_column_are_rejected(world: World) -> None:
     golden = msgspec.json.decode(world.case.golden, type=Golden)
     lacking = Golden([{k: v for k, v in row.items() if k != "plan"} for row in golden.rows], golden.probabilities)
     assert "golden_rows_repeat" in names(verdict(replace(world.case, golden=encode(lacking))))
+
+
+def test_holm_stops_at_the_first_that_is_not_rejected() -> None:
+    assert holm({"a": 0.01, "b": 0.02, "c": 0.03, "d": 0.2}, 0.05) == {"a"}
+    assert holm({"a": 0.01, "b": 0.016, "c": 0.024, "d": 0.2}, 0.05) == {"a", "b", "c"}
+    assert holm({"a": float("nan")}, 0.05) == set()
+
+
+def test_the_export_is_compared_with_each_column_missing_and_each_word_unseen(world: World) -> None:
+    signature = world.candidate.signature
+    altered = altered_rows(world.judging.head(2), signature)
+    assert altered.height == 2 * (3 + 1 + 3)  # three columns missing, one word unseen, and the three together
+    assert altered["visits"].null_count() == altered["spend"].null_count() == 2 * 3
+    assert set(altered["plan"].drop_nulls().unique()) > {UNSEEN}
+
+
+def test_an_export_that_differs_by_little_fails_though_no_decision_flips(world: World) -> None:
+    pipeline = copy.deepcopy(world.candidate.pipeline)
+    [calibrated] = pipeline.named_steps["model"].calibrated_classifiers_
+    calibrated.calibrators[0].b_ += 1e-4
+    found = judgement(replace(world.case, pipeline=pipeline)).found["export_equals_pipeline"]
+    assert not found.passed
+    assert found.numbers["flipped"] == 0
+    assert 1e-6 < found.numbers["greatest_difference"] < 1e-4
+
+
+def test_a_decision_that_flips_fails_though_the_export_differs_by_next_to_nothing(world: World) -> None:
+    signature = world.candidate.signature
+    exported = world.candidate.scorer.score_frame(world.judging)
+    trained = world.candidate.pipeline.predict_proba(inputs(world.judging, signature))[:, 1]
+    between = float(np.maximum(exported, trained)[int(np.argmax(np.abs(exported - trained)))])
+    found = judgement(replace(world.case, threshold=between)).found["export_equals_pipeline"]
+    assert not found.passed
+    assert found.numbers["flipped"] > 0
+    assert found.numbers["greatest_difference"] <= 1e-6
+
+
+def test_models_that_take_turns_are_timed_apart() -> None:
+    slow, quick = interleaved(lambda: sum(range(20_000)), lambda: sum(range(200)))
+    assert slow > 5 * quick

@@ -19,11 +19,13 @@ from churn_assets.periods import DAY_S, epoch_s
 from churn_assets.settings import Settings
 from churn_assets.training.fitting import Fitted, fit_family
 from churn_assets.training.split import JUDGE, SELECT, TRAIN
+from churn_store.bundles import Bundle, load_bundle, stage
 from churn_store.files import DigestStore
 from churn_store.manifest import Blessing, Manifest, Rule, TableVersion
 from churn_store.migrate import migrate
-from churn_store.releases import Bundle, load_bundle, newest, publish, record_blessing, stage
+from churn_store.releases import newest, publish
 from churn_store.signature import Column
+from churn_store.verdicts import record_blessing
 from tests.features.company import SNAPSHOT
 
 NOW_S = epoch_s(SNAPSHOT)

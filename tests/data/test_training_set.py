@@ -16,6 +16,7 @@ from churn_assets.data_commands import data
 from churn_assets.data_restore import restore
 from churn_assets.data_versions import TABLES, digest_at
 from churn_assets.definitions import build_defs
+from churn_assets.evaluation.facts import evaluate
 from churn_assets.instance import report_restored
 from churn_assets.pipeline import Graph, Step, run_all
 from churn_assets.raw.sources import open_source
@@ -25,7 +26,7 @@ from churn_assets.resources.serving import ServingStore
 from churn_assets.retraining.jobs import FEATURES, RETRAIN
 from churn_assets.settings import Features, Gate, Settings, Training
 from churn_assets.state import data_versions
-from churn_assets.training.fitting import Fitted
+from churn_assets.training.fitting import fit_family
 from churn_assets.training.rebuild import rebuild
 from churn_assets.training.split import roles_by_customer
 from churn_assets.training.training_set import rows_by_customer
@@ -199,13 +200,18 @@ def test_of_data_without_time_the_split_is_that_of_the_manifest(tmp_path: Path) 
     versions = {"customer_features": 0, "churn_labels": 0}
     used = rows_by_customer(lake, versions, training).select("customer_id", *names, "churned", "role")
     assert used["role"].equals(roles_by_customer(used, training))
+    settings = Settings(company="small", training=training)
+    made_of = TableVersion(0, digest_at("training_set", used))
+    fitted = fit_family("logistic_regression", used, attributes(), settings, made_of=made_of)
+    candidate = build(fitted, used, seed=1)
     manifest = describe(
-        build("logistic_regression", used, attributes(), seed=1),
-        settings=Settings(company="small", training=training),
-        chosen=Fitted("logistic_regression", {"auc": 0.7}, 0.5),
+        candidate,
+        settings=settings,
+        chosen=fitted,
         training_set=used,
         metrics={},
-        tables={"training_set": TableVersion(0, digest_at("training_set", used)), **{t: TableVersion(0) for t in versions}},
+        evaluation=evaluate(used, candidate.scorer, threshold=fitted.threshold, settings=settings),
+        tables={"training_set": made_of, **{t: TableVersion(0) for t in versions}},
         mlflow={},
         now_s=NOW_S,
     )

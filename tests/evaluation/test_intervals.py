@@ -39,9 +39,7 @@ def differences(
 
 
 def compared(values: npt.NDArray[np.float64]) -> bool:
-    found = paired_difference(
-        values, np.zeros(len(values)), customers_of(len(values), 2), confidence=0.95, largest=KEPT
-    )
+    found = paired_difference(values, np.zeros(len(values)), customers_of(len(values), 2), confidence=0.95, largest=KEPT)
     return found.low > 0
 
 
@@ -133,9 +131,7 @@ def test_the_bootstrap_covers_what_is_known() -> None:
     covered = {"calibration_slope": 0, "calibration_intercept": 0}
     for seed in range(60):
         churned, scores = right_scores(600, seed)
-        found = bootstrap(
-            measuring(churned, scores), churned, customers_of(600, 1), confidence=0.9, seed=seed, draws=100
-        )
+        found = bootstrap(measuring(churned, scores), churned, customers_of(600, 1), confidence=0.9, seed=seed, draws=100)
         for name, truth in (("calibration_slope", 1.0), ("calibration_intercept", 0.0)):
             covered[name] += found[name].low <= truth <= found[name].high
             assert found[name].low <= found[name].value <= found[name].high

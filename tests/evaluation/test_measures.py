@@ -42,7 +42,11 @@ def test_the_measures_are_what_they_are_by_hand() -> None:
 @given(scored())
 def test_the_measures_under_weights_are_those_of_scikit_learn(rows: tuple[Labels, Scores, Scores]) -> None:
     churned, scores, weights = rows
-    found, called, given_ = Ranked(churned, scores, threshold=0.5).measures(weights), scores >= 0.5, {"sample_weight": weights}
+    found, called, given_ = (
+        Ranked(churned, scores, threshold=0.5).measures(weights),
+        scores >= 0.5,
+        {"sample_weight": weights},
+    )
     assert found["auc"] == pytest.approx(metrics.roc_auc_score(churned, scores, **given_))
     assert found["auc"] == auc(churned, scores, weights)
     assert found["average_precision"] == pytest.approx(metrics.average_precision_score(churned, scores, **given_))

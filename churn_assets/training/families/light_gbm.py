@@ -10,13 +10,12 @@ from churn_assets.training.families.onnx_graph import OnnxGraph
 from churn_assets.training.families.trees import LESS_OR_EQUAL, Tree, sum_of_trees
 
 
-class LightGbm(LGBMClassifier):  # type: ignore[misc]
+class LightGbm(LGBMClassifier):
     """A classifier of LightGBM that gives log odds and exports itself."""
 
-    def decision_function(self, columns: Any) -> npt.NDArray[np.float64]:
+    def decision_function(self, columns: Any) -> npt.NDArray[np.float64]:  # type: ignore[override]
         """Log odds of churn."""
-        log_odds: npt.NDArray[np.float64] = self.booster_.predict(columns, raw_score=True)
-        return log_odds
+        return np.asarray(self.booster_.predict(columns, raw_score=True))
 
     def onnx(self, graph: OnnxGraph, columns: str) -> str:
         """Write the log odds into a graph; their name."""

@@ -14,7 +14,7 @@ ROWS = 20_000
 """So many rows are followed through the trees at a time."""
 
 
-class XgBoost(XGBClassifier):  # type: ignore[misc]
+class XgBoost(XGBClassifier):
     """A classifier of XGBoost that gives log odds and exports itself.
 
     XGBoost says into which leaf of each tree a row falls. The leaves are added in 64 bits: its own sum, in 32, is off by more than
@@ -28,10 +28,11 @@ class XgBoost(XGBClassifier):  # type: ignore[misc]
         for place, tree in enumerate(trees):
             leaves[place, : len(tree.value)] = tree.value
         rows = np.asarray(columns)
-        parts = [self.apply(rows[at : at + ROWS]).astype(np.int64) for at in range(0, len(rows), ROWS)]
+        found = [self.apply(rows[at : at + ROWS]).astype(np.int64) for at in range(0, len(rows), ROWS)]
+        parts = [part.reshape(-1, len(trees)) for part in found]  # of a single tree XGBoost leaves the second axis out
         return np.concatenate([leaves[np.arange(len(trees)), part].sum(axis=1) for part in parts])
 
-    def predict_proba(self, columns: Any) -> npt.NDArray[np.float64]:
+    def predict_proba(self, columns: Any) -> npt.NDArray[np.float64]:  # type: ignore[override]
         """Probabilities of staying and churning that go with the log odds."""
         churned = 1 / (1 + np.exp(-self.decision_function(columns)))
         return np.column_stack([1 - churned, churned])

@@ -1,0 +1,93 @@
+"""A row of ``releases`` may name anything: the service keeps what it has, says why, and looks at the bad release once."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import onnx
+import pytest
+from onnx import helper
+
+from churn_api.releases import poller
+from churn_store.bundles import stage
+from churn_store.manifest import Blessing, Rule, encode
+from tests.api.conftest import ONLINE_ROWS, Installation, Service
+from tests.release_factory import NOW_S, Candidate
+
+
+def by_hand(installation: Installation, candidate: Candidate, **contents: bytes) -> str:
+    """A blessed release with some of its files replaced, put into the store without the checks of publishing."""
+    replaced = {f"{name}.onnx": content for name, content in contents.items()}
+    staged = stage(installation.files, {**candidate.contents, **replaced}, candidate.manifest)
+    blessing = Blessing(staged.candidate, "accepted", (Rule("auc", True, "0.8", "0.6"),), "gate", NOW_S)
+    return installation.files.put(encode(msgspec.structs.replace(staged, blessing=blessing)))
+
+
+def with_a_foreign_operator(content: bytes) -> bytes:
+    model = onnx.ModelProto.FromString(content)
+    model.opset_import.append(helper.make_opsetid("evil.corp", 1))
+    return model.SerializeToString()
+
+
+def device(installation: Installation, candidate: Candidate) -> str:
+    """A release whose manifest is a link to a device that never ends."""
+    digest = by_hand(installation, candidate)
+    file = Path(installation.files.url) / "sha256" / digest[:2] / digest
+    file.unlink()
+    file.symlink_to("/dev/zero")
+    return digest
+
+
+HOSTILE: dict[str, Callable[[Installation, Candidate], str]] = {
+    "a path": lambda _, __: "../../../../etc/passwd",
+    "no release": lambda installation, _: installation.files.put(b"[" * 100_000),
+    "a pickle": lambda installation, candidate: by_hand(installation, candidate, model=b"\x80\x04\x95."),
+    "a foreign operator": lambda installation, candidate: by_hand(
+        installation, candidate, model=with_a_foreign_operator(candidate.contents["model.onnx"])
+    ),
+    "a device": device,
+}
+
+
+@pytest.mark.parametrize("role", ["champion", "challenger"])
+@pytest.mark.parametrize("case", HOSTILE)
+def test_a_hostile_release_is_refused_once_and_what_served_goes_on(
+    fresh: Service, other_candidate: Candidate, monkeypatch: pytest.MonkeyPatch, case: str, role: str
+) -> None:
+    installation = fresh.installation
+    before = fresh.get("/model/version").json()
+    loaded: list[str] = []
+    load = poller.load_bundle
+    monkeypatch.setattr(poller, "load_bundle", lambda files, digest: loaded.append(digest) or load(files, digest))
+    bad = HOSTILE[case](installation, other_candidate)
+    if role == "champion":
+        installation.name(bad)
+    else:
+        installation.name(before["release"], bad, 0.5)
+    not_taken = {"champion": "not_taken", "challenger": "challenger_not_taken"}[role]
+    told = fresh.until(lambda: (found := fresh.get("/model/version").json())[not_taken] and found)
+    assert (told["release"], told["challenger"], told[not_taken]["release"]) == (before["release"], None, bad)
+    assert told[not_taken]["reason"] == "release"
+    assert fresh.get("/health/ready").status_code == 200
+    assert fresh.post("/predict", {"attributes": ONLINE_ROWS[0]}).json()["model"]["release"] == before["release"]
+    time.sleep(0.4)  # several looks
+    assert loaded == [bad]
+    assert fresh.metric("churn_model_load_failures_total", role=role) == 1
+
+
+def test_a_release_that_breaks_what_reads_it_is_not_read_again_and_again(
+    fresh: Service, other_candidate: Candidate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[str] = []
+
+    def breaks(_: object, digest: str) -> None:
+        tried.append(digest)
+        raise MemoryError
+
+    monkeypatch.setattr(poller, "load_bundle", breaks)
+    bad = fresh.installation.release(other_candidate).champion
+    told = fresh.until(lambda: (found := fresh.get("/model/version").json())["not_taken"] and found)
+    assert (told["epoch"], told["not_taken"]["reason"]) == (1, "unexpected")
+    time.sleep(0.4)
+    assert tried == [bad]

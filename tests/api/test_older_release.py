@@ -1,0 +1,29 @@
+"""A release of the commit b8fe0f8 (manifest of format 1) is served as it was, and so is one that is rolled back to it."""
+
+import shutil
+from pathlib import Path
+
+import msgspec
+import sqlalchemy as sa
+
+from churn_store.promotion import roll_back
+from churn_store.tables import connect, prediction_log
+from tests.api.conftest import Installation
+from tests.release_factory import NOW_S
+from tests.store.test_older_installation import ARCHIVE, FIRST, SECOND
+
+
+def test_an_older_installation_is_migrated_and_serves_on_with_the_same_answers(tmp_path: Path) -> None:
+    shutil.unpack_archive(ARCHIVE, tmp_path)
+    log = sa.select(prediction_log).where(prediction_log.c.release == SECOND).limit(3)
+    with connect(f"sqlite:///{tmp_path / 'serving.db'}").connect() as older:
+        answered = older.execute(log).all()
+    assert len(answered) == 3
+    with Installation.make(tmp_path) as installation, installation.serve() as service:
+        service.until(lambda: service.get("/model/version").status_code == 200)
+        for row in answered:
+            said = service.post("/predict", {"attributes": row.features}).json()
+            assert abs(said["probability"] - row.probability) < 1e-6
+            assert said["model"]["release"] == SECOND
+        roll_back(installation.engine, installation.files, by="ada", reason="older still", now_s=NOW_S)
+        service.until(lambda: msgspec.json.decode(service.get("/model/version").content)["release"] == FIRST)

@@ -1,0 +1,89 @@
+"""What is fitted on which rows, and what comes of it."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from churn_assets.settings import Settings, Training
+from churn_assets.training.families import FAMILIES, inputs
+from churn_assets.training.fitting import Fitted, Resampling, fit, fit_family, resampled
+from churn_assets.training.split import JUDGE, SELECT, TRAIN
+from churn_store.errors import InputError
+from churn_store.manifest import TableVersion
+from churn_store.scoring import Scorer
+from tests.champion.world import attributes, training_set
+
+NAMES = sorted(FAMILIES)
+MADE_OF = TableVersion(3, "d" * 64)
+
+
+def fitted(family: str, rows: pl.DataFrame, **training: object) -> Fitted:
+    settings = Settings(company="test", training=Training(**training))  # type: ignore[arg-type]
+    return fit_family(family, rows, attributes(), settings, made_of=MADE_OF)
+
+
+@pytest.mark.parametrize("family", NAMES)
+def test_judging_rows_have_no_say_and_measures_are_of_the_selecting_ones(family: str) -> None:
+    rows = training_set()
+    other = rows.with_columns(churned=pl.when(pl.col("role") == JUDGE).then(~pl.col("churned")).otherwise("churned"))
+    one, two = fitted(family, rows), fitted(family, other)
+    assert one.model == two.model
+    assert (one.measures, one.threshold) == (two.measures, two.threshold)
+    assert 0.6 < one.measures["auc"] < 0.95
+    assert one.measures["base_rate"] == rows.filter(role=SELECT)["churned"].mean()
+    assert one.training_set == MADE_OF
+
+
+@pytest.mark.parametrize("family", NAMES)
+def test_the_threshold_lies_between_two_scores_of_the_exported_model(family: str) -> None:
+    rows = training_set()
+    found = fitted(family, rows)
+    scores = Scorer(found.model, found.signature).score_frame(rows.filter(role=SELECT))
+    assert found.threshold not in scores
+    assert scores.min() < found.threshold < scores.max()
+
+
+@pytest.mark.parametrize("family", ["logistic_regression", "lightgbm"])
+@pytest.mark.parametrize("resampling", ["none", "undersample", "oversample"])
+def test_whatever_rows_train_the_probabilities_are_right_in_the_large(family: str, resampling: Resampling) -> None:
+    rows = training_set().filter(~((pl.col("churned")) & (pl.col("noise") < 0.6)))  # churners are the rarer class now
+    found = fitted(family, rows, resampling=resampling)
+    later = rows.filter(role=JUDGE)
+    scores = Scorer(found.model, found.signature).score_frame(later)
+    assert later["churned"].mean() == pytest.approx(scores.mean(), abs=0.03)
+    estimator, signature = fit(family, rows.filter(role=TRAIN), attributes(), seed=1, resampling=resampling)
+    before = estimator.predict_proba(inputs(later, signature))[:, 1].mean()
+    assert (abs(before - scores.mean()) > 0.1) == (resampling != "none")
+
+
+def test_resampling_takes_whole_rows_of_training_and_leaves_none_of_the_rarer_class_out() -> None:
+    rows = training_set().filter(~((pl.col("churned")) & (pl.col("noise") < 0.6)))
+    churned, stayed = rows["churned"].sum(), (~rows["churned"]).sum()
+    assert churned < stayed
+    under, over = (resampled(rows, way, seed=1) for way in ("undersample", "oversample"))
+    assert (under.height, under["churned"].sum(), under.n_unique()) == (2 * churned, churned, 2 * churned)
+    assert (over.height, over["churned"].sum(), over.n_unique()) == (2 * stayed, stayed, rows.height)
+    for drawn in (under, over):
+        assert drawn.join(rows, on=rows.columns, how="anti").height == 0
+    assert under.equals(resampled(rows, "undersample", seed=1))
+    assert not under.equals(resampled(rows, "undersample", seed=2))
+    assert resampled(rows, "none", seed=1) is rows
+
+
+def test_what_says_nothing_is_named_and_changes_no_score() -> None:
+    rows = training_set().with_columns(spend=pl.lit(5.0))
+    found = fitted("gradient_boosting", rows)
+    assert found.ignored == ("spend",)
+    scorer = Scorer(found.model, found.signature)
+    judging = rows.filter(role=JUDGE)
+    assert np.array_equal(scorer.score_frame(judging), scorer.score_frame(judging.with_columns(spend=pl.lit(1e6))))
+
+
+def test_too_few_churners_for_two_halves_is_a_sentence() -> None:
+    rows = training_set()
+    one = rows.filter(role=SELECT).filter("churned").head(1)
+    selecting = pl.concat([one, rows.filter(role=SELECT).filter(~pl.col("churned"))])
+    with pytest.raises(InputError, match=r"1 of .* rows to calibrate on churned: too few to calibrate on one half"):
+        fitted("logistic_regression", pl.concat([rows.filter(role=TRAIN), selecting]))
+    with pytest.raises(InputError, match="rows to calibrate on stayed; expected both"):
+        fitted("logistic_regression", pl.concat([rows.filter(role=TRAIN), selecting.filter(~pl.col("churned"))]))

@@ -1,0 +1,163 @@
+"""The search: the same parameters twice, from training rows alone, inside a space that makes sense."""
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from churn_assets.periods import DAY_S
+from churn_assets.settings import Settings, Training
+from churn_assets.training.families import FAMILIES
+from churn_assets.training.split import SELECT, TRAIN
+from churn_assets.training.tuning import best, drawn, folds, search_and_fit, search_space, tune
+from churn_store.errors import InputError
+from churn_store.manifest import TableVersion
+from tests.champion.world import attributes, training_set
+
+HORIZON_S = 30 * DAY_S
+MADE_OF = TableVersion(0, "0" * 64)
+
+
+def settings(**training: Any) -> Settings:
+    return Settings(company="test", training=Training(trials=3, **training))
+
+
+def training_rows(seed: int = 0) -> pl.DataFrame:
+    return training_set(seed).filter(role=TRAIN)
+
+
+def test_the_same_rows_and_seed_find_the_same_parameters_and_the_defaults_come_first() -> None:
+    once, again = (tune("lightgbm", training_rows(), attributes(), settings()) for _ in range(2))
+    assert once == again
+    assert len(once) == 3
+    assert once[0].parameters == FAMILIES["lightgbm"].defaults
+    assert len({trial.log_loss for trial in once}) == 3
+    assert best(once).log_loss == min(trial.log_loss for trial in once) < 0.693
+    other = tune("lightgbm", training_rows(), attributes(), settings(), seed=7)
+    assert [trial.parameters for trial in other[1:]] != [trial.parameters for trial in once[1:]]
+
+
+def test_selecting_and_judging_rows_have_no_say() -> None:
+    rows = training_set()
+    other = rows.with_columns(churned=pl.when(pl.col("role") == TRAIN).then("churned").otherwise(~pl.col("churned")))
+    tried = [
+        search_and_fit("logistic_regression", frame, attributes(), settings(), made_of=MADE_OF).trials
+        for frame in (rows, other)
+    ]
+    assert tried[0] == tried[1]
+    assert len(tried[0]) == 3
+
+
+def test_a_snapshot_measures_only_what_was_fitted_one_horizon_before() -> None:
+    rows = training_rows()
+    found = list(folds(rows, horizon_s=HORIZON_S, seed=1))
+    assert len(found) == 2
+    for earlier, later in found:
+        [measured] = later["snapshot_s"].unique().to_list()
+        assert earlier["snapshot_s"].max() + HORIZON_S <= measured
+    assert later["snapshot_s"].max() == rows["snapshot_s"].max()
+
+
+@pytest.mark.parametrize("horizon_s", [None, 400 * DAY_S])
+def test_without_time_and_with_too_few_snapshots_folds_are_of_customers(horizon_s: int | None) -> None:
+    rows = training_rows()
+    found = list(folds(rows if horizon_s else rows.drop("snapshot_s"), horizon_s=horizon_s, seed=1))
+    assert len(found) == 2
+    for earlier, later in found:
+        assert not set(earlier["customer_id"]) & set(later["customer_id"])
+        assert earlier.height + later.height == rows.height
+
+
+def test_whole_customers_are_drawn_up_to_the_limit() -> None:
+    rows = training_rows()
+    few = drawn(rows, 500, seed=1)
+    assert 490 < few.height <= 500
+    kept = set(few["customer_id"])
+    assert few.equals(rows.filter(pl.col("customer_id").is_in(kept)))
+    assert few.equals(drawn(rows, 500, seed=1))
+    assert set(drawn(rows, 500, seed=2)["customer_id"]) != kept
+    assert drawn(rows, rows.height, seed=1) is rows
+
+
+def test_fixed_parameters_are_left_alone_and_a_budget_of_one_takes_the_defaults() -> None:
+    fitted = search_and_fit(
+        "gradient_boosting",
+        training_set(),
+        attributes(),
+        settings(),
+        made_of=MADE_OF,
+        fixed={"max_iter": 20, "learning_rate": 0.3},
+    )
+    assert {(trial.parameters["max_iter"], trial.parameters["learning_rate"]) for trial in fitted.trials} == {(20, 0.3)}
+    assert len({trial.parameters["max_leaf_nodes"] for trial in fitted.trials}) > 1
+    assert fitted.parameters == best(fitted.trials).parameters
+    one = search_and_fit(
+        "gradient_boosting", training_set(), attributes(), settings(), made_of=MADE_OF, fixed={"max_iter": 20}, trials=1
+    )
+    assert one.trials == ()
+    assert one.parameters == {**FAMILIES["gradient_boosting"].defaults, "max_iter": 20}
+
+
+def test_the_settings_space_takes_the_place_of_the_family_s_own() -> None:
+    searched = settings(search={"random_forest": {"max_depth": (3, 4), "n_estimators": (5, 9)}})
+    space = search_space(FAMILIES["random_forest"], searched.training, fixed={"max_features": 0.5})
+    assert (space["max_depth"].least, space["max_depth"].greatest) == (3, 4)
+    assert set(space) == {"max_depth", "n_estimators", "min_samples_leaf"}
+    tried = tune("random_forest", training_rows(), attributes(), searched)
+    assert {3, 4} >= {trial.parameters["max_depth"] for trial in tried}
+    assert all(5 <= trial.parameters["n_estimators"] <= 9 for trial in tried)
+
+
+@pytest.mark.parametrize(
+    ("search", "said"),
+    [
+        (
+            {"xgboost": {"depth": (1, 2)}},
+            r"training\.search\.xgboost: xgboost has no parameter 'depth'; known are learning_rate",
+        ),
+        ({"xgboost": {"max_depth": (5, 2)}}, r"max_depth is searched from 5 to 2; expected the least value first"),
+        ({"xgboost": {"max_depth": (0, 2)}}, r"max_depth is searched from 0 to 2; expected a whole number from 1 to 32"),
+        ({"xgboost": {"max_depth": (2, 3.5)}}, r"max_depth is searched from 2 to 3\.5; expected a whole number"),
+        (
+            {"logistic_regression": {"C": (0.1, float("inf"))}},
+            r"C is searched from 0\.1 to inf; expected a number from 1e-08 to",
+        ),
+        (
+            {"random_forest": {"max_features": (0.5, 1.5)}},
+            r"max_features is searched .*; expected a number from 1e-06 to 1",
+        ),
+    ],
+)
+def test_a_space_that_makes_no_sense_is_a_sentence(search: dict[Any, Any], said: str) -> None:
+    training = settings(search=search).training
+    [family] = search
+    with pytest.raises(InputError, match=said):
+        search_space(FAMILIES[family], training)
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"fixed": {"depth": 3}}, "parameters: random_forest has no parameter 'depth'; known are max_depth"),
+        ({"fixed": {"max_depth": "deep"}}, "max_depth of random_forest is 'deep'; expected a whole number"),
+        ({"fixed": {"max_depth": True}}, "max_depth of random_forest is True; expected a whole number"),
+        ({"fixed": {"max_samples": float("nan")}}, "max_samples of random_forest is nan; expected a number"),
+        ({"trials": 0}, "0 trials were asked for; expected at least 1"),
+        ({"seed": -1}, "the seed -1 was asked for; expected a whole number from 0 to"),
+    ],
+)
+def test_what_somebody_asks_for_and_makes_no_sense_is_a_sentence(asked: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        search_and_fit("random_forest", training_set(), attributes(), settings(), made_of=MADE_OF, **asked)
+
+
+def test_the_choice_between_families_is_not_flattered_by_the_calibration() -> None:
+    """A model of pure noise: calibrated on the rows that measure it, it would look at least as good as the base rate."""
+    rows = training_set().filter(pl.col("role") != SELECT)
+    few = training_set().filter(role=SELECT).head(100)
+    noisy = pl.concat([rows, few]).with_columns(visits=pl.col("noise"), plan=pl.lit("free"), spend=pl.col("noise"))
+    fitted = search_and_fit("lightgbm", noisy, attributes(), settings(), made_of=MADE_OF, trials=1)
+    rate = float(few["churned"].cast(pl.Float64).mean() or 0.0)  # type: ignore[arg-type]
+    of_the_rate = -(rate * np.log(rate) + (1 - rate) * np.log(1 - rate))
+    assert fitted.measures["log_loss"] > of_the_rate
