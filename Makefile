@@ -14,7 +14,7 @@ AS_OF_synthetic := --as-of 2026-01-01
 AS_OF_cdnow := --as-of 1998-07-01
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-spark demo dev score test test-spark proofs lint types definitions checks bench-simulate bench-features bench-models bench-gate bench-serving env compose-test lock clean
+.PHONY: help setup setup-spark demo dev score test test-spark proofs lint types definitions checks bench-simulate bench-features bench-models bench-gate bench-rollback bench-serving env compose-test lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ bench-serving: $(DEVELOPMENT) ## Requests per second of one worker beside a no-o
 
 bench-models: $(DEVELOPMENT) ## Quality of the models beside plain scikit-learn on Telco, CDNOW and the synthetic company
 	$(BIN)/python benchmarks/models.py $(BENCH)
+
+bench-rollback: $(DEVELOPMENT) ## Requests while a release is taken back: how long the old answers last, how many fail
+	$(BIN)/python benchmarks/rollback.py $(BENCH)
 
 bench-gate: $(DEVELOPMENT) ## How often the gate promotes an equal model, and a better one, by size and difference
 	$(BIN)/python benchmarks/gate.py $(BENCH)

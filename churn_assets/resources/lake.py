@@ -14,7 +14,7 @@ from typing import TypeVar
 import numpy as np
 import polars as pl
 from deltalake import CommitProperties, DeltaTable, WriterProperties, write_deltalake
-from deltalake.exceptions import CommitFailedError, TableNotFoundError
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from churn_store.errors import InputError
 from churn_store.object_storage import CONNECT_S, RETRIES, away, in_object_store
@@ -150,10 +150,27 @@ class Lake:
             CommitFailedError: another writer has changed since what this one looked at.
         """
         there = self._found(table)
-        if there is None or _periods(there) <= periods:
+        if there is None:
+            try:
+                write_deltalake(
+                    self.uri(table),
+                    whole,
+                    mode="error",
+                    partition_by=[PERIOD],
+                    configuration=KEEPS_VERSIONS,
+                    writer_properties=GROUPED,
+                    commit_properties=said,
+                    storage_options=self._options,
+                )
+            except DeltaError as error:
+                if self._found(table) is None:
+                    raise
+                raise CommitFailedError(f"another writer made the table {table}") from error
+            return
+        if _periods(there) <= periods:
             # Nothing of another period is there to be kept, so the columns may be new.
             write_deltalake(
-                there or self.uri(table),
+                there,
                 whole,
                 mode="overwrite",
                 schema_mode="overwrite",

@@ -11,7 +11,7 @@ from churn_assets.evaluation.baselines import baselines, recency_rule
 from churn_assets.evaluation.facts import evaluate, measured
 from churn_assets.evaluation.importance import permutation_importance
 from churn_assets.evaluation.pictures import as_markdown, pictures
-from churn_assets.evaluation.segments import segment_columns
+from churn_assets.evaluation.segments import segment_columns, segments_of
 from churn_assets.settings import Evaluation, Settings
 from churn_assets.training.split import JUDGE, TRAIN
 from churn_store import manifest
@@ -151,6 +151,15 @@ def test_a_segment_can_be_asked_for_by_name_and_a_wrong_name_is_refused(scorer: 
     assert segment_columns(signature, Evaluation(segments=("town",))) == ("town",)
     with pytest.raises(InputError, match=r"evaluation.segments names noise, which is no category .* plan, town"):
         segment_columns(signature, Evaluation(segments=("noise",)))
+
+
+def test_a_segment_with_too_few_rows_is_not_judged(rows: pl.DataFrame) -> None:
+    judging = rows.filter(role=JUDGE).with_columns(plan=pl.Series(["free"] * 60 + ["pro"] * 59 + [None] * 681))
+    found = segments_of(judging, ("plan",), Evaluation(segment_rows=60))
+    assert [(column, word, int(inside.sum())) for column, word, inside in found] == [
+        ("plan", "", 681),
+        ("plan", "free", 60),
+    ]
 
 
 def test_a_segment_in_which_all_stayed_has_no_auc(rows: pl.DataFrame, scorer: Scorer) -> None:
