@@ -22,6 +22,8 @@ from churn_assets.retraining.schedules import RANGE_END, RANGE_START, REASON
 from churn_assets.settings import Settings
 from churn_assets.state import data_version, data_versions, digest_of, raw_periods
 from churn_store.errors import InputError
+from churn_store.lifecycle import SHOWN_DIGITS, how_to_approve, waiting
+from churn_store.verdicts import newest_blessings
 
 FINGERPRINT = "churn/fingerprint"
 
@@ -94,6 +96,9 @@ def run_all(graph: Graph, *, started: Callable[[str], None], anew: bool = False)
         keys = _keys(job, graph.settings)
         if keys == []:
             continue
+        if job == SCORE and graph.serving.newest() is None:
+            yield Step(job, None, False, 0.0, error=_nothing_serves(graph.serving), wrong_input=True)
+            return
         fingerprint = _fingerprint(graph, job, keys)
         changed = _newest_fingerprint(graph.instance, job) != fingerprint or not _is_there(graph, job)
         wanted, by_period = keys, job == INGEST and keys is not None
@@ -127,6 +132,22 @@ def _stretches(graph: Graph, keys: list[str]) -> list[list[str]]:
     """Unbroken stretches of periods: each is one run."""
     ends = contiguous(graph.settings.calendar, keys)
     return [[key for key in keys if first <= key <= last] for first, last in ends]
+
+
+def _nothing_serves(serving: ServingStore) -> str:
+    """Why there is no release after a training, and what to do."""
+    if found := waiting(serving.engine, serving.files):
+        return f"no release serves yet: promotion is manual, and the candidate waits for `{how_to_approve(found[0].candidate)}`; then go on"
+    judged = newest_blessings(serving.engine)
+    if not judged:
+        return "no release serves yet, and no candidate was judged; materialize model_blessing and champion"
+    rules = "; ".join(
+        f"{rule.name}: found {rule.found}, allowed {rule.allowed}" for rule in judged[0].rules if not rule.passed
+    )
+    return (
+        f"no release serves yet: the gate's verdict on candidate {judged[0].candidate[:SHOWN_DIGITS]} is {judged[0].verdict} ({rules}). "
+        f"Look at the checks of model_blessing; `{how_to_approve(judged[0].candidate)} --override` releases it in your name"
+    )
 
 
 def _keys(job: str, settings: Settings) -> list[str] | None:

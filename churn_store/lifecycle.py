@@ -14,6 +14,9 @@ from churn_store.manifest import Blessing
 from churn_store.releases import Serving, history
 from churn_store.verdicts import newest_blessings
 
+SHOWN_DIGITS = 12
+"""So much of a digest is enough for a person to name it by."""
+
 State = Literal["candidate", "blessed", "waiting", "challenger", "champion", "retired", "rejected"]
 """What a candidate can be: not decided on yet; accepted, but another champion serves than it was compared with; accepted, and
 it can be approved now; answering a share; answering; one of these once; rejected."""
@@ -61,6 +64,11 @@ def waiting(engine: sa.Engine, files: DigestStore) -> list[Blessing]:
     """The accepted candidates that never served and can be approved now, the one that was judged last first."""
     state = states(engine, files)
     return [blessing for blessing in newest_blessings(engine) if state.get(blessing.candidate) == "waiting"]
+
+
+def how_to_approve(candidate: str) -> str:
+    """The command that lets a waiting candidate serve."""
+    return f"churn approve {candidate[:SHOWN_DIGITS]} --by NAME --reason TEXT"
 
 
 def judged_against(blessing: Blessing, champions: dict[int, str]) -> str | None:

@@ -12,7 +12,7 @@ import msgspec
 import sqlalchemy as sa
 
 from churn_store.files import DigestStore
-from churn_store.lifecycle import State, states
+from churn_store.lifecycle import SHOWN_DIGITS, State, how_to_approve, states
 from churn_store.manifest import Blessing
 from churn_store.migrate import require_migrated
 from churn_store.named import find_manifest
@@ -22,9 +22,6 @@ from churn_store.releases import Serving, history
 from churn_store.settings import ConfigFile
 from churn_store.tables import connect
 from churn_store.verdicts import newest_blessings
-
-SHOWN_DIGITS = 12
-"""Of a digest; four are enough to name one."""
 
 SHOWN_CANDIDATES = 10
 """Candidates that never served, besides those that wait."""
@@ -163,7 +160,7 @@ def _candidate_in_words(blessing: Blessing, state: State) -> str:
     short = blessing.candidate[:SHOWN_DIGITS]
     said = f"{state}  {short}  {_when(blessing.decided_s)}{_gain(blessing.gain)}  {blessing.verdict} by {blessing.actor}"
     if state == "waiting":
-        return f"{said}\n  churn approve {short} --by NAME --reason TEXT"
+        return f"{said}\n  {how_to_approve(blessing.candidate)}"
     failed = [f"{rule.name}: {rule.found}" for rule in blessing.rules if not rule.passed]
     if state == "blessed":
         against = f"the champion of epoch {blessing.epoch}" if blessing.epoch else "no champion"

@@ -21,6 +21,7 @@ HISTORY = {
     "churn_labels",
     "training_set",
     "logistic_regression",
+    "random_forest",
     "gradient_boosting",
     "candidate_model",
     "model_blessing",
@@ -114,4 +115,4 @@ def test_schedules_and_sensors_run_in_a_fresh_install(tmp_path: Path) -> None:
     schedules = list(defs.schedules or ())
     sensors = list(defs.sensors or ())
     assert [schedule.default_status for schedule in schedules] == [dg.DefaultScheduleStatus.RUNNING] * 6
-    assert [sensor.default_status for sensor in sensors] == [dg.DefaultSensorStatus.RUNNING]
+    assert [sensor.default_status for sensor in sensors] == [dg.DefaultSensorStatus.RUNNING] * 2

@@ -39,6 +39,7 @@ from churn_assets.wrong_input import wrong_input_is_final
 from churn_store.bundles import load_bundle, load_file, load_manifest, stage
 from churn_store.clock import Clock
 from churn_store.errors import InputError
+from churn_store.lifecycle import how_to_approve
 from churn_store.manifest import Blessing, Evaluation, Manifest, TableVersion
 from churn_store.releases import Serving, publish
 from churn_store.scoring import Scorer
@@ -251,28 +252,28 @@ def _champion(settings: Settings) -> dg.AssetsDefinition:
         mlflow: dg.ResourceParam[MlFlow],
     ) -> dg.MaterializeResult[None]:
         blessing, manifest = model_blessing.blessing, candidate_model.manifest
-        context.log.info(try_to_log_card(mlflow.tracking_client, serving, manifest, blessing))
         if not blessing.releasable:
-            return _stays(serving, "; ".join(f"{rule.name}: {rule.found}" for rule in failed(blessing)))
-        if settings.promotion == "manual":
-            waits = f"churn approve {manifest.candidate[:12]} --by NAME --reason TEXT"
-            context.log.info(f"promotion is manual: the accepted candidate waits for `{waits}`, or for the job `approve`")
-            return _stays(
-                serving, f"an accepted candidate waits for `{waits}`, or for the job `approve`", waiting=manifest.candidate
+            result = _stays(serving, "; ".join(f"{rule.name}: {rule.found}" for rule in failed(blessing)))
+        elif settings.promotion == "manual":
+            waits = f"an accepted candidate waits for `{how_to_approve(manifest.candidate)}`, or for the job `approve`"
+            context.log.info(f"promotion is manual: {waits}")
+            result = _stays(serving, waits, waiting=manifest.candidate)
+        else:
+            row = publish(
+                serving.engine,
+                serving.files,
+                manifest,
+                blessing,
+                read_epoch=model_blessing.read_epoch,
+                actor=f"dagster run {context.run_id}",
+                reason=context.run.tags.get("churn/reason", "asked for by hand"),
+                now_s=clock.now_s(),
             )
-        row = publish(
-            serving.engine,
-            serving.files,
-            manifest,
-            blessing,
-            read_epoch=model_blessing.read_epoch,
-            actor=f"dagster run {context.run_id}",
-            reason=context.run.tags.get("churn/reason", "asked for by hand"),
-            now_s=clock.now_s(),
-        )
-        _, mirrored = try_to_mirror(mlflow.tracking_client, serving.files, row)
-        context.log.info(mirrored)
-        return _reported(row, manifest, published=True, why=row.reason)
+            _, mirrored = try_to_mirror(mlflow.tracking_client, serving.files, row)
+            context.log.info(mirrored)
+            result = _reported(row, manifest, published=True, why=row.reason)
+        context.log.info(try_to_log_card(mlflow.tracking_client, serving, manifest, blessing))
+        return result
 
     return champion
 
