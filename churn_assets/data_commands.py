@@ -104,15 +104,15 @@ def training_set(release: str, out: Path | None) -> None:
     RELEASE is an epoch of `churn releases`, a digest of a release or candidate (or its beginning), or NAME/VERSION of a
     model in the registry.
     """
-    from churn_assets.champion.registered import find_manifest  # noqa: PLC0415
     from churn_assets.resources.lake import Lake  # noqa: PLC0415
     from churn_assets.resources.serving import ServingStore  # noqa: PLC0415
     from churn_assets.settings import Settings  # noqa: PLC0415
     from churn_assets.training.rebuild import rebuild  # noqa: PLC0415
+    from churn_store.named import find_manifest  # noqa: PLC0415
 
     settings = Settings.load()
     store = ServingStore(settings.database_url, settings.releases_url, settings.online_url)
-    digest, manifest = find_manifest(store, release)
+    digest, manifest = find_manifest(store.engine, store.files, release)
     lake = Lake(settings.lake_url)
     rebuilt = rebuild(lake, manifest)
     roles = ", ".join(f"{rows:,} {role}" for role, rows in rebuilt.roles.items())

@@ -53,7 +53,7 @@ def build_defs(settings: Settings | None = None, *, overrides: Mapping[str, Any]
     ]
     assets = [
         *tables,
-        *champion_assets(settings, source, tables),
+        *champion_assets(settings, source, used, tables),
         *backtest_assets(settings, used),
         *scoring_assets(settings, partitions, features),
         *monitoring_assets(settings, partitions, features),

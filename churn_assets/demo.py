@@ -29,6 +29,7 @@ from churn_assets.service_process import Client, free_port, key_in_file, serving
 from churn_assets.settings import Settings
 from churn_store.bundles import Bundle
 from churn_store.errors import ChurnError, InputError
+from churn_store.manifest import Evaluation
 from churn_store.migrate import migrate
 
 TOLERANCE = 1e-6
@@ -176,8 +177,34 @@ def _describe_release(screen: Screen, bundle: Bundle, store: ServingStore) -> No
         else "on held-out customers (the data has no time, so the order of time could not be checked)"
     )
     screen.line("champion", f"{bundle.manifest.family}, AUC {metrics['auc']:.3f}{ceiling}; {judged}")
+    if isinstance(bundle.manifest.evaluation, Evaluation):
+        _describe_worth(screen, bundle.manifest.evaluation, threshold=bundle.manifest.threshold)
+    blessing = bundle.manifest.blessing
+    if blessing is not None:
+        passed = sum(rule.passed for rule in blessing.rules)
+        gain = (
+            "no champion before it"
+            if blessing.gain is None
+            else f"{blessing.gain:+.3f} per customer above the former champion"
+        )
+        screen.line("gate", f"{blessing.verdict}: {passed} of {len(blessing.rules)} rules passed; {gain}")
     row = store.newest()
     screen.line("release", f"epoch {row.epoch if row else '?'}, digest {bundle.digest}")
+
+
+def _describe_worth(screen: Screen, evaluation: Evaluation, *, threshold: float) -> None:
+    """What the champion and the baselines bring on the same rows."""
+    profit, log_loss = (
+        ", ".join(f"{name.replace('_', ' ')} {found[measure]:.3f}" for name, found in sorted(evaluation.baselines.items()))
+        for measure in ("profit", "log_loss")
+    )
+    ours = evaluation.intervals["profit"]
+    screen.line(
+        "profit per customer",
+        f"{ours.value:.3f} ({ours.low:.3f} to {ours.high:.3f}) at threshold {threshold:.3f}; beside it: {profit}",
+    )
+    ours = evaluation.intervals["log_loss"]
+    screen.line("log loss", f"{ours.value:.3f} ({ours.low:.3f} to {ours.high:.3f}); beside it: {log_loss}")
 
 
 def _ask(screen: Screen, client: Client, bundle: Bundle, lake: Lake) -> None:

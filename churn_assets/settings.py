@@ -91,12 +91,16 @@ class Features(Section):
 FamilyName = Literal["logistic_regression", "random_forest", "gradient_boosting", "lightgbm", "xgboost"]
 
 
+MOST_TRIALS = 1_000
+"""The search of a family tries no more parameters than these."""
+
+
 class Training(Section):
     """How a training set is cut and what is trained."""
 
     families: tuple[FamilyName, ...] = Field(("logistic_regression", "random_forest", "gradient_boosting"), min_length=1)
     trials: int = Field(
-        6, ge=1, le=1_000, description="parameters that the search tries for each family; 1 takes the defaults"
+        6, ge=1, le=MOST_TRIALS, description="parameters that the search tries for each family; 1 takes the defaults"
     )
     tuning_rows: int = Field(12_000, ge=500, description="the search looks at no more training rows than these")
     search: dict[FamilyName, dict[str, tuple[float, float]]] = Field(

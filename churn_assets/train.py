@@ -61,9 +61,13 @@ class Asked:
         """The configuration of the family's asset.
 
         Raises:
-            InputError: a value that is not ``name=value`` with a number, or a parameter that the family does not have.
+            InputError: a value that is not ``name=value`` with a number, a parameter that the family does not have, or one given twice.
         """
-        given = FAMILIES[self.family].with_parameters(dict(map(_named, self.values)), where="--set")
+        named = list(map(_named, self.values))
+        asked = [name for name, _ in named]
+        if twice := sorted({name for name in asked if asked.count(name) > 1}):
+            raise InputError(f"--set gives {', '.join(twice)} more than once; expected each parameter once")
+        given = FAMILIES[self.family].with_parameters(dict(named), where="--set")
         optional = {"trials": self.trials, "seed": self.seed}
         return {"parameters": given, **{name: value for name, value in optional.items() if value is not None}}
 

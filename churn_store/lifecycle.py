@@ -1,6 +1,7 @@
 """What state a candidate is in, between the gate and its retirement.
 
-Belongs here: what follows from the rows and the verdicts. Does not belong here: how it gets into another state (``promotion``).
+Belongs here: what follows from the rows and the verdicts. Does not belong here: how it gets into another state
+(``approval``, ``challenge``, ``rollback``).
 """
 
 from typing import Literal

@@ -186,7 +186,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         horizon_days: length of the window that the probability speaks of; none where data has no time.
         threshold: a probability at or above it is answered as churn.
         metrics: of the judging rows.
-        trained_on: the snapshots that training read.
+        trained_on: every snapshot whose labels had a say: those that the estimator was fitted on and those that calibrated it.
         judged_on: the later snapshots that the metrics are of.
         split: how judging rows were kept apart: ``by time``, or by customer with what decides who is held out.
         tables: the lake tables as they were read.
@@ -195,7 +195,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         lock_sha256: of ``requirements.lock``.
         created_s: by the clock.
         parameters: of the estimator, as they were searched and found.
-        calibrated_on: the snapshots after those that trained, on which the probabilities were calibrated and the threshold was set.
+        calibrated_on: the last of ``trained_on``, on which the probabilities were calibrated and the threshold was set.
         population: who is at risk, in words.
         purpose: what the model is for, in the company's words.
         evaluation: what it is worth. These five are there since format 2.

@@ -1,6 +1,6 @@
 """The commands of releases: what served and serves, what waits, and a named person's decision about it.
 
-Belongs here: how it is asked for and printed. Does not belong here: what is decided (``promotion``). Each works with MLflow and
+Belongs here: how it is asked for and printed. Does not belong here: what is decided (``approval``, ``challenge``, ``rollback``). Each works with MLflow and
 Dagster down.
 """
 
@@ -11,14 +11,15 @@ import click
 import msgspec
 import sqlalchemy as sa
 
+from churn_store.approval import approve as make_champion
+from churn_store.challenge import challenge, end_challenge
 from churn_store.files import DigestStore
 from churn_store.lifecycle import SHOWN_DIGITS, State, how_to_approve, states
 from churn_store.manifest import Blessing
 from churn_store.migrate import require_migrated
 from churn_store.named import find_manifest
-from churn_store.promotion import approve as make_champion
-from churn_store.promotion import challenge, end_challenge, roll_back
 from churn_store.releases import Serving, history
+from churn_store.rollback import roll_back
 from churn_store.settings import ConfigFile
 from churn_store.tables import connect
 from churn_store.verdicts import newest_blessings

@@ -2,7 +2,7 @@
 
 Files go first and the row last, so a process that dies in between leaves unreferenced files and nothing else. Belongs here:
 reading rows, and adding one behind a fence. Does not belong here: what a release is (``bundles``), and who may ask for what
-(``promotion``, the asset ``champion``).
+(``approval``, ``challenge``, ``rollback``, the asset ``champion``).
 """
 
 from dataclasses import asdict, dataclass

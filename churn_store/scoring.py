@@ -3,16 +3,18 @@
 The gate, batch scoring and the service all score here. scikit-learn predicts only where the export is compared with it.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
-import polars as pl
 
 from churn_store.errors import ReleaseError
 from churn_store.onnx_contents import require_plain
 from churn_store.signature import Signature
+
+if TYPE_CHECKING:
+    import polars as pl
 
 NUMBERS, CATEGORIES, PROBABILITIES = "numbers", "categories", "probabilities"
 """Names of the model's two inputs and of its output."""
@@ -67,7 +69,7 @@ class Scorer:
         both: npt.NDArray[np.float32] = self._session.run(self._outputs, feed)[0]
         return both[:, 1].astype(np.float64)
 
-    def score_frame(self, frame: pl.DataFrame) -> npt.NDArray[np.float64]:
+    def score_frame(self, frame: "pl.DataFrame") -> npt.NDArray[np.float64]:
         """Probability of churn for each row of a frame that has the signature's columns."""
         if frame.height == 0:
             return np.empty(0, dtype=np.float64)

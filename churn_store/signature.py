@@ -7,12 +7,14 @@ Does not belong here: what a feature means or how it is computed (``churn_assets
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from operator import itemgetter
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
-import polars as pl
+
+if TYPE_CHECKING:
+    import polars as pl
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 
@@ -127,10 +129,10 @@ class Signature(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=Tr
     def _pickers(self) -> tuple[Picker, Picker]:
         return picker(self.numbers), picker(self.categories)
 
-    def frame_tensors(self, frame: pl.DataFrame) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.object_]]:
+    def frame_tensors(self, frame: "pl.DataFrame") -> tuple[npt.NDArray[np.float32], npt.NDArray[np.object_]]:
         """A frame's columns as the model's two tensors, as ``tensors`` gives them."""
         numbers = np.column_stack(
-            [frame[name].cast(pl.Float64).fill_null(np.nan).to_numpy().astype(np.float32) for name in self.numbers]
+            [frame[name].cast(float).fill_null(np.nan).to_numpy().astype(np.float32) for name in self.numbers]
             or [np.empty((frame.height, 0), dtype=np.float32)]
         )
         categories = np.column_stack(

@@ -1,7 +1,7 @@
 """The verdicts on candidates: the append-only table ``blessings``.
 
 Belongs here: writing a verdict down and reading the newest back whole. Does not belong here: how it is found (the gate of
-``churn_assets``, or a named person through ``promotion``).
+``churn_assets``, or a named person through ``approval``).
 """
 
 from typing import Any

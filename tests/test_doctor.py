@@ -25,12 +25,13 @@ from dagster._daemon.types import DaemonHeartbeat
 
 from churn_assets.check_commands import doctor
 from churn_assets.doctor import machine, stores
-from churn_assets.doctor.probe import Found, probed, without_password
+from churn_assets.doctor.probe import Found, probed
 from churn_assets.instance import instance_of
 from churn_assets.raw.source import SCHEMAS
 from churn_assets.resources.lake import Lake
 from churn_assets.service_process import key_in_file
 from churn_assets.settings import Settings
+from churn_assets.shown_address import without_password
 from churn_store.errors import AbsentError, InputError
 from churn_store.migrate import migrate
 from tests.champion.world import make_world

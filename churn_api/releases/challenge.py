@@ -2,7 +2,7 @@
 
 A customer is asked of one release for as long as the challenge lasts: the choice is a hash of the customer's id and the
 challenger's candidate, so it is the same in every worker and after every restart, another challenger gets other customers, and
-a larger share keeps the customers of a smaller one. Does not belong here: who may be challenger (``churn_store.promotion``) and
+a larger share keeps the customers of a smaller one. Does not belong here: who may be challenger (``churn_store.challenge``) and
 what the comparison says.
 """
 
@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from churn_api.releases.in_role import InRole
-from churn_store.bundles import Bundle
 from churn_store.errors import ReleaseError
 
 _HASHES: Final = 2**64
@@ -31,27 +30,16 @@ class Challenge:
     share: float
     salt: str
 
+    def __post_init__(self) -> None:
+        """Refuse a row that gives the challenger no share, or more than all.
+
+        Raises:
+            ReleaseError: it does.
+        """
+        if not 0 < self.share <= 1:
+            raise ReleaseError(f"the challenger's share is {self.share}; expected more than 0 and at most 1")
+
     def takes(self, customer_id: str) -> bool:
         """Whether this customer is the challenger's."""
         salted = hashlib.sha256(f"{self.salt}:{customer_id}".encode())
         return int.from_bytes(salted.digest()[:8], "big") < self.share * _HASHES
-
-
-def require_comparable(champion: Bundle, challenger: Bundle, share: float) -> None:
-    """Refuse a challenger that can't answer the champion's requests, or would answer another question.
-
-    Raises:
-        ReleaseError: other inputs, another horizon, or a share that is none.
-    """
-    if not 0 < share <= 1:
-        raise ReleaseError(f"the challenger's share is {share}; expected more than 0 and at most 1")
-    ours, theirs = champion.manifest, challenger.manifest
-    if ours.signature.asked_for != theirs.signature.asked_for:
-        differing = sorted({*ours.signature.names} ^ {*theirs.signature.names})
-        what = f"they differ in {', '.join(differing[:10])}" if differing else "in order, kinds, bounds or units"
-        raise ReleaseError(f"the challenger takes other columns than the champion: {what}")
-    if ours.horizon_days != theirs.horizon_days:
-        raise ReleaseError(
-            f"the challenger's horizon is {theirs.horizon_days} days, the champion's {ours.horizon_days}: their answers can't be "
-            "compared"
-        )

@@ -13,7 +13,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from obstore.exceptions import BaseError as ObjectStoreError
 
-from churn_api.releases.challenge import Challenge, require_comparable
+from churn_api.releases.challenge import Challenge
 from churn_api.releases.failures import Failure, failure_of, may_pass
 from churn_api.releases.in_role import SHOWN_DIGITS, Role, in_role
 from churn_api.releases.last_good import LastGood
@@ -21,6 +21,7 @@ from churn_api.releases.served import Preparation, Served, reference_of
 from churn_api.telemetry.log import say, where_raised
 from churn_api.telemetry.metrics import Metrics
 from churn_store.bundles import Bundle, load_bundle
+from churn_store.challenge import require_comparable
 from churn_store.errors import ReleaseError, StoreAwayError
 from churn_store.files import DigestStore
 from churn_store.releases import Serving, newest
@@ -130,7 +131,7 @@ class ReleasePoller:
         if row.challenger is None:
             return served
         bundle = self._bundle(files, row.challenger)
-        require_comparable(served.champion.bundle, bundle, row.challenger_share)
+        require_comparable(served.champion.bundle.manifest, bundle.manifest)
         challenger = in_role(bundle, row, "challenger", self._metrics)
         return dataclasses.replace(
             served, challenge=Challenge(challenger, row.challenger_share, salt=bundle.manifest.candidate)

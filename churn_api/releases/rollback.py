@@ -2,7 +2,7 @@
 
 The row that it adds to ``releases`` is the audit: it names the key, the reason and the time. Belongs here: the route, what it
 takes, and what is said if it can't be done. Does not belong here: which release is the former one, and the fence
-(``churn_store.promotion``).
+(``churn_store.rollback``).
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from obstore.exceptions import BaseError as ObjectStoreError
 from sqlalchemy.exc import SQLAlchemyError
 
 from churn_api.front import Call, call_of, needs
+from churn_api.predictions.refusals import malformed
 from churn_api.predictions.requests import decoded, require_each_name_once
 from churn_api.problems import Problem
 from churn_api.releases.described import Release, row_of
@@ -27,11 +28,9 @@ from churn_api.settings import ServiceSettings
 from churn_api.telemetry.log import say
 from churn_api.wire import JSON, Answer, read_body
 from churn_store.errors import FencedError, InputError, ReleaseError, StoreAwayError
-from churn_store.promotion import LONGEST_REASON, roll_back
 from churn_store.releases import history, newest
-
-_SOME_TEXT: Final = r"^[^\x00-\x1f\x7f]*[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$(?!\n)"
-"""At least one letter, and no control character: PostgreSQL takes no zero byte, and a line of a log is one line."""
+from churn_store.rollback import roll_back
+from churn_store.who_and_why import LONGEST_REASON, require_reason
 
 Epoch = Annotated[int, msgspec.Meta(ge=1, le=2**53)]
 
@@ -40,14 +39,15 @@ class RollbackRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Why, and to where.
 
     Attributes:
-        reason: for everybody who asks later why this release serves.
+        reason: for everybody who asks later why this release serves; white space counts as one space, other characters that can't
+            be shown are refused.
         to_epoch: the epoch whose champion is to serve again; default: the newest one with another champion than now.
         read_epoch: the newest epoch that the caller knows (``GET /models``): if another one is the newest by now, nothing is
             done and the answer is 409. Sent again with the same reason and ``read_epoch``, the request gives the same answer and
             changes nothing.
     """
 
-    reason: Annotated[str, msgspec.Meta(max_length=LONGEST_REASON, pattern=_SOME_TEXT)]
+    reason: Annotated[str, msgspec.Meta(max_length=LONGEST_REASON)]
     to_epoch: Epoch | None = None
     read_epoch: Epoch | None = None
 
@@ -128,4 +128,8 @@ def _key_of(call: Call) -> str:
 def _asked(body: bytes) -> RollbackRequest:
     asked: RollbackRequest = decoded(_decode, body, {}, "a reason")
     require_each_name_once(body)
+    try:
+        require_reason(asked.reason)
+    except InputError as error:
+        raise malformed("reason", str(error)) from error
     return asked

@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from churn_store.errors import InputError
 from churn_store.migrate import require_migrated
 from churn_store.tables import api_keys
+from churn_store.who_and_why import require_name
 
 PREFIX: Final = "churn"
 
@@ -101,14 +102,15 @@ class KeyStore:
         """Make a key and store its hash; from its next look on, the service accepts it.
 
         Args:
-            name: whose, for people.
+            name: whose, for people; by the rule of whoever decides on a release (``who_and_why``), as a rollback is signed with it.
             scopes: see ``SCOPES``.
             expires_days: until it expires; none for never.
             file: where to write the key; must not exist yet.
 
         Raises:
-            InputError: the file exists or can't be written.
+            InputError: a name that can't be read or is too long; the file exists or can't be written.
         """
+        name = require_name(name)
         key_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
         made = NewKey(key_id, f"{PREFIX}_{key_id}_{secret}")
         if file is not None:

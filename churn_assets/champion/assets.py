@@ -11,7 +11,7 @@ from msgspec import UnsetType
 from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import Pipeline
 
-from churn_assets.champion.candidate import better, build, describe, require_made_of
+from churn_assets.champion.candidate import better, build, describe, require_configured, require_made_of
 from churn_assets.champion.card_files import try_to_log_card
 from churn_assets.champion.checks import blocking_specs, evaluated, rule_results, rule_specs
 from churn_assets.champion.gate.case import Case, Checked
@@ -24,6 +24,7 @@ from churn_assets.code_version import code_version
 from churn_assets.evaluation.baselines import baselines
 from churn_assets.evaluation.facts import evaluate, measured
 from churn_assets.evaluation.pictures import as_markdown, pictures
+from churn_assets.features.feature import Feature
 from churn_assets.features.labels import matures_on
 from churn_assets.materialization import columns_schema
 from churn_assets.periods import ALL, DAY_S, epoch_s, text
@@ -48,10 +49,17 @@ from churn_store.verdicts import record_blessing
 
 @dataclass(frozen=True)
 class CandidateModel:
-    """What the gate needs of a candidate besides its files: the trained pipeline, to compare its export with."""
+    """What the gate needs of a candidate besides its files.
+
+    Attributes:
+        pipeline: as trained, to compare the export with.
+        manifest: of its files.
+        configured: digest of what it was fitted with (``training.configured``).
+    """
 
     pipeline: Pipeline
     manifest: Manifest
+    configured: str = ""
 
 
 @dataclass(frozen=True)
@@ -63,23 +71,24 @@ class Verdict:
 
 
 def champion_assets(
-    settings: Settings, source: Source, upstream: Sequence[dg.AssetsDefinition]
+    settings: Settings, source: Source, features: tuple[Feature, ...], upstream: Sequence[dg.AssetsDefinition]
 ) -> Sequence[dg.AssetsDefinition]:
     """``candidate_model``, ``model_blessing`` and ``champion``.
 
     Args:
         settings: of the company.
         source: of the raw tables.
+        features: that models see.
         upstream: the assets of the tables that a candidate is made of; their blocking checks must have passed.
     """
     return [
-        _candidate_model(settings, source),
-        _model_blessing(settings, source, blocking_specs(upstream)),
+        _candidate_model(settings, source, features),
+        _model_blessing(settings, source, features, blocking_specs(upstream)),
         _champion(settings),
     ]
 
 
-def _candidate_model(settings: Settings, source: Source) -> dg.AssetsDefinition:
+def _candidate_model(settings: Settings, source: Source, features: tuple[Feature, ...]) -> dg.AssetsDefinition:
     @dg.asset(
         description=(
             "The family that was best on the selecting snapshots, exported, measured on the judging ones, and registered."
@@ -103,7 +112,7 @@ def _candidate_model(settings: Settings, source: Source) -> dg.AssetsDefinition:
         version = lake.version("training_set")
         rows = lake.read("training_set", ALL, version=version)
         data = TableVersion(version, _digest(rows))
-        require_made_of(list(families.values()), data)
+        require_made_of(list(families.values()), data, features=features, settings=settings)
         chosen = better(list(families.values()))
         candidate = build(chosen, rows, seed=settings.training.seed)
         judging = rows.filter(pl.col("role") == JUDGE)
@@ -142,7 +151,7 @@ def _candidate_model(settings: Settings, source: Source) -> dg.AssetsDefinition:
             ),
         )
         return dg.MaterializeResult(
-            value=CandidateModel(candidate.pipeline, manifest),
+            value=CandidateModel(candidate.pipeline, manifest, chosen.configured),
             data_version=dg.DataVersion(manifest.candidate),
             metadata={
                 **metrics,
@@ -164,7 +173,9 @@ def _candidate_model(settings: Settings, source: Source) -> dg.AssetsDefinition:
     return candidate_model
 
 
-def _model_blessing(settings: Settings, source: Source, checks: Sequence[dg.AssetCheckSpec]) -> dg.AssetsDefinition:
+def _model_blessing(
+    settings: Settings, source: Source, features: tuple[Feature, ...], checks: Sequence[dg.AssetCheckSpec]
+) -> dg.AssetsDefinition:
     @dg.asset(
         description="The gate's verdict on the candidate. Every rule is a check; an error in any of them is a rejection.",
         group_name="champion",
@@ -185,6 +196,7 @@ def _model_blessing(settings: Settings, source: Source, checks: Sequence[dg.Asse
         manifest = candidate_model.manifest
 
         def read() -> Case:
+            require_configured({manifest.family: candidate_model.configured}, features, settings)
             serves = serving.newest()
             champion = None if serves is None else load_bundle(serving.files, serves.champion)
             rows = lake.read("training_set", ALL)
@@ -320,16 +332,10 @@ def _digest(training_set: pl.DataFrame) -> str:
 
 
 def _trained_until_s(manifest: Manifest) -> int | None:
-    """The end of the last label window that a model was trained or calibrated on."""
+    """The end of the last label window that had a say in a model."""
     if manifest.horizon_days is None or not manifest.trained_on:
         return None
-    snapshots = [*manifest.trained_on, *_calibrated_on(manifest)]
-    return max(epoch_s(date.fromisoformat(snapshot)) for snapshot in snapshots) + manifest.horizon_days * DAY_S
-
-
-def _calibrated_on(manifest: Manifest) -> tuple[str, ...]:
-    """None for a release of format 1, whose snapshots are all in ``trained_on``."""
-    return () if isinstance(manifest.calibrated_on, UnsetType) else manifest.calibrated_on
+    return max(epoch_s(date.fromisoformat(snapshot)) for snapshot in manifest.trained_on) + manifest.horizon_days * DAY_S
 
 
 def _evaluation(manifest: Manifest) -> Evaluation:
@@ -349,7 +355,7 @@ def _checks(
         alone: list[str | None] = [None]
         required = dict.fromkeys(("training_set", "customer_features", "churn_labels"), alone)
         return evaluated(instance, specs, required=required, besides=dict.fromkeys(settings.tables, alone))
-    named = sorted({*manifest.trained_on, *_calibrated_on(manifest), *manifest.judged_on})
+    named = sorted({*manifest.trained_on, *manifest.judged_on})
     seen_until = text(matures_on(date.fromisoformat(named[-1]), settings.label))
     return evaluated(
         instance,

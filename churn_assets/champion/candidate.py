@@ -6,7 +6,7 @@ Belongs here: what a candidate is made of. Does not belong here: whether it may 
 import hashlib
 import io
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,9 @@ import numpy as np
 import polars as pl
 from sklearn.pipeline import Pipeline
 
+from churn_assets.features.feature import Feature
 from churn_assets.settings import Settings
+from churn_assets.training.configured import configured_by
 from churn_assets.training.families import inputs
 from churn_assets.training.fitting import Fitted
 from churn_assets.training.split import JUDGE, SELECT, split_in_words
@@ -46,12 +48,18 @@ def better(families: Sequence[Fitted]) -> Fitted:
     return min(families, key=lambda fitted: (fitted.measures["log_loss"], fitted.family))
 
 
-def require_made_of(families: Sequence[Fitted], data: TableVersion) -> None:
-    """Refuse families that were fitted on other rows than those that are there now: they may have seen who judges.
+def require_made_of(
+    families: Sequence[Fitted], data: TableVersion, *, features: tuple[Feature, ...], settings: Settings
+) -> None:
+    """Refuse families that were fitted on other rows, or under other settings, than those that are there now.
+
+    They may have seen who judges, or columns that no model may see, or have been tuned to other costs.
 
     Args:
         families: as their assets left them.
         data: the training set as it is now.
+        features: that models see now.
+        settings: as they are now.
 
     Raises:
         InputError: names them.
@@ -65,6 +73,26 @@ def require_made_of(families: Sequence[Fitted], data: TableVersion) -> None:
         raise InputError(
             f"{', '.join(other)} of training_set {'was' if len(other) == 1 else 'were'} fitted on other rows than its version "
             f"{data.version}, which is there now; materialize the families first"
+        )
+    require_configured({fitted.family: fitted.configured for fitted in families}, features, settings)
+
+
+def require_configured(configured: Mapping[str, str], features: tuple[Feature, ...], settings: Settings) -> None:
+    """Refuse families that were fitted under other settings than those that are there now.
+
+    Args:
+        configured: the digest of what each family was fitted with, by its name.
+        features: that models see now.
+        settings: as they are now.
+
+    Raises:
+        InputError: names them.
+    """
+    stale = [family for family, digest in configured.items() if digest != configured_by(family, features, settings)]
+    if stale:
+        raise InputError(
+            f"{', '.join(stale)} {'was' if len(stale) == 1 else 'were'} fitted with other features, or under other settings of "
+            "training, profit, label or at_risk, than there are now; materialize the families and candidate_model first"
         )
 
 

@@ -7,12 +7,12 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from churn_assets.champion.card import Card, card_of
-from churn_assets.champion.registered import find_manifest
 from churn_assets.resources.serving import ServingStore
 from churn_store.bundles import load_manifest
 from churn_store.errors import ChurnError, InputError, ReleaseError
 from churn_store.files import DigestStore
 from churn_store.manifest import Blessing, Manifest
+from churn_store.named import find_manifest
 from churn_store.releases import Serving, history
 from churn_store.verdicts import newest_blessing
 
@@ -22,7 +22,7 @@ def card_named(store: ServingStore, named: str | None) -> tuple[str, Card]:
 
     Args:
         store: the serving database and the release files.
-        named: as ``registered.find_manifest`` takes it; default: the release that serves.
+        named: as ``churn_store.named.find_manifest`` takes it; default: the release that serves.
 
     Raises:
         InputError: no model has that name, none serves, or its manifest lacks a fact.
@@ -33,7 +33,7 @@ def card_named(store: ServingStore, named: str | None) -> tuple[str, Card]:
         if row is None:
             raise InputError("no release serves yet; name a candidate, or materialize champion first")
         named = str(row.epoch)
-    digest, manifest = find_manifest(store, named)
+    digest, manifest = find_manifest(store.engine, store.files, named)
     rows = history(store.engine, limit=None)
     mine = [row for row in rows if _candidate_of(store.files, row) == manifest.candidate]
     verdict = newest_blessing(store.engine, manifest.candidate) or manifest.blessing

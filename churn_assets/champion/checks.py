@@ -8,7 +8,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 import dagster as dg
-from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+from dagster._core.event_api import PartitionKeyFilter
+from dagster._core.events import DagsterEventType
+from dagster._core.storage.asset_check_execution_record import (
+    AssetCheckExecutionRecordStatus,
+    AssetCheckPartitionInfo,
+)
 
 from churn_assets.champion.gate.case import Checked
 from churn_assets.champion.gate.verdict import RULES, Judgement
@@ -22,16 +27,27 @@ DESCRIPTIONS = {
     "auc_above_floor": "the AUC on the judging rows is above the floor",
     "auc_plausible": "the AUC on the judging rows is not too good to be true",
     "calibrated": "slope and intercept of the calibration lie within their bounds",
+    "profit_not_negative": "the candidate is not proven to lose money beside asking nobody",
     "more_profit_than_champion": "more profit than the champion on the same rows, by more than chance",
     "no_segment_worse": "no segment brings much less profit than with the champion",
     "latency": "a single prediction takes not much longer than the champion's",
 }
 
-STATUS: dict[AssetCheckExecutionRecordStatus, Literal["passed", "failed", "not evaluated"]] = {
+Status = Literal["passed", "failed", "not evaluated"]
+
+STATUS: dict[AssetCheckExecutionRecordStatus, Status] = {
     AssetCheckExecutionRecordStatus.SUCCEEDED: "passed",
     AssetCheckExecutionRecordStatus.FAILED: "failed",
     AssetCheckExecutionRecordStatus.PLANNED: "not evaluated",
 }
+
+MAKING = (DagsterEventType.ASSET_MATERIALIZATION_PLANNED, DagsterEventType.ASSET_MATERIALIZATION)
+
+Made = dict[str, dict[DagsterEventType, set[tuple[dg.AssetKey | None, str | None]]]]
+"""By run and kind of event: what it was to make, and what it made, with the period."""
+
+PAGE = 50
+"""So many older evaluations are read at a time."""
 
 
 def blocking_specs(assets: Iterable[dg.AssetsDefinition]) -> list[dg.AssetCheckSpec]:
@@ -46,7 +62,10 @@ def evaluated(
     required: Mapping[str, Collection[str | None]],
     besides: Mapping[str, Collection[str | None]],
 ) -> tuple[Checked, ...]:
-    """How the blocking checks of some tables were evaluated last.
+    """How the blocking checks of some tables, as they are now, were evaluated last.
+
+    A run that was to make a table and did not says nothing of the table that is there, whatever it evaluated or only planned; what
+    was evaluated before it counts. A check that was planned by a run that did make it, and never evaluated, was not.
 
     Args:
         instance: that remembers the evaluations.
@@ -55,11 +74,11 @@ def evaluated(
         besides: tables of which only what was evaluated counts: an older version of the platform may have had fewer checks.
     """
     wanted = [spec for spec in specs if spec.asset_key.to_user_string() in {*required, *besides}]
+    made: Made = {}
     found = {
-        (info.check_key.asset_key.to_user_string(), info.check_key.name, info.partition_key): STATUS[
-            info.latest_execution_status
-        ]
+        (info.check_key.asset_key.to_user_string(), info.check_key.name, info.partition_key): status
         for info in instance.event_log_storage.get_asset_check_partition_info([spec.key for spec in wanted])
+        if (status := _status(instance, info, made)) is not None
     }
     checked = []
     for spec in wanted:
@@ -71,6 +90,39 @@ def evaluated(
             if (table, spec.name, period) in found:
                 checked.append(Checked(table, spec.name, period, found[table, spec.name, period]))
     return tuple(checked)
+
+
+def _status(instance: dg.DagsterInstance, info: AssetCheckPartitionInfo, made: Made) -> Status | None:
+    """The newest status of a check that speaks of the table that is there; none if there is none."""
+    table, period = info.check_key.asset_key, info.partition_key
+    if _speaks(instance, info.latest_planned_run_id, table, period, made):
+        return STATUS[info.latest_execution_status]
+    cursor: int | None = None
+    while records := instance.event_log_storage.get_asset_check_execution_history(
+        info.check_key, limit=PAGE, cursor=cursor, partition_filter=PartitionKeyFilter(key=period)
+    ):
+        for record in records:
+            if _speaks(instance, record.run_id, table, period, made):
+                return STATUS[record.status]
+        cursor = records[-1].id
+    return None
+
+
+def _speaks(instance: dg.DagsterInstance, run_id: str, table: dg.AssetKey, period: str | None, made: Made) -> bool:
+    """Whether what a run says of a table is of one that was written: it wrote this one, or was not there to write it."""
+    if run_id and run_id not in made:
+        records = instance.get_records_for_run(run_id, of_type=set(MAKING)).records
+        made[run_id] = {
+            kind: {
+                (event.asset_key, event.partition if kind is DagsterEventType.ASSET_MATERIALIZATION else None)
+                for record in records
+                if (event := record.event_log_entry.dagster_event) is not None and event.event_type is kind
+            }
+            for kind in MAKING
+        }
+    if not run_id or (table, None) not in made[run_id][DagsterEventType.ASSET_MATERIALIZATION_PLANNED]:
+        return True
+    return (table, period) in made[run_id][DagsterEventType.ASSET_MATERIALIZATION]
 
 
 def rule_specs() -> list[dg.AssetCheckSpec]:

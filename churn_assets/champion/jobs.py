@@ -9,11 +9,13 @@ import dagster as dg
 from pydantic import Field
 
 from churn_assets.resources.serving import ServingStore
-from churn_store import promotion
+from churn_store.approval import approve as make_champion
+from churn_store.challenge import challenge
 from churn_store.clock import Clock
 from churn_store.errors import ChurnError
 from churn_store.named import find_manifest
 from churn_store.releases import Serving
+from churn_store.rollback import roll_back as serve_former
 
 
 class Approval(dg.Config):
@@ -50,10 +52,8 @@ def approve_candidate(
         asked = (serving.engine, serving.files, manifest.candidate)
         by, reason, now_s, override = config.by, config.reason, clock.now_s(), config.override
         if not config.challenger_share:
-            return promotion.approve(*asked, by=by, reason=reason, now_s=now_s, override=override)
-        return promotion.challenge(
-            *asked, share=config.challenger_share, by=by, reason=reason, now_s=now_s, override=override
-        )
+            return make_champion(*asked, by=by, reason=reason, now_s=now_s, override=override)
+        return challenge(*asked, share=config.challenger_share, by=by, reason=reason, now_s=now_s, override=override)
 
     _tell(context, decided)
 
@@ -68,7 +68,7 @@ def put_back(
     """What ``churn rollback`` does."""
     _tell(
         context,
-        lambda: promotion.roll_back(
+        lambda: serve_former(
             serving.engine, serving.files, by=config.by, reason=config.reason, now_s=clock.now_s(), to=config.to or None
         ),
     )

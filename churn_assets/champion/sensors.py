@@ -9,8 +9,8 @@ from mlflow.tracking import MlflowClient
 
 from churn_assets.champion.registry import try_to_mirror
 from churn_assets.champion.report import facts
-from churn_assets.doctor.stores import tracking
 from churn_assets.resources.serving import ServingStore
+from churn_assets.resources.tracking_server import sign_of_life
 from churn_assets.settings import Settings
 from churn_assets.state import newest_materialization
 from churn_store.bundles import load_manifest
@@ -59,7 +59,7 @@ def _event(serving: ServingStore, row: Serving) -> dg.AssetMaterialization:
 def _mirror(settings: Settings, serving: ServingStore, row: Serving) -> tuple[bool, str]:
     """Whether the registry shows the release now. It is asked for a sign of life first: its client would try for minutes."""
     try:
-        tracking(settings)
+        sign_of_life(settings.tracking_uri)
     except ChurnError as error:
         return False, f"the registry does not show it yet: {error}"
     return try_to_mirror(MlflowClient(settings.tracking_uri), serving.files, row)

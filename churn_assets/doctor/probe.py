@@ -7,7 +7,6 @@ A probe is a function that answers what it found, raises ``AbsentError`` where t
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import urlsplit, urlunsplit
 
 from churn_store.errors import AbsentError, ChurnError
 
@@ -37,12 +36,3 @@ def probed(part: str, probe: Callable[[], str]) -> Found:
             "failed",
             f"{type(error).__module__}.{type(error).__name__}; look at the settings of this part in churn.yaml",
         )
-
-
-def without_password(url: str) -> str:
-    """An address as it may be shown: without user, password and query."""
-    parts = urlsplit(url)
-    if not parts.scheme or not parts.netloc:
-        return url.partition("?")[0]
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit((parts.scheme, host, parts.path, "", ""))

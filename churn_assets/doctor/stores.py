@@ -8,16 +8,15 @@ import obstore
 import polars as pl
 import redis
 import sqlalchemy as sa
-from sqlalchemy.exc import SQLAlchemyError
 
 from churn_assets.data_versions import TABLES
-from churn_assets.doctor.probe import without_password
 from churn_assets.lake_migration import lacking, outdated
 from churn_assets.raw.source import KEYS, Source
 from churn_assets.resources.lake import Lake
 from churn_assets.resources.serving import ServingStore
-from churn_assets.resources.tracking_server import is_server, require_answer
+from churn_assets.resources.tracking_server import is_server, sign_of_life
 from churn_assets.settings import Settings
+from churn_assets.shown_address import without_password
 from churn_store.errors import AbsentError, ChurnError, InputError, StoreAwayError
 from churn_store.migrate import require_migrated
 from churn_store.object_storage import in_object_store, open_store
@@ -158,25 +157,8 @@ def tracking(settings: Settings) -> str:
         AbsentError: it is the embedded one and was never made.
         InputError: it does not answer.
     """
-    uri = settings.tracking_uri
-    shown = without_password(uri)
-    if is_server(uri):
-        require_answer(uri)
-        return f"{shown} answers"
-    address = sa.make_url(uri)
-    if address.get_backend_name() == "sqlite" and not Path(str(address.database)).exists():
-        raise AbsentError(f"{address.database} is made by the first training")
-    engine = connect(uri)
-    try:
-        with engine.connect() as connection:
-            connection.execute(sa.text("SELECT 1 FROM experiments LIMIT 1"))
-    except SQLAlchemyError as error:
-        raise InputError(
-            f"the MLflow database {shown} does not answer ({type(error).__name__}); start it, or set tracking.uri"
-        ) from error
-    finally:
-        engine.dispose()
-    return shown
+    shown = sign_of_life(settings.tracking_uri)
+    return f"{shown} answers" if is_server(settings.tracking_uri) else shown
 
 
 def _missing(place: Lake) -> list[Path]:

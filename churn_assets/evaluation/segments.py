@@ -17,11 +17,12 @@ from churn_store.manifest import Segment
 from churn_store.signature import MISSING_CATEGORY, Signature
 
 
-def segment_columns(signature: Signature, settings: Evaluation) -> tuple[str, ...]:
+def segment_columns(signature: Signature, judging: pl.DataFrame, settings: Evaluation) -> tuple[str, ...]:
     """The categories whose words make segments.
 
     Args:
         signature: of the model; its words are those of the training rows, and the missing one.
+        judging: has the categories, perhaps with words that the training rows did not have.
         settings: names them, or how many words they may have.
 
     Raises:
@@ -34,12 +35,16 @@ def segment_columns(signature: Signature, settings: Evaluation) -> tuple[str, ..
         )
     if settings.segments:
         return settings.segments
-    words = {
-        column.name: [word for word in column.categories if word != MISSING_CATEGORY]
+    known = {
+        column.name: {word for word in column.categories if word != MISSING_CATEGORY}
         for column in signature.columns
         if column.kind == "category"
     }
-    return tuple(name for name, known in words.items() if 2 <= len(known) <= settings.segment_words)  # noqa: PLR2004
+    return tuple(
+        name
+        for name, words in known.items()
+        if len(words) <= settings.segment_words and len(words | set(judging[name].drop_nulls().unique())) > 1
+    )
 
 
 def segments_of(judging: pl.DataFrame, columns: Sequence[str], settings: Evaluation) -> list[tuple[str, str, pl.Series]]:
@@ -88,7 +93,8 @@ def segments(
     churned = judging["churned"].to_numpy()
     profits = profit_by_row(churned, scores >= threshold, settings.profit)
     described = []
-    for column, word, rows in segments_of(judging, segment_columns(signature, settings.evaluation), settings.evaluation):
+    columns = segment_columns(signature, judging, settings.evaluation)
+    for column, word, rows in segments_of(judging, columns, settings.evaluation):
         inside = rows.to_numpy()
         left, given = churned[inside], scores[inside]
         described.append(

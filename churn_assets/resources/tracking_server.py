@@ -1,10 +1,15 @@
-"""Whether an MLflow server answers, asked once and soon: MLflow itself would try for minutes."""
+"""Whether MLflow answers, asked once and soon: MLflow itself would try for minutes."""
 
 import urllib.error
 import urllib.request
+from pathlib import Path
 
-from churn_assets.doctor.probe import without_password
-from churn_store.errors import InputError
+import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
+
+from churn_assets.shown_address import without_password
+from churn_store.errors import AbsentError, InputError
+from churn_store.tables import connect
 
 OK = 200
 PATIENCE_S = 5.0
@@ -30,3 +35,30 @@ def require_answer(uri: str) -> None:
         raise InputError(
             f"the MLflow at {without_password(uri)} does not answer as it should ({status}); start it, or set tracking.uri"
         )
+
+
+def sign_of_life(uri: str) -> str:
+    """Ask MLflow, a server or a database, whether it is there; its address as it may be shown.
+
+    Raises:
+        AbsentError: it is a file that was never made.
+        InputError: it does not answer.
+    """
+    shown = without_password(uri)
+    if is_server(uri):
+        require_answer(uri)
+        return shown
+    address = sa.make_url(uri)
+    if address.get_backend_name() == "sqlite" and not Path(str(address.database)).exists():
+        raise AbsentError(f"{address.database} is made by the first training")
+    engine = connect(uri)
+    try:
+        with engine.connect() as connection:
+            connection.execute(sa.text("SELECT 1 FROM experiments LIMIT 1"))
+    except SQLAlchemyError as error:
+        raise InputError(
+            f"the MLflow database {shown} does not answer ({type(error).__name__}); start it, or set tracking.uri"
+        ) from error
+    finally:
+        engine.dispose()
+    return shown

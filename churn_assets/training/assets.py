@@ -22,7 +22,7 @@ from churn_assets.training.contracts import no_single_feature_tells, training_co
 from churn_assets.training.families import FAMILIES
 from churn_assets.training.fitting import Fitted
 from churn_assets.training.leak import single_feature_aucs
-from churn_assets.training.shown import MEASURED_ON, searched, selecting_pictures
+from churn_assets.training.shown import MEASURED_ON, order, searched, selecting_pictures
 from churn_assets.training.split import JUDGE, SELECT, TRAIN, roles_by_time
 from churn_assets.training.tracking import log_fitted
 from churn_assets.training.training_set import KEY, check_enough, rows_by_customer, rows_by_time, snapshots
@@ -151,6 +151,7 @@ def _family(name: str, settings: Settings, features: tuple[Feature, ...]) -> dg.
                 **fitted.measures,
                 "threshold": fitted.threshold,
                 "measured_on": MEASURED_ON,
+                "order": order(fitted),
                 "parameters": dict(fitted.parameters),
                 "ignored": ", ".join(fitted.ignored) or "none",
                 **searched(fitted),

@@ -21,6 +21,7 @@ from churn_assets.evaluation.facts import measured
 from churn_assets.evaluation.profit import most_profitable_threshold
 from churn_assets.features.feature import Feature
 from churn_assets.settings import Settings
+from churn_assets.training.configured import configured_by
 from churn_assets.training.families import FAMILIES, Value, export, inputs
 from churn_assets.training.inputs import require_finite, require_two_classes, says_nothing
 from churn_assets.training.split import SELECT, TRAIN, places
@@ -63,6 +64,7 @@ class Fitted:
         scores: that the measures are of, one for each selecting row.
         trials: what the search tried, the defaults first; empty where nothing was searched.
         ignored: inputs that are taken and not looked at, as they say nothing on the training rows.
+        configured: digest of the settings and features that it was fitted with (``training.configured``).
     """
 
     family: str
@@ -77,6 +79,7 @@ class Fitted:
     scores: Scores = field(compare=False, repr=False)
     trials: tuple[Trial, ...] = ()
     ignored: tuple[str, ...] = ()
+    configured: str = ""
 
 
 def fit_family(
@@ -136,6 +139,7 @@ def fit_family(
         scores,
         trials,
         tuple(says_nothing(training, signature, minimum_correlation=settings.training.minimum_correlation)),
+        configured_by(family, features, settings),
     )
 
 
@@ -210,6 +214,13 @@ def calibrated(pipeline: Pipeline, columns: pd.DataFrame, churned: Labels) -> Pi
     with threadpool_limits(limits=1):
         model = CalibratedClassifierCV(estimator, method="sigmoid", cv=[(places_of, places_of)]).fit(prepared, churned)
     return Pipeline([("columns", pipeline.named_steps["columns"]), ("model", model)])
+
+
+def turns_round(pipeline: Pipeline) -> bool:
+    """Whether the calibration turns the order of the rows round: those that calibrated it run the other way than those that were fitted on."""
+    return any(
+        sigmoid.a_ > 0 for part in pipeline.named_steps["model"].calibrated_classifiers_ for sigmoid in part.calibrators
+    )
 
 
 def cross_calibrated(pipeline: Pipeline, columns: pd.DataFrame, churned: Labels, half: Labels) -> Scores:

@@ -56,6 +56,7 @@ def says_nothing(rows: pl.DataFrame, signature: Signature, *, minimum_correlatio
     Raises:
         InputError: nothing else is left.
     """
+    rows = rows.with_columns(pl.col(name).cast(pl.Float64).fill_nan(None) for name in signature.numbers)
     empty = [name for name in signature.numbers if rows[name].count() == 0]
     if len(empty) == len(signature.columns):
         raise InputError(

@@ -7,7 +7,7 @@ import polars as pl
 from churn_assets.evaluation.facts import CONFIDENCE, reliability
 from churn_assets.evaluation.pictures import pictures
 from churn_assets.settings import Settings
-from churn_assets.training.fitting import Fitted
+from churn_assets.training.fitting import Fitted, turns_round
 from churn_assets.training.split import SELECT
 from churn_assets.training.tuning import best
 from churn_store.manifest import Evaluation, ProfitTerms
@@ -30,6 +30,13 @@ def selecting_pictures(fitted: Fitted, training_set: pl.DataFrame, settings: Set
         profit=ProfitTerms(**profit.model_dump()),
     )
     return pictures(churned, fitted.scores, evaluation, threshold=fitted.threshold, profit=profit)
+
+
+def order(fitted: Fitted) -> str:
+    """Whether the calibration has kept the estimator's order of the customers."""
+    if turns_round(fitted.pipeline):
+        return "turned round by the calibration: the selecting rows run the other way than the training rows"
+    return "kept by the calibration"
 
 
 def searched(fitted: Fitted) -> dict[str, Any]:

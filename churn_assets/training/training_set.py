@@ -107,8 +107,9 @@ def signature_of(features: Sequence[Feature], training_rows: pl.DataFrame) -> Si
     return Signature(tuple(columns))
 
 
-def input_example(signature: Signature, rows: pl.DataFrame) -> dict[str, Any]:
-    """An invented row: medians and most frequent words, so that it shows no customer."""
+def input_example(signature: Signature, training_set: pl.DataFrame) -> dict[str, Any]:
+    """An invented row: medians and most frequent words of the training rows, so that it shows no customer and nobody who judges."""
+    rows = training_set.filter(pl.col("role") == TRAIN)
     return {
         **{name: rows[name].median() for name in signature.numbers},
         **{name: rows[name].mode().sort().first() for name in signature.categories},

@@ -16,7 +16,7 @@ from sklearn.metrics import log_loss
 
 from churn_assets.features.feature import Feature
 from churn_assets.periods import DAY_S
-from churn_assets.settings import Settings, Training
+from churn_assets.settings import MOST_TRIALS, Settings, Training
 from churn_assets.training.families import FAMILIES, Family, Parameter, Value, inputs
 from churn_assets.training.fitting import Fitted, Trial, cross_calibrated, first_half, fit, fit_family
 from churn_assets.training.split import TRAIN, places
@@ -154,8 +154,10 @@ def search_and_fit(
     """
     known = FAMILIES[family]
     given = known.with_parameters(fixed or {}, where="parameters")
-    if trials is not None and trials < 1:
-        raise InputError(f"{trials} trials were asked for; expected at least 1, which takes the defaults")
+    if trials is not None and not 1 <= trials <= MOST_TRIALS:
+        raise InputError(
+            f"{trials} trials were asked for; expected at least 1, which takes the defaults, and at most {MOST_TRIALS:,}"
+        )
     if seed is not None and not 0 <= seed < SEEDS:
         raise InputError(f"the seed {seed} was asked for; expected a whole number from 0 to {SEEDS - 1}")
     rows = training_set.filter(pl.col("role") == TRAIN)

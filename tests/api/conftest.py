@@ -22,11 +22,11 @@ from churn_api.app import create_app
 from churn_api.security.keys import KeyStore, NewKey
 from churn_api.settings import ServiceConfig
 from churn_store.bundles import Bundle, load_bundle, stage
+from churn_store.challenge import challenge
 from churn_store.files import DigestStore
 from churn_store.manifest import Manifest
 from churn_store.migrate import migrate
 from churn_store.online import Snapshot
-from churn_store.promotion import challenge
 from churn_store.releases import Serving, newest
 from churn_store.tables import connect, prediction_log, releases
 from churn_store.verdicts import record_blessing

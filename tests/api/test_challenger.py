@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from churn_api.releases.described import ModelVersion
-from churn_store.promotion import end_challenge
+from churn_store.challenge import end_challenge
 from churn_store.signature import Column
 from tests.api.conftest import CUSTOMERS, ONLINE_ROWS, Installation, Service, problem
 from tests.release_factory import NOW_S, Candidate, expected_probability, small_columns, train

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import sqlalchemy as sa
 
-from churn_store.promotion import roll_back
+from churn_store.rollback import roll_back
 from churn_store.tables import connect, prediction_log
 from tests.api.conftest import Installation
 from tests.release_factory import NOW_S

@@ -103,11 +103,13 @@ class Company:
             mlflow={},
             now_s=NOW_S,
         )
-        return CandidateModel(made.pipeline, stage(self.serving.files, made.files, manifest))
+        return CandidateModel(made.pipeline, stage(self.serving.files, made.files, manifest), chosen.configured)
 
     def judged(self, candidate: CandidateModel) -> tuple[Verdict, dict[str, Any]]:
         """Materialize ``model_blessing`` alone: its value and its metadata."""
-        _, blessing, _ = champion_assets(self.settings, open_source(self.settings), self.upstream)
+        _, blessing, _ = champion_assets(
+            self.settings, open_source(self.settings), attributes(), self.upstream
+        )
         with dg.build_asset_context(instance=self.instance) as context:
             result, *checks = blessing(context, candidate, lake=self.lake, clock=self.settings.clock, serving=self.serving)
         assert len(checks) == len(RULES)

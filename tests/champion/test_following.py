@@ -18,11 +18,14 @@ from churn_assets.raw.sources import open_source
 from churn_assets.resources.serving import ServingStore
 from churn_assets.settings import Settings
 from churn_assets.state import data_version, newest_materialization
-from churn_store import lifecycle, promotion
+from churn_store import lifecycle
+from churn_store.approval import approve as make_champion
 from churn_store.bundles import stage
+from churn_store.challenge import challenge, end_challenge
 from churn_store.manifest import Manifest, TableVersion
 from churn_store.migrate import migrate
 from churn_store.releases import history, newest
+from churn_store.rollback import roll_back as serve_former
 from churn_store.verdicts import newest_blessing
 from tests.release_factory import NOW_S, Candidate, bless, release, train
 
@@ -161,7 +164,7 @@ def test_the_registry_shows_champion_and_challenger_and_is_tried_again_until_it_
     assert "champion is version 1 of churn, challenger is nobody" in company.tick()
     assert company.cursor == "1"
 
-    promotion.challenge(engine, files, staged.candidate, share=0.2, **ADA)
+    challenge(engine, files, staged.candidate, share=0.2, **ADA)
     company.tick()
     assert aliases(client) == {"champion": "1", "challenger": "2"}
     row = newest(engine)
@@ -170,7 +173,7 @@ def test_the_registry_shows_champion_and_challenger_and_is_tried_again_until_it_
         "release": row.challenger, "epoch": "2", "blessing": "accepted", "blessed_by": "gate", "training_set": f"{2:064x}"
     }  # fmt: skip
 
-    promotion.approve(engine, files, staged.candidate, **ADA)
+    make_champion(engine, files, staged.candidate, **ADA)
     company.tick()
     assert aliases(client) == {"champion": "2"}
 
@@ -182,7 +185,7 @@ def test_where_promotion_is_manual_an_accepted_candidate_waits_and_the_former_ch
     staged = company.waiting(models[1])
     blessing = newest_blessing(company.serving.engine, staged.candidate)
     settings = company.settings.model_copy(update={"promotion": "manual"})
-    *_, champion = champion_assets(settings, open_source(settings), [])
+    *_, champion = champion_assets(settings, open_source(settings), (), [])
     said = champion(
         dg.build_asset_context(instance=company.instance),
         CandidateModel(models[1].pipeline, staged),

@@ -21,7 +21,7 @@ from churn_assets.champion.checks import DESCRIPTIONS, rule_results, rule_specs
 from churn_assets.champion.gate.case import Case, Checked, Found
 from churn_assets.champion.gate.export import UNSEEN, altered_rows
 from churn_assets.champion.gate.latency import interleaved
-from churn_assets.champion.gate.profit import holm
+from churn_assets.champion.gate.segments import holm
 from churn_assets.champion.gate.verdict import RULES, Judgement, Judging, failed, judge
 from churn_assets.evaluation.baselines import BASE_RATE, LOGISTIC, RECENCY
 from churn_assets.periods import DAY_S

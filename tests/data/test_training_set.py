@@ -11,7 +11,6 @@ import pytest
 from click.testing import CliRunner
 
 from churn_assets.champion.candidate import build, describe
-from churn_assets.champion.registered import find_manifest
 from churn_assets.data_commands import data
 from churn_assets.data_restore import restore
 from churn_assets.data_versions import TABLES, digest_at
@@ -60,7 +59,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trained]:
     settings = Settings(
         company="small",
         home=folder / ".churn",
-        source=SyntheticSettings(customers=900, monthly_churn=0.1),
+        source=SyntheticSettings(customers=1_500, monthly_churn=0.1),
         features=Features(first_snapshot=dt.date(2024, 4, 1)),
         training=Training(
             families=("logistic_regression",),
@@ -69,7 +68,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trained]:
             training_snapshots=3,
             minimum_rows=50,
         ),
-        gate=Gate(auc_floor=0.5, auc_plausible=1.0),
+        gate=Gate(auc_floor=0.5, calibration_slope=(0.0, 5.0), calibration_intercept=(-3.0, 3.0), confidence=0.8),
     )
     settings.clock.fix(dt.datetime(2024, 12, 10, tzinfo=dt.UTC))
     migrate(settings.database_url)
@@ -109,7 +108,7 @@ def names(trained: Trained) -> dict[str, str]:
     with trained.store.engine.connect() as connection:
         [candidate] = connection.execute(tables.blessings.select()).all()
     digest = candidate.candidate
-    _, manifest = find_manifest(trained.store, digest)
+    _, manifest = find_manifest(trained.store.engine, trained.store.files, digest)
     return {
         "candidate": digest,
         "beginning": digest[:8].upper(),
@@ -118,7 +117,7 @@ def names(trained: Trained) -> dict[str, str]:
 
 
 def test_it_is_equal_row_for_row_though_labels_and_features_were_restated(trained: Trained) -> None:
-    _, manifest = find_manifest(trained.store, names(trained)["candidate"])
+    _, manifest = find_manifest(trained.store.engine, trained.store.files, names(trained)["candidate"])
     assert manifest.tables["churn_labels"].version == trained.lake.version("churn_labels") - 1
     again = rebuild(trained.lake, manifest)
     assert again.is_equal, again.said
@@ -140,13 +139,13 @@ def test_the_command_takes_any_name_of_a_model_and_writes_the_rows(
 def test_the_epoch_of_a_release_names_it(trained: Trained) -> None:
     row = trained.store.newest()
     assert row is not None
-    assert find_manifest(trained.store, "1")[0] == row.champion
+    assert find_manifest(trained.store.engine, trained.store.files, "1")[0] == row.champion
 
 
 def test_another_label_than_the_manifest_knows_is_counted_and_ends_with_status_1(
     trained: Trained, command: CliRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _, manifest = find_manifest(trained.store, names(trained)["candidate"])
+    _, manifest = find_manifest(trained.store.engine, trained.store.files, names(trained)["candidate"])
     restated = trained.lake.version("churn_labels")
     monkeypatch.setitem(manifest.tables, "churn_labels", type(manifest.tables["churn_labels"])(restated))
     again = rebuild(trained.lake, manifest)
@@ -154,14 +153,14 @@ def test_another_label_than_the_manifest_knows_is_counted_and_ends_with_status_1
     assert not again.is_equal
     assert "not equal: digest" in again.said
     assert f"have other values in churned ({changed:,} rows)" in again.said
-    monkeypatch.setattr("churn_assets.champion.registered.find_manifest", lambda *_: ("0" * 64, manifest))
+    monkeypatch.setattr("churn_store.named.find_manifest", lambda *_: ("0" * 64, manifest))
     assert command.invoke(data, ["training-set", "1"]).exit_code == 1
 
 
 @pytest.mark.parametrize("name", ["77", "abc", "ffff", "churn/99", "/", "zzzzzz"])
 def test_a_name_that_is_no_model_is_one_sentence(trained: Trained, name: str) -> None:
     with pytest.raises(InputError, match=r"expected an epoch|name an epoch"):
-        find_manifest(trained.store, name)
+        find_manifest(trained.store.engine, trained.store.files, name)
 
 
 def test_the_digest_of_rows_in_the_lake_is_the_one_that_their_run_told_dagster(trained: Trained) -> None:

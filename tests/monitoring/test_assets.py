@@ -13,7 +13,7 @@ from churn_assets.monitoring.drift import LEAST_ROWS
 from churn_assets.resources.lake import Lake
 from churn_assets.resources.serving import ServingStore
 from churn_assets.settings import Settings
-from tests.champion.world import attributes, company_of_one_table, released, staged, training_set
+from tests.champion.world import attributes, company_of_one_table, fitted, released, staged, training_set
 
 Report = tuple[dict[str, Any], dg.AssetCheckResult]
 
@@ -23,8 +23,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """A company of data without time whose release serves."""
     settings = company_of_one_table(tmp_path, monkeypatch)
     serving, rows = store(settings), training_set().drop("snapshot_s")
-    candidate = build("logistic_regression", rows, attributes(), seed=1)
-    released(serving.engine, serving.files, staged(serving.files, candidate, training_set()))
+    chosen = fitted("logistic_regression", rows, attributes())
+    candidate = build(chosen, rows, seed=1)
+    released(serving.engine, serving.files, staged(serving.files, candidate, chosen, training_set()))
     return settings
 
 

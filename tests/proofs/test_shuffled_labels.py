@@ -14,15 +14,17 @@ from churn_assets.features.snapshot import features_at
 from churn_assets.periods import DAY_S, epoch_s
 from churn_assets.raw.source import Table
 from churn_assets.raw.synthetic import SyntheticSettings, SyntheticSource
-from churn_assets.settings import AtRisk
+from churn_assets.settings import AtRisk, Settings, Training
 from churn_assets.training.families import FAMILIES
-from churn_assets.training.fitting import fit_and_measure
+from churn_assets.training.fitting import fit_family
 from churn_assets.training.split import SELECT, TRAIN
+from churn_store.manifest import TableVersion
 from tests.features.company import GIVEN, TABLES
 
 START = date(2024, 1, 1)
 SNAPSHOTS = {date(2024, 7, 1): TRAIN, date(2024, 8, 1): TRAIN, date(2024, 10, 1): SELECT, date(2024, 11, 1): SELECT}
 RULE = AtRisk()
+MADE_OF = TableVersion(0)
 Z = 3.5
 """Standard errors that chance does not reach: once in 2,000 trials."""
 
@@ -51,7 +53,8 @@ def auc_of(family: str, rows: pl.DataFrame, features: tuple[Feature, ...]) -> tu
     """
     measured = rows.filter(role=SELECT)["churned"]
     left, stayed = int(measured.sum()), int((~measured).sum())
-    auc = fit_and_measure(family, rows, features, seed=1).measures["auc"]
+    settings = Settings(company="proof", training=Training(seed=1))
+    auc = fit_family(family, rows, features, settings, made_of=MADE_OF).measures["auc"]
     return auc, float(np.sqrt((left + stayed + 1) / (12 * left * stayed)))
 
 

@@ -45,7 +45,15 @@ CONFIGURATION: dict[str, Any] = {
         "training_snapshots": 3,
         "minimum_rows": 50,
     },
-    "gate": {"auc_floor": 0.5},
+    # Few customers and one judging snapshot: what is proven is proven less surely.
+    "gate": {
+        "auc_floor": 0.5,
+        "confidence": 0.8,
+        "calibration_slope": [0.0, 5.0],
+        "calibration_intercept": [-3.0, 3.0],
+        "minimum_rows": 50,
+        "minimum_churners": 10,
+    },
     # The first snapshots' long windows reach back before the first day and are filling: that is drift, and is let pass here.
     "monitoring": {"windows": 1, "agreeing": 1, "effect": 0.5, "report_rows": 200},
 }

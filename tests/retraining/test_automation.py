@@ -32,7 +32,7 @@ CHANGED_MONTH = "2024-07-01"
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     folder = tmp_path_factory.mktemp("shop")
-    write_company(folder, customers=600, until=dt.date(2024, 8, 1))
+    write_company(folder, customers=1_200, until=dt.date(2024, 8, 1))
     events = pl.read_csv(file_of(folder, "events", CHANGED_MONTH))
     one_in_five = pl.int_range(pl.len()) % 5 == 0
     events.filter((pl.col("event_type") != "session") | one_in_five).write_csv(file_of(folder, "events", CHANGED_MONTH))

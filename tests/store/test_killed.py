@@ -6,12 +6,14 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from churn_store import promotion
+from churn_store.approval import APPROVING, OVERRIDING, approve
 from churn_store.bundles import stage
+from churn_store.challenge import CHALLENGING, ENDING, challenge, end_challenge
 from churn_store.errors import FencedError
 from churn_store.files import DigestStore
 from churn_store.manifest import Blessing, Manifest, Rule, encode
-from churn_store.releases import ADDING, STEPS, history, newest, publish
+from churn_store.releases import STEPS, history, newest, publish
+from churn_store.rollback import ROLLING_BACK, roll_back
 from churn_store.verdicts import record_blessing
 from tests.release_factory import NOW_S, Candidate, bless, release
 from tests.store.invariants import assert_invariants
@@ -62,14 +64,14 @@ def test_killed_at_any_step_an_approval_can_be_repeated(
     manifests: Iterator[Manifest],
     override: bool,
 ) -> None:
-    steps = promotion.OVERRIDING if override else promotion.APPROVING
+    steps = OVERRIDING if override else APPROVING
     for rows, step in enumerate(steps):
         staged = stage(files, candidate.contents, next(manifests))
         bless(engine, staged, "undecided" if override else "accepted", epoch=epoch_of(engine))
         asked = (empty_database, files.url, "approve", staged.candidate)
         assert killed(step, promote, *asked, **WHO, override=override), step
         assert_invariants(engine, files, rows=rows + (step == "row committed"), at=step)
-        row = promotion.approve(engine, files, staged.candidate, **WHO, override=override)
+        row = approve(engine, files, staged.candidate, **WHO, override=override)
         assert (row.epoch, row.kind) == (rows + 1, "overridden" if override else "approved"), step
         assert_invariants(engine, files, rows=rows + 1, at=step)
 
@@ -79,11 +81,11 @@ def test_killed_at_any_step_a_rollback_can_be_repeated(
 ) -> None:
     former = release(engine, files, candidate).champion
     release(engine, files, other_candidate)
-    for done, step in enumerate(promotion.ROLLING_BACK):
+    for done, step in enumerate(ROLLING_BACK):
         bad = publish_again(engine, files, other_candidate, second=done)
         assert killed(step, promote, empty_database, files.url, "roll_back", **WHO, to=1), step
         assert newest(engine).champion == (former if step == "row committed" else bad), step
-        row = promotion.roll_back(engine, files, **WHO, to=1)
+        row = roll_back(engine, files, **WHO, to=1)
         assert (row.champion, row.epoch) == (former, bad_epoch(engine) + 1), step
         assert_invariants(engine, files, rows=row.epoch, at=step)
 
@@ -104,19 +106,19 @@ def test_killed_at_any_step_a_challenge_and_its_end_can_be_repeated(
     engine: sa.Engine, empty_database: str, files: DigestStore, candidate: Candidate, manifests: Iterator[Manifest]
 ) -> None:
     release(engine, files, candidate)
-    for step in promotion.APPROVING:
+    for step in CHALLENGING:
         rows = epoch_of(engine)
         staged = stage(files, candidate.contents, next(manifests))
         bless(engine, staged, epoch=rows)
         asked = (empty_database, files.url, "challenge", staged.candidate)
         assert killed(step, promote, *asked, **WHO, share=0.2), step
         assert_invariants(engine, files, rows=rows + (step == "row committed"), at=step)
-        row = promotion.challenge(engine, files, staged.candidate, **WHO, share=0.2)
+        row = challenge(engine, files, staged.candidate, **WHO, share=0.2)
         assert (row.epoch, row.challenger_share) == (rows + 1, 0.2), step
-    for step in (*promotion.ROLLING_BACK[:1], *ADDING[:1]):
+    for step in ENDING[:-1]:
         assert killed(step, promote, empty_database, files.url, "end_challenge", **WHO), step
         assert newest(engine).challenger is not None, step
-    assert promotion.end_challenge(engine, files, **WHO).challenger is None
+    assert end_challenge(engine, files, **WHO).challenger is None
     assert_invariants(engine, files, rows=epoch_of(engine))
 
 

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from alembic.config import Config
 
 from churn_store import tables
+from churn_store.approval import approve
 from churn_store.bundles import load_bundle, load_manifest
 from churn_store.errors import FencedError
 from churn_store.files import DigestStore
@@ -23,8 +24,8 @@ from churn_store.lifecycle import states, waiting
 from churn_store.manifest import SINCE_2, encode
 from churn_store.migrate import MIGRATIONS, migrate, require_migrated
 from churn_store.named import find_manifest
-from churn_store.promotion import approve, roll_back
 from churn_store.releases import history, newest
+from churn_store.rollback import roll_back
 from churn_store.tables import connect
 from churn_store.verdicts import newest_blessing
 from tests.release_factory import NOW_S, bless, release, train

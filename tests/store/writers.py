@@ -14,17 +14,21 @@ import msgspec
 import psycopg  # noqa: F401 - so that no process needs to import it
 import sqlalchemy.dialects.postgresql.psycopg  # noqa: F401 - likewise
 
-from churn_store import promotion
+from churn_store.approval import approve
 from churn_store.bundles import stage
+from churn_store.challenge import challenge, end_challenge
 from churn_store.errors import FencedError
 from churn_store.files import DigestStore
 from churn_store.manifest import Blessing, Manifest
 from churn_store.releases import publish
+from churn_store.rollback import roll_back
 from churn_store.tables import connect
 from churn_store.verdicts import record_blessing
 
 FORKS: Any = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload([__name__])
+
+PROMOTIONS: dict[str, Callable[..., Any]] = {one.__name__: one for one in (approve, challenge, end_challenge, roll_back)}
 
 
 def killed(step: str, work: Callable[..., Any], *args: Any, **asked: Any) -> bool:
@@ -68,8 +72,8 @@ def publish_as(url: str, root: str, manifest: bytes, blessing: bytes, *, read_ep
 
 
 def promote(url: str, root: str, name: str, *args: Any, **asked: Any) -> None:
-    """A function of ``churn_store.promotion`` by its name."""
-    getattr(promotion, name)(connect(url), DigestStore(root), *args, **asked)
+    """What a named person may ask for, by its name."""
+    PROMOTIONS[name](connect(url), DigestStore(root), *args, **asked)
 
 
 def _work_until(step: str, work: Callable[..., Any], args: tuple[Any, ...], asked: dict[str, Any]) -> None:

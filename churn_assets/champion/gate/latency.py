@@ -27,6 +27,7 @@ def latency(case: Case, greatest: float) -> Found:
     allowed = f"at most {greatest:g} times the champion's"
     if case.champion is None:
         return Found(True, "no champion yet", allowed)
+    _ = case.champion_scores  # says in a sentence why the champion can't score these rows, where it can't
     ours, theirs = interleaved(
         one_prediction(case.scorer, case.judging), one_prediction(case.champion.scorer, case.judging)
     )

@@ -1,19 +1,18 @@
-"""Whether a candidate brings more money than the champion, and to no segment much less.
+"""Whether a candidate brings money at all, and more of it than the champion.
 
 Each model decides at its own threshold, on the same rows; what each row brings is compared pair by pair. Several snapshots are
-pooled, and the rows of a customer are taken together, as they are not independent.
+pooled, and the rows of a customer are taken together, as they are not independent. Does not belong here: parts of the customers
+(``segments``).
 """
 
 import numpy as np
 import polars as pl
-from scipy import stats
 
 from churn_assets.champion.gate.case import Case, Found
 from churn_assets.evaluation.intervals import Difference, detectable, paired_difference
 from churn_assets.evaluation.measures import Labels
 from churn_assets.evaluation.profit import largest_difference, profit_by_row
-from churn_assets.evaluation.segments import segment_columns, segments_of
-from churn_assets.settings import Evaluation, Gate, Profit
+from churn_assets.settings import Gate, Profit
 
 NO_CHAMPION = "no champion yet"
 POWER = 0.8
@@ -23,15 +22,32 @@ def gain(case: Case, profit: Profit) -> float | None:
     """The profit per customer above the champion's; none without a champion."""
     if case.champion is None:
         return None
-    ours, theirs = _decisions(case)
+    ours, theirs = decisions(case)
     return float(np.mean(profit_by_row(case.churned, ours, profit) - profit_by_row(case.churned, theirs, profit)))
+
+
+def profit_not_negative(case: Case, bounds: Gate, profit: Profit) -> Found:
+    """The candidate does not lose money beyond chance: asking whom it calls is not proven to be worse than asking nobody.
+
+    Whether it brings more than a champion is another rule's; one that loses less than a champion that loses is still a loss, and the first
+    model has no champion. One that asks nobody brings nothing, and loses nothing.
+    """
+    asked = case.scores >= case.threshold
+    found = difference_of(case.churned, asked, np.zeros_like(asked), case.customers, bounds, profit)
+    said = f"{found.mean:+.3f} per customer (upper {bounds.confidence:.0%} bound {found.high:+.3f}), {int(asked.sum())} of {len(asked)} rows asked"
+    return Found(
+        found.high >= 0,
+        said if asked.any() else f"{said}: the model asks nobody",
+        "an upper bound that is not below 0, which asking nobody brings; look at the costs in `profit`, and at the calibration",
+        numbers={"profit": found.mean, "low": found.low, "high": found.high, "asked": int(asked.sum())},
+    )
 
 
 def more_profit_than_champion(case: Case, bounds: Gate, profit: Profit) -> Found:
     """The candidate brings more per customer than the champion, by more than chance."""
     if case.champion is None:
         return Found(True, NO_CHAMPION, "the first model needs none; the baselines judge it")
-    return compared(case.churned, *_decisions(case), case.customers, bounds=bounds, profit=profit)
+    return compared(case.churned, *decisions(case), case.customers, bounds=bounds, profit=profit)
 
 
 def compared(churned: Labels, ours: Labels, theirs: Labels, customers: pl.Series, *, bounds: Gate, profit: Profit) -> Found:
@@ -49,7 +65,7 @@ def compared(churned: Labels, ours: Labels, theirs: Labels, customers: pl.Series
         Passed where the one-sided lower bound of the difference is above 0. Undecided where there are too few rows or churners. A tie
         where the upper bound is not below 0 either.
     """
-    difference = _difference(churned, ours, theirs, customers, bounds, profit)
+    difference = difference_of(churned, ours, theirs, customers, bounds, profit)
     rows, churners, differing = len(churned), int(churned.sum()), int(np.sum(ours != theirs))
     numbers = {
         "gain": difference.mean,
@@ -86,77 +102,17 @@ def compared(churned: Labels, ours: Labels, theirs: Labels, customers: pl.Series
     )
 
 
-def no_segment_worse(case: Case, bounds: Gate, profit: Profit, evaluation: Evaluation) -> Found:
-    """No group of customers brings much less than with the champion.
-
-    A segment is worse where its difference is below minus the margin and below 0 by more than chance, after Holm's correction for the
-    number of segments that were looked at (Holm 1979, Scandinavian Journal of Statistics 6).
-    """
-    allowed = (
-        f"no segment of at least {evaluation.segment_rows} rows below -{bounds.segment_margin:g} per customer and below 0 beyond chance "
-        f"({bounds.confidence:.0%}, corrected for their number)"
-    )
-    if case.champion is None:
-        return Found(True, NO_CHAMPION, allowed)
-    columns = segment_columns(case.scorer.signature, evaluation)
-    ours, theirs = _decisions(case)
-    differences: dict[str, Difference] = {}
-    for column, word, rows in segments_of(case.judging, columns, evaluation):
-        inside = rows.to_numpy()
-        differences[f"{column} {word or 'missing'}"] = _difference(
-            case.churned[inside], ours[inside], theirs[inside], case.customers.filter(rows), bounds, profit
-        )
-    below = holm({name: chance_of_less(found) for name, found in differences.items()}, 1 - bounds.confidence)
-    worse = [name for name, found in differences.items() if name in below and found.mean < -bounds.segment_margin]
-    looked_at = f"{len(differences)} segments looked at"
-    said = [f"{name}: {differences[name].mean:+.3f}" for name in worse]
-    if not worse and differences:
-        least = min(differences, key=lambda name: differences[name].mean)
-        said = [f"the least is {least}: {differences[least].mean:+.3f} (bound {differences[least].low:+.3f})"]
-    return Found(
-        not worse,
-        "; ".join([looked_at, *said]),
-        allowed,
-        numbers={
-            "segments": len(differences),
-            "worse": len(worse),
-            **{name: found.mean for name, found in differences.items()},
-        },
-    )
-
-
-def chance_of_less(difference: Difference) -> float:
-    """How likely so low a difference is where there is none: the one-sided p-value of a t test over the customers."""
-    if difference.standard_error == 0:
-        return 1.0 if difference.mean >= 0 else 0.0
-    return float(stats.t.cdf(difference.mean / difference.standard_error, df=max(difference.customers - 1, 1)))
-
-
-def holm(chances: dict[str, float], level: float) -> set[str]:
-    """Those that are rejected at a family-wise level by Holm's step-down procedure.
-
-    Args:
-        chances: p-values by name.
-        level: probability of one wrong rejection or more.
-    """
-    rejected: set[str] = set()
-    for name, chance in sorted(chances.items(), key=lambda entry: entry[1]):
-        if not chance <= level / (len(chances) - len(rejected)):
-            break
-        rejected.add(name)
-    return rejected
-
-
-def _decisions(case: Case) -> tuple[Labels, Labels]:
+def decisions(case: Case) -> tuple[Labels, Labels]:
     """Whom the candidate and whom the champion calls a churner, each at its own threshold."""
     if case.champion is None:
         raise ValueError("there is no champion to compare with")
     return case.scores >= case.threshold, case.champion_scores >= case.champion.manifest.threshold
 
 
-def _difference(
+def difference_of(
     churned: Labels, ours: Labels, theirs: Labels, customers: pl.Series, bounds: Gate, profit: Profit
 ) -> Difference:
+    """What some decisions bring beside others on the same rows, per customer."""
     return paired_difference(
         profit_by_row(churned, ours, profit),
         profit_by_row(churned, theirs, profit),

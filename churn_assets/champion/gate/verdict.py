@@ -9,12 +9,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
+import numpy as np
+
 from churn_assets.champion.gate.case import Case, Found
 from churn_assets.champion.gate.export import export_equals_pipeline, golden_rows_repeat
 from churn_assets.champion.gate.latency import latency
 from churn_assets.champion.gate.origin import data_quality_green, judging_rows_are_later
-from churn_assets.champion.gate.profit import gain, more_profit_than_champion, no_segment_worse
+from churn_assets.champion.gate.profit import gain, more_profit_than_champion, profit_not_negative
 from churn_assets.champion.gate.quality import auc_above_floor, auc_plausible, baselines_beaten, calibrated
+from churn_assets.champion.gate.segments import no_segment_worse
 from churn_assets.settings import Settings
 from churn_store.manifest import Blessing, Rule
 
@@ -31,6 +34,7 @@ RULES: Mapping[str, Judging] = {
         case, settings.gate.auc_plausible, confidence=settings.gate.confidence, seed=settings.training.seed
     ),
     "calibrated": lambda case, settings, _now_s: calibrated(case, settings.gate),
+    "profit_not_negative": lambda case, settings, _now_s: profit_not_negative(case, settings.gate, settings.profit),
     "more_profit_than_champion": lambda case, settings, _now_s: more_profit_than_champion(
         case, settings.gate, settings.profit
     ),
@@ -94,9 +98,10 @@ def failed(blessing: Blessing) -> Sequence[Rule]:
 
 def _judged(rule: Judging, case: Case, settings: Settings, now_s: int) -> Found:
     found, error = _attempt(lambda: rule(case, settings, now_s), settings.gate.rule_seconds)
-    if isinstance(found, Found):
+    if isinstance(found, Found) and isinstance(found.passed, bool | np.bool_):
         return found
-    return Found(False, error or f"a rule that says {found!r}", "a rule that can be judged")
+    said = found.passed if isinstance(found, Found) else found
+    return Found(False, error or f"a rule that says {said!r}", "a rule that can be judged")
 
 
 def _blessing(

@@ -1,0 +1,43 @@
+"""Who decides, and why: the two lines that stand in the history for ever.
+
+Belongs here: what such a line may hold, for the commands, the jobs, the service's route and the names of its keys alike. Does not
+belong here: what is decided.
+"""
+
+from churn_store.errors import InputError
+
+LONGEST_NAME, LONGEST_REASON = 200, 2_000
+
+UNSEEN_LETTERS = frozenset("\u115f\u1160\u3164\uffa0")
+"""Fillers of Korean script: letters by their category, with nothing to be seen."""
+
+
+def require_name(text: str) -> str:
+    """A name as one line: whoever reads the history can see who it was.
+
+    Args:
+        text: any white space in it counts as one space.
+
+    Raises:
+        InputError: nothing to be read in it, a character that can't be shown, or more than ``LONGEST_NAME`` letters.
+    """
+    return _line("name", text, LONGEST_NAME)
+
+
+def require_reason(text: str) -> str:
+    """A reason, as ``require_name``, of at most ``LONGEST_REASON`` letters."""
+    return _line("reason", text, LONGEST_REASON)
+
+
+def _line(what: str, text: str, at_most: int) -> str:
+    line = " ".join(text.split())
+    if len(line) > at_most:
+        raise InputError(f"the {what} has {len(line)} letters; expected at most {at_most}")
+    unseen = next((one for one in line if not one.isprintable()), None)
+    if unseen is not None:
+        raise InputError(
+            f"the {what} holds U+{ord(unseen):04X}, which is a control or formatting character or no text at all; write it without"
+        )
+    if not any(one.isalnum() and one not in UNSEEN_LETTERS for one in line):
+        raise InputError(f"no {what} was given; expected one line with a letter or a digit")
+    return line
