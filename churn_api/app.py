@@ -155,12 +155,12 @@ async def _follow_clock(clock: FollowedClock, every_s: float, metrics: Metrics) 
             _counted(metrics, "clock")(error)
 
 
-def _counted(metrics: Metrics, what: str) -> Callable[[Exception], None]:
-    def count(_: Exception) -> None:
+def _counted(metrics: Metrics, what: str) -> Callable[[BaseException], None]:
+    def count(_: BaseException) -> None:
         metrics.refresh_failures.labels(what).inc()
 
     return count
 
 
-def _already_noted(_: Exception) -> None:
+def _already_noted(_: BaseException) -> None:
     """The poller counts and shows its own failures."""

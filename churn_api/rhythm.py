@@ -16,13 +16,13 @@ class Rhythm:
 
     Args:
         name: of the thread.
-        step: what to do; an exception is a failed attempt.
+        step: what to do; an exception is a failed attempt, and so is a panic of a library in Rust, which is a ``BaseException``.
         every_s: seconds between attempts.
         on_failure: told about each failed attempt.
     """
 
     def __init__(
-        self, name: str, step: Callable[[], None], *, every_s: float, on_failure: Callable[[Exception], None]
+        self, name: str, step: Callable[[], None], *, every_s: float, on_failure: Callable[[BaseException], None]
     ) -> None:
         self._step = step
         self._every_s = every_s
@@ -56,7 +56,9 @@ class Rhythm:
         while not self._stop.is_set():
             try:
                 self._step()
-            except Exception as error:
+            except (SystemExit, KeyboardInterrupt):
+                raise
+            except BaseException as error:
                 failures += 1
                 self._on_failure(error)
             else:

@@ -14,12 +14,18 @@ from pathlib import Path
 import polars as pl
 
 from churn_store.batch_rows import REASON, sort_rows
-from churn_store.batch_tables import LINE, ROW, Chunk, TableWriter, format_of, open_table, with_word
+from churn_store.batch_tables import FIRST_LINE, LINE, ROW, Chunk, TableWriter, format_of, open_table, with_word
 from churn_store.bundles import Bundle
 from churn_store.errors import InputError
 
 CUSTOMER_ID = "customer_id"
 PROBABILITY, CHURN, RELEASE = "probability", "churn", "release"
+
+WRITTEN_AS = {ROW: "row", LINE: "line", REASON: "reason"}
+"""What a row's place and reason are called in the files that are written."""
+
+TAKEN = frozenset({PROBABILITY, CHURN, RELEASE, *WRITTEN_AS.values()})
+"""Names that a column of ids can't have: columns that are written have them."""
 
 Progress = Callable[[int], None]
 """Told how many rows have been read."""
@@ -92,7 +98,9 @@ def score_file(bundle: Bundle, asked: Asked, *, progress: Progress) -> Scored:
         InputError: files or columns that are not as they should be; no file of scores is left.
     """
     _refuse_places(asked)
-    table = open_table(asked.source, separator=asked.separator)
+    signature = bundle.manifest.signature
+    words = {column.name for column in signature.columns if column.kind == "category" and not column.nullable}
+    table = open_table(asked.source, separator=asked.separator, words=words)
     wanted = _columns(table.names, bundle, asked)
     id_column = _id_column(table.names, asked)
     kept = [*([ROW] if id_column is None else [id_column]), *asked.keep]
@@ -102,10 +110,10 @@ def score_file(bundle: Bundle, asked: Asked, *, progress: Progress) -> Scored:
         scores = stack.enter_context(TableWriter(asked.target, separator=asked.separator))
         aside = stack.enter_context(TableWriter(asked.rejected, separator=asked.separator))
         for chunk in table.chunks(wanted):
-            sorted_rows = sort_rows(chunk.rows, bundle.manifest.signature, id_column=id_column)
+            sorted_rows = sort_rows(chunk.rows, signature, id_column=id_column)
             scored = sorted_rows.found.select(kept).hstack(scores_of(bundle, sorted_rows.rows))
             finite = scored[PROBABILITY].is_finite()
-            scores.write(scored.filter(finite))
+            scores.write(_as_written(scored.filter(finite)))
             not_finite = sorted_rows.found.filter(~finite)
             _set_aside(aside, chunk, sorted_rows.rejected, not_finite, id_column)
             total += chunk.rows.height + len(chunk.broken)
@@ -119,6 +127,8 @@ def score_file(bundle: Bundle, asked: Asked, *, progress: Progress) -> Scored:
             asked.rejected.unlink(missing_ok=True)
         if written:
             scores.put_in_place()
+        elif asked.force:
+            asked.target.unlink(missing_ok=True)
     return Scored(total, aside.rows, leaving, dict(unknown), written)
 
 
@@ -127,7 +137,7 @@ def _set_aside(
 ) -> None:
     """Row, line, id and reason of what could not be scored."""
     names = [ROW, *([LINE] if LINE in chunk.rows.columns else []), *([id_column] if id_column else [])]
-    parts = [rejected.select(*names, REASON)]
+    parts = [_with_span(rejected).select(*names, REASON)]
     if not_finite.height:
         parts.append(not_finite.select(*names, pl.lit("the model gave no number for it").alias(REASON)))
     if chunk.broken:
@@ -135,7 +145,20 @@ def _set_aside(
         parts.append(drawn)
     found = pl.concat(parts, how="diagonal_relaxed").select(*names, REASON).sort(ROW)
     if found.height:
-        aside.write(found)
+        aside.write(_as_written(found))
+
+
+def _with_span(rejected: pl.DataFrame) -> pl.DataFrame:
+    """Say which lines are one row: a quote that was closed by one of another row makes one of many."""
+    if LINE not in rejected.columns:
+        return rejected
+    first, last = pl.col(FIRST_LINE), pl.col(LINE)
+    span = pl.format("{}; by their quotes the lines {} to {} are one row", REASON, first, last)
+    return rejected.with_columns(pl.when(last > first).then(span).otherwise(REASON).alias(REASON))
+
+
+def _as_written(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.rename({name: written for name, written in WRITTEN_AS.items() if name in frame.columns})
 
 
 def _refuse_places(asked: Asked) -> None:
@@ -167,8 +190,11 @@ def _columns(there: Sequence[str], bundle: Bundle, asked: Asked) -> list[str]:
         raise InputError(
             f"{asked.source} has no column {', '.join(f'{name}{_near(name, there)}' for name in unknown)} to keep"
         )
-    taken = [name for name in asked.keep if name in {PROBABILITY, CHURN, RELEASE, ROW, LINE, id_column}]
-    taken += [id_column] if id_column in {PROBABILITY, CHURN, RELEASE} else []
+    if id_column in TAKEN:
+        raise InputError(
+            f"--id {id_column}: the files that are written have a column of that name; rename it in {asked.source}"
+        )
+    taken = [name for name in asked.keep if name in TAKEN or name == id_column]
     if taken or len(set(asked.keep)) < len(asked.keep):
         raise InputError(
             f"--keep {', '.join(map(str, taken or asked.keep))}: the scores have a column of that name already; rename it in {asked.source}"

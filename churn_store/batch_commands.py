@@ -33,7 +33,11 @@ EVERY_S, EVERY_LINE_S = 0.5, 10.0
 @click.option("--keep", multiple=True, metavar="COLUMN", help="Bring this column along; may be given again.")
 @click.option("--separator", default=",", show_default=True, help="Of CSV files, IN and OUT.")
 @click.option("--force", is_flag=True, help="Replace OUT if it is there.")
-@click.option("--strict", is_flag=True, help="Leave no OUT, and end with exit status 2, if any row can't be scored.")
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="If any row can't be scored, leave no OUT, not even an earlier one, and end with exit status 2.",
+)
 def score(
     source: Path,
     target: Path,

@@ -15,7 +15,8 @@ from churn_store.signature import FLOAT32_MAX, Column, Signature
 LONGEST_TEXT = 256
 """Of a category and of an id, in characters."""
 
-REASON = "reason"
+REASON = "\0\0reason"
+"""Why a row is rejected. No column of a file has such a name."""
 
 _SHOWN = 40
 
@@ -27,7 +28,7 @@ class Sorted:
     Attributes:
         rows: those that can, the signature's columns with the types that a model takes.
         found: the same rows as they were found, in the same order.
-        rejected: those that can't, as they were found, with the column ``reason``.
+        rejected: those that can't, as they were found, with the column ``REASON``.
         unknown: by column, how many of ``rows`` have a word that training never saw.
     """
 
@@ -53,7 +54,7 @@ def sort_rows(frame: pl.DataFrame, signature: Signature, *, id_column: str | Non
     )
     faults = [fault for column in signature.columns for fault in _faults(column)]
     if id_column is not None:
-        faults += _id_faults(id_column)
+        faults += _id_faults(id_column, frame.schema[id_column])
     both = frame.hstack(typed)
     is_bad = pl.any_horizontal(when.fill_null(value=False) for when, _ in faults) if faults else pl.lit(value=False)
     bad = both.select(is_bad.alias(REASON)).to_series()
@@ -108,7 +109,9 @@ def _faults(column: Column) -> Iterator[tuple[pl.Expr, pl.Expr]]:
     yield outside, pl.concat_str(pl.lit(f"{name}: "), shown, pl.lit(f" is out of the range from {low:g} to {high:g}"))
 
 
-def _id_faults(name: str) -> Iterator[tuple[pl.Expr, pl.Expr]]:
+def _id_faults(name: str, there: pl.DataType) -> Iterator[tuple[pl.Expr, pl.Expr]]:
+    if there.is_nested() or there == pl.Binary:
+        raise InputError(f"column {name} is {there}; expected ids: text or whole numbers")
     text = pl.col(name).cast(pl.String)
     yield text.is_null() | (text == ""), pl.lit(f"the id {name} is missing")
     strange = (text.str.len_chars() > LONGEST_TEXT) | text.str.contains(r"[\x00-\x1f\x7f]")

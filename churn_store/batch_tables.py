@@ -7,7 +7,9 @@ written appears under its name when it is whole.
 import csv
 import gzip
 import os
-from collections.abc import Iterator, Sequence
+import zlib
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from operator import itemgetter
@@ -25,11 +27,14 @@ ENDINGS = {".csv": "csv", ".csv.gz": "csv", ".parquet": "parquet"}
 VALUES_AT_ONCE = 1_000_000
 """So many values are in memory together."""
 
-ROW = "row"
-"""The position of a row in its file, from 1, the header not counted."""
+UNREADABLE = (OSError, EOFError, zlib.error)
+"""What a file raises that is damaged, cut off or gone."""
 
-LINE = "line"
-"""The line that a row of a CSV file ends on, from 1; of a gzipped one as well."""
+ROW = "\0\0row"
+"""The position of a row in its file, from 1, the header not counted. No column of a file has such a name."""
+
+FIRST_LINE, LINE = "\0\0first line", "\0\0line"
+"""The lines that a row of a CSV file begins and ends on, from 1; of a gzipped one as well."""
 
 
 @dataclass
@@ -37,7 +42,7 @@ class Chunk:
     """Some rows of a file.
 
     Attributes:
-        rows: those that could be read, with ``row`` and, of CSV, ``line``.
+        rows: those that could be read, with ``ROW`` and, of CSV, ``FIRST_LINE`` and ``LINE``.
         broken: row, line and reason of those that could not.
     """
 
@@ -63,8 +68,13 @@ def with_word(path: Path, word: str) -> Path:
     return path.with_name(f"{path.name[: -len(ending)]}.{word}{path.name[-len(ending) :]}")
 
 
-def open_table(path: Path, *, separator: str) -> "CsvTable | ParquetTable":
+def open_table(path: Path, *, separator: str, words: Collection[str] = ()) -> "CsvTable | ParquetTable":
     """A file to be read.
+
+    Args:
+        path: of it.
+        separator: of CSV.
+        words: columns in which an empty text of CSV is a word; elsewhere it is a missing value.
 
     Raises:
         InputError: there is none, or its beginning can't be read.
@@ -72,9 +82,44 @@ def open_table(path: Path, *, separator: str) -> "CsvTable | ParquetTable":
     if not path.is_file():
         raise InputError(f"{path} {'is not a file' if path.exists() else 'does not exist'}; expected a CSV or Parquet file")
     try:
-        return CsvTable(path, separator) if format_of(path) == "csv" else ParquetTable(path)
-    except OSError as error:
-        raise InputError(f"{path} can't be read: {error.strerror or error}") from error
+        return CsvTable(path, separator, words) if format_of(path) == "csv" else ParquetTable(path)
+    except UNREADABLE as error:
+        raise InputError(f"{path} can't be read: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _require_names(path: Path, names: list[str]) -> None:
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise InputError(f"{path} has the column {', '.join(twice)} more than once; which one is meant?")
+    if strange := [name for name in names if "\0" in name]:
+        raise InputError(f"{path} has the column {strange[0]!r}; expected names without the byte 0: rename it")
+
+
+class _Lines:
+    """Lines of a file that can be taken back as far as the row began that they are read for.
+
+    Attributes:
+        row: the lines of the row so far.
+        number: how many lines are behind.
+    """
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        self._lines, self._again = iter(lines), deque[str]()
+        self.row: list[str] = []
+        self.number = 0
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> str:
+        line = self._again.popleft() if self._again else next(self._lines)
+        self.number += 1
+        self.row.append(line)
+        return line
+
+    def take_back(self) -> None:
+        """Let all but the row's first line be read again."""
+        self._again.extendleft(reversed(self.row[1:]))
+        self.number -= len(self.row) - 1
 
 
 class CsvTable:
@@ -84,8 +129,8 @@ class CsvTable:
         names: of its columns.
     """
 
-    def __init__(self, path: Path, separator: str) -> None:
-        self._path, self._separator = path, separator
+    def __init__(self, path: Path, separator: str, words: Collection[str] = ()) -> None:
+        self._path, self._separator, self._words = path, separator, words
         with self._opened() as lines:
             try:
                 header = next(self._reader(lines), None)
@@ -94,43 +139,53 @@ class CsvTable:
                 raise InputError(f"{path} has no header in UTF-8 that can be read ({error})") from error
         if header is None:
             raise InputError(f"{path} is empty; expected a line with the names of its columns")
+        _require_names(path, header)
         self.names = header
-        if twice := sorted({name for name in header if header.count(name) > 1}):
-            raise InputError(f"{path} has the column {', '.join(twice)} more than once; which one is meant?")
 
     def chunks(self, columns: Sequence[str]) -> Iterator[Chunk]:
-        """All rows, in some columns, as text; what is empty is null."""
+        """All rows, in some columns, as text; what is empty is null, except for words.
+
+        A quote that is never closed, or closed by one that was meant otherwise, would take the rows between with it: of a row over
+        several lines that can't be read only the first line is set aside, and the others are read again.
+        """
         places = [self.names.index(name) for name in columns]
         picked = itemgetter(*places) if len(places) > 1 else (lambda fields: (fields[places[0]],))
         most = max(1_000, VALUES_AT_ONCE // max(len(columns), 1))
-        with self._opened() as lines:
+        empty_is_null = [name for name in columns if name not in self._words]
+        with self._opened() as file:
+            lines = _Lines(file)
             reader = self._reader(lines)
             next(reader)
             width, row = len(self.names), 0
             rows: list[Any] = []
             broken: list[tuple[int, int, str]] = []
             while True:
+                lines.row.clear()
                 try:
-                    fields = next(reader)
+                    fields, fault = next(reader), ""
                 except StopIteration:
                     break
                 except csv.Error as error:
-                    row += 1
-                    broken.append((row, reader.line_num, f"the line can't be read as CSV: {error}"))
-                    continue
-                except (OSError, EOFError) as error:
+                    fields, fault = [], f"the line can't be read as CSV: {error}"
+                except UNREADABLE as error:
                     raise InputError(f"{self._path} can't be read after row {row}: {error}") from error
-                if not fields:  # an empty line
+                if not fields and not fault:  # an empty line
                     continue
                 row += 1
                 if len(fields) == width:
-                    rows.append((*picked(fields), row, reader.line_num))
+                    rows.append((*picked(fields), row, lines.number - len(lines.row) + 1, lines.number))
                 else:
-                    broken.append((row, reader.line_num, f"{len(fields)} fields, expected {width}"))
+                    if len(lines.row) > 1:
+                        lines.take_back()
+                        reader = self._reader(lines)
+                        fault = (
+                            fault or f"a quote is closed lines later, where {len(fields)} fields are read, expected {width}"
+                        )
+                    broken.append((row, lines.number, fault or f"{len(fields)} fields, expected {width}"))
                 if len(rows) + len(broken) >= most:
-                    yield _chunk(rows, broken, columns)
+                    yield _chunk(rows, broken, columns, empty_is_null)
                     rows, broken = [], []
-            yield _chunk(rows, broken, columns)
+            yield _chunk(rows, broken, columns, empty_is_null)
 
     def _opened(self) -> IO[str]:
         # Bytes that are no UTF-8 are kept as they are, so that only their own row is refused.
@@ -138,13 +193,16 @@ class CsvTable:
             return gzip.open(self._path, "rt", encoding="utf-8-sig", errors="surrogateescape", newline="")
         return self._path.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
 
-    def _reader(self, lines: IO[str]) -> Any:
+    def _reader(self, lines: Iterable[str]) -> Any:
         return csv.reader(lines, delimiter=self._separator, strict=True)
 
 
-def _chunk(rows: list[Any], broken: list[tuple[int, int, str]], columns: Sequence[str]) -> Chunk:
-    names = [*columns, ROW, LINE]
-    schema = {**dict.fromkeys(columns, pl.String), ROW: pl.Int64, LINE: pl.Int64}
+def _chunk(
+    rows: list[Any], broken: list[tuple[int, int, str]], columns: Sequence[str], empty_is_null: Sequence[str]
+) -> Chunk:
+    places = (ROW, FIRST_LINE, LINE)
+    names = [*columns, *places]
+    schema = {**dict.fromkeys(columns, pl.String), **dict.fromkeys(places, pl.Int64)}
     transposed = list(zip(*rows, strict=True)) or [()] * len(names)
     try:
         frame = pl.DataFrame(dict(zip(names, transposed, strict=True)), schema=schema)
@@ -152,12 +210,12 @@ def _chunk(rows: list[Any], broken: list[tuple[int, int, str]], columns: Sequenc
         legible = []
         for fields in rows:
             try:
-                "".join(fields[:-2]).encode()
+                "".join(fields[: len(columns)]).encode()
                 legible.append(fields)
             except UnicodeEncodeError:
-                broken.append((fields[-2], fields[-1], "the line is not UTF-8"))
-        return _chunk(legible, sorted(broken), columns)
-    return Chunk(frame.with_columns(pl.col(name).replace("", None) for name in columns), broken)
+                broken.append((fields[-len(places)], fields[-1], "the line is not UTF-8"))
+        return _chunk(legible, sorted(broken), columns, empty_is_null)
+    return Chunk(frame.with_columns(pl.col(name).replace("", None) for name in empty_is_null), broken)
 
 
 class ParquetTable:
@@ -173,6 +231,7 @@ class ParquetTable:
             self.names = list(pq.read_schema(path).names)
         except pa.ArrowException as error:
             raise InputError(f"{path} can't be read as Parquet ({error})") from error
+        _require_names(path, self.names)
 
     def chunks(self, columns: Sequence[str]) -> Iterator[Chunk]:
         """All rows, in some columns, with their own types."""
@@ -239,6 +298,10 @@ class TableWriter:
                 self._has_header = True
         except OSError as error:
             raise InputError(f"{self._path} can't be written: {error.strerror}; nothing was left there") from error
+        except pl.exceptions.PolarsError as error:
+            raise InputError(
+                f"{self._path} can't hold these columns: {error}; name a Parquet file or keep others"
+            ) from error
         self.rows += frame.height
 
     def put_in_place(self) -> None:

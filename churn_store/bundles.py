@@ -162,10 +162,16 @@ def replay(scorer: Scorer, golden: Golden) -> float:
     """
     try:
         again = scorer.score_rows(golden.rows)
+    except ReleaseError as error:
+        raise ReleaseError(f"golden.json: its rows can't be scored: {error}") from error
     except Exception as error:  # onnxruntime's exceptions have no common base but Exception
         raise ReleaseError(
             f"golden.json: its rows can't be scored ({type(error).__name__}); they or the model do not fit the signature"
         ) from error
+    if again.shape != (len(golden.rows),):
+        raise ReleaseError(
+            f"the model gives {again.shape} probabilities for the {len(golden.rows)} golden rows; expected one each"
+        )
     difference = float(np.max(np.abs(again - np.asarray(golden.probabilities))))
     if not difference <= GOLDEN_TOLERANCE:
         raise ReleaseError(

@@ -4,13 +4,16 @@ Credentials, region and endpoint are read by the clients themselves from the fie
 ``AWS_SECRET_ACCESS_KEY``, ``AWS_REGION``, ``AWS_ENDPOINT_URL``, ...). Does not belong here: what lies in a store.
 """
 
+import re
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from obstore.exceptions import BaseError
 from obstore.store import from_url
 
 from churn_store.errors import InputError, StoreAwayError
+from churn_store.settings import store_endpoints
 
 CONNECT_S = 5
 SILENCE_S = 20
@@ -33,7 +36,16 @@ REASONS = {
 
 
 def in_object_store(url: str) -> bool:
-    """Whether an address is one of an object store, rather than a folder."""
+    """Whether an address is one of an object store, rather than a folder.
+
+    Raises:
+        InputError: neither, but an address with one slash.
+    """
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/(?!/)", url):
+        scheme, _, rest = url.partition(":/")
+        raise InputError(
+            f"{url} is neither a folder nor an address; expected a folder, or {scheme}://{rest} with two slashes"
+        )
     return "://" in url
 
 
@@ -41,8 +53,9 @@ def open_store(url: str) -> Any:
     """The client of an object store.
 
     Raises:
-        InputError: no address of an object store.
+        InputError: no address of an object store, or a variable names a server that is none.
     """
+    require_endpoint()
     try:
         return from_url(
             url,
@@ -59,6 +72,29 @@ def open_store(url: str) -> Any:
         raise InputError(
             f"{url} is not the address of an object store; expected a folder, or an address like s3://bucket/prefix"
         ) from error
+
+
+def require_endpoint() -> None:
+    """Refuse a server that is no address: the clients would panic at the first request.
+
+    Raises:
+        InputError: says which variable names it.
+    """
+    for name, value in store_endpoints().items():
+        if not _is_server(value):
+            raise InputError(
+                f"{name} is {value.rpartition('@')[2]!r}; expected http:// or https:// and a host, such as http://localhost:9000, or "
+                "the variable unset"
+            )
+
+
+def _is_server(address: str) -> bool:
+    try:
+        parts = urlsplit(address)
+        _ = parts.port  # refuses one that is no port
+    except ValueError:
+        return False
+    return re.match(r"https?://\S+\Z", address, re.IGNORECASE) is not None and bool(parts.hostname)
 
 
 def away(url: str, error: Exception) -> StoreAwayError:

@@ -18,6 +18,12 @@ from pyarrow import ArrowException
 from churn_store.errors import ReleaseError
 
 MOST_ROWS = 1_000_000
+LARGEST_READ = 128 * 1024 * 1024
+"""What a sample may take in memory: 20,000 rows of 800 numbers. A file may be a thousandth of what it becomes."""
+
+TOO_LARGE = 3
+"""How the child ends that found more."""
+
 LARGEST_UNPACKED = 512 * 1024 * 1024
 CHILD_BYTES = 4 * LARGEST_UNPACKED
 CHILD_S = 20
@@ -42,6 +48,8 @@ def read_sample(content: bytes) -> pl.DataFrame:
         )
     except subprocess.TimeoutExpired as error:
         raise ReleaseError(f"reference.parquet can't be read within {CHILD_S} s") from error
+    if child.returncode == TOO_LARGE:
+        raise ReleaseError(f"reference.parquet takes more than {LARGEST_READ} bytes when it is read; a sample takes less")
     if child.returncode != 0:
         raise ReleaseError("reference.parquet can't be read: it is damaged")
     return _read(content)
@@ -69,4 +77,4 @@ def _read(content: bytes) -> pl.DataFrame:
 if __name__ == "__main__":
     resource.setrlimit(resource.RLIMIT_AS, (CHILD_BYTES, CHILD_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    _read(sys.stdin.buffer.read())
+    sys.exit(TOO_LARGE if _read(sys.stdin.buffer.read()).estimated_size() > LARGEST_READ else 0)

@@ -37,7 +37,7 @@ class Scorer:
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         options.add_session_config_entry("session.load_model_format", "ONNX")
-        require_plain(model)
+        require_plain(model, gives=PROBABILITIES)
         try:
             self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's exceptions have no common base but Exception
@@ -51,22 +51,27 @@ class Scorer:
         found = {tensor.name: tensor.shape[-1] for tensor in self._session.get_inputs()}
         if found != expected:
             raise ReleaseError(f"model.onnx takes {found}, but the signature says {expected}")
-        outputs = [tensor.name for tensor in self._session.get_outputs()]
-        if PROBABILITIES not in outputs:
-            raise ReleaseError(f"model.onnx gives {', '.join(outputs)}; expected an output named {PROBABILITIES!r}")
         self._has_numbers, self._has_categories = NUMBERS in expected, CATEGORIES in expected
         self._outputs = [PROBABILITIES]
 
     def probabilities(
         self, numbers: npt.NDArray[np.float32], categories: npt.NDArray[np.object_]
     ) -> npt.NDArray[np.float64]:
-        """Probability of churn, one a row, from the two tensors of ``Signature.tensors``."""
+        """Probability of churn, one a row, from the two tensors of ``Signature.tensors``.
+
+        Raises:
+            ReleaseError: the model does not give two numbers a row, of staying and of churning.
+        """
         feed: dict[str, Any] = {}
         if self._has_numbers:
             feed[NUMBERS] = numbers
         if self._has_categories:
             feed[CATEGORIES] = categories
         both: npt.NDArray[np.float32] = self._session.run(self._outputs, feed)[0]
+        if both.shape != (len(numbers), 2):
+            raise ReleaseError(
+                f"model.onnx gives probabilities of shape {both.shape} for {len(numbers)} rows; expected two a row"
+            )
         return both[:, 1].astype(np.float64)
 
     def score_frame(self, frame: "pl.DataFrame") -> npt.NDArray[np.float64]:

@@ -26,6 +26,8 @@ SECTIONS = frozenset(
 )  # fmt: skip
 """The top-level names of ``churn.yaml``."""
 
+ENDPOINT_VARIABLES = frozenset({"AWS_ENDPOINT_URL", "AWS_ENDPOINT", "AWS_ENDPOINT_URL_S3"})
+
 SECRET_SECTIONS = frozenset({"store", "tracking"})
 """Sections whose addresses may hold passwords: their values are never printed."""
 
@@ -123,6 +125,11 @@ T = TypeVar("T", bound=ConfigFile)
 def config_file() -> Path:
     """The configuration file in force."""
     return Path(os.environ.get("CHURN_CONFIG", "churn.yaml"))
+
+
+def store_endpoints() -> dict[str, str]:
+    """The variables that name another server of object storage than Amazon's, as the clients read them themselves."""
+    return {name: value for name, value in os.environ.items() if name.upper() in ENDPOINT_VARIABLES}
 
 
 def one_line(error: ValidationError, *, where: str) -> str:

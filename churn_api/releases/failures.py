@@ -30,13 +30,13 @@ class Failure:
     at_s: float
 
 
-def failure_of(error: Exception, digest: str | None, at_s: float) -> Failure:
+def failure_of(error: BaseException, digest: str | None, at_s: float) -> Failure:
     """What an error says of a release. A message is shown only where it is ours: others may quote what they read."""
     detail = str(error) if isinstance(error, ReleaseError | StoreAwayError) else where_raised(error)
     return Failure(digest=digest, reason=_reason(error), detail=detail, at_s=at_s)
 
 
-def may_pass(error: Exception) -> bool:
+def may_pass(error: BaseException) -> bool:
     """Whether the same release may be taken later: the database or the store is away.
 
     Whatever else goes wrong while a release is read is the release's fault, and it is not read again.
@@ -44,7 +44,7 @@ def may_pass(error: Exception) -> bool:
     return _reason(error) in ("database", "store")
 
 
-def _reason(error: Exception) -> LoadFailure:
+def _reason(error: BaseException) -> LoadFailure:
     if isinstance(error, ReleaseError):
         return "release"
     if isinstance(error, SQLAlchemyError):

@@ -22,12 +22,17 @@ from churn_api.telemetry.log import say, where_raised
 from churn_api.telemetry.metrics import Metrics
 from churn_store.bundles import Bundle, load_bundle
 from churn_store.challenge import require_comparable
-from churn_store.errors import ReleaseError, StoreAwayError
+from churn_store.errors import InputError, ReleaseError, StoreAwayError
 from churn_store.files import DigestStore
+from churn_store.object_storage import in_object_store
 from churn_store.releases import Serving, newest
 
 CHALLENGER_AGAIN_S = 5.0
 """Between attempts to take a challenger whose files can't be read; the champion's look goes on at its own pace."""
+
+
+class LibraryPanicError(RuntimeError):
+    """A library in Rust panicked while a release was read."""
 
 
 class ReleasePoller:
@@ -78,7 +83,9 @@ class ReleasePoller:
                 self.failure = self._refused[1]
             else:
                 self._take(row)
-        except Exception as error:
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as error:
             self._note(error, None, "champion")
             self._fall_back()
             raise
@@ -89,11 +96,14 @@ class ReleasePoller:
         """The release files.
 
         Raises:
-            StoreAwayError: the folder is not there.
+            StoreAwayError: the folder is not there, or the address is none.
         """
-        if "://" not in self._url and not (Path(self._url) / "sha256").is_dir():
-            raise StoreAwayError(f"{self._url} holds no release files")
-        return DigestStore(self._url)
+        try:
+            if not in_object_store(self._url) and not (Path(self._url) / "sha256").is_dir():
+                raise StoreAwayError(f"{self._url} holds no release files")
+            return DigestStore(self._url)
+        except InputError as error:  # what the service was started with is wrong, not the release
+            raise StoreAwayError(str(error)) from error
 
     def _take(self, row: Serving) -> None:
         try:
@@ -138,11 +148,20 @@ class ReleasePoller:
         )
 
     def _bundle(self, files: Callable[[], DigestStore], digest: str) -> Bundle:
-        """A verified bundle; one that serves already is not loaded again."""
+        """A verified bundle; one that serves already is not loaded again.
+
+        Raises:
+            LibraryPanicError: a library in Rust panicked, which is no ``Exception``.
+        """
         for known in () if self.current is None else self.current.roles:
             if known.bundle.digest == digest:
                 return known.bundle
-        return load_bundle(files(), digest)
+        try:
+            return load_bundle(files(), digest)
+        except (Exception, SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as panic:
+            raise LibraryPanicError(type(panic).__name__) from panic
 
     def _swap(self, served: Served) -> None:
         former, self.current = self.current, served
@@ -209,7 +228,7 @@ class ReleasePoller:
         self._read_reference()
         self.failure, self._refused = failure, refused
 
-    def _note(self, error: Exception, digest: str | None, role: Role) -> Failure:
+    def _note(self, error: BaseException, digest: str | None, role: Role) -> Failure:
         failure = failure_of(error, digest, self._now_s())
         self._metrics.load_failures.labels(failure.reason, role).inc()
         former = self.failure if role == "champion" else self.challenger_failure

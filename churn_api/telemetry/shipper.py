@@ -75,7 +75,7 @@ class Shipper:
         if self._spool.waiting_bytes:
             say("predictions_left_in_spool", logging.WARNING, waiting_bytes=self._spool.waiting_bytes)
 
-    def failed(self, error: Exception) -> None:
+    def failed(self, error: BaseException) -> None:
         """An attempt failed: count it, and say so when the failures begin."""
         reason: ShipFailure = "database" if isinstance(error, SQLAlchemyError) else "unexpected"
         self._metrics.ship_failures.labels(reason).inc()

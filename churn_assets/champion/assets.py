@@ -196,11 +196,11 @@ def _model_blessing(
         manifest = candidate_model.manifest
 
         def read() -> Case:
-            require_configured({manifest.family: candidate_model.configured}, features, settings)
             serves = serving.newest()
             champion = None if serves is None else load_bundle(serving.files, serves.champion)
             rows = lake.read("training_set", ALL)
             judging = judging_rows(rows, manifest)
+            require_configured({manifest.family: candidate_model.configured}, features, settings)
             return Case(
                 pipeline=candidate_model.pipeline,
                 scorer=Scorer(load_file(serving.files, manifest, "model.onnx"), manifest.signature),

@@ -151,7 +151,7 @@ def _family(name: str, settings: Settings, features: tuple[Feature, ...]) -> dg.
                 **fitted.measures,
                 "threshold": fitted.threshold,
                 "measured_on": MEASURED_ON,
-                "order": order(fitted),
+                "order": order(fitted.pipeline),
                 "parameters": dict(fitted.parameters),
                 "ignored": ", ".join(fitted.ignored) or "none",
                 **searched(fitted),

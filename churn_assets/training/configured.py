@@ -13,7 +13,7 @@ import msgspec
 from churn_assets.features.feature import Feature
 from churn_assets.settings import FamilyName, Settings
 
-BESIDES = frozenset({"families", "search"})
+BESIDES = {"families", "search"}
 """Settings of ``training`` that say nothing of a family: which others there are, and what is searched of those."""
 
 

@@ -216,13 +216,6 @@ def calibrated(pipeline: Pipeline, columns: pd.DataFrame, churned: Labels) -> Pi
     return Pipeline([("columns", pipeline.named_steps["columns"]), ("model", model)])
 
 
-def turns_round(pipeline: Pipeline) -> bool:
-    """Whether the calibration turns the order of the rows round: those that calibrated it run the other way than those that were fitted on."""
-    return any(
-        sigmoid.a_ > 0 for part in pipeline.named_steps["model"].calibrated_classifiers_ for sigmoid in part.calibrators
-    )
-
-
 def cross_calibrated(pipeline: Pipeline, columns: pd.DataFrame, churned: Labels, half: Labels) -> Scores:
     """Scores of rows that calibrate as well: each half is calibrated on the other, so that none is flattered by its own.
 

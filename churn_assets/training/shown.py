@@ -3,11 +3,12 @@
 from typing import Any
 
 import polars as pl
+from sklearn.pipeline import Pipeline
 
 from churn_assets.evaluation.facts import CONFIDENCE, reliability
 from churn_assets.evaluation.pictures import pictures
 from churn_assets.settings import Settings
-from churn_assets.training.fitting import Fitted, turns_round
+from churn_assets.training.fitting import Fitted
 from churn_assets.training.split import SELECT
 from churn_assets.training.tuning import best
 from churn_store.manifest import Evaluation, ProfitTerms
@@ -32,9 +33,10 @@ def selecting_pictures(fitted: Fitted, training_set: pl.DataFrame, settings: Set
     return pictures(churned, fitted.scores, evaluation, threshold=fitted.threshold, profit=profit)
 
 
-def order(fitted: Fitted) -> str:
-    """Whether the calibration has kept the estimator's order of the customers."""
-    if turns_round(fitted.pipeline):
+def order(pipeline: Pipeline) -> str:
+    """Whether the calibration of a pipeline has kept the order in which its estimator puts the customers."""
+    parts = pipeline.named_steps["model"].calibrated_classifiers_
+    if any(sigmoid.a_ > 0 for part in parts for sigmoid in part.calibrators):
         return "turned round by the calibration: the selecting rows run the other way than the training rows"
     return "kept by the calibration"
 

@@ -296,6 +296,19 @@ def test_keys_revoke_revokes_once(command: CliRunner, installation: Installation
         assert again in str(refused.exception)
 
 
+@pytest.mark.parametrize("name", ["", "\u200b", "a" * 201, "a\x1b[2J", "\udcff"])
+def test_a_key_has_a_name_that_a_rollback_can_be_signed_with(
+    command: CliRunner, installation: Installation, tmp_path: Path, name: str
+) -> None:
+    before = command.invoke(churn, ["keys", "list"]).output
+    asked = ["keys", "create", "--name", name, "--scope", "release", "--file", str(tmp_path / "a.key")]
+    refused = command.invoke(churn, asked)
+    assert isinstance(refused.exception, InputError)
+    assert "name" in str(refused.exception)
+    assert not (tmp_path / "a.key").exists()
+    assert command.invoke(churn, ["keys", "list"]).output == before
+
+
 @pytest.mark.parametrize("options", [["--scope", "all"], ["--expires-days", "0"]])
 def test_keys_create_refuses_what_it_does_not_know(command: CliRunner, options: list[str]) -> None:
     assert command.invoke(churn, ["keys", "create", "--name", "Ada", *options]).exit_code == 2

@@ -153,7 +153,8 @@ def test_only_a_key_with_the_scope_release_may_do_it(second: Installation, key: 
 @pytest.mark.parametrize(
     "body",
     [
-        b"", b"{}", b"[]", b'{"reason": ""}', b'{"reason": "  "}', b'{"reason": "a\\u0000b"}', b'{"reason": "a\\nb"}',
+        b"", b"{}", b"[]", b'{"reason": ""}', b'{"reason": "  "}', b'{"reason": "a\\u0000b"}',
+        b'{"reason": "\\u001b[2J"}', b'{"reason": "\\u202egnp"}', b'{"reason": "\\u200b"}', b'{"reason": "\\ud800"}',
         b'{"reason": 1}', b'{"reason": "x", "to_epoch": "2"}', b'{"reason": "x", "to_epoch": 1e3}',
         b'{"reason": "x", "to_epoch": 99999999999999999999}', b'{"reason": "x", "by": "Eve"}',
         b'{"reason": "x", "reason": "y"}', b'{"reason": "' + b"x" * 2_001 + b'"}', b'{"reason": ' + b"[" * 100_000,
@@ -164,6 +165,24 @@ def test_a_body_that_is_wrong_changes_nothing(second: Installation, body: bytes)
     with second.serve() as service:
         problem(service.post(ROUTE, body, key="Ada on call"), 400)
     assert newest(second.engine).epoch == 2
+
+
+def test_a_reason_of_several_lines_is_one_line_of_the_history_and_the_same_one_again(second: Installation) -> None:
+    with second.serve() as service:
+        told = roll_back(service, reason=" complaints\n since Monday ", read_epoch=2).json()
+        assert told["reason"] == WHY["reason"]
+        assert roll_back(service, read_epoch=2).json()["epoch"] == told["epoch"] == 3
+    assert newest(second.engine).reason == WHY["reason"]
+
+
+def test_the_same_rollback_to_another_epoch_is_not_answered_with_what_the_first_has_done(
+    second: Installation, candidate: Candidate
+) -> None:
+    second.release(candidate)
+    with second.serve() as service:
+        first = roll_back(service, read_epoch=3, to_epoch=2).json()
+        assert problem(roll_back(service, read_epoch=3, to_epoch=1), 409)["type"] == "urn:churn:problem:fenced"
+        assert roll_back(service, read_epoch=3, to_epoch=2).json()["release"] == first["release"]
 
 
 def test_it_ends_a_challenge(second: Installation, candidate: Candidate) -> None:

@@ -21,7 +21,7 @@ from churn_assets.raw.assets import raw_assets
 from churn_assets.raw.sources import open_source
 from churn_assets.resources.lake import Lake, digest
 from churn_assets.resources.serving import ServingStore
-from churn_assets.settings import Settings
+from churn_assets.settings import Profit, Settings
 from churn_assets.training.assets import training_assets
 from churn_assets.training.fitting import Fitted, fit_family
 from churn_assets.training.split import JUDGE, roles_by_customer
@@ -107,9 +107,7 @@ class Company:
 
     def judged(self, candidate: CandidateModel) -> tuple[Verdict, dict[str, Any]]:
         """Materialize ``model_blessing`` alone: its value and its metadata."""
-        _, blessing, _ = champion_assets(
-            self.settings, open_source(self.settings), attributes(), self.upstream
-        )
+        _, blessing, _ = champion_assets(self.settings, open_source(self.settings), attributes(), self.upstream)
         with dg.build_asset_context(instance=self.instance) as context:
             result, *checks = blessing(context, candidate, lake=self.lake, clock=self.settings.clock, serving=self.serving)
         assert len(checks) == len(RULES)
@@ -141,6 +139,15 @@ def test_a_training_set_made_anew_with_another_seed_judges_no_older_candidate(co
     verdict, _ = again.judged(candidate)
     assert verdict.blessing.verdict == "rejected"
     assert all("training_set has changed since the candidate was made" in rule.found for rule in verdict.blessing.rules)
+
+
+def test_a_candidate_of_other_settings_is_judged_no_more(company: Company) -> None:
+    """Its threshold is of costs that nobody has any longer."""
+    candidate = company.candidate(company.write_training_set(), seed=0)
+    settings = company.settings.model_copy(update={"profit": Profit(customer_value=60)})
+    verdict, _ = Company(settings, company.lake, company.serving, company.instance).judged(candidate)
+    assert verdict.blessing.verdict == "rejected"
+    assert all("logistic_regression was fitted with other features" in rule.found for rule in verdict.blessing.rules)
 
 
 def test_a_training_set_made_anew_with_the_same_rows_still_judges(company: Company) -> None:

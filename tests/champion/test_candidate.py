@@ -2,6 +2,7 @@
 
 import io
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -9,10 +10,12 @@ import pytest
 
 from churn_assets.champion.candidate import SCORE, better, describe, label_in_words, require_made_of
 from churn_assets.evaluation.facts import evaluate
-from churn_assets.settings import Label, Settings
+from churn_assets.features.feature import Feature
+from churn_assets.settings import AtRisk, Gate, Label, Profit, Settings, Training
 from churn_assets.training.fitting import Fitted
-from churn_assets.training.split import JUDGE
+from churn_assets.training.split import JUDGE, TRAIN
 from churn_assets.training.training_set import input_example
+from churn_assets.training.tuning import search_and_fit
 from churn_store.bundles import replay
 from churn_store.errors import InputError
 from churn_store.manifest import GOLDEN_ROWS, TableVersion, decode_golden
@@ -32,11 +35,52 @@ def test_the_family_with_the_less_log_loss_is_better_and_of_equal_ones_the_first
 
 def test_families_that_were_fitted_on_other_rows_than_are_there_now_are_refused() -> None:
     one, other = of("logistic_regression", 0.4), of("gradient_boosting", 0.4, digest="1" * 64)
-    require_made_of([one, one], TableVersion(4, "0" * 64))
+    now = {"features": attributes(), "settings": Settings(company="test")}
+    require_made_of([one, one], TableVersion(4, "0" * 64), **now)
     with pytest.raises(
         InputError, match="gradient_boosting of version 3 of training_set was fitted on other rows than its version 4"
     ):
-        require_made_of([one, other], TableVersion(4, "0" * 64))
+        require_made_of([one, other], TableVersion(4, "0" * 64), **now)
+
+
+@pytest.mark.parametrize(
+    ("features", "changed"),
+    [
+        (attributes()[1:], {}),
+        (attributes("noise"), {}),
+        (attributes(), {"profit": Profit(customer_value=60)}),
+        (attributes(), {"training": Training(minimum_correlation=0.1)}),
+        (attributes(), {"training": Training(resampling="undersample")}),
+        (attributes(), {"training": Training(search={"logistic_regression": {"C": (0.1, 1.0)}})}),
+        (attributes(), {"label": Label(horizon_days=60)}),
+        (attributes(), {"at_risk": AtRisk(active_days=90)}),
+    ],
+)
+def test_families_that_were_fitted_under_other_settings_are_refused(features: tuple[Feature, ...], changed: Any) -> None:
+    """Such as one that looks at a column that was excluded since, or whose threshold is of other costs."""
+    one, data = of("logistic_regression", 0.4), TableVersion(3, "0" * 64)
+    require_made_of([one], data, features=attributes(), settings=Settings(company="test"))
+    with pytest.raises(InputError, match="logistic_regression was fitted with other features, or under other settings"):
+        require_made_of([one], data, features=features, settings=Settings(company="test", **changed))
+
+
+def test_what_is_no_setting_of_a_family_and_what_a_run_asked_for_leave_it_fresh() -> None:
+    one, data = of("logistic_regression", 0.4), TableVersion(3, "0" * 64)
+    asked = search_and_fit(
+        "logistic_regression",
+        training_set(),
+        attributes(),
+        Settings(company="test"),
+        made_of=data,
+        fixed={"C": 0.3},
+        trials=1,
+        seed=5,
+    )
+    others = Training(families=("logistic_regression", "xgboost"), search={"xgboost": {"max_depth": (2, 3)}})
+    settings = Settings(company="test", training=others, gate=Gate(auc_floor=0.7))
+    require_made_of([one, asked], data, features=attributes(), settings=settings)
+    with pytest.raises(InputError, match="logistic_regression was fitted with other features"):
+        require_made_of([replace(one, configured="")], data, features=attributes(), settings=settings)
 
 
 @pytest.mark.parametrize("family", ["logistic_regression", "gradient_boosting"])
@@ -97,5 +141,12 @@ def test_the_manifest_says_what_it_was_trained_and_judged_on() -> None:
 
 def test_the_input_example_is_nobody() -> None:
     rows = training_set()
-    example = input_example(built("logistic_regression", rows, attributes()).signature, rows)
-    assert example == {"visits": rows["visits"].median(), "spend": rows["spend"].median(), "plan": rows["plan"].mode()[0]}
+    signature = built("logistic_regression", rows, attributes()).signature
+    seen = rows.filter(role=TRAIN)
+    expected = {"visits": seen["visits"].median(), "spend": seen["spend"].median(), "plan": seen["plan"].mode()[0]}
+    assert input_example(signature, rows) == expected
+    judged = pl.col("role") == JUDGE
+    other = rows.with_columns(
+        visits=pl.when(judged).then(999.0).otherwise("visits"), plan=pl.when(judged).then(pl.lit("spy")).otherwise("plan")
+    )
+    assert input_example(signature, other) == expected

@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 import msgspec
 import pytest
+import sqlalchemy as sa
 from mlflow.tracking import MlflowClient
 
 from churn_assets.champion.assets import CandidateModel, Verdict, champion_assets
@@ -173,9 +174,42 @@ def test_the_registry_shows_champion_and_challenger_and_is_tried_again_until_it_
         "release": row.challenger, "epoch": "2", "blessing": "accepted", "blessed_by": "gate", "training_set": f"{2:064x}"
     }  # fmt: skip
 
+    end_challenge(engine, files, **ADA)
+    assert "champion is version 1 of churn, challenger is nobody" in company.tick()
+    assert aliases(client) == {"champion": "1"}
+
     make_champion(engine, files, staged.candidate, **ADA)
     company.tick()
     assert aliases(client) == {"champion": "2"}
+
+
+def test_a_rollback_while_the_registry_is_away_is_reported_at_once_and_mirrored_when_it_is_back(
+    company: Company, models: tuple[Candidate, Candidate]
+) -> None:
+    engine, files = company.serving.engine, company.serving.files
+    client = MlflowClient(company.settings.tracking_uri)
+    client.create_registered_model(MODEL)
+    for version, model in enumerate(models, start=1):
+        client.create_model_version(MODEL, source=str(company.settings.home / "model"))
+        release(engine, files, registered(company, model, version))
+    company.tick()
+    assert aliases(client) == {"champion": "2"}
+
+    database = Path(str(sa.make_url(company.settings.tracking_uri).database))
+    database.rename(database.with_name("away"))
+    row = serve_former(engine, files, **ADA)
+    assert "epoch 3 is reported now; the registry does not show it yet" in company.tick()
+    assert not database.exists()
+    found = newest_materialization(company.instance, "champion")
+    assert (found.metadata["epoch"], found.metadata["kind"], found.metadata["actor"]) == (3, "rolled_back", "ada")
+    assert data_version(company.instance, "champion") == row.champion
+    assert "epoch 3 was reported; the registry does not show it yet" in company.tick()
+
+    database.with_name("away").rename(database)
+    assert aliases(client) == {"champion": "2"}
+    assert "epoch 3 was reported; in the registry champion is version 1 of churn" in company.tick()
+    assert aliases(client) == {"champion": "1"}
+    assert company.cursor == "3"
 
 
 def test_where_promotion_is_manual_an_accepted_candidate_waits_and_the_former_champion_stays(

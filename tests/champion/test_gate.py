@@ -21,11 +21,12 @@ from churn_assets.champion.checks import DESCRIPTIONS, rule_results, rule_specs
 from churn_assets.champion.gate.case import Case, Checked, Found
 from churn_assets.champion.gate.export import UNSEEN, altered_rows
 from churn_assets.champion.gate.latency import interleaved
-from churn_assets.champion.gate.segments import holm
+from churn_assets.champion.gate.segments import chance_of_less, detectable_loss, holm
 from churn_assets.champion.gate.verdict import RULES, Judgement, Judging, failed, judge
 from churn_assets.evaluation.baselines import BASE_RATE, LOGISTIC, RECENCY
+from churn_assets.evaluation.intervals import paired_difference
 from churn_assets.periods import DAY_S
-from churn_assets.settings import Gate, Label, Settings
+from churn_assets.settings import Gate, Label, Profit, Settings
 from churn_assets.training.families import export, inputs
 from churn_store.bundles import Bundle, load_bundle, load_file
 from churn_store.errors import ReleaseError
@@ -406,12 +407,18 @@ def refuses(how: str) -> Judging:
             raise SystemExit(0)
         if how == "raises":
             raise MemoryError("no room")
-        return {"none": None, "truth": True, "words": "passed"}[how]
+        return {
+            "none": None,
+            "truth": True,
+            "words": "passed",
+            "not a number": Found(float("nan"), "fine", "anything"),  # type: ignore[arg-type]
+            "a word that passed": Found("no", "fine", "anything"),  # type: ignore[arg-type]
+        }[how]
 
     return rule
 
 
-@pytest.mark.parametrize("how", ["raises", "exits", "none", "truth", "words"])
+@pytest.mark.parametrize("how", ["raises", "exits", "none", "truth", "words", "not a number", "a word that passed"])
 @pytest.mark.parametrize("name", RULES)
 def test_a_rule_that_does_not_work_has_failed(world: World, name: str, how: str) -> None:
     quick: dict[str, Judging] = dict.fromkeys(RULES, lambda *_: Found(True, "fine", "anything"))
@@ -501,6 +508,46 @@ def test_a_tie_keeps_the_champion_and_only_warns(world: World) -> None:
     ]
 
 
+DEAR = Profit(customer_value=60, offer_cost=30, contact_cost=5)
+"""Costs at which asking everybody loses money."""
+
+
+def of_costs(case: Case, profit: Profit) -> Judgement:
+    settings = Settings(company="test", profit=profit)
+    return judge(lambda: case, candidate="c" * 64, settings=settings, actor="test", now_s=JUDGED_S)
+
+
+def test_a_candidate_that_surely_loses_money_is_rejected_with_a_champion_and_without(world: World) -> None:
+    asks_everybody = replace(world.case, threshold=0.0)
+    first = replace(asks_everybody, champion=None, champion_trained_until=None, champion_split=None, epoch=0)
+    found = of_costs(first, DEAR)
+    assert (found.blessing.verdict, names(found.blessing)) == ("rejected", {"profit_not_negative"})
+    loss = found.found["profit_not_negative"]
+    assert loss.numbers["low"] < loss.numbers["profit"] < loss.numbers["high"] < 0
+    assert loss.numbers["asked"] == world.judging.height
+    champion = champion_of(world, world.champion.scorer, threshold=0.0)
+    assert "profit_not_negative" in names(of_costs(replace(asks_everybody, champion=champion), DEAR).blessing)
+    assert of_costs(replace(first, threshold=world.manifest.threshold), Profit()).blessing.verdict == "accepted"
+
+
+def test_a_first_candidate_that_asks_nobody_loses_nothing(world: World) -> None:
+    nobody = replace(world.case, threshold=1.0, champion=None, champion_trained_until=None, champion_split=None, epoch=0)
+    found = of_costs(nobody, DEAR)
+    assert found.blessing.verdict == "accepted"
+    assert "the model asks nobody" in found.found["profit_not_negative"].found
+
+
+def test_a_loss_that_may_be_chance_is_no_sure_loss(world: World) -> None:
+    few = world.judging.head(40)
+    rows = pl.concat([world.rows.filter(pl.col("role") != "judge"), few])
+    scores = np.sort(world.candidate.scorer.score_frame(few))
+    one_asked = replace(world.case, training_set=rows, threshold=float(scores[-3:-1].mean()), truth=None, champion=None)
+    stays = labels(one_asked, np.arange(40) % 2 == 0)
+    found = of_costs(stays, Profit(customer_value=10, offer_cost=3, contact_cost=1)).found["profit_not_negative"]
+    assert found.numbers["profit"] < 0
+    assert found.passed
+
+
 def test_a_candidate_that_is_worse_on_a_segment_is_rejected(world: World) -> None:
     wrong = world.rows.with_columns(
         visits=pl.when(pl.col("plan") == "free").then(30 - pl.col("visits")).otherwise("visits")
@@ -515,11 +562,37 @@ def test_a_candidate_that_is_worse_on_a_segment_is_rejected(world: World) -> Non
     assert "no_segment_worse" not in names(verdict(case, Gate(segment_margin=1_000)))
 
 
+def test_a_segment_in_which_no_small_loss_could_be_seen_is_named_as_not_judged_and_fails_nothing(world: World) -> None:
+    found = judgement(world.case).found["no_segment_worse"]
+    assert found.passed
+    assert (found.numbers["segments"], found.numbers["not_judged"]) == (2, 2)
+    assert min(found.numbers["plan free, detectable"], found.numbers["plan pro, detectable"]) > 3 * BOUNDS.segment_margin
+    assert "not judged, too few: plan " in found.found
+    coarse = judgement(world.case, Gate(segment_margin=5)).found["no_segment_worse"]
+    assert coarse.numbers["not_judged"] == 0
+    largest = max(coarse.numbers["plan free, detectable"], coarse.numbers["plan pro, detectable"])
+    assert f"a loss of {largest:.3f} would have been seen in 80% of cases" in coarse.found
+    assert "not judged" not in coarse.found
+
+
+def test_a_loss_as_large_as_the_detectable_one_is_found_in_four_of_five_cases() -> None:
+    generator, level, margin = np.random.default_rng(0), 0.05 / 12, 0.5
+    customers = pl.Series(np.arange(400))
+    scatter = generator.normal(0, 8, (400, 400))
+    difference = paired_difference(scatter[0], np.zeros(400), customers, confidence=0.95)
+    loss = detectable_loss(replace(difference, standard_error=8 / 20), level=level, margin=margin)
+    assert loss == pytest.approx((2.65 + 0.84) * 8 / 20, rel=0.02)
+    drawn = [paired_difference(noise - loss, np.zeros(400), customers, confidence=0.95) for noise in scatter]
+    found = [chance_of_less(one) <= level and one.mean < -margin for one in drawn]
+    assert 0.74 < np.mean(found) < 0.86
+
+
 def test_a_champion_whose_columns_are_gone_is_named_with_the_way_out(world: World) -> None:
     found = judgement(replace(world.case, champion=champion_of(world, another("logistic_regression", "tenure").scorer)))
     said = found.found["more_profit_than_champion"].found
     assert "needs tenure, which the training set no longer has" in said
     assert "churn approve ID --override" in said
+    assert found.found["latency"].found == found.found["no_segment_worse"].found == said
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ from churn_store import tables
 from churn_store.errors import InputError
 from churn_store.manifest import TableVersion
 from churn_store.migrate import migrate
+from churn_store.named import find_manifest
 from tests.champion.world import NOW_S, attributes
 from tests.champion.world import training_set as labelled_rows
 

@@ -144,13 +144,21 @@ def test_segments_are_the_words_of_short_categories_with_enough_rows(evaluation:
     assert free.threshold != pro.threshold
 
 
-def test_a_segment_can_be_asked_for_by_name_and_a_wrong_name_is_refused(scorer: Scorer) -> None:
-    signature = scorer.signature
-    assert segment_columns(signature, Evaluation()) == ("plan",)
-    assert segment_columns(signature, Evaluation(segment_words=30)) == ("plan", "town")
-    assert segment_columns(signature, Evaluation(segments=("town",))) == ("town",)
+def test_a_segment_can_be_asked_for_by_name_and_a_wrong_name_is_refused(rows: pl.DataFrame, scorer: Scorer) -> None:
+    signature, judging = scorer.signature, rows.filter(role=JUDGE)
+    assert segment_columns(signature, judging, Evaluation()) == ("plan",)
+    assert segment_columns(signature, judging, Evaluation(segment_words=30)) == ("plan", "town")
+    assert segment_columns(signature, judging, Evaluation(segments=("town",))) == ("town",)
     with pytest.raises(InputError, match=r"evaluation.segments names noise, which is no category .* plan, town"):
-        segment_columns(signature, Evaluation(segments=("noise",)))
+        segment_columns(signature, judging, Evaluation(segments=("noise",)))
+
+
+def test_a_word_that_training_never_saw_makes_segments_of_a_column_of_one_word(rows: pl.DataFrame) -> None:
+    known = rows.with_columns(plan=pl.lit("free"))
+    signature, judging = model(known).signature, known.filter(role=JUDGE)
+    assert segment_columns(signature, judging, Evaluation()) == ()
+    new = pl.when(pl.int_range(pl.len()) % 2 == 0).then(pl.lit("new")).otherwise("plan")
+    assert segment_columns(signature, judging.with_columns(plan=new), Evaluation()) == ("plan",)
 
 
 def test_a_segment_with_too_few_rows_is_not_judged(rows: pl.DataFrame) -> None:

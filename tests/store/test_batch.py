@@ -1,18 +1,23 @@
 """`churn score`: a file's rows get the answers that the service would give, and what it would refuse is set aside with a reason."""
 
+import csv as python_csv
 import gzip
+import io
 import json
 import math
 import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 from hypothesis import given
@@ -20,20 +25,23 @@ from hypothesis import strategies as st
 
 from churn_api.predictions.requests import RequestTypes
 from churn_api.problems import Problem
+from churn_store.batch import Asked, score_file
 from churn_store.batch_rows import sort_rows
-from churn_store.batch_tables import CsvTable
+from churn_store.batch_tables import FIRST_LINE, LINE, ROW, CsvTable, open_table
 from churn_store.bundles import Bundle, load_bundle
 from churn_store.cli import churn
 from churn_store.errors import ChurnError
 from churn_store.files import DigestStore
 from churn_store.migrate import migrate
 from churn_store.releases import history
+from churn_store.scoring import Scorer
 from churn_store.settings import ConfigFile
 from churn_store.signature import Column
 from churn_store.tables import connect
-from tests.release_factory import make_release, rows_of, small_columns
+from tests.release_factory import make_release, rows_of, small_columns, train
 
 COLUMNS = (*small_columns(4), Column(name="tone", kind="category", nullable=True, categories=("", "kind")))
+WORDS = {column.name for column in COLUMNS if column.kind == "category" and not column.nullable}
 Score = Callable[..., Result]
 
 
@@ -166,6 +174,107 @@ def test_what_cannot_be_scored_is_set_aside_with_its_line_and_the_reason(score: 
     }
 
 
+def written(frame: pl.DataFrame, changed: dict[int, Callable[[str], str]]) -> bytes:
+    lines = frame.write_csv().splitlines()
+    return "\n".join(changed.get(row, str)(line) for row, line in enumerate(lines)).encode() + b"\n"
+
+
+def test_one_stray_quote_costs_its_own_row_alone(score: Score, tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_bytes(written(customers(3_000), {10: lambda line: '"' + line}))
+    result = score(tmp_path / "in.csv", tmp_path / "out.csv")
+    assert "warning: 1 of 3,000 rows could not be scored" in result.stderr
+    assert pl.read_csv(tmp_path / "out.csv")["customer_id"].to_list() == [f"c{i}" for i in range(3_000) if i != 9]
+    [rejected] = pl.read_csv(tmp_path / "out.rejected.csv").rows(named=True)
+    assert (rejected["row"], rejected["line"]) == (10, 11)
+    assert rejected["reason"].startswith("the line can't be read as CSV")
+
+
+def test_quotes_that_swallow_rows_between_them_are_taken_apart_again_or_their_lines_are_named(
+    score: Score, tmp_path: Path
+) -> None:
+    swallowing = {5: lambda line: '"' + line, 9: lambda line: line.replace(",x", ',"x')}
+    (tmp_path / "in.csv").write_bytes(written(customers(20), swallowing))
+    result = score(tmp_path / "in.csv", tmp_path / "out.csv")
+    assert "warning: 2 of 20 rows could not be scored" in result.stderr
+    one_row = {5: lambda line: '"' + line, 9: lambda line: line.replace("c8,", 'c8",')}
+    (tmp_path / "in.csv").write_bytes(written(customers(20), one_row))
+    assert score(tmp_path / "in.csv", tmp_path / "out.csv", "--force").exit_code == 0
+    [rejected] = pl.read_csv(tmp_path / "out.rejected.csv").rows(named=True)
+    assert (rejected["row"], rejected["line"]) == (5, 10)
+    assert rejected["reason"].endswith("by their quotes the lines 6 to 10 are one row")
+
+
+@given(
+    st.lists(st.sampled_from([b'"', b",", b"\n", b"\r\n", b"a", b"1", b"\xff", b"\x00", b'""', b"a,1\n", b'"x\ny",1\n']))
+)
+def test_of_any_bytes_each_line_is_read_set_aside_or_empty(
+    tmp_path_factory: pytest.TempPathFactory, drawn: list[bytes]
+) -> None:
+    content = b"a,b\n" + b"".join(drawn)
+    file = tmp_path_factory.mktemp("bytes") / "in.csv"
+    file.write_bytes(content)
+    chunks = list(open_table(file, separator=",").chunks(["a", "b"]))
+    spans = [span for chunk in chunks for span in chunk.rows.select(ROW, FIRST_LINE, LINE).rows()]
+    spans += [(row, line, line) for chunk in chunks for row, line, _ in chunk.broken]
+    assert sorted(row for row, _, _ in spans) == list(range(1, len(spans) + 1))
+    covered = [line for _, first, last in spans for line in range(first, last + 1)]
+    text = io.StringIO(content.decode("utf-8-sig", "surrogateescape"), newline="")
+    blank = [number for number, line in enumerate(text, start=1) if not line.strip("\r\n")]
+    assert len(covered) == len(set(covered))
+    text.seek(0)
+    lines = sum(1 for _ in text)
+    assert set(range(2, lines + 1)) - set(covered) <= set(blank)
+    try:
+        text.seek(0)
+        records = [record for record in python_csv.reader(text, strict=True) if record][1:]
+    except python_csv.Error:
+        return
+    if all(len(record) == 2 for record in records):  # well-defined: then the count is that of anybody
+        assert len(spans) == len(records)
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_column_of_the_company_s_own_may_be_called_as_the_platform_calls_its_own(tmp_path: Path, kind: str) -> None:
+    names = ("row", "line", "reason", "probability")
+    columns = (*(Column(name=name, kind="number") for name in names), *small_columns(2)[2:])
+    candidate = train(columns)
+    bundle = Bundle("d" * 64, candidate.manifest, Scorer(candidate.contents["model.onnx"], candidate.manifest.signature))
+    rows = pl.DataFrame(rows_of(columns, 9, 4), infer_schema_length=None)
+    bad = rows.head(1).with_columns(row=pl.lit(None, pl.Float64))
+    frame = pl.concat([rows, bad]).with_columns(customer_id=pl.format("c{}", pl.int_range(pl.len())))
+    asked = Asked(write(frame, tmp_path / f"in.{kind}"), tmp_path / f"out.{kind}")
+    assert score_file(bundle, asked, progress=lambda _: None).rejected == 1
+    assert read(asked.target)["probability"].to_list() == pytest.approx(bundle.scorer.score_frame(rows).tolist(), abs=1e-9)
+    [rejected] = read(asked.rejected).rows(named=True)
+    assert (rejected["row"], rejected["customer_id"], rejected["reason"]) == (10, "c9", "row is missing")
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+@pytest.mark.parametrize("name", ["row", "line", "reason", "probability", "churn", "release"])
+def test_ids_may_not_be_called_as_what_is_written_beside_them(score: Score, tmp_path: Path, kind: str, name: str) -> None:
+    source = write(customers(2).rename({"customer_id": name}), tmp_path / f"in.{kind}")
+    result = score(source, tmp_path / f"out.{kind}", "--id", name)
+    assert isinstance(result.exception, ChurnError)
+    assert f"--id {name}: the files that are written have a column of that name" in str(result.exception)
+    assert list(tmp_path.iterdir()) == [source]
+
+
+def test_an_empty_word_is_a_word_in_csv_as_in_parquet_and_as_in_the_service(
+    score: Score, champion: Bundle, tmp_path: Path
+) -> None:
+    frame = customers(3).with_columns(plan=pl.Series(["", "basic", "plus"]))
+    for kind in ("csv", "parquet"):
+        result = score(write(frame, tmp_path / f"in.{kind}"), tmp_path / f"out.{kind}")
+        assert result.exit_code == 0
+        assert "scored as unknown: plan 1" in result.stderr
+        assert read(tmp_path / f"out.{kind}")["probability"].to_list() == pytest.approx(
+            champion.scorer.score_frame(frame).tolist(), abs=1e-9
+        )
+    write(frame.with_columns(plan=pl.Series([None, "basic", "plus"])), tmp_path / "null.parquet")
+    assert score(tmp_path / "null.parquet", tmp_path / "null.out.parquet").exit_code == 0
+    assert read(tmp_path / "null.out.rejected.parquet")["reason"].to_list() == ["plan is missing"]
+
+
 def test_strict_leaves_no_scores_where_a_row_is_set_aside(score: Score, tmp_path: Path) -> None:
     write(customers(5).with_columns(sessions_30d=pl.Series([1.0, None, 1.0, 1.0, math.inf])), tmp_path / "in.parquet")
     result = score(tmp_path / "in.parquet", tmp_path / "out.parquet", "--strict")
@@ -174,6 +283,51 @@ def test_strict_leaves_no_scores_where_a_row_is_set_aside(score: Score, tmp_path
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.parquet", "out.rejected.parquet"]
     assert pl.read_parquet(tmp_path / "out.rejected.parquet")["row"].to_list() == [2, 5]
     assert score(tmp_path / "in.parquet", tmp_path / "out.parquet", "--force").exit_code == 0
+    assert isinstance(score(tmp_path / "in.parquet", tmp_path / "out.parquet", "--force", "--strict").exception, ChurnError)
+    assert not (tmp_path / "out.parquet").exists()  # what follows does not find those of yesterday
+
+
+def test_force_takes_rejected_rows_of_yesterday_away(score: Score, tmp_path: Path) -> None:
+    (tmp_path / "out.rejected.csv").write_text("of yesterday")
+    assert score(write(customers(2), tmp_path / "in.csv"), tmp_path / "out.csv", "--force").exit_code == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.csv", "out.csv"]
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf])
+def test_a_row_to_which_the_model_gives_no_number_is_set_aside(
+    score: Score, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: float
+) -> None:
+    monkeypatch.setattr(Scorer, "score_frame", lambda _, rows: np.array([0.5, number, 0.25][: rows.height]))
+    assert score(write(customers(3), tmp_path / "in.csv"), tmp_path / "out.csv").exit_code == 0
+    assert pl.read_csv(tmp_path / "out.csv")["customer_id"].to_list() == ["c0", "c2"]
+    [rejected] = pl.read_csv(tmp_path / "out.rejected.csv").rows(named=True)
+    assert (rejected["customer_id"], rejected["reason"]) == ("c1", "the model gave no number for it")
+
+
+def test_each_group_of_rows_of_a_parquet_file_is_read(score: Score, tmp_path: Path) -> None:
+    customers(2_500).write_parquet(tmp_path / "in.parquet", row_group_size=400)
+    assert pq.ParquetFile(tmp_path / "in.parquet").num_row_groups > 1
+    assert score(tmp_path / "in.parquet", tmp_path / "out.parquet").exit_code == 0
+    assert read(tmp_path / "out.parquet")["customer_id"].to_list() == [f"c{i}" for i in range(2_500)]
+
+
+def damaged(content: bytes) -> Iterable[bytes]:
+    yield from (content[:cut] for cut in (5, 20, len(content) // 2, len(content) - 4))
+    for place in (0, 3, 11, len(content) // 2, len(content) - 6):
+        yield content[:place] + bytes([content[place] ^ 0x5A]) + content[place + 1 :]
+    yield content[:40] + b"\xff" * 200 + content[240:]
+
+
+def test_a_gzipped_file_that_is_damaged_or_cut_off_ends_in_a_sentence_and_leaves_nothing(
+    score: Score, tmp_path: Path
+) -> None:
+    whole = gzip.compress(customers(2_000).write_csv().encode(), mtime=0)
+    for content in damaged(whole):
+        (tmp_path / "in.csv.gz").write_bytes(content)
+        result = score(tmp_path / "in.csv.gz", tmp_path / "out.csv")
+        assert isinstance(result.exception, ChurnError), (result.exception, len(content))
+        assert "read" in str(result.exception)
+        assert [path.name for path in tmp_path.iterdir()] == ["in.csv.gz"]
 
 
 def test_an_earlier_release_can_be_asked_by_epoch_or_digest(score: Score, company: Path, tmp_path: Path) -> None:
@@ -248,6 +402,17 @@ def test_parquet_that_is_none_or_has_other_types_is_refused(score: Score, tmp_pa
     assert "sessions_30d is Boolean; expected numbers" in str(
         score(tmp_path / "in.parquet", tmp_path / "out.csv").exception
     )
+    for ids, said in ((pl.lit(b"\xff"), "Binary"), (pl.concat_list("note"), "List(String)"), (pl.struct("note"), "Struct")):
+        write(customers(2).with_columns(customer_id=ids), tmp_path / "in.parquet")
+        assert f"customer_id is {said}" in str(score(tmp_path / "in.parquet", tmp_path / "out.csv").exception)
+    table = customers(2).to_arrow()
+    pq.write_table(table.append_column("plan", table["plan"]), tmp_path / "in.parquet")
+    assert "the column plan more than once" in str(score(tmp_path / "in.parquet", tmp_path / "out.csv").exception)
+    pq.write_table(table.append_column("a\0b", pa.array([1, 2])), tmp_path / "in.parquet")
+    assert "without the byte 0" in str(score(tmp_path / "in.parquet", tmp_path / "out.csv").exception)
+    write(customers(2).with_columns(note=pl.concat_list("note")), tmp_path / "in.parquet")
+    kept = score(tmp_path / "in.parquet", tmp_path / "out.csv", "--keep", "note")
+    assert "can't hold these columns" in str(kept.exception)
     write(customers(2).with_columns(plan=1), tmp_path / "in.parquet")
     assert "plan is Int32; expected text" in str(score(tmp_path / "in.parquet", tmp_path / "out.csv").exception)
     assert [path.name for path in tmp_path.iterdir()] == ["in.parquet"]
@@ -293,6 +458,7 @@ words = st.one_of(
     st.none(),
     st.sampled_from(["basic", "plus", "at", "web", "kind"]),
     st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=5),
+    st.just(""),
     st.just("x" * 257),
 )
 ids = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=4)
@@ -307,24 +473,33 @@ def test_batch_and_service_take_the_same_rows_and_give_the_same_answers(
     champion: Bundle, tmp_path_factory: pytest.TempPathFactory, drawn: list[tuple[Any, ...]]
 ) -> None:
     signature = champion.manifest.signature
-    expected: dict[int, float] = {}
-    for position, (customer_id, *values) in enumerate(drawn, start=1):
-        attributes = dict(zip(signature.names, values, strict=True))
-        body = json.dumps({"attributes": attributes, "customer_id": customer_id}).encode()
-        try:
-            _, row = RequestTypes(signature, max_batch=10).decode_single(body)
-        except Problem:
-            continue
-        expected[position] = float(champion.scorer.score_rows([row])[0])
+    expected = answers(champion, [dict(zip(("id", *signature.names), row, strict=True)) for row in drawn])
     schema = {"id": pl.String, **{c.name: pl.String if c.kind == "category" else pl.Float64 for c in COLUMNS}}
     own_types = pl.DataFrame([(i, *map(_float, row)) for i, *row in drawn], schema=schema, orient="row")
     csv = tmp_path_factory.mktemp("drawn") / "in.csv"
-    own_types.write_csv(csv, quote_style="non_numeric")
-    as_text = pl.concat(chunk.rows for chunk in CsvTable(csv, ",").chunks(own_types.columns))
-    for frame in (own_types.with_row_index("row", 1), as_text):
+    # In CSV a missing word and an empty one are the same text: it is a word where none may be missing.
+    told = own_types.with_columns(pl.col(name).fill_null("") for name in WORDS)
+    told.write_csv(csv, quote_style="non_numeric")
+    as_text = pl.concat(chunk.rows for chunk in CsvTable(csv, ",", WORDS).chunks(own_types.columns))
+    of_csv = answers(champion, told.rows(named=True))
+    for frame, said in ((own_types.with_row_index(ROW, 1), expected), (as_text, of_csv)):
         found = sort_rows(frame, signature, id_column="id")
         probabilities = champion.scorer.score_frame(found.rows).tolist()
-        assert dict(zip(found.found["row"].to_list(), probabilities, strict=True)) == pytest.approx(expected, abs=1e-6)
+        assert dict(zip(found.found[ROW].to_list(), probabilities, strict=True)) == pytest.approx(said, abs=1e-6)
+
+
+def answers(champion: Bundle, rows: list[dict[str, Any]]) -> dict[int, float]:
+    """The service's answers, by position from 1; none where it refuses."""
+    signature, found = champion.manifest.signature, {}
+    for position, row in enumerate(rows, start=1):
+        attributes = {name: row[name] for name in signature.names}
+        body = json.dumps({"attributes": attributes, "customer_id": row["id"]}).encode()
+        try:
+            _, taken = RequestTypes(signature, max_batch=10).decode_single(body)
+        except Problem:
+            continue
+        found[position] = float(champion.scorer.score_rows([taken])[0])
+    return found
 
 
 def _float(value: Any) -> Any:

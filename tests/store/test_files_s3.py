@@ -93,6 +93,33 @@ def test_an_endpoint_where_nobody_listens_is_away(bucket: str, monkeypatch: pyte
         DigestStore(bucket).get("a" * 64, at_most=9)
 
 
+@pytest.mark.parametrize("variable", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT", "AWS_ENDPOINT_URL_S3", "aws_endpoint_url"])
+@pytest.mark.parametrize(
+    "server",
+    ["localhost:9000", "", "http://", "http://a b", " http://a", "http://a\n", "http://[::1", "http://a:99999", "ftp://a"],
+)
+def test_a_server_that_is_no_address_is_refused_by_the_name_of_its_variable(
+    monkeypatch: pytest.MonkeyPatch, variable: str, server: str
+) -> None:
+    monkeypatch.setenv(variable, server)
+    with pytest.raises(InputError, match=f"{variable} is .* expected http:// or https:// and a host"):
+        DigestStore("s3://bucket/releases")
+
+
+def test_no_password_of_a_server_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "key:secret@localhost:9000")
+    with pytest.raises(InputError) as refused:
+        DigestStore("s3://bucket/releases")
+    assert "secret" not in str(refused.value)
+
+
+def test_an_address_with_one_slash_makes_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="s3://bucket/releases with two slashes"):
+        DigestStore("s3:/bucket/releases")
+    assert list(tmp_path.iterdir()) == []
+
+
 WRITER = """
 import os, sys
 from churn_store.files import DigestStore

@@ -21,7 +21,7 @@ import onnxruntime
 import polars as pl
 import pytest
 from obstore.store import HTTPStore
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from churn_store import bundles, manifest, reference_sample
 from churn_store.bundles import load_bundle, load_manifest, stage
@@ -30,6 +30,7 @@ from churn_store.files import DigestStore
 from churn_store.local_file import read_regular
 from churn_store.manifest import FILE_LIMITS, MANIFEST_LIMIT, Blessing, Rule, decode_golden, encode
 from churn_store.reference_sample import read_sample
+from churn_store.scoring import Scorer
 from tests.release_factory import NOW_S, Candidate
 
 PARSERS = {
@@ -307,6 +308,70 @@ def function(model: Any) -> None:
     )
 
 
+def training(model: Any) -> None:
+    model.training_info.add()
+
+
+def constant(model: Any, name: str, values: Any, kind: Any) -> None:
+    model.graph.initializer.append(numpy_helper.from_array(np.array(values, dtype=kind), name))
+
+
+def bomb(*nodes: tuple[str, list[str]], shown: bool = False, **constants: Any) -> Callable[[Any], None]:
+    """Add nodes to a model, each with an output named by its place: b0, b1, ..."""
+
+    def change(model: Any) -> None:
+        for name, values in constants.items():
+            constant(model, name, values, np.int64 if np.issubdtype(np.array(values).dtype, np.integer) else np.float32)
+        for place, (operator, inputs) in enumerate(nodes):
+            attributes = {"axis": 1} if operator == "Concat" else {}
+            model.graph.node.append(helper.make_node(operator, inputs, [f"b{place}"], **attributes))
+        if shown:
+            model.graph.output.append(helper.make_tensor_value_info(f"b{len(nodes) - 1}", TensorProto.FLOAT, None))
+
+    return change
+
+
+def said_to_be_huge(model: Any) -> None:
+    model.graph.initializer.append(TensorProto(name="w", data_type=1, dims=[1 << 40], raw_data=b"\0" * 8))
+
+
+def sparse(model: Any) -> None:
+    made = model.graph.sparse_initializer.add()
+    made.dims.append(1 << 40)
+    made.values.CopyFrom(numpy_helper.from_array(np.ones(1, dtype=np.float32), "w"))
+    made.indices.CopyFrom(numpy_helper.from_array(np.zeros(1, dtype=np.int64), "i"))
+
+
+def ten_thousand_nodes(model: Any) -> None:
+    model.graph.node.extend(helper.make_node("IsNaN", ["numbers"], [f"n{i}"]) for i in range(10_001))
+
+
+def all_targets(model: Any) -> None:
+    model.graph.node.append(
+        helper.make_node(
+            "TreeEnsembleRegressor",
+            ["numbers"],
+            ["b"],
+            domain="ai.onnx.ml",
+            n_targets=1 << 40,
+            nodes_treeids=[0],
+            nodes_nodeids=[0],
+        )
+    )
+
+
+def of_no_table(_: bytes) -> bytes:
+    tensor = [helper.make_tensor_value_info(name, TensorProto.FLOAT, []) for name in ("numbers", "probabilities")]
+    graph = helper.make_graph([helper.make_node("Cast", ["numbers"], ["probabilities"], to=1)], "g", tensor[:1], tensor[1:])
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    content: bytes = made.SerializeToString()
+    return content
+
+
+DOUBLED = [("Concat", [f"b{i - 1}" if i else "numbers"] * 2) for i in range(30)]
+OUTER = [("Reshape", ["numbers", "flat"]), ("Reshape", ["numbers", "tall"]), ("MatMul", ["b1", "b0"])]
+
+
 def loop(model: Any) -> None:
     body = helper.make_graph([helper.make_node("Identity", ["c"], ["d"])], "body", [], [])
     model.graph.node.append(helper.make_node("Loop", ["", ""], ["x"], body=body))
@@ -325,6 +390,20 @@ MODELS: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "external data of a sparse tensor": (lambda c: altered(c, external("/etc/passwd", sparse=True)), "external data"),
     "a foreign operator": (lambda c: altered(c, foreign_operator), "operators of 'evil.corp'"),
     "a function of its own": (lambda c: altered(c, function), "functions of its own"),
+    "training graphs": (lambda c: altered(c, training), "training graphs"),
+    "numbers from a shape": (lambda c: altered(c, bomb(("ConstantOfShape", ["s"]), s=[1 << 28])), "operators ConstantOfShape"),
+    "a range": (lambda c: altered(c, bomb(("Range", ["a", "b", "c"]), a=0, b=1 << 28, c=1)), "operators Range"),
+    "numbers that are repeated": (lambda c: altered(c, bomb(("Tile", ["numbers", "s"]), s=[1, 1 << 20])), "operators Tile"),
+    "a shape that is no file's": (lambda c: altered(c, said_to_be_huge), "that say they are of shape"),
+    "a sparse tensor": (lambda c: altered(c, sparse), "sparse numbers"),
+    "too many nodes": (lambda c: altered(c, ten_thousand_nodes), "more than 10000"),
+    "constants that grow": (lambda c: altered(c, bomb(("Add", ["a", "b"]), a=[[0.5]], b=[0.5])), "runs Add on constants alone"),
+    "columns doubled again and again": (lambda c: altered(c, bomb(*DOUBLED)), "computes .* numbers for 200 rows"),
+    "columns against columns": (lambda c: altered(c, bomb(*OUTER, flat=[1, -1], tall=[-1, 1])), "computes .* numbers for 200 rows"),
+    "trees with endless targets": (lambda c: altered(c, all_targets), "computes .* numbers for 200 rows"),
+    "tensors that do not fit": (lambda c: altered(c, bomb(("Add", ["numbers", "s"]), s=[0.5] * 7)), "does not fit together"),
+    "another output": (lambda c: altered(c, bomb(("IsNaN", ["numbers"]), shown=True)), "gives label, probabilities, b0; expected"),
+    "no table of rows": (of_no_table, "takes numbers, which is no table of rows"),
     "a loop": (lambda c: altered(c, loop), "a graph inside of a Loop"),
 }  # fmt: skip
 
@@ -402,6 +481,32 @@ def test_a_model_that_gives_no_number_is_refused_by_its_golden_rows(files: Diges
     release = released(files, candidate, model=altered(candidate.contents["model.onnx"], spoil))
     with pytest.raises(ReleaseError, match="greatest difference nan"):
         load_bundle(files, release)
+
+
+def test_one_answer_for_all_rows_is_no_answer_of_each(files: DigestStore, candidate: Candidate) -> None:
+    def answer_the_first(model: Any) -> None:
+        last = next(node for node in model.graph.node if "probabilities" in node.output)
+        last.output[list(last.output).index("probabilities")] = "before"
+        constant(model, "first", [0], np.int64)
+        model.graph.node.append(helper.make_node("Gather", ["before", "first"], ["probabilities"], axis=0))
+
+    first = json.loads(candidate.contents["golden.json"])["probabilities"][0]
+    golden_rows = json.loads(candidate.contents["golden.json"])["rows"]
+    agreeing = golden(candidate, probabilities=[first] * len(golden_rows))
+    model = altered(candidate.contents["model.onnx"], answer_the_first)
+    with pytest.raises(ReleaseError, match=r"of shape \(1, 2\) for 220 rows; expected two a row"):
+        load_bundle(files, released(files, candidate, model=model, golden=agreeing))
+    scorer = Scorer(model, candidate.manifest.signature)
+    with pytest.raises(ReleaseError, match="expected two a row"):
+        scorer.score_rows(golden_rows[:3])
+
+
+def test_as_many_probabilities_as_golden_rows_are_asked_for(candidate: Candidate, monkeypatch: pytest.MonkeyPatch) -> None:
+    scorer = Scorer(candidate.contents["model.onnx"], candidate.manifest.signature)
+    asked = decode_golden(candidate.contents["golden.json"])
+    monkeypatch.setattr(Scorer, "score_rows", lambda *_: np.array([0.5]))
+    with pytest.raises(ReleaseError, match="expected one each"):
+        bundles.replay(scorer, msgspec.structs.replace(asked, probabilities=[0.5] * len(asked.rows)))
 
 
 def test_no_value_of_a_golden_row_gets_into_an_error(candidate: Candidate) -> None:
@@ -502,3 +607,11 @@ def test_a_damaged_sample_that_ends_the_process_that_reads_it_does_not_end_this_
     monkeypatch.setattr(reference_sample.pl, "read_parquet", lambda *_, **__: pytest.fail("it was read in this process"))
     with pytest.raises(ReleaseError, match="damaged"):
         read_sample(bytes(content))
+
+
+def test_a_sample_that_grows_a_thousandfold_is_read_by_a_child_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = parquet(pl.DataFrame({f"c{i}": np.full(1_000_000, 1.5) for i in range(20)}))
+    assert len(content) < 500_000
+    monkeypatch.setattr(reference_sample.pl, "read_parquet", lambda *_, **__: pytest.fail("it was read in this process"))
+    with pytest.raises(ReleaseError, match="takes more than 134217728 bytes when it is read"):
+        read_sample(content)

@@ -103,7 +103,8 @@ def test_a_row_that_changed_no_champion_fences_nobody(
 
 
 @pytest.mark.parametrize(
-    ("by", "reason", "said"), [(" ", "r", "no name"), ("ada", "\n", "no reason"), ("a" * 201, "r", "201")]
+    ("by", "reason", "said"),
+    [(" ", "r", "no name"), ("ada", "\n", "no reason"), ("a" * 201, "r", "201"), ("a\x1bb", "r", "U\\+001B")],
 )
 def test_no_decision_without_a_name_and_a_reason(
     engine: sa.Engine, files: DigestStore, candidate: Candidate, by: str, reason: str, said: str
@@ -175,14 +176,65 @@ def test_a_former_champion_whose_files_were_changed_is_not_put_back(
 ) -> None:
     former = release(engine, files, candidate)
     serves = release(engine, files, other_candidate)
-    digest = manifest_of(files, former.champion).files[name].sha256
+    damage(files, manifest_of(files, former.champion).files[name].sha256)
+    with pytest.raises(
+        ReleaseError, match=r"epoch 1 can't serve again: .* was changed.*no other .* bring the release files back"
+    ):
+        roll_back(engine, files, **BOB)
+    assert newest(engine) == serves
+
+
+def test_where_a_former_champion_is_damaged_the_epochs_are_named_that_can_be_gone_back_to(
+    engine: sa.Engine, files: DigestStore, candidate: Candidate, other_candidate: Candidate
+) -> None:
+    others = [publish_again(engine, files, candidate, second=second) for second in range(6)]
+    serves = release(engine, files, other_candidate)
+    for gone in (others[-1], others[-2]):
+        damage(files, gone.champion)
+    for asked in ({}, {"to": 6}):
+        with pytest.raises(ReleaseError, match=r"the champion of epoch 6 can't serve again") as refused:
+            roll_back(engine, files, **BOB, **asked)
+        assert str(refused.value).endswith("these epochs can be gone back to: --to 4, --to 3, --to 2")
+    assert newest(engine) == serves
+    assert roll_back(engine, files, **BOB, to=4).champion == others[3].champion
+
+
+def publish_again(engine: sa.Engine, files: DigestStore, candidate: Candidate, *, second: int) -> Serving:
+    digest = judged(engine, files, candidate, second=second)
+    return approve(engine, files, digest, **ADA)
+
+
+def damage(files: DigestStore, digest: str) -> None:
     path = Path(files.url) / "sha256" / digest[:2] / digest
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
-    with pytest.raises(ReleaseError, match="was changed"):
-        roll_back(engine, files, **BOB)
-    assert newest(engine) == serves
+
+
+SAME = {"read_epoch": 3}
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {**SAME, **BOB, "to": 2},
+        {**SAME, **ADA, "to": 1},
+        {**SAME, **BOB, "reason": "another one", "to": 1},
+        {**SAME, **BOB},
+        {"read_epoch": 2, **BOB, "to": 1},
+    ],
+    ids=["another epoch", "another person", "another reason", "the default", "another read"],
+)
+def test_only_the_very_same_rollback_is_answered_with_the_row_that_is_there(
+    engine: sa.Engine, files: DigestStore, candidate: Candidate, other_candidate: Candidate, asked: dict[str, object]
+) -> None:
+    for one in (candidate, other_candidate, train(seed=9)):
+        release(engine, files, one)
+    row = roll_back(engine, files, **BOB, **SAME, to=1)
+    assert roll_back(engine, files, **BOB, **SAME, to=1) == row
+    with pytest.raises(FencedError, match="epoch 4 is the newest"):
+        roll_back(engine, files, **asked)
+    assert newest(engine) == row
 
 
 def test_a_challenger_answers_a_share_until_it_is_ended_or_approved(
@@ -235,10 +287,33 @@ def test_a_challenger_has_the_champions_signature(engine: sa.Engine, files: Dige
     release(engine, files, candidate)
     first, *rest = small_columns()
     other = judged(engine, files, train([msgspec.structs.replace(first, high=2_000), *rest], seed=3))
-    with pytest.raises(InputError, match=r"takes other inputs than the champion \(sessions_30d\)"):
+    with pytest.raises(ReleaseError, match=r"takes other columns than the champion \(sessions_30d\)"):
         challenge(engine, files, other, share=0.1, **ADA)
     assert newest(engine).epoch == 1
     assert approve(engine, files, other, **ADA).epoch == 2
+
+
+def test_a_challenger_has_the_champions_horizon_and_is_refused_before_a_verdict_is_overridden(
+    engine: sa.Engine, files: DigestStore, candidate: Candidate
+) -> None:
+    release(engine, files, candidate)
+    other = judged(engine, files, train(seed=5, horizon_days=60), "rejected")
+    with pytest.raises(ReleaseError, match="the challenger's horizon is 60 days, the champion's 30 days"):
+        challenge(engine, files, other, share=0.1, **ADA, override=True)
+    assert newest(engine).epoch == 1
+    assert newest_blessing(engine, other).verdict == "rejected"
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "golden.json"])
+def test_nobody_is_let_beside_a_champion_whose_files_were_changed(
+    engine: sa.Engine, files: DigestStore, candidate: Candidate, other_candidate: Candidate, name: str
+) -> None:
+    serves = release(engine, files, candidate)
+    digest = judged(engine, files, other_candidate)
+    damage(files, manifest_of(files, serves.champion).files[name].sha256)
+    with pytest.raises(ReleaseError, match="was changed"):
+        challenge(engine, files, digest, share=0.1, **ADA)
+    assert newest(engine) == serves
 
 
 def test_the_champion_does_not_challenge_itself_and_nobody_challenges_nobody(
@@ -269,6 +344,16 @@ def test_a_candidate_goes_through_its_life(
 
 def load_candidate(files: DigestStore, digest: str) -> Manifest:
     return msgspec.json.decode(files.get(digest, at_most=2**20), type=Manifest)
+
+
+def test_an_override_that_was_recorded_and_never_released_is_not_there_to_be_approved(
+    engine: sa.Engine, files: DigestStore, candidate: Candidate
+) -> None:
+    digest = judged(engine, files, candidate, "overridden")
+    assert states(engine, files) == {digest: "blessed"}
+    assert waiting(engine, files) == []
+    with pytest.raises(InputError, match="was not accepted: overridden by gate"):
+        approve(engine, files, digest, **ADA)
 
 
 def test_a_verdict_is_read_back_whole(engine: sa.Engine, files: DigestStore, candidate: Candidate) -> None:

@@ -1,6 +1,8 @@
 """`churn releases`, `churn approve`, `churn rollback`, `churn challenger end`: what a person types and reads."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,6 +23,7 @@ from churn_store.settings import ConfigFile
 from churn_store.tables import connect
 from tests.release_factory import NOW_S, Candidate, bless, release
 
+CHURN = Path(sys.executable).with_name("churn")
 WHO = ("--by", "ada", "--reason", "she looked at it")
 
 
@@ -129,6 +132,31 @@ def test_a_name_of_no_model_is_refused_with_what_names_one(home: Home, candidate
     home.judged(candidate)
     with pytest.raises(InputError, match="`churn releases`"):
         home.says(approve, typed, *WHO)
+
+
+def test_a_digit_too_many_is_no_traceback(home: Home, candidate: Candidate) -> None:
+    home.judged(candidate)
+    with pytest.raises(InputError, match=r"\(5000 letters\) names no model"):
+        home.says(approve, "1" * 5_000, *WHO)
+
+
+def test_a_name_of_bytes_that_are_no_text_is_one_line_of_a_process(
+    home: Home, candidate: Candidate, other_candidate: Candidate
+) -> None:
+    for one in (candidate, other_candidate):
+        release(home.engine, home.files, one)
+    ended = subprocess.run([CHURN, "rollback", "--by", b"\xff", "--reason", "why"], capture_output=True, check=False)
+    assert (ended.returncode, ended.stdout) == (2, b"")
+    assert ended.stderr.startswith(b"churn: the name holds U+DCFF")
+    assert len(ended.stderr.splitlines()) == 1
+    assert newest(home.engine).epoch == 2
+
+
+def test_the_commands_of_releases_load_no_frames_no_migrations_and_nothing_of_the_graph() -> None:
+    """A rollback is wanted at once, on a machine that may be busy: most of its time is what it imports."""
+    asked = "import sys, churn_store.cli, churn_store.release_commands; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", asked], capture_output=True, check=True, text=True).stdout.split()
+    assert not {"polars", "pyarrow", "alembic", "mlflow", "dagster", "pandas", "churn_assets"} & {*loaded}
 
 
 @pytest.mark.parametrize("missing", ["--by", "--reason"])

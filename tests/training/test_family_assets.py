@@ -278,6 +278,31 @@ def test_a_command_that_makes_no_sense_is_a_sentence(company: Company, asked: li
         CliRunner().invoke(churn, ["train", *asked], catch_exceptions=False)
 
 
+def test_a_training_set_that_is_refused_leaves_the_gate_as_it_was(company: Company) -> None:
+    """Its checks were planned and never evaluated; the table that is there passed them."""
+    assert company.run("candidate_model").success
+    assert company.run("model_blessing").success
+    before = company.metadata("model_blessing")
+    training = company.settings.training.model_copy(update={"minimum_rows": 100_000})
+    other = Company(company.folder, company.settings.model_copy(update={"training": training}), company.instance)
+    error, wrong_input = why(other.run("training_set"))
+    assert ("expected at least 100000" in error, wrong_input) == (True, True), error
+    assert company.run("model_blessing").success
+    after = company.metadata("model_blessing")
+    assert "data_quality_green: passed" in after["reasons"]
+    assert after["verdict"] == before["verdict"]
+
+
+def test_the_gate_takes_no_family_that_was_fitted_under_other_settings(company: Company) -> None:
+    features = company.settings.features.model_copy(update={"exclude": ("spend",)})
+    other = Company(company.folder, company.settings.model_copy(update={"features": features}), company.instance)
+    before = company.state()
+    error, wrong_input = why(other.run("logistic_regression", "candidate_model", "model_blessing", "champion"))
+    assert (error.startswith("gradient_boosting was fitted with other features"), wrong_input) == (True, True), error
+    assert company.state()["release"] == before["release"]
+    assert company.run("logistic_regression").success
+
+
 def test_a_tracking_server_that_is_away_fails_the_run_before_anything_is_made(company: Company) -> None:
     before = company.state()
     tracking = company.settings.tracking.model_copy(update={"uri": "http://127.0.0.1:9"})

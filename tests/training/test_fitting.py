@@ -7,6 +7,7 @@ import pytest
 from churn_assets.settings import Settings, Training
 from churn_assets.training.families import FAMILIES, inputs
 from churn_assets.training.fitting import Fitted, Resampling, fit, fit_family, resampled
+from churn_assets.training.shown import order
 from churn_assets.training.split import JUDGE, SELECT, TRAIN
 from churn_store.errors import InputError
 from churn_store.manifest import TableVersion
@@ -77,6 +78,15 @@ def test_what_says_nothing_is_named_and_changes_no_score() -> None:
     scorer = Scorer(found.model, found.signature)
     judging = rows.filter(role=JUDGE)
     assert np.array_equal(scorer.score_frame(judging), scorer.score_frame(judging.with_columns(spend=pl.lit(1e6))))
+
+
+def test_a_calibration_that_turns_the_order_round_says_so() -> None:
+    rows = training_set()
+    turned = rows.with_columns(churned=pl.when(pl.col("role") == SELECT).then(~pl.col("churned")).otherwise("churned"))
+    assert order(fitted("logistic_regression", rows).pipeline) == "kept by the calibration"
+    found = fitted("logistic_regression", turned)
+    assert order(found.pipeline).startswith("turned round by the calibration")
+    assert found.measures["auc"] > 0.6  # of the selecting rows, which it follows
 
 
 def test_too_few_churners_for_two_halves_is_a_sentence() -> None:

@@ -40,7 +40,11 @@ def test_the_same_rows_and_seed_find_the_same_parameters_and_the_defaults_come_f
 
 def test_selecting_and_judging_rows_have_no_say() -> None:
     rows = training_set()
-    other = rows.with_columns(churned=pl.when(pl.col("role") == TRAIN).then("churned").otherwise(~pl.col("churned")))
+    trains = pl.col("role") == TRAIN
+    other = rows.with_columns(  # turned labels alone the calibration would turn back
+        churned=pl.when(trains).then("churned").otherwise(pl.col("noise") < 0.3),
+        visits=pl.when(trains).then("visits").otherwise(pl.col("spend")),
+    )
     tried = [
         search_and_fit("logistic_regression", frame, attributes(), settings(), made_of=MADE_OF).trials
         for frame in (rows, other)
@@ -57,6 +61,16 @@ def test_a_snapshot_measures_only_what_was_fitted_one_horizon_before() -> None:
         [measured] = later["snapshot_s"].unique().to_list()
         assert earlier["snapshot_s"].max() + HORIZON_S <= measured
     assert later["snapshot_s"].max() == rows["snapshot_s"].max()
+
+
+def test_snapshots_between_the_measured_one_and_one_horizon_before_it_are_left_out() -> None:
+    """Their labels look into the measured snapshot."""
+    rows, horizon_s = training_rows(), 60 * DAY_S
+    first, between, measured = rows["snapshot_s"].unique().sort()
+    assert measured - horizon_s < between
+    [(earlier, later)] = folds(rows, horizon_s=horizon_s, seed=1)
+    assert earlier["snapshot_s"].unique().to_list() == [first]
+    assert later["snapshot_s"].unique().to_list() == [measured]
 
 
 @pytest.mark.parametrize("horizon_s", [None, 400 * DAY_S])
@@ -144,6 +158,7 @@ def test_a_space_that_makes_no_sense_is_a_sentence(search: dict[Any, Any], said:
         ({"fixed": {"max_depth": True}}, "max_depth of random_forest is True; expected a whole number"),
         ({"fixed": {"max_samples": float("nan")}}, "max_samples of random_forest is nan; expected a number"),
         ({"trials": 0}, "0 trials were asked for; expected at least 1"),
+        ({"trials": 1_001}, "1001 trials were asked for; expected at least 1, .*, and at most 1,000"),
         ({"seed": -1}, "the seed -1 was asked for; expected a whole number from 0 to"),
     ],
 )

@@ -1,0 +1,111 @@
+"""How much a model computes for a row, found by the shapes of its tensors before anything is computed.
+
+A few hundred bytes can ask for gigabytes with harmless operators: numbers beside themselves thirty times over, or a column that
+is added to a row. So the shapes of all tensors are inferred, of few rows and of twice as many: a row may take only so much, twice
+the rows at most twice as much, and nothing may be computed from constants alone, as that is done while the model is loaded. Does not
+belong here: which operators there may be (``onnx_contents``).
+"""
+
+from collections.abc import Iterator
+from math import prod
+from typing import Any, Final
+
+from onnx import TensorProto, helper, shape_inference
+
+from churn_store.errors import ReleaseError
+
+ROWS: Final = 200
+"""As many as golden rows."""
+
+MOST_OF_A_ROW: Final = 200_000
+"""Numbers that are computed for one row, all tensors together: a word of a category takes about four, an input about ten."""
+
+_SMALL: Final = 64
+"""Constants of so few numbers are kept as they are: some say a shape."""
+
+_AS_THEY_CAME: Final = frozenset({"Imputer", "Scaler"})
+_A_ROW_EACH: Final = {
+    "TreeEnsembleRegressor": "n_targets",
+    "TreeEnsembleClassifier": "classlabels_int64s",
+    "LinearClassifier": "classlabels_ints",
+}
+"""Operators whose shapes onnx does not infer: those that give what they take, and those whose attribute says what a row gets."""
+
+
+def require_little_work(model: Any) -> None:
+    """Refuse a model that computes more for a row than a model here does.
+
+    Raises:
+        ReleaseError: says what was found.
+    """
+    constants = {tensor.name for tensor in model.graph.initializer}
+    inputs = [given for given in model.graph.input if given.name not in constants]
+    for given in inputs:
+        if len(given.type.tensor_type.shape.dim) != 2:  # noqa: PLR2004
+            raise ReleaseError(f"model.onnx takes {given.name[:60]}, which is no table of rows and columns")
+    known = {given.name for given in inputs}
+    for node in model.graph.node:
+        if not known.intersection(node.input):
+            raise ReleaseError(f"model.onnx runs {node.op_type} on constants alone; a model of this platform never does")
+        known.update(name for name in node.output if name)
+    once, twice = (_computed(model, inputs, rows) for rows in (ROWS, 2 * ROWS))
+    if once > MOST_OF_A_ROW * ROWS or twice > 2 * once:
+        raise ReleaseError(
+            f"model.onnx computes {once} numbers for {ROWS} rows and {twice} for {2 * ROWS}; a model of this platform computes at "
+            f"most {MOST_OF_A_ROW} a row, and twice as many for twice the rows"
+        )
+
+
+def _computed(model: Any, inputs: list[Any], rows: int) -> int:
+    """How many numbers a model computes for so many rows.
+
+    Raises:
+        ReleaseError: its tensors fit no operator, or their sizes can't be known.
+    """
+    try:
+        outline = _outline(model, inputs, rows)
+        graph = shape_inference.infer_shapes(outline, strict_mode=True, data_prop=True).graph
+    except Exception as error:  # onnx's exceptions have no common base but Exception
+        raise ReleaseError(f"model.onnx does not fit together: {' '.join(str(error).split())[:200]}") from error
+    shapes = {value.name: value.type.tensor_type for value in (*graph.value_info, *graph.input)}
+    total = 0
+    for node in model.graph.node:
+        for name in filter(None, node.output):
+            dims = shapes[name].shape.dim if name in shapes and shapes[name].HasField("shape") else None
+            if dims is None or not all(dim.HasField("dim_value") for dim in dims):
+                raise ReleaseError(f"model.onnx has a {node.op_type} whose size does not follow from the rows")
+            total += prod(dim.dim_value for dim in dims)
+    return total
+
+
+def _outline(model: Any, inputs: list[Any], rows: int) -> Any:
+    """The model without its many numbers, for so many rows: its shapes are the same, and little has to be copied."""
+    given, small, nodes = [], [], []
+    for value in inputs:
+        kind = value.type.tensor_type
+        given.append(helper.make_tensor_value_info(value.name, kind.elem_type, [rows, kind.shape.dim[1].dim_value]))
+    for tensor in model.graph.initializer:
+        if prod(tensor.dims) <= _SMALL:
+            small.append(tensor)
+        else:
+            given.append(helper.make_tensor_value_info(tensor.name, tensor.data_type, list(tensor.dims)))
+    for node in model.graph.node:
+        if node.op_type in _A_ROW_EACH:
+            given += _each_row(node, rows)
+        elif node.op_type in _AS_THEY_CAME:
+            nodes.append(helper.make_node("Identity", list(node.input), list(node.output)))
+        else:
+            nodes.append(node)
+    graph = helper.make_graph(nodes, "outline", given, [], initializer=small)
+    return helper.make_model(graph, opset_imports=list(model.opset_import), ir_version=model.ir_version)
+
+
+def _each_row(node: Any, rows: int) -> Iterator[Any]:
+    """What an ensemble of trees or a linear classifier gives: its labels first, if it has any, then a table."""
+    attributes = {attribute.name: attribute for attribute in node.attribute}
+    said = attributes.get(_A_ROW_EACH[node.op_type])
+    columns = 1 if said is None else len(said.ints) or said.i
+    *labels, table = node.output
+    for name in labels:
+        yield helper.make_tensor_value_info(name, TensorProto.INT64, [rows])
+    yield helper.make_tensor_value_info(table, TensorProto.FLOAT, [rows, columns])
