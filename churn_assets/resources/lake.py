@@ -17,7 +17,7 @@ from deltalake import CommitProperties, DeltaTable, WriterProperties, write_delt
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from churn_store.errors import InputError
-from churn_store.object_storage import CONNECT_S, RETRIES, away, in_object_store
+from churn_store.object_storage import CONNECT_S, RETRIES, away, in_object_store, require_endpoint
 
 PERIOD = "period"
 """The partition column of every table."""
@@ -89,6 +89,8 @@ class Lake:
 
     def _asked(self, ask: Callable[[], T]) -> T:
         """Ask an object store for something; a folder's errors stay what they are."""
+        if self._options is not None:
+            require_endpoint()
         try:
             return ask()
         except TableNotFoundError:

@@ -69,12 +69,13 @@ def test_a_panic_anywhere_else_is_shown_and_the_next_look_is_made(fresh: Service
 
 
 def test_a_service_whose_object_store_has_no_address_says_so_and_goes_on_looking(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     with Installation.make(tmp_path, store={"releases_url": "s3://bucket/releases"}) as installation:
         monkeypatch.setenv("AWS_ENDPOINT_URL", "localhost:9000")
         installation.name("a" * 64)
         with installation.serve() as service:
-            told = service.until(lambda: service.metric("churn_model_load_failures_total", reason="store") >= 2)
-            assert told
-            assert "AWS_ENDPOINT_URL is 'localhost:9000'" in service.get("/health/ready").text
+            service.until(lambda: service.metric("churn_model_load_failures_total", reason="store") >= 2)
+            assert service.get("/health/ready").json()["release"]["reason"] == "store"
+    [said] = [record for record in caplog.records if record.getMessage() == "release_not_taken"]
+    assert "AWS_ENDPOINT_URL is 'localhost:9000'; expected http://" in said.__dict__["fields"]["detail"]

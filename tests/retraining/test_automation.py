@@ -17,8 +17,10 @@ from dagster._core.test_utils import create_run_for_test
 from churn_assets.retraining.jobs import FEATURES, INGEST, LABELS, MONITOR, RETRAIN, SCORE
 from churn_assets.retraining.schedules import RANGE_END, RANGE_START, REASON
 from churn_assets.state import digest_of, run_key
-from churn_store.bundles import load_manifest
-from churn_store.releases import history, publish
+from churn_store.approval import approve
+from churn_store.releases import history
+from churn_store.rollback import roll_back
+from churn_store.verdicts import newest_blessings
 from tests.retraining.company import CONFIGURATION, TABLES, file_of, write_company
 from tests.retraining.installation import SCHEDULES, SENSOR, Installation, installed
 
@@ -163,27 +165,39 @@ def test_the_first_model_is_asked_for_when_enough_labels_are_mature_then_scored_
 
 
 def test_a_drift_alert_asks_for_one_retraining_and_the_next_only_after_the_cooldown(shop: Installation) -> None:
+    [first] = history(shop.serving.engine)
     shop.set_clock("2024-08-01")
     runs = shop.quick.tick_until_quiet()
 
-    # What serves is monitored; its alert retrains, perhaps before it has scored; the new release is monitored and scores.
-    counts = jobs_of(runs)
-    assert counts.pop(SCORE) in (1, 2)
-    assert counts == Counter([INGEST, FEATURES, LABELS, MONITOR, RETRAIN, MONITOR])
-    assert shop.lake.read("churn_scores", "2024-08-01")["release"].unique().to_list() == [
-        history(shop.serving.engine)[0].champion
-    ]
+    # What serves scores and is monitored; its alert retrains. The gate finds the candidate no better, so the release stays.
+    assert jobs_of(runs) == Counter([INGEST, FEATURES, LABELS, SCORE, MONITOR, RETRAIN])
     assert {finished(shop, run).status for run in runs} == {dg.DagsterRunStatus.SUCCESS}
-    alerts = alerts_of(shop)
-    assert [period for period, *_ in alerts] == ["2024-08-01", "2024-08-01"]
+    [(period, alert)] = alerts_of(shop)
+    assert period == "2024-08-01"
     [retraining] = [run for run in runs if run.job_name == RETRAIN]
-    assert retraining.tags["dagster/run_key"] == run_key(RETRAIN, digest_of("drift", str(alerts[0][1])), 0)
+    assert retraining.tags["dagster/run_key"] == run_key(RETRAIN, digest_of("drift", str(alert)), 0)
     assert retraining.tags[REASON].startswith("drift: ")
     assert "sessions_30d" in retraining.tags[REASON]
-    newest, *_ = history(shop.serving.engine)
-    assert (newest.epoch, newest.reason) == (2, retraining.tags[REASON])
+    candidate, *_ = newest_blessings(shop.serving.engine)
+    assert candidate.verdict == "rejected"
+    assert not {rule.name: rule for rule in candidate.rules}["more_profit_than_champion"].passed
+    assert history(shop.serving.engine) == [first]
 
-    # The new release drifts as well: by the platform's clock it has to wait for 20 days.
+    # A person releases it all the same: it scores and is monitored, and its own alert has to wait for 20 days.
+    now_s = shop.settings.clock.now_s()
+    second = approve(
+        shop.serving.engine,
+        shop.serving.files,
+        candidate.candidate,
+        by="ada",
+        reason="it knows the new world",
+        now_s=now_s,
+        override=True,
+    )
+    runs = shop.quick.tick_until_quiet()
+    assert jobs_of(runs) == Counter([SCORE, MONITOR])
+    assert shop.lake.read("churn_scores", "2024-08-01")["release"].unique().to_list() == [second.champion]
+    [_, (_, alert)] = alerts_of(shop)
     shop.set_clock("2024-08-20")
     assert "cooling down until 2024-08-21" in str(shop.quick.tick_sensor().skip_reason)
 
@@ -194,7 +208,7 @@ def test_a_drift_alert_asks_for_one_retraining_and_the_next_only_after_the_coold
     [run_id] = shop.quick.tick_sensor().run_ids
     again = shop.runs(RETRAIN)[-1]
     assert again.run_id == run_id
-    assert again.tags["dagster/run_key"] == run_key(RETRAIN, digest_of("drift", str(alerts[1][1])), 0)
+    assert again.tags["dagster/run_key"] == run_key(RETRAIN, digest_of("drift", str(alert)), 0)
     assert finished(shop, again).status == dg.DagsterRunStatus.SUCCESS
 
     # Trained on the same rows it is no better, so the release stays, and so does its alert: that has been answered.
@@ -207,19 +221,8 @@ def test_a_drift_alert_asks_for_one_retraining_and_the_next_only_after_the_coold
 
 def test_after_a_rollback_the_former_release_scores_the_newest_snapshot_again(shop: Installation) -> None:
     serving = shop.serving
-    second, first = history(serving.engine)
-    manifest = load_manifest(serving.files, first.champion)
-    assert manifest.blessing is not None
-    back = publish(
-        serving.engine,
-        serving.files,
-        manifest,
-        manifest.blessing,
-        read_epoch=second.epoch,
-        actor="a person",
-        reason="rollback",
-        now_s=shop.settings.clock.now_s(),
-    )
+    _, first = history(serving.engine)
+    back = roll_back(serving.engine, serving.files, by="ada", reason="complaints", now_s=shop.settings.clock.now_s())
     assert back.champion == first.champion
 
     runs = shop.quick.tick_until_quiet()
