@@ -2,20 +2,19 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
 
 import dagster as dg
 import polars as pl
 from dagster_mlflow.resources import MlFlow
-from msgspec import UnsetType
 from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import Pipeline
 
 from churn_assets.champion.candidate import better, build, describe, require_configured, require_made_of
 from churn_assets.champion.card_files import try_to_log_card
-from churn_assets.champion.checks import blocking_specs, evaluated, rule_results, rule_specs
-from churn_assets.champion.gate.case import Case, Checked
+from churn_assets.champion.checks import blocking_specs, checks_of, rule_results, rule_specs
+from churn_assets.champion.gate.case import Case
 from churn_assets.champion.gate.verdict import failed, judge
+from churn_assets.champion.made_of import evaluation_of, judging_rows, trained_until_s, training_set_digest
 from churn_assets.champion.registry import try_to_mirror
 from churn_assets.champion.report import facts
 from churn_assets.champion.tracking import log_candidate
@@ -25,23 +24,19 @@ from churn_assets.evaluation.baselines import baselines
 from churn_assets.evaluation.facts import evaluate, measured
 from churn_assets.evaluation.pictures import as_markdown, pictures
 from churn_assets.features.feature import Feature
-from churn_assets.features.labels import matures_on
 from churn_assets.materialization import columns_schema
-from churn_assets.periods import ALL, DAY_S, epoch_s, text
+from churn_assets.periods import ALL, DAY_S
 from churn_assets.raw.source import Source
-from churn_assets.resources.lake import Lake, digest
+from churn_assets.resources.lake import Lake
 from churn_assets.resources.serving import ServingStore
 from churn_assets.settings import Settings
-from churn_assets.state import materialized
 from churn_assets.training.fitting import Fitted
 from churn_assets.training.split import JUDGE
-from churn_assets.training.training_set import KEY
 from churn_assets.wrong_input import wrong_input_is_final
 from churn_store.bundles import load_bundle, load_file, load_manifest, stage
 from churn_store.clock import Clock
-from churn_store.errors import InputError
 from churn_store.lifecycle import how_to_approve
-from churn_store.manifest import Blessing, Evaluation, Manifest, TableVersion
+from churn_store.manifest import Blessing, Manifest, TableVersion
 from churn_store.releases import Serving, publish
 from churn_store.scoring import Scorer
 from churn_store.verdicts import record_blessing
@@ -111,7 +106,7 @@ def _candidate_model(settings: Settings, source: Source, features: tuple[Feature
     ) -> dg.MaterializeResult[CandidateModel]:
         version = lake.version("training_set")
         rows = lake.read("training_set", ALL, version=version)
-        data = TableVersion(version, _digest(rows))
+        data = TableVersion(version, training_set_digest(rows))
         require_made_of(list(families.values()), data, features=features, settings=settings)
         chosen = better(list(families.values()))
         candidate = build(chosen, rows, seed=settings.training.seed)
@@ -207,15 +202,15 @@ def _model_blessing(
                 threshold=manifest.threshold,
                 golden=load_file(serving.files, manifest, "golden.json"),
                 training_set=rows,
-                checks=_checks(context.instance, checks, manifest, settings),
-                evaluation=_evaluation(manifest),
+                checks=checks_of(context.instance, checks, manifest, settings),
+                evaluation=evaluation_of(manifest),
                 baselines=baselines(rows, manifest.signature),
                 truth=true_probabilities(source, judging, horizon_s=settings.label.horizon_days * DAY_S),
                 judging_from=judging["snapshot_s"].min() if settings.has_time else None,  # type: ignore[arg-type]
-                candidate_trained_until=_trained_until_s(manifest),
+                candidate_trained_until=trained_until_s(manifest),
                 epoch=0 if serves is None else serves.epoch,
                 champion=champion,
-                champion_trained_until=None if champion is None else _trained_until_s(champion.manifest),
+                champion_trained_until=None if champion is None else trained_until_s(champion.manifest),
                 split=manifest.split,
                 champion_split=None if champion is None else champion.manifest.split,
             )
@@ -305,64 +300,4 @@ def _reported(
         value=None,
         data_version=dg.DataVersion("none" if row is None else row.champion),
         metadata={**facts(row, manifest, published=published, why=why), **more},
-    )
-
-
-def judging_rows(training_set: pl.DataFrame, manifest: Manifest) -> pl.DataFrame:
-    """The rows that a candidate is judged on.
-
-    Args:
-        training_set: as it is now.
-        manifest: the candidate's.
-
-    Raises:
-        InputError: it is not the training set that the candidate was made of, so it may judge on rows that trained it.
-    """
-    made_of, found = manifest.tables["training_set"], _digest(training_set)
-    if found != made_of.digest:
-        raise InputError(
-            f"training_set has changed since the candidate was made of its version {made_of.version} (digest "
-            f"{str(made_of.digest)[:12]}, now {found[:12]}); materialize the families and candidate_model first"
-        )
-    return training_set.filter(pl.col("role") == JUDGE)
-
-
-def _digest(training_set: pl.DataFrame) -> str:
-    return digest(training_set, key=[name for name in KEY if name in training_set.columns])
-
-
-def _trained_until_s(manifest: Manifest) -> int | None:
-    """The end of the last label window that had a say in a model."""
-    if manifest.horizon_days is None or not manifest.trained_on:
-        return None
-    return max(epoch_s(date.fromisoformat(snapshot)) for snapshot in manifest.trained_on) + manifest.horizon_days * DAY_S
-
-
-def _evaluation(manifest: Manifest) -> Evaluation:
-    if isinstance(manifest.evaluation, UnsetType):
-        raise InputError("the candidate's manifest does not say how it was evaluated; materialize candidate_model anew")
-    return manifest.evaluation
-
-
-def _checks(
-    instance: dg.DagsterInstance, specs: Sequence[dg.AssetCheckSpec], manifest: Manifest, settings: Settings
-) -> tuple[Checked, ...]:
-    """How the checks of what a candidate was made of were evaluated last.
-
-    All of those of the training set and of the snapshots that it names; of the raw tables those of the periods that their labels saw.
-    """
-    if not settings.has_time:
-        alone: list[str | None] = [None]
-        required = dict.fromkeys(("training_set", "customer_features", "churn_labels"), alone)
-        return evaluated(instance, specs, required=required, besides=dict.fromkeys(settings.tables, alone))
-    named = sorted({*manifest.trained_on, *manifest.judged_on})
-    seen_until = text(matures_on(date.fromisoformat(named[-1]), settings.label))
-    return evaluated(
-        instance,
-        specs,
-        required={"training_set": [None], "customer_features": named, "churn_labels": named},
-        besides={
-            table: [period for period in sorted(materialized(instance, table)) if period < seen_until]
-            for table in settings.tables
-        },
     )

@@ -5,6 +5,7 @@ without an accepted one.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import date
 from typing import Literal
 
 import dagster as dg
@@ -17,6 +18,11 @@ from dagster._core.storage.asset_check_execution_record import (
 
 from churn_assets.champion.gate.case import Checked
 from churn_assets.champion.gate.verdict import RULES, Judgement
+from churn_assets.features.labels import matures_on
+from churn_assets.periods import text
+from churn_assets.settings import Settings
+from churn_assets.state import materialized
+from churn_store.manifest import Manifest
 
 DESCRIPTIONS = {
     "data_quality_green": "every blocking check of what the candidate was made of has passed, and the judging labels are mature",
@@ -145,3 +151,27 @@ def rule_results(judgement: Judgement) -> Iterator[dg.AssetCheckResult]:
                 **{key: float(value) for key, value in found.numbers.items()},
             },
         )
+
+
+def checks_of(
+    instance: dg.DagsterInstance, specs: Sequence[dg.AssetCheckSpec], manifest: Manifest, settings: Settings
+) -> tuple[Checked, ...]:
+    """How the checks of what a candidate was made of were evaluated last.
+
+    All of those of the training set and of the snapshots that it names; of the raw tables those of the periods that their labels saw.
+    """
+    if not settings.has_time:
+        alone: list[str | None] = [None]
+        required = dict.fromkeys(("training_set", "customer_features", "churn_labels"), alone)
+        return evaluated(instance, specs, required=required, besides=dict.fromkeys(settings.tables, alone))
+    named = sorted({*manifest.trained_on, *manifest.judged_on})
+    seen_until = text(matures_on(date.fromisoformat(named[-1]), settings.label))
+    return evaluated(
+        instance,
+        specs,
+        required={"training_set": [None], "customer_features": named, "churn_labels": named},
+        besides={
+            table: [period for period in sorted(materialized(instance, table)) if period < seen_until]
+            for table in settings.tables
+        },
+    )
