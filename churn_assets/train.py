@@ -15,9 +15,12 @@ from typing import Any
 import click
 import dagster as dg
 
+from churn_assets.champion.candidate import require_configured
 from churn_assets.definitions import build_defs
+from churn_assets.features.feature_sets import company_features, features_in_use
 from churn_assets.instance import instance_of, require_no_run
 from churn_assets.pipeline import QUIET, why
+from churn_assets.raw.sources import open_source
 from churn_assets.resources.lake import Lake
 from churn_assets.retraining.schedules import REASON
 from churn_assets.settings import Settings
@@ -99,7 +102,7 @@ def run_train(folder: Path, asked: Asked, *, judge: bool) -> int:
     with open(log, "w", encoding="utf-8") as details, instance_of(folder) as instance:
         require_no_run(instance, "training_set")
         if judge:
-            _require_materialized(instance, families, besides=asked.family)
+            _require_judgeable(instance, settings, besides=asked.family)
         with contextlib.redirect_stderr(details):
             job = build_defs(settings).resolve_implicit_global_asset_job_def()
             result = job.execute_in_process(
@@ -165,10 +168,16 @@ def _named(text: str) -> tuple[str, object]:
     return name.strip(), number
 
 
-def _require_materialized(instance: dg.DagsterInstance, families: Sequence[str], *, besides: str) -> None:
-    """The gate judges the best of all families, so that all must be there."""
-    absent = [name for name in families if name != besides and newest_materialization(instance, name) is None]
-    if absent:
+def _require_judgeable(instance: dg.DagsterInstance, settings: Settings, *, besides: str) -> None:
+    """The gate judges the best of all families, so that all must be there, fitted under the settings that there are now.
+
+    Asked before the fit; ``candidate_model`` asks again, also of a family that does not say what it was fitted with.
+    """
+    newest = {name: newest_materialization(instance, name) for name in settings.training.families if name != besides}
+    if absent := [name for name, found in newest.items() if found is None]:
         raise InputError(
             f"{', '.join(absent)} was never fitted, and the best of all families is judged; run the job retrain"
         )
+    features = features_in_use(company_features(settings, open_source(settings)), settings.features)
+    known = {name: found.metadata.get("configured") for name, found in newest.items() if found is not None}
+    require_configured({name: said for name, said in known.items() if said is not None}, features, settings)

@@ -102,9 +102,14 @@ def to_release(
         return manifest, ours, OVERRIDDEN
     if blessing.verdict != "accepted":
         failed = "; ".join(f"{rule.name}: {rule.found}" for rule in blessing.rules if not rule.passed)[:600]
+        served = [row for row, champion in champions.items() if candidate_of(files, champion) == candidate]
+        again = (
+            f"it has served: put it back with `churn rollback --to {max(served)}`"
+            if served and blessing.verdict == "overridden"
+            else "judge it anew, or release it against the gate in your own name with --override"
+        )
         raise InputError(
-            f"candidate {candidate[:12]} was not accepted: {blessing.verdict} by {blessing.actor} ({failed or 'no rule failed'}); "
-            "judge it anew, or release it against the gate in your own name with --override"
+            f"candidate {candidate[:12]} was not accepted: {blessing.verdict} by {blessing.actor} ({failed or 'no rule failed'}); {again}"
         )
     raise FencedError(
         f"candidate {candidate[:12]} was compared with {_named(against)}, but {_named(now)} serves now (epoch {epoch}); judge it anew "

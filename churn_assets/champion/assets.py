@@ -8,16 +8,18 @@ import polars as pl
 from dagster_mlflow.resources import MlFlow
 from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import Pipeline
+from sqlalchemy.exc import SQLAlchemyError
 
 from churn_assets.champion.candidate import better, build, describe, require_configured, require_made_of
 from churn_assets.champion.card_files import try_to_log_card
 from churn_assets.champion.checks import blocking_specs, checks_of, rule_results, rule_specs
 from churn_assets.champion.gate.case import Case
 from churn_assets.champion.gate.verdict import failed, judge
-from churn_assets.champion.made_of import evaluation_of, judging_rows, trained_until_s, training_set_digest
+from churn_assets.champion.made_of import evaluation_of, judged_from_s, judging_rows, trained_until_s, training_set_digest
 from churn_assets.champion.registry import try_to_mirror
 from churn_assets.champion.report import facts
 from churn_assets.champion.tracking import log_candidate
+from churn_assets.champion.tries import nth_model
 from churn_assets.champion.truth import true_probabilities
 from churn_assets.code_version import code_version
 from churn_assets.evaluation.baselines import baselines
@@ -35,7 +37,8 @@ from churn_assets.training.split import JUDGE
 from churn_assets.wrong_input import wrong_input_is_final
 from churn_store.bundles import load_bundle, load_file, load_manifest, stage
 from churn_store.clock import Clock
-from churn_store.lifecycle import how_to_approve
+from churn_store.errors import InputError
+from churn_store.lifecycle import candidate_of, how_to_approve
 from churn_store.manifest import Blessing, Manifest, TableVersion
 from churn_store.releases import Serving, publish
 from churn_store.scoring import Scorer
@@ -189,6 +192,7 @@ def _model_blessing(
         serving: dg.ResourceParam[ServingStore],
     ) -> Iterator[dg.MaterializeResult[Verdict] | dg.AssetCheckResult]:
         manifest = candidate_model.manifest
+        _refuse_champion(serving, manifest)
 
         def read() -> Case:
             serves = serving.newest()
@@ -206,11 +210,12 @@ def _model_blessing(
                 evaluation=evaluation_of(manifest),
                 baselines=baselines(rows, manifest.signature),
                 truth=true_probabilities(source, judging, horizon_s=settings.label.horizon_days * DAY_S),
-                judging_from=judging["snapshot_s"].min() if settings.has_time else None,  # type: ignore[arg-type]
+                judging_from=judged_from_s(manifest),
                 candidate_trained_until=trained_until_s(manifest),
                 epoch=0 if serves is None else serves.epoch,
                 champion=champion,
                 champion_trained_until=None if champion is None else trained_until_s(champion.manifest),
+                nth=nth_model(serving, manifest, serves),
                 split=manifest.split,
                 champion_split=None if champion is None else champion.manifest.split,
             )
@@ -238,6 +243,23 @@ def _model_blessing(
         yield from rule_results(judgement)
 
     return model_blessing
+
+
+def _refuse_champion(serving: ServingStore, manifest: Manifest) -> None:
+    """Refuse to judge what serves: it would be compared with itself, and a tie be written down as the verdict on the champion.
+
+    Raises:
+        InputError: the candidate serves already.
+    """
+    try:
+        serves = serving.newest()
+    except SQLAlchemyError:  # the gate reads it again, and its verdict says what is wrong
+        return
+    if serves is not None and candidate_of(serving.files, serves.champion) == manifest.candidate:
+        raise InputError(
+            f"candidate {manifest.candidate[:12]} serves already (epoch {serves.epoch}), with the verdict that it was released by; to judge "
+            "another one run the job retrain"
+        )
 
 
 def _champion(settings: Settings) -> dg.AssetsDefinition:

@@ -72,7 +72,7 @@ def require_made_of(
     if other:
         raise InputError(
             f"{', '.join(other)} of training_set {'was' if len(other) == 1 else 'were'} fitted on other rows than its version "
-            f"{data.version}, which is there now; materialize the families first"
+            f"{data.version}, which is there now; run the job retrain, or `churn demo`, which fit all families"
         )
     require_configured({fitted.family: fitted.configured for fitted in families}, features, settings)
 
@@ -92,7 +92,8 @@ def require_configured(configured: Mapping[str, str], features: tuple[Feature, .
     if stale:
         raise InputError(
             f"{', '.join(stale)} {'was' if len(stale) == 1 else 'were'} fitted with other features, or under other settings of "
-            "training, profit, label or at_risk, than there are now; materialize the families and candidate_model first"
+            "training, profit, label or at_risk, than there are now; run the job retrain, or `churn demo`, which fit all families and "
+            "make candidate_model of them"
         )
 
 

@@ -12,6 +12,7 @@ from churn_assets.champion.card_conclusions import MEASURES, differences, limits
 from churn_assets.champion.card_facts import evaluation_of
 from churn_assets.chart import Line, line_chart
 from churn_assets.document import Block, Bullets, Document, Heading, Paragraph, Picture, Table
+from churn_assets.evaluation.baselines import BASE_RATE
 from churn_store.manifest import Blessing, Evaluation, Manifest
 from churn_store.releases import Serving
 
@@ -23,6 +24,9 @@ MANY = 1_000
 
 SHORT = 12
 """Digits of a digest that are enough for people."""
+
+NO_SLOPE = (BASE_RATE, "calibration_slope")
+"""The baseline that gives all customers the same probability: a constant has no slope, whatever number a fit ends with."""
 
 
 class Card(NamedTuple):
@@ -61,7 +65,7 @@ def card_of(
         *_segments(evaluation),
         *_inputs(manifest, evaluation),
         *_gate(verdict),
-        *_former(manifest, former),
+        *_former(manifest, former, verdict),
         Heading("Limits"),
         Bullets(limits(manifest, evaluation, verdict)),
         *_history(history),
@@ -133,7 +137,10 @@ def _worth(manifest: Manifest, evaluation: Evaluation) -> list[Block]:
                 (
                     measure_in_words(name),
                     _with_interval(name, manifest.metrics[name], evaluation),
-                    *(_number(evaluation.baselines[other].get(name)) for other in beside),
+                    *(
+                        "" if (other, name) == NO_SLOPE else _number(evaluation.baselines[other].get(name))
+                        for other in beside
+                    ),
                 )
                 for name in names
             ),
@@ -278,15 +285,16 @@ def _gate(verdict: Blessing | None) -> list[Block]:
     ]
 
 
-def _former(manifest: Manifest, former: Manifest | None) -> list[Block]:
+def _former(manifest: Manifest, former: Manifest | None, verdict: Blessing | None) -> list[Block]:
     heading = Heading("Differences to the former champion")
     if former is None:
         return [heading, Paragraph("There was no champion before.")]
+    compared = verdict is not None and verdict.gain is not None
     return [
         heading,
         Paragraph(
-            f"The former champion is candidate {former.candidate}. Each was measured on its own judging rows; the gate compares the two "
-            "on the same ones."
+            f"The former champion is candidate {former.candidate}. Each was measured on its own judging rows"
+            + ("; the gate compares the two on the same ones." if compared else ".")
         ),
         Table("What differs", ("what", "former", "this model"), differences(manifest, former)),
     ]

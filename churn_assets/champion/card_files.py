@@ -36,7 +36,7 @@ def card_named(store: ServingStore, named: str | None) -> tuple[str, Card]:
     digest, manifest = find_manifest(store.engine, store.files, named)
     rows = history(store.engine, limit=None)
     mine = [row for row in rows if _candidate_of(store.files, row) == manifest.candidate]
-    verdict = newest_blessing(store.engine, manifest.candidate) or manifest.blessing
+    verdict = manifest.blessing or newest_blessing(store.engine, manifest.candidate)
     former = former_champion(store.files, rows, manifest, mine, verdict)
     return digest, card_of(manifest, former, blessing=verdict, history=mine)
 

@@ -47,6 +47,11 @@ def trained_until_s(manifest: Manifest) -> int | None:
     return max(epoch_s(date.fromisoformat(snapshot)) for snapshot in manifest.trained_on) + manifest.horizon_days * DAY_S
 
 
+def judged_from_s(manifest: Manifest) -> int | None:
+    """T of the first snapshot that judges; none where data has no time."""
+    return min(epoch_s(date.fromisoformat(snapshot)) for snapshot in manifest.judged_on) if manifest.judged_on else None
+
+
 def evaluation_of(manifest: Manifest) -> Evaluation:
     """How a candidate was evaluated.
 

@@ -54,7 +54,7 @@ def _churn_scores(settings: Settings, partitions: dg.PartitionsDefinition[Any] |
         if lacking := [name for name in bundle.manifest.signature.names if name not in rows.columns]:
             raise InputError(
                 f"customer_features {key} has no {', '.join(lacking)}, which the serving release was trained on; train and "
-                "release a model of the present features first"
+                "release a model of the present features first (`churn approve ID --override` releases a rejected candidate of them)"
             )
         scores = rows.select(pl.col("^customer_id|snapshot_s$")).hstack(scores_of(bundle, rows))
         metadata = {

@@ -157,6 +157,7 @@ def _family(name: str, settings: Settings, features: tuple[Feature, ...]) -> dg.
                 **searched(fitted),
                 **{f"picture_{name}": dg.MetadataValue.md(as_markdown(name, png)) for name, png in drawn.items()},
                 "training_set_version": version,
+                "configured": fitted.configured,
                 "model_sha256": hashlib.sha256(fitted.model).hexdigest(),
                 "dagster/row_count": rows.filter(pl.col("role") == TRAIN).height,
                 "dagster/column_schema": columns_schema(feature.column for feature in features),

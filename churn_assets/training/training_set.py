@@ -19,6 +19,9 @@ from churn_store.signature import MISSING_CATEGORY, Signature
 
 KEY = ("customer_id", "snapshot_s")
 
+MOST_WORDS = 1_000
+"""So many words may a category have: each is a column of its own in the logistic regressions, and the card and the service list them."""
+
 
 def joined(features: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
     """Features of the rows that have a label, with ``churned``.
@@ -96,12 +99,20 @@ def signature_of(features: Sequence[Feature], training_rows: pl.DataFrame) -> Si
     Args:
         features: in the order of the model's columns.
         training_rows: their categories become the known ones; the missing one always is.
+
+    Raises:
+        InputError: a category has more than ``MOST_WORDS``, like one that is a number of the customer's own.
     """
     columns = []
     for feature in features:
         column = feature.column
         if feature.kind == "category":
-            words = {word for word in training_rows[feature.name].unique().to_list() if word is not None}
+            words = set(training_rows[feature.name].drop_nulls()) - {MISSING_CATEGORY}
+            if len(words) > MOST_WORDS:
+                raise InputError(
+                    f"{feature.name} holds {len(words):,} words in the training rows; expected at most {MOST_WORDS:,}, as each is an "
+                    f"input of its own. Name {feature.name} in features.exclude, or give it fewer words"
+                )
             column = msgspec.structs.replace(column, categories=tuple(sorted(words | {MISSING_CATEGORY})))
         columns.append(column)
     return Signature(tuple(columns))

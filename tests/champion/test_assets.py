@@ -28,6 +28,7 @@ from churn_assets.training.split import JUDGE, roles_by_customer
 from churn_store.bundles import stage
 from churn_store.manifest import Evaluation, TableVersion
 from churn_store.releases import newest
+from churn_store.verdicts import newest_blessings
 from tests.champion.world import NOW_S, attributes, company_of_one_table, released, training_set
 
 CUSTOMERS = 1_800
@@ -165,6 +166,26 @@ def test_a_candidate_of_another_split_than_the_champion_is_rejected_until_the_se
     assert [rule.name for rule in failed(verdict.blessing)] == ["judging_rows_are_later"]
     assert "the champion's split by customer: seed 42, held out 0.3" in failed(verdict.blessing)[0].found
     assert company.judged(company.candidate(company.write_training_set(), seed=0))[0].blessing.verdict == "accepted"
+
+
+def test_what_serves_is_not_judged_against_itself(company: Company) -> None:
+    candidate = company.candidate(company.write_training_set(), seed=0)
+    released(company.serving.engine, company.serving.files, candidate.manifest)
+    with pytest.raises(dg.Failure, match=r"serves already \(epoch 1\)"):
+        company.judged(candidate)
+    assert [blessing.verdict for blessing in newest_blessings(company.serving.engine)] == ["accepted"]
+
+
+def test_each_further_model_that_asks_the_same_rows_is_held_to_more(company: Company) -> None:
+    """Twenty equal models would else be worth one false promotion in six."""
+    rows = company.write_training_set()
+    released(company.serving.engine, company.serving.files, company.candidate(rows, seed=5).manifest)
+    tried = [company.judged(company.candidate(rows, seed=seed))[0] for seed in (1, 2, 3, 2)]
+    said = [next(rule.found for rule in one.blessing.rules if rule.name == "more_profit_than_champion") for one in tried]
+    assert "compared on these rows" not in said[0]
+    assert said[1].endswith("2 models were compared on these rows, so this one needs a bound of 98.75%")
+    assert said[2].endswith("3 models were compared on these rows, so this one needs a bound of 99.44%")
+    assert said[3].endswith("3 models were compared on these rows, so this one needs a bound of 99.44%"), "no further try"
 
 
 def test_every_blocking_check_of_what_a_candidate_is_made_of_counts(company: Company) -> None:

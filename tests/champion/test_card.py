@@ -281,6 +281,25 @@ def test_limits_follow_from_the_facts() -> None:
     assert "There was too little to decide by for more_profit_than_champion." in limits
 
 
+def test_only_a_gate_that_has_compared_the_two_is_said_to() -> None:
+    manifest, former = manifest_of(), manifest_of(threshold=0.2)
+    said = "the gate compares the two on the same ones"
+    assert said in card_of(manifest, former, blessing=blessing_of(manifest, gain=0.1)).markdown
+    for verdict in (blessing_of(manifest), None):
+        markdown = card_of(manifest, former, blessing=verdict).markdown
+        assert "Each was measured on its own judging rows." in markdown
+        assert said not in markdown
+
+
+def test_a_constant_has_no_calibration_slope() -> None:
+    measures = {"auc": 0.5, "log_loss": 0.25, "calibration_slope": 5.689e-20}
+    beside = {"base_rate": measures, "recency_rule": {**measures, "calibration_slope": 0.93}}
+    evaluation = msgspec.structs.replace(manifest_of().evaluation, baselines=beside)
+    markdown = card_of(manifest_of(evaluation=evaluation), None).markdown
+    [slope] = [line for line in markdown.splitlines() if line.startswith("| calibration slope")]
+    assert slope.split(" | ")[-2:] == ["", "0.93 |"]
+
+
 def test_what_differs_from_the_former_champion_is_listed_and_nothing_else() -> None:
     old = Column(name="plan", kind="category", nullable=True, categories=("", "pro", "free"))
     former = manifest_of(

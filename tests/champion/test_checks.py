@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from churn_assets.champion import checks
 from churn_assets.champion.checks import evaluated
 
 PERIODS = dg.StaticPartitionsDefinition(["2025-01-01", "2025-02-01"])
@@ -63,6 +64,16 @@ def test_a_run_that_failed_before_it_wrote_hides_no_evaluation(table: Table) -> 
     for _ in range(3):
         table.run("raises")
         assert table.status == "passed"
+
+
+def test_an_evaluation_behind_pages_of_runs_that_wrote_nothing_is_found(
+    table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checks, "PAGE", 2)
+    table.run("passes")
+    for _ in range(5):
+        table.run("raises")
+    assert table.status == "passed"
 
 
 def test_a_run_that_broke_the_contract_and_wrote_nothing_leaves_the_table_as_it_was(table: Table) -> None:

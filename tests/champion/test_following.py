@@ -212,6 +212,21 @@ def test_a_rollback_while_the_registry_is_away_is_reported_at_once_and_mirrored_
     assert company.cursor == "3"
 
 
+def test_a_release_whose_manifest_is_gone_is_said_in_a_sentence_and_followed_when_it_is_back(
+    company: Company, models: tuple[Candidate, Candidate]
+) -> None:
+    row = release(company.serving.engine, company.serving.files, models[0])
+    [manifest] = Path(company.settings.releases_url.removeprefix("file://")).rglob(row.champion)
+    manifest.rename(manifest.with_name("away"))
+    assert company.tick().startswith(
+        f"epoch 1 can't be reported: the manifest of release {row.champion[:12]} can't be read (file {row.champion[:12]} is missing"
+    )
+    assert newest_materialization(company.instance, "champion") is None
+    assert company.cursor is None
+    manifest.with_name("away").rename(manifest)
+    assert "epoch 1 is reported now" in company.tick()
+
+
 def test_where_promotion_is_manual_an_accepted_candidate_waits_and_the_former_champion_stays(
     company: Company, models: tuple[Candidate, Candidate]
 ) -> None:

@@ -21,12 +21,12 @@ from churn_assets.champion.checks import DESCRIPTIONS, rule_results, rule_specs
 from churn_assets.champion.gate.case import Case, Checked, Found
 from churn_assets.champion.gate.export import UNSEEN, altered_rows
 from churn_assets.champion.gate.latency import interleaved
-from churn_assets.champion.gate.segments import chance_of_less, detectable_loss, holm
+from churn_assets.champion.gate.segments import chance_of_less, detectable_loss, holm, no_segment_worse
 from churn_assets.champion.gate.verdict import RULES, Judgement, Judging, failed, judge
 from churn_assets.evaluation.baselines import BASE_RATE, LOGISTIC, RECENCY
 from churn_assets.evaluation.intervals import paired_difference
 from churn_assets.periods import DAY_S
-from churn_assets.settings import Gate, Label, Profit, Settings
+from churn_assets.settings import Evaluation, Gate, Label, Profit, Settings
 from churn_assets.training.families import export, inputs
 from churn_store.bundles import Bundle, load_bundle, load_file
 from churn_store.errors import ReleaseError
@@ -341,6 +341,13 @@ FAULTS: dict[str, dict[str, tuple[Corrupt, str]]] = {
             "judging_rows_are_later",
         ),
     },
+    "nth": {
+        "so many tries before it that chance would do": (
+            lambda case, _: replace(case, nth=10**9),
+            "more_profit_than_champion",
+        ),
+        "no try at all": (lambda case, _: replace(case, nth=0), "more_profit_than_champion"),
+    },
     "champion_split": {
         "a champion that was split otherwise": (
             lambda case, _: replace(case, champion_split="by customer: seed 43, held out 0.3"),
@@ -575,6 +582,16 @@ def test_a_segment_in_which_no_small_loss_could_be_seen_is_named_as_not_judged_a
     assert "not judged" not in coarse.found
 
 
+def test_of_many_segments_that_were_not_judged_three_are_named_and_the_others_counted(world: World) -> None:
+    """Four tariffs of which none is large enough to show a small loss."""
+    tariff = pl.concat_str("plan", (pl.col("customer_id").str.slice(-1) < "5").cast(pl.String))
+    case = judging_rows(world.case, tariff.alias("plan"))
+    found = no_segment_worse(case, BOUNDS, Profit(), Evaluation(segment_rows=50))
+    assert (found.numbers["segments"], found.numbers["not_judged"]) == (4, 4)
+    assert found.found.count("would have been seen)") == 3
+    assert found.found.endswith(", and 1 more")
+
+
 def test_a_loss_as_large_as_the_detectable_one_is_found_in_four_of_five_cases() -> None:
     generator, level, margin = np.random.default_rng(0), 0.05 / 12, 0.5
     customers = pl.Series(np.arange(400))
@@ -727,6 +744,10 @@ def test_the_export_is_compared_with_each_column_missing_and_each_word_unseen(wo
     assert altered.height == 2 * (3 + 1 + 3)  # three columns missing, one word unseen, and the three together
     assert altered["visits"].null_count() == altered["spend"].null_count() == 2 * 3
     assert set(altered["plan"].drop_nulls().unique()) > {UNSEEN}
+    alone, together = altered.slice(2 * 3, 2), altered.slice(2 * 5, 2)
+    for part in (alone, together):
+        assert part["plan"].to_list() == [UNSEEN] * 2
+        assert part["visits"].null_count() == 0
 
 
 def test_an_export_that_differs_by_little_fails_though_no_decision_flips(world: World) -> None:

@@ -115,6 +115,7 @@ class World:
             epoch=1,
             champion=self.champion,
             champion_trained_until=TRAINED_UNTIL,
+            nth=1,
             split="by time",
             champion_split="by time",
         )

@@ -80,5 +80,6 @@ def test_without_a_release_or_its_columns_it_fails_with_a_sentence_and_writes_no
     make_release(store.engine, store.files, columns=COLUMNS)
     said = failure(materialized(home, frame.drop("sessions_30d")))
     assert "customer_features all has no sessions_30d, which the serving release was trained on" in said
+    assert "`churn approve ID --override` releases a rejected candidate of them" in said
     with pytest.raises(InputError, match="no table churn_scores"):
         Lake(home.lake_url).version("churn_scores")

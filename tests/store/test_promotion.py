@@ -356,6 +356,18 @@ def test_an_override_that_was_recorded_and_never_released_is_not_there_to_be_app
         approve(engine, files, digest, **ADA)
 
 
+def test_an_override_that_was_rolled_back_is_put_back_by_its_epoch(
+    engine: sa.Engine, files: DigestStore, candidate: Candidate, other_candidate: Candidate
+) -> None:
+    release(engine, files, other_candidate)
+    digest = judged(engine, files, candidate, "rejected")
+    row = approve(engine, files, digest, **ADA, override=True)
+    roll_back(engine, files, **BOB)
+    with pytest.raises(InputError, match=rf"overridden by ada .* put it back with `churn rollback --to {row.epoch}`"):
+        approve(engine, files, digest, **ADA)
+    assert roll_back(engine, files, **BOB, to=row.epoch).champion == row.champion
+
+
 def test_a_verdict_is_read_back_whole(engine: sa.Engine, files: DigestStore, candidate: Candidate) -> None:
     staged = stage(files, candidate.contents, candidate.manifest)
     plain = bless(engine, staged)

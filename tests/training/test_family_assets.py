@@ -303,6 +303,21 @@ def test_the_gate_takes_no_family_that_was_fitted_under_other_settings(company: 
     assert company.run("logistic_regression").success
 
 
+def test_the_command_refuses_to_judge_families_of_other_settings_before_it_fits(
+    company: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = company.state()
+    changed = company.folder / "changed.yaml"
+    changed.write_text(CONFIGURATION + "features: {exclude: [spend]}\n")
+    monkeypatch.setenv("CHURN_CONFIG", str(changed))
+    asked = ["train", "--family", "logistic_regression", "--judge"]
+    with pytest.raises(
+        InputError, match=r"gradient_boosting was fitted with other features.*run the job retrain, or `churn demo`"
+    ):
+        CliRunner().invoke(churn, asked, catch_exceptions=False)
+    assert company.state() == before
+
+
 def test_a_tracking_server_that_is_away_fails_the_run_before_anything_is_made(company: Company) -> None:
     before = company.state()
     tracking = company.settings.tracking.model_copy(update={"uri": "http://127.0.0.1:9"})

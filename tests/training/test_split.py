@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from churn_assets.settings import Training
 from churn_assets.training.split import JUDGE, SELECT, TRAIN, roles_by_customer, roles_by_time, split_in_words
-from churn_assets.training.training_set import check_enough, joined, signature_of, snapshots
+from churn_assets.training.training_set import MOST_WORDS, check_enough, joined, signature_of, snapshots
 from churn_store.errors import InputError
 from churn_store.signature import MISSING_CATEGORY
 from tests.features.company import FEATURES
@@ -159,6 +159,17 @@ def test_a_signature_knows_the_words_of_its_training_rows_and_the_missing_one() 
     assert signature.columns[-1].name == "plan"
     assert signature.columns[-1].categories == (MISSING_CATEGORY, "free", "pro")
     assert signature.names == tuple(feature.name for feature in FEATURES)
+
+
+def test_a_category_of_more_words_than_a_model_can_hold_is_refused_with_the_way_out() -> None:
+    words = [f"w{place}" for place in range(MOST_WORDS)]
+    assert len(signature_of(FEATURES, pl.DataFrame({"plan": [*words, None]})).columns[-1].categories) == MOST_WORDS + 1
+    with pytest.raises(InputError) as error:
+        signature_of(FEATURES, pl.DataFrame({"plan": [*words, "one more"]}))
+    assert str(error.value) == (
+        "plan holds 1,001 words in the training rows; expected at most 1,000, as each is an input of its own. Name plan in "
+        "features.exclude, or give it fewer words"
+    )
 
 
 def test_snapshots_are_named_by_their_days() -> None:

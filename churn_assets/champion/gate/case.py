@@ -71,6 +71,7 @@ class Case:
         epoch: the newest release when this was read; 0 for none.
         champion: the release that serves; none before the first.
         champion_trained_until: likewise, of the champion.
+        nth: which of the different models this is that were compared with this champion on these rows, from 1.
         split: how the candidate's judging rows were kept apart, in words.
         champion_split: likewise, of the champion.
     """
@@ -89,6 +90,7 @@ class Case:
     epoch: int
     champion: Bundle | None
     champion_trained_until: int | None
+    nth: int
     split: str
     champion_split: str | None
 

@@ -47,10 +47,19 @@ def more_profit_than_champion(case: Case, bounds: Gate, profit: Profit) -> Found
     """The candidate brings more per customer than the champion, by more than chance."""
     if case.champion is None:
         return Found(True, NO_CHAMPION, "the first model needs none; the baselines judge it")
-    return compared(case.churned, *decisions(case), case.customers, bounds=bounds, profit=profit)
+    return compared(case.churned, *decisions(case), case.customers, bounds=bounds, profit=profit, nth=case.nth)
 
 
-def compared(churned: Labels, ours: Labels, theirs: Labels, customers: pl.Series, *, bounds: Gate, profit: Profit) -> Found:
+def compared(
+    churned: Labels,
+    ours: Labels,
+    theirs: Labels,
+    customers: pl.Series,
+    *,
+    bounds: Gate,
+    profit: Profit,
+    nth: int = 1,
+) -> Found:
     """What the candidate's decisions bring beside the champion's.
 
     Args:
@@ -60,11 +69,14 @@ def compared(churned: Labels, ours: Labels, theirs: Labels, customers: pl.Series
         customers: whose each row is.
         bounds: the confidence, and how many rows and churners a decision needs.
         profit: costs and values.
+        nth: which try on these rows this is. The chance of a false promotion that is left to the n-th is that of the first over n
+            squared, so that all tries together stay below 1.65 times that of the first.
 
     Returns:
         Passed where the one-sided lower bound of the difference is above 0. Undecided where there are too few rows or churners. A tie
         where the upper bound is not below 0 either.
     """
+    bounds = bounds.model_copy(update={"confidence": 1 - (1 - bounds.confidence) / nth**2})
     difference = difference_of(churned, ours, theirs, customers, bounds, profit)
     rows, churners, differing = len(churned), int(churned.sum()), int(np.sum(ours != theirs))
     numbers = {
@@ -76,14 +88,17 @@ def compared(churned: Labels, ours: Labels, theirs: Labels, customers: pl.Series
         "customers": difference.customers,
         "churners": churners,
         "differing_decisions": differing,
+        "nth_model_on_these_rows": nth,
     }
     on = f"on {rows} rows of {difference.customers} customers"
     found = (
-        f"{difference.mean:+.3f} per customer ({bounds.confidence:.0%} bound {difference.low:+.3f}) {on}, of which {differing} are "
+        f"{difference.mean:+.3f} per customer ({100 * bounds.confidence:.4g}% bound {difference.low:+.3f}) {on}, of which {differing} are "
         f"decided otherwise; a gain of {numbers['detectable']:.3f} would have been seen in {POWER:.0%} of cases"
     )
     if differing == 0:
         found = f"+0.000 per customer: both decide alike {on}"
+    if nth > 1:
+        found += f"; {nth} models were compared on these rows, so this one needs a bound of {100 * bounds.confidence:.4g}%"
     if rows < bounds.minimum_rows or churners < bounds.minimum_churners:
         return Found(
             False,
