@@ -30,7 +30,7 @@ def judging_rows(training_set: pl.DataFrame, manifest: Manifest) -> pl.DataFrame
     if found != made_of.digest:
         raise InputError(
             f"training_set has changed since the candidate was made of its version {made_of.version} (digest "
-            f"{str(made_of.digest)[:12]}, now {found[:12]}); materialize the families and candidate_model first"
+            f"{str(made_of.digest)[:12]}, now {found[:12]}); run the job retrain"
         )
     return training_set.filter(pl.col("role") == JUDGE)
 

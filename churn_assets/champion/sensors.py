@@ -14,7 +14,7 @@ from churn_assets.resources.tracking_server import sign_of_life
 from churn_assets.settings import Settings
 from churn_assets.state import newest_materialization
 from churn_store.bundles import load_manifest
-from churn_store.errors import ChurnError, ReleaseError
+from churn_store.errors import ChurnError, ReleaseError, StoreAwayError
 from churn_store.releases import Serving
 
 INTERVAL_S = 30
@@ -41,6 +41,8 @@ def release_sensors(settings: Settings, serving: ServingStore) -> list[dg.Sensor
                 f"epoch {row.epoch} can't be reported: the manifest of release {row.champion[:12]} can't be read ({error}); put it back "
                 "from a backup, or let another release serve with `churn rollback --to EPOCH` or `churn approve ID`"
             )
+        except StoreAwayError as error:
+            return dg.SkipReason(f"epoch {row.epoch} is not reported yet: {error}")
         mirrored, said = (
             (True, "the registry shows it") if context.cursor == str(row.epoch) else _mirror(settings, serving, row)
         )

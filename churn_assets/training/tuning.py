@@ -20,6 +20,7 @@ from churn_assets.settings import MOST_TRIALS, Settings, Training
 from churn_assets.training.families import FAMILIES, Family, Parameter, Value, inputs
 from churn_assets.training.fitting import Fitted, Trial, cross_calibrated, first_half, fit, fit_family
 from churn_assets.training.split import TRAIN, places
+from churn_assets.training.training_set import signature_of
 from churn_store.errors import InputError
 from churn_store.manifest import TableVersion
 
@@ -161,6 +162,7 @@ def search_and_fit(
     if seed is not None and not 0 <= seed < SEEDS:
         raise InputError(f"the seed {seed} was asked for; expected a whole number from 0 to {SEEDS - 1}")
     rows = training_set.filter(pl.col("role") == TRAIN)
+    signature_of(features, rows)  # refuses words that are too many; the search may be of fewer rows, which have fewer
     tried = tune(family, rows, features, settings, fixed=given, trials=trials, seed=seed)
     found = best(tried).parameters if tried else given
     return fit_family(family, training_set, features, settings, made_of=made_of, parameters=found, trials=tried, seed=seed)

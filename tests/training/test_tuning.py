@@ -8,6 +8,7 @@ import pytest
 
 from churn_assets.periods import DAY_S
 from churn_assets.settings import Settings, Training
+from churn_assets.training import tuning
 from churn_assets.training.families import FAMILIES
 from churn_assets.training.split import SELECT, TRAIN
 from churn_assets.training.tuning import best, drawn, folds, search_and_fit, search_space, tune
@@ -165,6 +166,14 @@ def test_a_space_that_makes_no_sense_is_a_sentence(search: dict[Any, Any], said:
 def test_what_somebody_asks_for_and_makes_no_sense_is_a_sentence(asked: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError, match=said):
         search_and_fit("random_forest", training_set(), attributes(), settings(), made_of=MADE_OF, **asked)
+
+
+def test_too_many_words_are_refused_before_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tuning, "tune", lambda *_, **__: pytest.fail("it was searched"))
+    rows = training_set().with_columns(plan="customer_id")
+    monkeypatch.setattr("churn_assets.training.training_set.MOST_WORDS", 299)
+    with pytest.raises(InputError, match="plan holds 300 words in the training rows; expected at most 299"):
+        search_and_fit("logistic_regression", rows, attributes(), settings(), made_of=MADE_OF)
 
 
 def test_the_choice_between_families_is_not_flattered_by_the_calibration() -> None:
