@@ -203,6 +203,10 @@ class Monitoring(Section):
 class Retraining(Section):
     """When a retraining is asked for."""
 
+    start: Literal["automatic", "manual"] = Field(
+        "automatic",
+        description="whether a retraining that is due begins by itself, or the sensor only says so and a person runs the job",
+    )
     cooldown_days: int = Field(
         20, ge=0, description="no second retraining for drift or age within so many days of the last"
     )

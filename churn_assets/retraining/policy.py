@@ -84,13 +84,18 @@ def decide(
         staleness: how old the champion may become; none where no limit is known.
     """
     if serving is None:
-        return _first(settings, today=today, labelled=labelled, labels_digest=labels_digest)
-    drift = _for_drift(report, serving)
-    aged = _for_age(settings, staleness, serving, today=today, labelled=labelled)
-    asked = drift if drift.retrain or not aged.retrain else aged
+        asked = _first(settings, today=today, labelled=labelled, labels_digest=labels_digest)
+    else:
+        drift = _for_drift(report, serving)
+        aged = _for_age(settings, staleness, serving, today=today, labelled=labelled)
+        asked = drift if drift.retrain or not aged.retrain else aged
     cooled = None if last_trained is None else last_trained + timedelta(days=settings.retraining.cooldown_days)
-    if asked.retrain and cooled is not None and today < cooled:
+    if serving is not None and asked.retrain and cooled is not None and today < cooled:
         return Decision(False, f"{asked.reason}, but the last training was on {last_trained}; cooling down until {cooled}")
+    if asked.retrain and settings.retraining.start == "manual":
+        return Decision(
+            False, f"a retraining is due ({asked.reason}); retraining.start is manual: run the job retrain to let it begin"
+        )
     return asked
 
 

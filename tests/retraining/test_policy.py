@@ -86,6 +86,16 @@ def test_a_serving_release_is_left_alone_without_an_alert_about_itself(report: D
     assert decision(report=report) == (False, reason, ())
 
 
+@pytest.mark.parametrize("serving", [None, "a" * 64], ids=["the first model", "after a drift alert"])
+def test_where_a_person_lets_retrainings_begin_one_that_is_due_is_only_said(serving: str | None) -> None:
+    manual = HISTORY.model_copy(update={"retraining": Retraining(start="manual")})
+    retrain, reason, cause = decision(manual, serving=serving, report=ALERT)
+    assert (retrain, cause) == (False, ())
+    assert reason.startswith("a retraining is due (")
+    assert reason.endswith("run the job retrain to let it begin")
+    assert decision(manual, report=QUIET)[1] == "the newest drift report has no alert"
+
+
 def test_an_alert_asks_for_a_retraining_because_of_that_very_report() -> None:
     assert decision(report=ALERT) == (True, "drift: sessions_30d", ("drift", "7"))
 
