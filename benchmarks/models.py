@@ -262,7 +262,8 @@ def telco(*, quick: bool) -> list[Target]:
     area, loss = found[OURS]["auc"], found[OURS]["log_loss"]
     return [
         *not_worse("Telco", less, enforced=True),
-        Target(f"Telco: AUC {area:.4f} on the mean, above 0.845", area > 0.845),
+        # The promise is for 25 folds; five of them lie so close to it that another processor's rounding may decide.
+        Target(f"Telco: AUC {area:.4f} on the mean, above 0.845", area > 0.845, not quick),
         Target(f"Telco: log loss {loss:.4f}, at most 0.42", loss <= 0.42),
     ]
 
@@ -323,7 +324,7 @@ def _constant_loss(churned: Labels, rate: float) -> float:
 def main() -> int:
     """Print the tables and the targets."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="fewer folds, a smaller company; only Telco's targets count")
+    parser.add_argument("--quick", action="store_true", help="fewer folds, a smaller company; of the targets only Telco's log loss and baselines count")
     parser.add_argument("--only", choices=("telco", "cdnow", "synthetic"), help="one of them alone")
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore", category=FutureWarning)
