@@ -324,7 +324,11 @@ def _constant_loss(churned: Labels, rate: float) -> float:
 def main() -> int:
     """Print the tables and the targets."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="fewer folds, a smaller company; of the targets only Telco's log loss and baselines count")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="fewer folds, a smaller company; of the targets only Telco's log loss and baselines count",
+    )
     parser.add_argument("--only", choices=("telco", "cdnow", "synthetic"), help="one of them alone")
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore", category=FutureWarning)
