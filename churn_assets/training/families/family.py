@@ -126,7 +126,7 @@ class Family:
         if self.package is not None and importlib.util.find_spec(self.package) is None:
             raise InputError(
                 f"training.families names {self.name}, but the package {self.package} is not installed; "
-                f"`pip install 'churn-platform[boosting]'` brings it, or take {self.name} out"
+                f"`pip install --editable '.[boosting]'` in the checkout brings it, or take {self.name} out"
             )
 
     def pipeline(
