@@ -263,7 +263,7 @@ def test_a_family_whose_package_is_not_there_says_what_to_install(monkeypatch: p
 
     monkeypatch.setattr(importlib.util, "find_spec", without_lightgbm)
     with pytest.raises(
-        InputError, match=r"the package lightgbm is not installed; `pip install 'churn-platform\[boosting\]'`"
+        InputError, match=r"the package lightgbm is not installed; `pip install --editable '\.\[boosting\]'`"
     ):
         FAMILIES["lightgbm"].require_installed()
     FAMILIES["xgboost"].require_installed()
