@@ -15,7 +15,7 @@ from churn_assets.champion.card_files import try_to_log_card
 from churn_assets.champion.checks import blocking_specs, checks_of, rule_results, rule_specs
 from churn_assets.champion.gate.case import Case
 from churn_assets.champion.gate.verdict import failed, judge
-from churn_assets.champion.made_of import evaluation_of, judged_from_s, judging_rows, trained_until_s, training_set_digest
+from churn_assets.champion.made_of import evaluation_of, judged_from_s, judging_rows, trained_until_s
 from churn_assets.champion.registry import try_to_mirror
 from churn_assets.champion.report import facts
 from churn_assets.champion.tracking import log_candidate
@@ -34,6 +34,7 @@ from churn_assets.resources.serving import ServingStore
 from churn_assets.settings import Settings
 from churn_assets.training.fitting import Fitted
 from churn_assets.training.split import JUDGE
+from churn_assets.training.training_set import training_set_digest
 from churn_assets.wrong_input import wrong_input_is_final
 from churn_store.bundles import load_bundle, load_file, load_manifest, stage
 from churn_store.clock import Clock
@@ -58,14 +59,6 @@ class CandidateModel:
     pipeline: Pipeline
     manifest: Manifest
     configured: str = ""
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """A blessing, and the epoch that the gate looked at when it gave it."""
-
-    blessing: Blessing
-    read_epoch: int
 
 
 def champion_assets(
@@ -190,7 +183,7 @@ def _model_blessing(
         lake: dg.ResourceParam[Lake],
         clock: dg.ResourceParam[Clock],
         serving: dg.ResourceParam[ServingStore],
-    ) -> Iterator[dg.MaterializeResult[Verdict] | dg.AssetCheckResult]:
+    ) -> Iterator[dg.MaterializeResult[Blessing] | dg.AssetCheckResult]:
         manifest = candidate_model.manifest
         _refuse_champion(serving, manifest)
 
@@ -230,7 +223,7 @@ def _model_blessing(
         blessing = judgement.blessing
         record_blessing(serving.engine, blessing)
         yield dg.MaterializeResult(
-            value=Verdict(blessing, read_epoch=blessing.epoch),
+            value=blessing,
             metadata={
                 "verdict": blessing.verdict,
                 "candidate": manifest.candidate,
@@ -275,12 +268,12 @@ def _champion(settings: Settings) -> dg.AssetsDefinition:
     def champion(
         context: dg.AssetExecutionContext,
         candidate_model: CandidateModel,
-        model_blessing: Verdict,
+        model_blessing: Blessing,
         clock: dg.ResourceParam[Clock],
         serving: dg.ResourceParam[ServingStore],
         mlflow: dg.ResourceParam[MlFlow],
     ) -> dg.MaterializeResult[None]:
-        blessing, manifest = model_blessing.blessing, candidate_model.manifest
+        blessing, manifest = model_blessing, candidate_model.manifest
         if not blessing.releasable:
             result = _stays(serving, "; ".join(f"{rule.name}: {rule.found}" for rule in failed(blessing)))
         elif settings.promotion == "manual":
@@ -293,7 +286,7 @@ def _champion(settings: Settings) -> dg.AssetsDefinition:
                 serving.files,
                 manifest,
                 blessing,
-                read_epoch=model_blessing.read_epoch,
+                read_epoch=blessing.epoch,
                 actor=f"dagster run {context.run_id}",
                 reason=context.run.tags.get("churn/reason", "asked for by hand"),
                 now_s=clock.now_s(),

@@ -9,9 +9,8 @@ import polars as pl
 from msgspec import UnsetType
 
 from churn_assets.periods import DAY_S, epoch_s
-from churn_assets.resources.lake import digest
 from churn_assets.training.split import JUDGE
-from churn_assets.training.training_set import KEY
+from churn_assets.training.training_set import training_set_digest
 from churn_store.errors import InputError
 from churn_store.manifest import Evaluation, Manifest
 
@@ -33,11 +32,6 @@ def judging_rows(training_set: pl.DataFrame, manifest: Manifest) -> pl.DataFrame
             f"{str(made_of.digest)[:12]}, now {found[:12]}); run the job retrain"
         )
     return training_set.filter(pl.col("role") == JUDGE)
-
-
-def training_set_digest(training_set: pl.DataFrame) -> str:
-    """The digest of a training set's rows, whatever order they came in."""
-    return digest(training_set, key=[name for name in KEY if name in training_set.columns])
 
 
 def trained_until_s(manifest: Manifest) -> int | None:

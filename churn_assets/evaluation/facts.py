@@ -83,13 +83,7 @@ def evaluate(training_set: pl.DataFrame, scorer: Scorer, *, threshold: float, se
         segments=segments(judging, scores, scorer.signature, threshold=threshold, settings=settings, confidence=CONFIDENCE),
         reliability=reliability(churned, scores),
         importance=permutation_importance(judging, scorer, seed=settings.training.seed),
-        profit=ProfitTerms(
-            profit.customer_value,
-            profit.offer_cost,
-            profit.contact_cost,
-            profit.acceptance_alpha,
-            profit.acceptance_beta,
-        ),
+        profit=ProfitTerms(**profit.model_dump()),
     )
 
 

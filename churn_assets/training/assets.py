@@ -16,7 +16,7 @@ from churn_assets.features.feature import Feature
 from churn_assets.features.labels import matures_on
 from churn_assets.materialization import Built, Events, columns_schema, contract_specs, write_table
 from churn_assets.periods import ALL
-from churn_assets.resources.lake import Lake, digest
+from churn_assets.resources.lake import Lake
 from churn_assets.settings import Settings
 from churn_assets.training.contracts import no_single_feature_tells, training_contract
 from churn_assets.training.families import FAMILIES
@@ -25,7 +25,13 @@ from churn_assets.training.leak import single_feature_aucs
 from churn_assets.training.shown import MEASURED_ON, order, searched, selecting_pictures
 from churn_assets.training.split import JUDGE, SELECT, TRAIN, roles_by_time
 from churn_assets.training.tracking import log_fitted
-from churn_assets.training.training_set import KEY, check_enough, rows_by_customer, rows_by_time, snapshots
+from churn_assets.training.training_set import (
+    check_enough,
+    rows_by_customer,
+    rows_by_time,
+    snapshots,
+    training_set_digest,
+)
 from churn_assets.training.tuning import search_and_fit, search_space
 from churn_assets.wrong_input import wrong_input_is_final
 from churn_store.clock import Clock
@@ -130,7 +136,7 @@ def _family(name: str, settings: Settings, features: tuple[Feature, ...]) -> dg.
             rows,
             features,
             settings,
-            made_of=TableVersion(version, digest(rows, key=[name for name in KEY if name in rows.columns])),
+            made_of=TableVersion(version, training_set_digest(rows)),
             fixed=config.parameters,
             trials=config.trials,
             seed=config.seed,

@@ -148,19 +148,17 @@ def fit(
     rows: pl.DataFrame,
     features: tuple[Feature, ...],
     *,
-    later: pl.DataFrame | None = None,
     parameters: Mapping[str, Value] | None = None,
     seed: int,
     minimum_correlation: float = 0.0,
     resampling: Resampling = "none",
 ) -> tuple[Pipeline, Signature]:
-    """Fit a family on rows with ``churned``; the categories of these rows become the signature's.
+    """Fit a family on rows with ``churned``, uncalibrated; the categories of these rows become the signature's.
 
     Args:
         family: its name.
         rows: to fit on, and to select numbers by: no other row has a say in either.
         features: the model's inputs.
-        later: rows on which the probabilities are calibrated; none leaves them as they are.
         parameters: of the estimator; those that are not named have their defaults.
         seed: of the estimator and of the resampling.
         minimum_correlation: numbers that are less correlated with churn are taken and not looked at.
@@ -180,10 +178,7 @@ def fit(
         limits=1
     ):  # another number of threads adds in another order, and on a busy machine they wait for each other
         pipeline.fit(inputs(drawn, signature), drawn["churned"].to_numpy())
-    if later is None:
-        return pipeline, signature
-    require_finite(later, signature, "to calibrate on")
-    return calibrated(pipeline, inputs(later, signature), later["churned"].to_numpy()), signature
+    return pipeline, signature
 
 
 def resampled(rows: pl.DataFrame, resampling: Resampling, *, seed: int) -> pl.DataFrame:

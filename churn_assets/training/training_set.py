@@ -11,7 +11,7 @@ import polars as pl
 
 from churn_assets.features.feature import Feature
 from churn_assets.periods import ALL, day_of
-from churn_assets.resources.lake import PERIOD, Lake
+from churn_assets.resources.lake import PERIOD, Lake, digest
 from churn_assets.settings import Training
 from churn_assets.training.split import JUDGE, SELECT, TRAIN, roles_by_customer
 from churn_store.errors import InputError
@@ -84,6 +84,11 @@ def check_enough(rows: pl.DataFrame, training: Training) -> None:
                 f"all {len(churned)} rows with the role {role!r} {'churned' if churned.all() else 'stayed'}; expected both. "
                 "Look at `label` and `at_risk` in churn.yaml"
             )
+
+
+def training_set_digest(training_set: pl.DataFrame) -> str:
+    """The digest of a training set's rows, whatever order they came in."""
+    return digest(training_set, key=[name for name in KEY if name in training_set.columns])
 
 
 def snapshots(rows: pl.DataFrame) -> list[str]:

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 from sqlalchemy.exc import SQLAlchemyError
 
-from churn_assets.champion.assets import CandidateModel, Verdict, champion_assets
+from churn_assets.champion.assets import CandidateModel, champion_assets
 from churn_assets.champion.candidate import Candidate, build, describe
 from churn_assets.champion.gate.verdict import RULES, failed
 from churn_assets.evaluation.facts import evaluate
@@ -26,7 +26,7 @@ from churn_assets.training.assets import training_assets
 from churn_assets.training.fitting import Fitted, fit_family
 from churn_assets.training.split import JUDGE, roles_by_customer
 from churn_store.bundles import stage
-from churn_store.manifest import Evaluation, TableVersion
+from churn_store.manifest import Blessing, Evaluation, TableVersion
 from churn_store.releases import newest
 from churn_store.verdicts import newest_blessings
 from tests.champion.world import NOW_S, attributes, company_of_one_table, released, training_set
@@ -106,7 +106,7 @@ class Company:
         )
         return CandidateModel(made.pipeline, stage(self.serving.files, made.files, manifest), chosen.configured)
 
-    def judged(self, candidate: CandidateModel) -> tuple[Verdict, dict[str, Any]]:
+    def judged(self, candidate: CandidateModel) -> tuple[Blessing, dict[str, Any]]:
         """Materialize ``model_blessing`` alone: its value and its metadata."""
         _, blessing, _ = champion_assets(self.settings, open_source(self.settings), attributes(), self.upstream)
         with dg.build_asset_context(instance=self.instance) as context:
@@ -127,7 +127,7 @@ def test_a_candidate_of_the_present_training_set_is_judged_on_its_judging_rows(c
     rows = company.write_training_set()
     candidate = company.candidate(rows, seed=0)
     verdict, said = company.judged(candidate)
-    assert verdict.blessing.verdict == "accepted"
+    assert verdict.verdict == "accepted"
     assert said["dagster/row_count"] == rows.filter(role=JUDGE).height
     assert said["dagster/column_schema"] == columns_schema(candidate.manifest.signature.columns)
 
@@ -138,8 +138,8 @@ def test_a_training_set_made_anew_with_another_seed_judges_no_older_candidate(co
     again = company.with_seed(43)
     again.write_training_set()
     verdict, _ = again.judged(candidate)
-    assert verdict.blessing.verdict == "rejected"
-    assert all("training_set has changed since the candidate was made" in rule.found for rule in verdict.blessing.rules)
+    assert verdict.verdict == "rejected"
+    assert all("training_set has changed since the candidate was made" in rule.found for rule in verdict.rules)
 
 
 def test_a_candidate_of_other_settings_is_judged_no_more(company: Company) -> None:
@@ -147,14 +147,14 @@ def test_a_candidate_of_other_settings_is_judged_no_more(company: Company) -> No
     candidate = company.candidate(company.write_training_set(), seed=0)
     settings = company.settings.model_copy(update={"profit": Profit(customer_value=60)})
     verdict, _ = Company(settings, company.lake, company.serving, company.instance).judged(candidate)
-    assert verdict.blessing.verdict == "rejected"
-    assert all("logistic_regression was fitted with other features" in rule.found for rule in verdict.blessing.rules)
+    assert verdict.verdict == "rejected"
+    assert all("logistic_regression was fitted with other features" in rule.found for rule in verdict.rules)
 
 
 def test_a_training_set_made_anew_with_the_same_rows_still_judges(company: Company) -> None:
     candidate = company.candidate(company.write_training_set(), seed=0)
     company.write_training_set()
-    assert company.judged(candidate)[0].blessing.verdict == "accepted"
+    assert company.judged(candidate)[0].verdict == "accepted"
 
 
 def test_a_candidate_of_another_split_than_the_champion_is_rejected_until_the_seed_is_set_back(company: Company) -> None:
@@ -163,9 +163,9 @@ def test_a_candidate_of_another_split_than_the_champion_is_rejected_until_the_se
     released(company.serving.engine, company.serving.files, worse.manifest)
     again = company.with_seed(43)
     verdict, _ = again.judged(again.candidate(again.write_training_set(), seed=0))
-    assert [rule.name for rule in failed(verdict.blessing)] == ["judging_rows_are_later"]
-    assert "the champion's split by customer: seed 42, held out 0.3" in failed(verdict.blessing)[0].found
-    assert company.judged(company.candidate(company.write_training_set(), seed=0))[0].blessing.verdict == "accepted"
+    assert [rule.name for rule in failed(verdict)] == ["judging_rows_are_later"]
+    assert "the champion's split by customer: seed 42, held out 0.3" in failed(verdict)[0].found
+    assert company.judged(company.candidate(company.write_training_set(), seed=0))[0].verdict == "accepted"
 
 
 def test_what_serves_is_not_judged_against_itself(company: Company) -> None:
@@ -181,7 +181,7 @@ def test_each_further_model_that_asks_the_same_rows_is_held_to_more(company: Com
     rows = company.write_training_set()
     released(company.serving.engine, company.serving.files, company.candidate(rows, seed=5).manifest)
     tried = [company.judged(company.candidate(rows, seed=seed))[0] for seed in (1, 2, 3, 2)]
-    said = [next(rule.found for rule in one.blessing.rules if rule.name == "more_profit_than_champion") for one in tried]
+    said = [next(rule.found for rule in one.rules if rule.name == "more_profit_than_champion") for one in tried]
     assert "compared on these rows" not in said[0]
     assert said[1].endswith("2 models were compared on these rows, so this one needs a bound of 98.75%")
     assert said[2].endswith("3 models were compared on these rows, so this one needs a bound of 99.44%")
@@ -191,7 +191,7 @@ def test_each_further_model_that_asks_the_same_rows_is_held_to_more(company: Com
 def test_every_blocking_check_of_what_a_candidate_is_made_of_counts(company: Company) -> None:
     """The gate asks the definitions which there are, so that a new one counts by itself."""
     candidate = company.candidate(company.write_training_set(), seed=0)
-    [quality] = [rule for rule in company.judged(candidate)[0].blessing.rules if rule.name == "data_quality_green"]
+    [quality] = [rule for rule in company.judged(candidate)[0].rules if rule.name == "data_quality_green"]
     specs = [spec for asset in company.upstream for spec in asset.check_specs if spec.blocking]
     expected = [spec for spec in specs if spec.asset_key.to_user_string() in CHECKED]
     assert quality.found.startswith(f"{len(expected)} checks of {len(CHECKED)} tables have passed")
@@ -202,23 +202,23 @@ def test_a_check_that_failed_last_or_was_never_evaluated_is_not_green(company: C
     candidate = company.candidate(company.write_training_set(), seed=0)
     company.check(table, passed=False)
     verdict, _ = company.judged(candidate)
-    assert [rule.name for rule in failed(verdict.blessing)] == ["data_quality_green"]
-    assert table in failed(verdict.blessing)[0].found
+    assert [rule.name for rule in failed(verdict)] == ["data_quality_green"]
+    assert table in failed(verdict)[0].found
     company.check(table, passed=True)
-    assert company.judged(candidate)[0].blessing.verdict == "accepted"
+    assert company.judged(candidate)[0].verdict == "accepted"
 
 
 def test_a_raw_table_whose_check_failed_is_not_green(company: Company) -> None:
     candidate = company.candidate(company.write_training_set(), seed=0)
     company.check("customers", passed=False)
-    assert [rule.name for rule in failed(company.judged(candidate)[0].blessing)] == ["data_quality_green"]
+    assert [rule.name for rule in failed(company.judged(candidate)[0])] == ["data_quality_green"]
 
 
 def test_checks_that_nobody_evaluated_are_not_green(company: Company) -> None:
     candidate = company.candidate(company.write_training_set(), seed=0)
     with dg.DagsterInstance.ephemeral() as other:
         verdict, _ = Company(company.settings, company.lake, company.serving, other).judged(candidate)
-    assert "customer_features: schema not evaluated" in failed(verdict.blessing)[0].found
+    assert "customer_features: schema not evaluated" in failed(verdict)[0].found
 
 
 def without_model(company: Company, candidate: CandidateModel) -> None:
@@ -284,12 +284,12 @@ def test_a_fault_in_what_the_gate_reads_promotes_nothing(
     worse = company.candidate(rows, seed=5)
     released(company.serving.engine, company.serving.files, worse.manifest)
     candidate = company.candidate(rows, seed=0)
-    assert company.judged(candidate)[0].blessing.verdict == "accepted"
+    assert company.judged(candidate)[0].verdict == "accepted"
     fault(company, candidate)
     if fault in (clock_that_says_nothing, without_database):
         with pytest.raises((dg.Failure, SQLAlchemyError)):
             company.judged(candidate)
     else:
         verdict, _ = company.judged(candidate)
-        assert verdict.blessing.verdict == "rejected"
-        assert {rule.name for rule in failed(verdict.blessing)} == set(RULES)
+        assert verdict.verdict == "rejected"
+        assert {rule.name for rule in failed(verdict)} == set(RULES)

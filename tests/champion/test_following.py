@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 from mlflow.tracking import MlflowClient
 
-from churn_assets.champion.assets import CandidateModel, Verdict, champion_assets
+from churn_assets.champion.assets import CandidateModel, champion_assets
 from churn_assets.champion.jobs import approve, roll_back
 from churn_assets.champion.sensors import release_sensors
 from churn_assets.raw.sources import open_source
@@ -238,7 +238,7 @@ def test_where_promotion_is_manual_an_accepted_candidate_waits_and_the_former_ch
     said = champion(
         dg.build_asset_context(instance=company.instance),
         CandidateModel(models[1].pipeline, staged),
-        Verdict(blessing, read_epoch=1),
+        blessing,
         clock=settings.clock,
         serving=company.serving,
         mlflow=SimpleNamespace(tracking_client=MlflowClient(settings.tracking_uri)),

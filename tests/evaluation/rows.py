@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from churn_assets.evaluation.measures import Labels, Scores
 from churn_assets.features.feature_sets import features_of
 from churn_assets.periods import epoch_s
-from churn_assets.training.families import export
-from churn_assets.training.fitting import fit
+from churn_assets.settings import Settings
+from churn_assets.training.fitting import fit_family
 from churn_assets.training.split import JUDGE, SELECT, TRAIN
+from churn_store.manifest import TableVersion
 from churn_store.scoring import Scorer
 from churn_store.signature import Column
 from tests.features.company import SNAPSHOT
@@ -75,6 +76,5 @@ def training_set(customers: int = 400, *, seed: int = 0) -> pl.DataFrame:
 
 def model(rows: pl.DataFrame) -> Scorer:
     """A logistic regression on the training rows, calibrated on the selecting ones, exported."""
-    parts = (rows.filter(role=role) for role in (TRAIN, SELECT))
-    pipeline, signature = fit("logistic_regression", next(parts), FEATURES, later=next(parts), seed=1)
-    return Scorer(export(pipeline, signature), signature)
+    fitted = fit_family("logistic_regression", rows, FEATURES, Settings(company="test"), made_of=TableVersion(0))
+    return Scorer(fitted.model, fitted.signature)

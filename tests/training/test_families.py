@@ -15,16 +15,18 @@ from sklearn.pipeline import Pipeline
 
 from churn_assets.features.feature import Feature
 from churn_assets.features.feature_sets import features_of
+from churn_assets.settings import Settings, Training
 from churn_assets.training.families import FAMILIES, export, inputs
 from churn_assets.training.families.light_gbm import LightGbm
 from churn_assets.training.families.light_gbm import trees_of as light_trees
 from churn_assets.training.families.random_forest import Forest
 from churn_assets.training.families.xg_boost import XgBoost
 from churn_assets.training.families.xg_boost import trees_of as xg_trees
-from churn_assets.training.fitting import fit
+from churn_assets.training.fitting import Fitted, fit, fit_family
 from churn_assets.training.inputs import correlation
+from churn_assets.training.split import SELECT, TRAIN
 from churn_store.errors import InputError
-from churn_store.manifest import GOLDEN_TOLERANCE
+from churn_store.manifest import GOLDEN_TOLERANCE, TableVersion
 from churn_store.scoring import Scorer
 from churn_store.signature import Column, Signature
 
@@ -67,11 +69,19 @@ def company(count: int = 1_500, seed: int = 0) -> pl.DataFrame:
     )  # fmt: skip
 
 
+def fitted(family: str, later: pl.DataFrame, **parameters: int) -> Fitted:
+    """A family fitted on the company and calibrated on later rows."""
+    rows = pl.concat([company().with_columns(role=pl.lit(TRAIN)), later.with_columns(role=pl.lit(SELECT))])
+    named = rows.with_columns(customer_id=pl.format("c{}", pl.int_range(pl.len())))
+    settings = Settings(company="test", training=Training(seed=1))
+    return fit_family(family, named, attributes(), settings, made_of=TableVersion(0), parameters=parameters)
+
+
 @cache
 def trained(family: str) -> tuple[Pipeline, Signature, Scorer]:
     """A calibrated pipeline of the family, and its export; trees are many and deep enough to have all kinds of nodes."""
-    pipeline, signature = fit(family, company(), attributes(), later=company(1_000, seed=11), seed=1)
-    return pipeline, signature, Scorer(export(pipeline, signature), signature)
+    made = fitted(family, company(1_000, seed=11))
+    return made.pipeline, made.signature, Scorer(made.model, made.signature)
 
 
 def difference(pipeline: Pipeline, signature: Signature, scorer: Scorer, rows: pl.DataFrame) -> float:
@@ -223,8 +233,9 @@ def test_no_decision_is_flipped_by_the_export_at_a_threshold_between_two_scores(
 @pytest.mark.parametrize("family", ["gradient_boosting", "lightgbm", "random_forest", "xgboost"])
 def test_a_single_tree_is_exported_as_well(family: str) -> None:
     [trees] = {"max_iter", "n_estimators"} & set(FAMILIES[family].parameters)
-    pipeline, signature = fit(family, company(), attributes(), later=company(500, seed=15), parameters={trees: 1}, seed=1)
-    assert difference(pipeline, signature, Scorer(export(pipeline, signature), signature), company(300, seed=14)) <= 1e-7
+    made = fitted(family, company(500, seed=15), **{trees: 1})
+    scorer = Scorer(made.model, made.signature)
+    assert difference(made.pipeline, made.signature, scorer, company(300, seed=14)) <= 1e-7
 
 
 @pytest.mark.parametrize("family", NAMES)
@@ -244,7 +255,7 @@ def test_what_no_32_bit_float_holds_is_refused_by_column_and_rows(value: float, 
     with pytest.raises(InputError, match=f"of 1,500 rows to train on an infinite value.*{said}"):
         fit("logistic_regression", broken, attributes(), seed=1)
     with pytest.raises(InputError, match=f"of 1,500 rows to calibrate on an infinite value.*{said}"):
-        fit("logistic_regression", rows, attributes(), later=broken, seed=1)
+        fitted("logistic_regression", broken)
 
 
 @pytest.mark.parametrize("family", ["logistic_regression", "lightgbm"])

@@ -18,14 +18,6 @@ NO_CHAMPION = "no champion yet"
 POWER = 0.8
 
 
-def gain(case: Case, profit: Profit) -> float | None:
-    """The profit per customer above the champion's; none without a champion."""
-    if case.champion is None:
-        return None
-    ours, theirs = decisions(case)
-    return float(np.mean(profit_by_row(case.churned, ours, profit) - profit_by_row(case.churned, theirs, profit)))
-
-
 def profit_not_negative(case: Case, bounds: Gate, profit: Profit) -> Found:
     """The candidate does not lose money beyond chance: asking whom it calls is not proven to be worse than asking nobody.
 

@@ -15,7 +15,7 @@ from churn_assets.champion.gate.case import Case, Found
 from churn_assets.champion.gate.export import export_equals_pipeline, golden_rows_repeat
 from churn_assets.champion.gate.latency import latency
 from churn_assets.champion.gate.origin import data_quality_green, judging_rows_are_later
-from churn_assets.champion.gate.profit import gain, more_profit_than_champion, profit_not_negative
+from churn_assets.champion.gate.profit import more_profit_than_champion, profit_not_negative
 from churn_assets.champion.gate.quality import auc_above_floor, auc_plausible, baselines_beaten, calibrated
 from churn_assets.champion.gate.segments import no_segment_worse
 from churn_assets.settings import Settings
@@ -81,14 +81,12 @@ def judge(
     Returns:
         ``accepted`` if every rule passed; ``undecided`` if none failed, but there was too little to decide by; else ``rejected``.
     """
-    limit = settings.gate.rule_seconds
-    case, error = _attempt(read, limit)
+    case, error = _attempt(read, settings.gate.rule_seconds)
     if case is None:
         found = dict.fromkeys(rules, Found(False, error, "inputs that can be read"))
-        return Judgement(_blessing(found, candidate, actor, now_s, epoch=0, more=None), found)
+        return Judgement(_blessing(found, candidate, actor, now_s, epoch=0), found)
     found = {name: _judged(rule, case, settings, now_s) for name, rule in rules.items()}
-    more, _ = _attempt(lambda: gain(case, settings.profit), limit)
-    return Judgement(_blessing(found, candidate, actor, now_s, epoch=case.epoch, more=more), found)
+    return Judgement(_blessing(found, candidate, actor, now_s, epoch=case.epoch), found)
 
 
 def failed(blessing: Blessing) -> Sequence[Rule]:
@@ -104,13 +102,12 @@ def _judged(rule: Judging, case: Case, settings: Settings, now_s: int) -> Found:
     return Found(False, error or f"a rule that says {said!r}", "a rule that can be judged")
 
 
-def _blessing(
-    found: Mapping[str, Found], candidate: str, actor: str, now_s: int, *, epoch: int, more: float | None
-) -> Blessing:
+def _blessing(found: Mapping[str, Found], candidate: str, actor: str, now_s: int, *, epoch: int) -> Blessing:
     rules = tuple(
         Rule(name, bool(one.passed), one.found, one.allowed, undecided=bool(one.undecided) and not one.passed)
         for name, one in found.items()
     )
+    money = found.get("more_profit_than_champion")
     return Blessing(
         candidate=candidate,
         verdict=_verdict(rules),
@@ -118,7 +115,7 @@ def _blessing(
         actor=actor,
         decided_s=now_s,
         epoch=epoch,
-        gain=more,
+        gain=None if money is None else money.numbers.get("gain"),
     )
 
 
