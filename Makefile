@@ -13,6 +13,12 @@ FOLDER := $(if $(filter synthetic,$(DATA)),.,examples/$(DATA))
 AS_OF_synthetic := --as-of 2026-01-01
 AS_OF_cdnow := --as-of 1998-07-01
 
+# For what imports a dependency before the platform's own packages, which say the same.
+export DO_NOT_TRACK := 1
+export MLFLOW_DISABLE_TELEMETRY := true
+export ORT_DISABLE_TELEMETRY := 1
+export DAGSTER_DISABLE_TELEMETRY := 1
+
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-spark demo dev score test test-spark proofs lint types definitions checks bench-simulate bench-features bench-models bench-gate bench-rollback bench-serving env compose-test lock clean
 
