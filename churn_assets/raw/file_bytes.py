@@ -55,17 +55,6 @@ def utf_8(file: Path, description: FileTable, *, where: str) -> Path | bytes:
     return content
 
 
-def count_lines(content: Path | bytes) -> int:
-    """How many lines there are, the last one also where it does not end."""
-    if isinstance(content, bytes):
-        return content.count(b"\n") + (not content.endswith(b"\n"))
-    ended, last = 0, b""
-    with open(content, "rb") as stream:
-        while block := stream.read(1 << 20):
-            ended, last = ended + block.count(b"\n"), block
-    return ended + (not last.endswith(b"\n"))
-
-
 def not_utf_8(file: Path, where: str) -> InputError:
     """What is said of a file that is not encoded in UTF-8, with its first line that is not."""
     place, likely = "", "windows-1252"

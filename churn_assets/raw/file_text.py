@@ -13,9 +13,10 @@ from pathlib import Path
 
 import polars as pl
 
-from churn_assets.raw.file_bytes import count_lines, not_utf_8, utf_8
+from churn_assets.raw.file_bytes import not_utf_8, utf_8
+from churn_assets.raw.file_lines import records_of
 from churn_assets.raw.file_settings import FileTable
-from churn_assets.raw.mapped_text import FILE, LINE, MappedText, as_text
+from churn_assets.raw.mapped_text import EXPECTED, FIELDS, FILE, LINE, RAGGED, MappedText, as_text
 from churn_store.errors import InputError
 
 VALUE = re.compile(r"[\s.,:/+TZ-]*\d[\d\s.,:/+TZ-]*")
@@ -32,6 +33,7 @@ class _Read:
     name: str
     rows: pl.DataFrame
     types: dict[str, pl.DataType]
+    ragged: pl.DataFrame
 
 
 def matching_files(description: FileTable, folder: Path, *, where: str) -> list[str]:
@@ -73,7 +75,7 @@ def read_text(description: FileTable, folder: Path, *, where: str) -> MappedText
         for file in files
         if (found := _file(Path(file), description, folder, where, is_only=len(files) == 1)) is not None
     ]
-    if sum(found.rows.height for found in read) == 0:
+    if sum(found.rows.height + found.ragged.height for found in read) == 0:
         raise InputError(f"{where}: no rows; expected at least one. Fill the file or change `path` in churn.yaml")
     types = _common_types(description, read, where)
     return MappedText(
@@ -81,6 +83,7 @@ def read_text(description: FileTable, folder: Path, *, where: str) -> MappedText
         times=frozenset(name for name, kind in types.items() if kind.is_temporal()),
         numbers=frozenset(name for name, kind in types.items() if kind.is_numeric()),
         counted="line" if description.format == "csv" else "row",
+        ragged=pl.concat(found.ragged for found in read),
     )
 
 
@@ -97,6 +100,7 @@ def _file(file: Path, description: FileTable, folder: Path, table: str, *, is_on
                 separator=description.separator,
                 infer_schema=False,
                 null_values=list(description.missing),
+                truncate_ragged_lines=True,  # they are counted by _parted
                 glob=False,
             )
             if is_csv
@@ -107,7 +111,6 @@ def _file(file: Path, description: FileTable, folder: Path, table: str, *, is_on
             _refuse_no_header(list(schema), description.mapped, where)
         _refuse_missing(list(schema), description.mapped, where)
         text = lazy.select(as_text(column, schema[column]) for column in description.mapped).collect()
-        line = _lines(lazy, text.height, content) if is_csv else pl.int_range(1, text.height + 1, eager=True)
     except pl.exceptions.NoDataError as error:
         if not is_only:
             return None
@@ -121,22 +124,33 @@ def _file(file: Path, description: FileTable, folder: Path, table: str, *, is_on
             f"{where} can't be read: {_reason(error)}; expected {_expected(description)}. Change the file, or "
             "`format` and `separator` in churn.yaml"
         ) from error
-    return _Read(
-        name,
-        text.with_columns(line.alias(LINE), pl.lit(name).alias(FILE)),
-        {column: schema[column] for column in description.mapped},
+    types = {column: schema[column] for column in description.mapped}
+    if is_csv:
+        rows, ragged = _parted(text, content, description, width=len(schema), where=where)
+    else:
+        rows, ragged = text.with_columns(pl.int_range(1, pl.len() + 1).alias(LINE)), pl.DataFrame(schema=RAGGED)
+    return _Read(name, rows.with_columns(pl.lit(name).alias(FILE)), types, ragged.with_columns(pl.lit(name).alias(FILE)))
+
+
+def _parted(
+    text: pl.DataFrame, content: Path | bytes, description: FileTable, *, width: int, where: str
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The records with as many fields as the header, each with its line, and the places of the others.
+
+    Values of a record with another number of fields may stand under the wrong names. Empty lines are no records.
+    """
+    records = records_of(content, description.separator)
+    if records.fields.size != text.height:
+        raise InputError(
+            f"{where} can't be read: a quote has no end, or stands within a field; expected {_expected(description)}. "
+            "Double the quotes that are letters, and put quotes around their field"
+        )
+    placed = text.with_columns(pl.Series(LINE, records.line), pl.Series(FIELDS, records.fields))
+    is_whole = pl.col(FIELDS) == width if width > 1 else pl.col(FIELDS) <= width
+    ragged = placed.filter(~is_whole, pl.col(FIELDS) > 0).with_columns(
+        pl.lit(width, dtype=pl.Int64).alias(EXPECTED), pl.lit("").alias(FILE)
     )
-
-
-def _lines(lazy: pl.LazyFrame, rows: int, content: Path | bytes) -> pl.Series:
-    """The line on which each row of CSV begins; a quoted field may hold line breaks."""
-    there = count_lines(content)
-    if there == rows + 1:
-        return pl.int_range(2, rows + 2, eager=True)
-    breaks = lazy.select(pl.sum_horizontal(pl.all().str.count_matches("\n", literal=True)).cast(pl.Int64)).collect()
-    row = breaks.to_series()
-    first = there - rows - int(row.sum()) + 1
-    return first + pl.int_range(rows, eager=True) + row.cum_sum().shift(fill_value=0)
+    return placed.filter(is_whole).drop(FIELDS), ragged.select(*RAGGED)
 
 
 def _reason(error: Exception) -> str:

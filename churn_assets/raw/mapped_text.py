@@ -4,13 +4,18 @@ Belongs here: what readers of files and of databases hand over. Does not belong 
 ``postgres_text``) and what the text means (``mapped_values``).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import polars as pl
 
 FILE, LINE = "\0file", "\0line"
 """Columns of a row's place: no table has columns of these names."""
+
+FIELDS, EXPECTED = "\0fields", "\0expected"
+
+RAGGED: Mapping[str, type[pl.DataType]] = {FILE: pl.String, LINE: pl.Int64, FIELDS: pl.Int64, EXPECTED: pl.Int64}
+"""Places of records whose number of fields is not their header's, with both numbers; none of their values."""
 
 ISO_8601 = "%Y-%m-%dT%H:%M:%S%.6f"
 
@@ -24,6 +29,7 @@ class MappedText:
         times: columns that are times to their writer; their text is ISO 8601, whatever ``time_format`` says.
         numbers: columns that are numbers to their writer; their text has a decimal point, whatever ``decimal`` says.
         counted: what ``LINE`` counts: lines or rows.
+        ragged: records of CSV with too many or too few fields, in the columns of ``RAGGED``; ``rows`` has none of them.
         height: how many rows the whole table has, where ``rows`` may be a part of it.
     """
 
@@ -31,6 +37,7 @@ class MappedText:
     times: frozenset[str] = frozenset()
     numbers: frozenset[str] = frozenset()
     counted: str = "line"
+    ragged: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=RAGGED))
     height: Callable[[], int] | None = field(default=None)
 
     def whole_height(self) -> int:

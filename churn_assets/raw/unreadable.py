@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from churn_assets.contracts import PERSON
-from churn_assets.raw.mapped_text import FILE, LINE, MappedText
+from churn_assets.raw.mapped_text import EXPECTED, FIELDS, FILE, LINE, MappedText
 from churn_assets.raw.source import QUARANTINE
 from churn_store.errors import InputError
 
@@ -46,6 +46,9 @@ class Readability:
         where: begins every complaint.
         limit: the largest share of the table's rows that may be set aside.
         person: the column of the customers' ids, whose values are never shown.
+
+    Raises:
+        InputError: too many records have another number of fields than their header.
     """
 
     def __init__(self, text: MappedText, *, where: str, limit: float, person: str) -> None:
@@ -54,6 +57,8 @@ class Readability:
         self._where = where
         self._limit = limit
         self._rules: list[_Rule] = []
+        if text.ragged.height > limit * (text.ragged.height + text.rows.height):
+            raise InputError(self._of_ragged())
 
     def require(self, column: str, readable: pl.Series, expected: str, *, hint: str = "") -> None:
         """Set rows aside whose value is not one.
@@ -75,19 +80,23 @@ class Readability:
         good = pl.repeat(value=True, n=self._text.rows.height, dtype=pl.Boolean, eager=True)
         for rule in self._rules:
             good &= rule.readable
-        bad = good.len() - int(good.sum())
-        if bad > self._limit * good.len() and bad > self._limit * self._text.whole_height():
-            raise InputError(self._sentence(max(self._rules, key=lambda rule: int((~rule.readable).sum()))))
+        ragged = self._text.ragged.height
+        bad = good.len() - int(good.sum()) + ragged
+        if bad > self._limit * (good.len() + ragged) and bad > self._limit * (self._text.whole_height() + ragged):
+            worst = max(self._rules, key=lambda rule: int((~rule.readable).sum()))
+            raise InputError(self._of_ragged() if ragged > int((~worst.readable).sum()) else self._sentence(worst))
         return good
 
     def set_aside(self, known_s: pl.Series) -> pl.DataFrame:
         """The rows that can't be read, in the columns of ``QUARANTINE``: the first of their values that is none.
 
+        Of a record with another number of fields than the header only its place is told, and no time is known.
+
         Args:
             known_s: when each row became known; null where that can't be read.
         """
         left = pl.repeat(value=True, n=known_s.len(), dtype=pl.Boolean, eager=True)
-        found = [pl.DataFrame(schema=QUARANTINE)]
+        found = [pl.DataFrame(schema=QUARANTINE), _ragged_aside(self._text.ragged)]
         for rule in self._rules:
             here = left & ~rule.readable
             found.append(
@@ -119,8 +128,39 @@ class Readability:
             f"{bad.height} {'row is' if bad.height == 1 else 'rows are'} like that"
         )
 
+    def _of_ragged(self) -> str:
+        ragged = self._text.ragged
+        found = ", ".join(
+            f"{ragged_file}line {line} has {fields}"
+            for line, fields, ragged_file in ragged.head(SHOWN)
+            .select(LINE, FIELDS, pl.format("{}, ", FILE) if self._has_several_files() else pl.lit(""))
+            .iter_rows()
+        )
+        first = ragged.row(0, named=True)
+        advice = (
+            "Put a field that holds the separator in double quotes, or take the separators out of thousands"
+            if first[FIELDS] > first[EXPECTED]
+            else "Write every field, also an empty one, and put a field that holds a line break in double quotes"
+        )
+        return (
+            f"{self._where}: {found} fields; expected {first[EXPECTED]}, as many as the header. {advice}; "
+            f"{ragged.height} {'line is' if ragged.height == 1 else 'lines are'} like that"
+        )
+
+    def _has_several_files(self) -> bool:
+        return pl.concat([self._text.rows[FILE], self._text.ragged[FILE]]).n_unique() > 1
+
     def _place(self, row: dict[str, object]) -> str:
         if LINE not in row:
             return ""
-        several = self._text.rows[FILE].n_unique() > 1
-        return f" ({f'{row[FILE]}, ' if several else ''}{self._text.counted} {row[LINE]})"
+        return f" ({f'{row[FILE]}, ' if self._has_several_files() else ''}{self._text.counted} {row[LINE]})"
+
+
+def _ragged_aside(ragged: pl.DataFrame) -> pl.DataFrame:
+    return ragged.select(
+        pl.format("{} fields, as many as the header", EXPECTED).alias("rule"),
+        pl.lit("the line").alias("column"),
+        pl.format("line {}: {} fields", LINE, FIELDS).alias("value"),
+        pl.struct(pl.col(FILE).alias("file"), pl.col(LINE).alias("line")).struct.json_encode().alias("row"),
+        pl.lit(None, dtype=pl.Int64).alias("known_s"),
+    )
