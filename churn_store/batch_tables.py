@@ -88,10 +88,18 @@ def open_table(path: Path, *, separator: str, words: Collection[str] = ()) -> "C
 
 
 def _require_names(path: Path, names: list[str]) -> None:
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise InputError(f"{path} has the column {', '.join(twice)} more than once; which one is meant?")
-    if strange := [name for name in names if "\0" in name]:
-        raise InputError(f"{path} has the column {strange[0]!r}; expected names without the byte 0: rename it")
+    """Refuse names that can't be told apart. They are not shown: where the first line is a row, they are a customer's values."""
+    first: dict[str, int] = {}
+    for place, name in enumerate(names, start=1):
+        if first.setdefault(name, place) != place:
+            raise InputError(
+                f"{path} has one name for its columns {first[name]} and {place}; expected different names. Rename one, "
+                "or write a header into the file"
+            )
+        if "\0" in name:
+            raise InputError(
+                f"{path} has the byte 0 in the name of its column {place}; expected names without it: rename it"
+            )
 
 
 class _Lines:

@@ -7,6 +7,7 @@ import codecs
 import csv
 import gzip
 import io
+import re
 from pathlib import Path
 
 import pyarrow as pa
@@ -27,12 +28,20 @@ OTHERS = {
 }
 """What files begin with that are no CSV."""
 
+HEADER_END = re.compile(rb'(?:[^"\r\n]|"[^"]*")*(\r\n|\r|\n)')
+"""A first line; the group is its end, where no quoted name holds it."""
+
+ODD_END = re.compile(rb"\r+\n|\r")
+"""Ends of lines in files whose first one ends with CR: of old Macintoshs, and CRLF that was written as CRCRLF."""
+
 TAIL = 1 << 16
 """So many bytes at the end of a file are looked at."""
 
 
 def utf_8(file: Path, description: FileTable, *, where: str) -> Path | bytes:
-    """The file, if it is plain UTF-8, else its whole content as UTF-8.
+    """The file, if it is plain UTF-8 with usual line ends, else its whole content as UTF-8.
+
+    Lines may end with LF, CRLF or CR alone.
 
     Raises:
         InputError: it is no CSV but an archive or a workbook, is in another encoding than its description says, or ends in the
@@ -41,7 +50,7 @@ def utf_8(file: Path, description: FileTable, *, where: str) -> Path | bytes:
     """
     _refuse_others(file, where)
     compressed = _compression(file) is not None
-    if description.encoding == UTF_8 and not compressed:
+    if description.encoding == UTF_8 and not compressed and not _has_odd_ends(_head(file)):
         _refuse_utf_16(_head(file), where)
         _refuse_cut_off(_head(file), _tail(file), description, where)
         return file
@@ -51,6 +60,8 @@ def utf_8(file: Path, description: FileTable, *, where: str) -> Path | bytes:
         _refuse_utf_16(content[:2], where)
     else:
         content = _decoded(content, description.encoding, where).encode()
+    if _has_odd_ends(content[:TAIL]):
+        content = ODD_END.sub(b"\n", content)
     _refuse_cut_off(content[:TAIL], content[-TAIL:], description, where)
     return content
 
@@ -86,6 +97,11 @@ def _decoded(content: bytes, encoding: Encoding, where: str) -> str:
             f"{where} is not encoded in {encoding} (byte {error.start}); expected the `encoding` that churn.yaml says. "
             "Change `encoding` or save the file as UTF-8"
         ) from error
+
+
+def _has_odd_ends(begins: bytes) -> bool:
+    header = HEADER_END.match(begins)
+    return header is not None and header.group(1) == b"\r" and len(header.group()) < len(begins)
 
 
 def _is_utf_8(content: bytes) -> bool:

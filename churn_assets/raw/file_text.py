@@ -6,7 +6,6 @@ what the text means (``mapped_values``).
 
 import glob
 import os
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +16,8 @@ from churn_assets.raw.file_bytes import not_utf_8, utf_8
 from churn_assets.raw.file_lines import records_of
 from churn_assets.raw.file_settings import FileTable
 from churn_assets.raw.mapped_text import EXPECTED, FIELDS, FILE, LINE, RAGGED, MappedText, as_text
+from churn_assets.raw.unreadable import MAIL, VALUE, shown_names
 from churn_store.errors import InputError
-
-VALUE = re.compile(r"[\s.,:/+TZ-]*\d[\d\s.,:/+TZ-]*")
-"""Numbers and times: no column is called so."""
 
 SEPARATORS = (",", ";", "\t", "|")
 """What else often parts the fields of a line."""
@@ -156,7 +153,9 @@ def _parted(
 def _reason(error: Exception) -> str:
     """The first line of what the reader says, without what the file holds: that may be a customer."""
     said = str(error).splitlines()[0]
-    return "a quoted field has no end" if said.startswith("could not parse") else said
+    if said.startswith("could not parse"):
+        return "a quoted field has no end"
+    return "its content can't be parsed" if MAIL.search(said) else said
 
 
 def _expected(description: FileTable) -> str:
@@ -177,11 +176,11 @@ def _refuse_no_header(has: Sequence[str], wanted: Sequence[str], where: str) -> 
     for separator in SEPARATORS:
         if len(has) == 1 and set(has[0].split(separator)) & set(wanted):
             raise InputError(
-                f"{where} has one column; expected {', '.join(wanted)}. Its fields seem to be separated by {separator!r}: write "
+                f"{where} has one column; expected {shown_names(wanted)}. Its fields seem to be separated by {separator!r}: write "
                 f"`separator: {separator!r}` in churn.yaml"
             )
     raise InputError(
-        f"{where} has no column {', '.join(wanted)}; its first line has {len(has)} fields and none of these names, and is not shown, "
+        f"{where} has no column {shown_names(wanted)}; its first line has {len(has)} fields and none of these names, and is not shown, "
         "as it may be a row. Change the mapping in churn.yaml, or write a header into the file"
     )
 
@@ -190,11 +189,11 @@ def _refuse_missing(has: Sequence[str], wanted: Sequence[str], where: str) -> No
     missing = [name for name in wanted if name not in has]
     if missing:
         raise InputError(
-            f"{where} has no column {', '.join(missing)}; it has {', '.join(has)}. Change the mapping in "
+            f"{where} has no column {shown_names(missing)}; it has {shown_names(has)}. Change the mapping in "
             "churn.yaml or the file"
         )
     if twice := [name for name in wanted if f"{name}_duplicated_0" in has]:
-        raise InputError(f"{where} has several columns {', '.join(twice)}; expected one. Rename the others in the file")
+        raise InputError(f"{where} has several columns {shown_names(twice)}; expected one. Rename the others in the file")
 
 
 def _common_types(description: FileTable, read: Sequence[_Read], where: str) -> dict[str, pl.DataType]:

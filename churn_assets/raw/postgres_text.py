@@ -16,6 +16,7 @@ from psycopg import sql
 from churn_assets.raw.mapped_text import MappedText
 from churn_assets.raw.mapping import EPOCH
 from churn_assets.raw.postgres_settings import PostgresTable
+from churn_assets.raw.unreadable import shown_names
 from churn_store.errors import InputError
 
 DATE, TIMESTAMP, TIMESTAMPTZ = 1082, 1114, 1184
@@ -103,11 +104,11 @@ def column_types(connection: psycopg.Connection, description: PostgresTable, *, 
     has = [column.name for column in found]
     if missing := [name for name in description.mapped if name not in has]:
         raise InputError(
-            f"{where} has no column {', '.join(missing)}; it has {', '.join(has)}. Change the mapping in "
+            f"{where} has no column {shown_names(missing)}; it has {shown_names(has)}. Change the mapping in "
             "churn.yaml or the query"
         )
     if twice := [name for name in description.mapped if has.count(name) > 1]:
-        raise InputError(f"{where} has several columns {', '.join(twice)}; expected one. Rename the others in the query")
+        raise InputError(f"{where} has several columns {shown_names(twice)}; expected one. Rename the others in the query")
     return {column.name: column.type_code for column in found}
 
 

@@ -5,6 +5,7 @@ values are read (``mapped_times``, ``mapped_values``).
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -22,6 +23,12 @@ LONGEST = 40
 
 MAIL = re.compile(r"\S@\S")
 
+VALUE = re.compile(r"[\s.,:/+TZ-]*\d[\d\s.,:/+TZ-]*")
+"""Numbers and times: no column is called so."""
+
+NAMES = 40
+"""So many columns of a file are named."""
+
 
 @dataclass(frozen=True)
 class _Rule:
@@ -36,6 +43,22 @@ def shown(value: str) -> str:
     if MAIL.search(value):
         return "what looks like an e-mail address"
     return repr(value) if len(value) <= LONGEST else f"a text of {len(value)} characters"
+
+
+def shown_names(names: Sequence[str]) -> str:
+    """The columns of a file as a sentence may tell them: some, cut short, and without what is rather a value than a name."""
+    more = len(names) - NAMES
+    told = dict.fromkeys(map(_shown_name, names[:NAMES]))
+    return ", ".join(told) + (f" and {more} more" if more > 0 else "")
+
+
+def _shown_name(name: str) -> str:
+    if MAIL.search(name):
+        return "what looks like an e-mail address"
+    if VALUE.fullmatch(name):
+        return "a number or a time"
+    name = "".join(letter if letter.isprintable() else " " for letter in name)
+    return name if len(name) <= LONGEST else f"{name[:LONGEST]}..."
 
 
 class Readability:
