@@ -27,14 +27,15 @@ from typing import Any
 
 import polars as pl
 
-from churn_assets.features.engines.engine import History
-from churn_assets.features.engines.in_process import InProcess
+from churn_assets.features.engines.base import History
+from churn_assets.features.engines.polars_engine import PolarsEngine
 from churn_assets.features.feature_sets import features_of
-from churn_assets.periods import DAY_S, Calendar, epoch_s
-from churn_assets.raw.source import KEYS, Table
-from churn_assets.raw.synthetic import SyntheticSettings, SyntheticSource
-from churn_assets.resources.lake import Lake
-from churn_assets.settings import AtRisk
+from churn_assets.lake.lake import Lake
+from churn_assets.periods import Calendar, epoch_s
+from churn_assets.settings.company import AtRisk
+from churn_assets.simulator.source import SyntheticSettings, SyntheticSource
+from churn_store.clock import DAY_S
+from churn_store.mapping.tables import KEYS, Table
 
 SNAPSHOTS = 12
 CALENDAR = Calendar("monthly", date(2024, 1, 1))
@@ -78,7 +79,7 @@ def polars(folder: Path, snapshots: int = SNAPSHOTS) -> dict[str, Any]:
     """All features at the newest snapshots."""
     history = _history(folder)
     # One snapshot at a time: none is kept while the next one is made.
-    found = list(map(_rows, InProcess().snapshots(history, DAYS[-snapshots:])))
+    found = list(map(_rows, PolarsEngine().snapshots(history, DAYS[-snapshots:])))
     return {"rows": sum(found), "at risk": found[-1], "features": len(history.features)}
 
 

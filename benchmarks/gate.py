@@ -28,21 +28,22 @@ from scipy.stats import beta
 from sklearn.metrics import roc_auc_score
 
 from churn_assets.champion.candidate import Candidate, build
-from churn_assets.champion.gate.case import Case, Checked
+from churn_assets.champion.gate.evidence import Case, Checked
 from churn_assets.champion.gate.profit import compared
 from churn_assets.champion.gate.verdict import judge
 from churn_assets.evaluation.baselines import baselines
-from churn_assets.evaluation.facts import evaluate
+from churn_assets.evaluation.evaluate import evaluate
 from churn_assets.evaluation.measures import Labels, Scores
 from churn_assets.evaluation.profit import profit_by_row, worth
 from churn_assets.features.feature_sets import features_of
-from churn_assets.periods import DAY_S, epoch_s
-from churn_assets.settings import Evaluation, Gate, Profit, Settings
+from churn_assets.periods import epoch_s
+from churn_assets.settings.company import Evaluation, Gate, Profit, Settings
+from churn_assets.tables import JUDGE, SELECT, TRAIN
 from churn_assets.training.fitting import Fitted, fit_family
-from churn_assets.training.split import JUDGE, SELECT, TRAIN
-from churn_store.bundles import Bundle
-from churn_store.manifest import Blessing, Manifest, Rule, TableVersion
-from churn_store.signature import Column
+from churn_store.clock import DAY_S
+from churn_store.model.signature import Column
+from churn_store.releases.bundles import Bundle
+from churn_store.releases.manifest import Blessing, Manifest, Rule, TableVersion
 
 CUSTOMERS = (300, 1_000, 5_000, 15_000)
 DIFFERENCES = {"none": 0.0, "small": 0.35, "medium": 0.7, "large": 1.0}

@@ -21,13 +21,13 @@ import dagster as dg
 import numpy as np
 import polars as pl
 
-from churn_assets.definitions import build_defs
-from churn_assets.instance import instance_of
-from churn_assets.retraining.jobs import RETRAIN
+from churn_assets.automation.jobs import RETRAIN
+from churn_assets.build import build_defs
+from churn_assets.orchestration.instance import instance_of
+from churn_assets.tables import JUDGE
 from churn_assets.training import assets
 from churn_assets.training.families import export
 from churn_assets.training.fitting import Fitted
-from churn_assets.training.split import JUDGE
 from churn_store.errors import ChurnError
 
 TELLS = 0.55

@@ -14,18 +14,20 @@ from pathlib import Path
 import narwhals as nw
 import polars as pl
 
+from churn_assets.connectors.open_source import open_source
 from churn_assets.contracts import sift
 from churn_assets.features.feature import Feature
 from churn_assets.features.feature_sets import company_features, features_in_use
-from churn_assets.features.labels import churn_labels, matures_on
-from churn_assets.features.reach import reach_days
+from churn_assets.features.labels import churn_labels
+from churn_assets.features.lookback import reach_days
 from churn_assets.features.snapshot import features_at, features_of_table
-from churn_assets.periods import DAY_S, epoch_s
+from churn_assets.periods import epoch_s
 from churn_assets.raw.contracts import labelled_contract, raw_contract
-from churn_assets.raw.source import Source, Table
-from churn_assets.raw.sources import open_source
-from churn_assets.settings import Settings
+from churn_assets.settings.company import Settings, matures_on
+from churn_assets.tables import Source
 from churn_assets.training.training_set import joined
+from churn_store.clock import DAY_S
+from churn_store.mapping.tables import Table
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -38,22 +38,23 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from churn_assets.champion.candidate import better
-from churn_assets.champion.truth import true_probabilities
-from churn_assets.evaluation.facts import measuring
+from churn_assets.champion.oracle import true_probabilities
+from churn_assets.connectors.open_source import open_source
+from churn_assets.evaluation.evaluate import measuring
 from churn_assets.evaluation.intervals import bootstrap
 from churn_assets.evaluation.measures import Labels, Scores, auc
 from churn_assets.evaluation.profit import worth
-from churn_assets.features.labels import matures_on
-from churn_assets.periods import DAY_S, day_of
-from churn_assets.raw.sources import open_source
-from churn_assets.raw.synthetic import SyntheticSettings
-from churn_assets.settings import Settings
+from churn_assets.periods import day_of
+from churn_assets.settings.company import Settings, matures_on
+from churn_assets.simulator.source import SyntheticSettings
+from churn_assets.tables import JUDGE, SELECT, TRAIN
 from churn_assets.training.fitting import fit_family
-from churn_assets.training.split import JUDGE, SELECT, TRAIN, places, roles_by_time
+from churn_assets.training.split import places, roles_by_time
 from churn_assets.training.tuning import best, tune
-from churn_store.manifest import Interval, TableVersion
-from churn_store.scoring import Scorer
-from churn_store.signature import Signature
+from churn_store.clock import DAY_S
+from churn_store.model.scorer import Scorer
+from churn_store.model.signature import Signature
+from churn_store.releases.manifest import Interval, TableVersion
 
 OURS = "ours"
 MEASURES = {"auc": 1, "log_loss": -1, "brier": -1, "lift_top_decile": 1, "profit": 1}

@@ -118,10 +118,10 @@ def measure(folder: Path, rounds: int, seconds: float, at_least: float) -> int:
 def prepare(folder: Path) -> bytes:
     """A migrated database, a release, online features, a key; returns a body for ``POST /predict``."""
     sys.path.insert(0, str(ROOT))
-    from churn_store.files import DigestStore  # noqa: PLC0415
-    from churn_store.migrate import migrate  # noqa: PLC0415
+    from churn_store.database.migrate import migrate  # noqa: PLC0415
+    from churn_store.database.schema import connect  # noqa: PLC0415
     from churn_store.settings import ConfigFile  # noqa: PLC0415
-    from churn_store.tables import connect  # noqa: PLC0415
+    from churn_store.storage.digest_store import DigestStore  # noqa: PLC0415
     from tests.release_factory import make_online, make_release, rows_of, small_columns  # noqa: PLC0415
 
     settings = ConfigFile(home=folder / "home")

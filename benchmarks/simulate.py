@@ -17,10 +17,10 @@ import time
 from datetime import date
 from pathlib import Path
 
+from churn_assets.cli.simulate import months_of
 from churn_assets.periods import Calendar, epoch_s
-from churn_assets.raw.source import SCHEMAS
-from churn_assets.raw.synthetic import SyntheticSettings, SyntheticSource
-from churn_assets.simulate import months_of
+from churn_assets.simulator.source import SyntheticSettings, SyntheticSource
+from churn_store.mapping.tables import SCHEMAS
 
 CUSTOMERS_PER_MILLION = 13_075
 """So many customers leave about a million events in 24 months."""

@@ -12,35 +12,35 @@ import sqlalchemy as sa
 from litestar import Litestar
 from litestar.middleware import DefineMiddleware
 
-from churn_api.cache import Kept
+from churn_api.background import Rhythm
 from churn_api.clock import FollowedClock
+from churn_api.disk_cache import Kept
 from churn_api.docs.openapi import document
 from churn_api.docs.routes import docs_routes
-from churn_api.front import Desk, Front, note_unmatched
+from churn_api.http.middleware import Desk, Front, note_unmatched
+from churn_api.http.problems import problem_response
+from churn_api.http.route_cache import remember_routes
 from churn_api.monitoring.health import Monitor, health_routes
-from churn_api.predictions.lookup import OnlineFeatures
-from churn_api.predictions.predictor import Predictor
+from churn_api.predictions.online_features import OnlineFeatures
 from churn_api.predictions.routes import prediction_routes
-from churn_api.problems import problem_response
+from churn_api.predictions.service import Predictor
 from churn_api.releases.last_good import LastGood
 from churn_api.releases.poller import ReleasePoller
 from churn_api.releases.rollback import Rollback, rollback_routes
 from churn_api.releases.routes import model_routes
 from churn_api.releases.served import Preparation
-from churn_api.rhythm import Rhythm
-from churn_api.routing import remember_routes
+from churn_api.security.key_ring import KeyRing
 from churn_api.security.keys import HashedKey
-from churn_api.security.ring import KeyRing
 from churn_api.settings import ServiceConfig
-from churn_api.telemetry.access import AccessLog
+from churn_api.telemetry.access_log import AccessLog
 from churn_api.telemetry.metrics import Metrics
 from churn_api.telemetry.shipper import Shipper
 from churn_api.telemetry.spool import Spool
 from churn_api.validation.routes import validation_routes
+from churn_store.database.migrate import require_migrated
+from churn_store.database.schema import connect
 from churn_store.errors import DatabaseAwayError, InputError
-from churn_store.migrate import require_migrated
-from churn_store.online import open_reader
-from churn_store.tables import connect
+from churn_store.storage.online_store import open_reader
 
 FIRST_LOOK_S = 6.0
 """How long the start waits for the first look at the releases, so that a service that can answer does so at once."""

@@ -11,9 +11,9 @@ import uvicorn
 from litestar import Litestar
 
 from churn_api.app import create_app
-from churn_api.connections import PatientProtocol
+from churn_api.http.protocol import PatientProtocol
 from churn_api.settings import ServiceConfig, ServiceSettings
-from churn_api.telemetry.log import log_to_stdout, say
+from churn_api.telemetry.json_log import log_to_stdout, say
 from churn_store.errors import InputError
 
 BACKLOG = 2048

@@ -11,7 +11,8 @@ import pandera.polars as pa
 import polars as pl
 from pandera.errors import SchemaErrors
 
-from churn_store.signature import FLOAT32_MAX, Column
+from churn_store.mapping.tables import PERSON
+from churn_store.model.signature import FLOAT32_MAX, Column
 
 KINDS = ("schema", "nulls", "ranges", "unique_keys")
 """What can be wrong with a table; each is an asset check."""
@@ -24,9 +25,6 @@ ROW = "\0row"
 
 FINITE = "a finite 32-bit number"
 """The rule of every number that is no whole one."""
-
-PERSON = "customer_id"
-"""The column that names people; its values are never shown."""
 
 
 @dataclass(frozen=True)

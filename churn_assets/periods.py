@@ -13,7 +13,6 @@ Cadence = Literal["monthly", "weekly", "daily"]
 ALL = "all"
 """The one key of data without time."""
 
-DAY_S = 86_400
 DECEMBER = 12
 
 

@@ -67,3 +67,6 @@ def parse_time(text: str, *, where: str) -> datetime:
             f"{where}: {text!r} is not a time; expected a date or time like 2026-01-01 or 2026-01-01T06:00:00+00:00"
         ) from error
     return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
+
+
+DAY_S = 86_400

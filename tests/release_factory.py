@@ -21,9 +21,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from churn_store.bundles import stage
-from churn_store.files import DigestStore
-from churn_store.manifest import (
+from churn_store.model.scorer import CATEGORIES, NUMBERS, PROBABILITIES
+from churn_store.model.signature import Column, Signature
+from churn_store.releases.blessings import record_blessing
+from churn_store.releases.bundles import stage
+from churn_store.releases.log import Serving, newest, publish
+from churn_store.releases.manifest import (
     FILE_LIMITS,
     Blessing,
     Evaluation,
@@ -36,11 +39,8 @@ from churn_store.manifest import (
     TableVersion,
     encode,
 )
-from churn_store.online import Snapshot, write_snapshot
-from churn_store.releases import Serving, newest, publish
-from churn_store.scoring import CATEGORIES, NUMBERS, PROBABILITIES
-from churn_store.signature import Column, Signature
-from churn_store.verdicts import record_blessing
+from churn_store.storage.digest_store import DigestStore
+from churn_store.storage.online_store import Snapshot, write_snapshot
 
 NOW_S = int(datetime(2026, 2, 2, tzinfo=UTC).timestamp())
 SNAPSHOT_S = int(datetime(2026, 2, 1, tzinfo=UTC).timestamp())

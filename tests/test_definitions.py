@@ -5,10 +5,10 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from churn_assets.definitions import build_defs
-from churn_assets.raw.files import FilesSettings
-from churn_assets.retraining.jobs import ORDER
-from churn_assets.settings import Label, Settings
+from churn_assets.automation.jobs import ORDER
+from churn_assets.build import build_defs
+from churn_assets.connectors.files.source import FilesSettings
+from churn_assets.settings.company import Label, Settings
 
 HISTORY = {
     "customers",

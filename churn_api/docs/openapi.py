@@ -12,14 +12,14 @@ from typing import Any, Final
 
 import msgspec
 
+from churn_api.http.problems import MEDIA_TYPE, ProblemDetails
 from churn_api.monitoring.health import Alive, Health
-from churn_api.predictions.answers import Batch, Prediction
-from churn_api.predictions.requests import RequestTypes
-from churn_api.problems import MEDIA_TYPE, ProblemDetails
-from churn_api.releases.described import ModelVersion, Release, Releases
+from churn_api.releases.responses import ModelVersion, Release, Releases
 from churn_api.releases.rollback import RollbackRequest
-from churn_api.validation.answers import Validation
-from churn_store.bundles import Bundle
+from churn_api.schemas.predictions import Batch, Prediction
+from churn_api.schemas.requests import RequestTypes
+from churn_api.schemas.validation import Validation
+from churn_store.releases.bundles import Bundle
 
 REFERENCE: Final = "#/components/schemas/{name}"
 

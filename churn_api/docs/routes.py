@@ -7,9 +7,9 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.types import Scope
 
 from churn_api.docs.openapi import generic_document
-from churn_api.front import PUBLIC
+from churn_api.http.body import JSON, Answer
+from churn_api.http.middleware import PUBLIC
 from churn_api.releases.poller import ReleasePoller
-from churn_api.wire import JSON, Answer
 
 HTML = (b"content-type", b"text/html; charset=utf-8")
 NOTHING_FROM_ELSEWHERE = (b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'; "

@@ -13,13 +13,13 @@ from litestar import get
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import Scope
 
-from churn_api.front import PUBLIC
-from churn_api.predictions.lookup import OnlineFeatures, date_of
+from churn_api.background import Rhythm
+from churn_api.http.body import JSON, OK, Answer
+from churn_api.http.middleware import PUBLIC
+from churn_api.predictions.online_features import OnlineFeatures, date_of
 from churn_api.releases.poller import ReleasePoller
-from churn_api.rhythm import Rhythm
 from churn_api.telemetry.metrics import CONTENT_TYPE, Metrics
 from churn_api.telemetry.spool import Spool
-from churn_api.wire import JSON, OK, Answer
 
 STALE_AFTER_S: Final = 15.0
 """A part that has not been heard of for so long is called away."""

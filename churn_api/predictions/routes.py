@@ -12,13 +12,13 @@ from litestar import get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import Scope
 
-from churn_api.front import call_of, needs
-from churn_api.predictions.lookup import OnlineFeatures
-from churn_api.predictions.predictor import Predictor, unknown_customer
-from churn_api.predictions.refusals import malformed
-from churn_api.predictions.requests import require_customer_id
+from churn_api.http.body import JSON, Answer, read_body
+from churn_api.http.middleware import call_of, needs
+from churn_api.predictions.online_features import OnlineFeatures
+from churn_api.predictions.service import Predictor, unknown_customer
+from churn_api.schemas.decode_errors import malformed
+from churn_api.schemas.requests import require_customer_id
 from churn_api.settings import ServiceSettings
-from churn_api.wire import JSON, Answer, read_body
 
 T = TypeVar("T")
 

@@ -6,11 +6,11 @@ The files lie under their digests, so what is read back is verified by the same 
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from churn_api.cache import Kept
-from churn_store.bundles import load_file, load_manifest
-from churn_store.files import DigestStore
-from churn_store.manifest import FILE_LIMITS, MANIFEST_LIMIT
-from churn_store.releases import Serving
+from churn_api.disk_cache import Kept
+from churn_store.releases.bundles import load_file, load_manifest
+from churn_store.releases.log import Serving
+from churn_store.releases.manifest import FILE_LIMITS, MANIFEST_LIMIT
+from churn_store.storage.digest_store import DigestStore
 
 
 class LastGood:

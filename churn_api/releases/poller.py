@@ -1,7 +1,7 @@
 """Follow the table ``releases``: take a newer row, or keep what serves and say why.
 
 Belongs here: the decision what to serve next. Does not belong here: when to look (``rhythm``) and what a valid release is
-(``churn_store.releases``).
+(``churn_store.releases.log``).
 """
 
 import dataclasses
@@ -13,19 +13,19 @@ from pathlib import Path
 import sqlalchemy as sa
 from obstore.exceptions import BaseError as ObjectStoreError
 
-from churn_api.releases.challenge import Challenge
-from churn_api.releases.failures import Failure, failure_of, may_pass
-from churn_api.releases.in_role import SHOWN_DIGITS, Role, in_role
 from churn_api.releases.last_good import LastGood
+from churn_api.releases.load_failures import Failure, failure_of, may_pass
 from churn_api.releases.served import Preparation, Served, reference_of
-from churn_api.telemetry.log import say, where_raised
+from churn_api.releases.serving_model import SHOWN_DIGITS, Role, in_role
+from churn_api.releases.traffic_split import Challenge
+from churn_api.telemetry.json_log import say, where_raised
 from churn_api.telemetry.metrics import Metrics
-from churn_store.bundles import Bundle, load_bundle
-from churn_store.challenge import require_comparable
 from churn_store.errors import InputError, ReleaseError, StoreAwayError
-from churn_store.files import DigestStore
-from churn_store.object_storage import in_object_store
-from churn_store.releases import Serving, newest
+from churn_store.releases.bundles import Bundle, load_bundle
+from churn_store.releases.challenge import require_comparable
+from churn_store.releases.log import Serving, newest
+from churn_store.storage.digest_store import DigestStore
+from churn_store.storage.object_storage import in_object_store
 
 CHALLENGER_AGAIN_S = 5.0
 """Between attempts to take a challenger whose files can't be read; the champion's look goes on at its own pace."""

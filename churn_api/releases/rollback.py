@@ -2,7 +2,7 @@
 
 The row that it adds to ``releases`` is the audit: it names the key, the reason and the time. Belongs here: the route, what it
 takes, and what is said if it can't be done. Does not belong here: which release is the former one, and the fence
-(``churn_store.rollback``).
+(``churn_store.releases.rollback``).
 """
 
 import asyncio
@@ -18,19 +18,19 @@ from litestar.types import Scope
 from obstore.exceptions import BaseError as ObjectStoreError
 from sqlalchemy.exc import SQLAlchemyError
 
-from churn_api.front import Call, call_of, needs
-from churn_api.predictions.refusals import malformed
-from churn_api.predictions.requests import decoded, require_each_name_once
-from churn_api.problems import Problem
-from churn_api.releases.described import Release, row_of
+from churn_api.http.body import JSON, Answer, read_body
+from churn_api.http.middleware import Call, call_of, needs
+from churn_api.http.problems import Problem
 from churn_api.releases.poller import ReleasePoller
+from churn_api.releases.responses import Release, row_of
+from churn_api.schemas.decode_errors import malformed
+from churn_api.schemas.requests import decoded, require_each_name_once
 from churn_api.settings import ServiceSettings
-from churn_api.telemetry.log import say
-from churn_api.wire import JSON, Answer, read_body
+from churn_api.telemetry.json_log import say
 from churn_store.errors import FencedError, InputError, ReleaseError, StoreAwayError
-from churn_store.releases import history, newest
-from churn_store.rollback import roll_back
-from churn_store.who_and_why import LONGEST_REASON, require_reason
+from churn_store.releases.attribution import LONGEST_REASON, require_reason
+from churn_store.releases.log import history, newest
+from churn_store.releases.rollback import roll_back
 
 Epoch = Annotated[int, msgspec.Meta(ge=1, le=2**53)]
 

@@ -9,12 +9,12 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.types import Scope
 from sqlalchemy.exc import SQLAlchemyError
 
-from churn_api.front import needs
-from churn_api.problems import Problem
-from churn_api.releases.described import Releases, rows_of, version_of
+from churn_api.http.body import JSON, Answer
+from churn_api.http.middleware import needs
+from churn_api.http.problems import Problem
 from churn_api.releases.poller import ReleasePoller
-from churn_api.wire import JSON, Answer
-from churn_store.releases import history
+from churn_api.releases.responses import Releases, rows_of, version_of
+from churn_store.releases.log import history
 
 SHOWN = 100
 """Releases in the list, newest first."""

@@ -8,15 +8,15 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from churn_api.predictions.requests import RequestTypes
-from churn_api.releases.challenge import Challenge
-from churn_api.releases.in_role import SHOWN_DIGITS, InRole, in_role
-from churn_api.telemetry.log import say
+from churn_api.releases.reference import Reference, read_reference
+from churn_api.releases.serving_model import SHOWN_DIGITS, InRole, in_role
+from churn_api.releases.traffic_split import Challenge
+from churn_api.schemas.requests import RequestTypes
+from churn_api.telemetry.json_log import say
 from churn_api.telemetry.metrics import Metrics
-from churn_api.validation.reference import Reference, read_reference
-from churn_store.bundles import Bundle
 from churn_store.errors import ReleaseError
-from churn_store.releases import Serving
+from churn_store.releases.bundles import Bundle
+from churn_store.releases.log import Serving
 
 
 @dataclass(frozen=True, slots=True)

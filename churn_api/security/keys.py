@@ -16,10 +16,10 @@ from typing import Final, Self
 import msgspec
 import sqlalchemy as sa
 
+from churn_store.database.migrate import require_migrated
+from churn_store.database.schema import api_keys
 from churn_store.errors import InputError
-from churn_store.migrate import require_migrated
-from churn_store.tables import api_keys
-from churn_store.who_and_why import require_name
+from churn_store.releases.attribution import require_name
 
 PREFIX: Final = "churn"
 

@@ -17,11 +17,11 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
-from churn_api.telemetry.log import say, where_raised
+from churn_api.telemetry.json_log import say, where_raised
 from churn_api.telemetry.metrics import Metrics, ShipFailure
 from churn_api.telemetry.prediction_log import StoredLine, decode_line
 from churn_api.telemetry.spool import Segment, Spool
-from churn_store.tables import prediction_log
+from churn_store.database.schema import prediction_log
 
 BATCH = 5_000
 """Rows a commit: so many that each page of an index is written once for several of them."""

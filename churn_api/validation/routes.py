@@ -13,12 +13,12 @@ from litestar import post
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import Scope
 
-from churn_api.front import Call, call_of, needs
+from churn_api.http.body import JSON, Answer, read_body
+from churn_api.http.middleware import Call, call_of, needs
 from churn_api.releases.served import Served
 from churn_api.settings import ServiceSettings
-from churn_api.validation.bodies import csv_records, json_records
-from churn_api.validation.checks import validate
-from churn_api.wire import JSON, Answer, read_body
+from churn_api.validation.explain import validate
+from churn_api.validation.parsing import csv_records, json_records
 
 
 def validation_routes(

@@ -9,13 +9,13 @@ import numpy as np
 import polars as pl
 from scipy import stats
 
-from churn_assets.backtest import sureness
+from churn_assets.backtest import clustered_variance
 from churn_assets.backtest.origins import age
 from churn_assets.backtest.report import CONFIDENCE, Age
 from churn_assets.evaluation.measures import Labels, Scores
 from churn_assets.evaluation.profit import profit_by_row
 from churn_assets.periods import Calendar
-from churn_assets.settings import Profit
+from churn_assets.settings.company import Profit
 from churn_assets.training.split import Roles
 
 
@@ -37,7 +37,7 @@ class Pair:
     auc: float
     fresh_auc: float
     log_loss: float
-    excess: sureness.Estimate
+    excess: clustered_variance.Estimate
     lost_profit: float
 
 
@@ -79,15 +79,15 @@ def staleness_limit(ages: Sequence[Age]) -> int | None:
 def _paired(model: Scoring, new: Scoring, test: pl.DataFrame, fresh: Scores, profit: Profit) -> Pair:
     churned: Labels = test["churned"].to_numpy()
     scores, customers = model.scores(test), test["customer_id"]
-    losses, fresh_losses = sureness.log_losses(churned, scores), sureness.log_losses(churned, fresh)
+    losses, fresh_losses = clustered_variance.log_losses(churned, scores), clustered_variance.log_losses(churned, fresh)
     gained = profit_by_row(churned, fresh >= new.threshold, profit) - profit_by_row(
         churned, scores >= model.threshold, profit
     )
     return Pair(
-        sureness.auc(churned, scores, customers).value,
-        sureness.auc(churned, fresh, customers).value,
+        clustered_variance.auc(churned, scores, customers).value,
+        clustered_variance.auc(churned, fresh, customers).value,
         float(losses.mean()),
-        sureness.mean(losses - fresh_losses, customers),
+        clustered_variance.mean(losses - fresh_losses, customers),
         float(gained.mean()),
     )
 
@@ -95,11 +95,11 @@ def _paired(model: Scoring, new: Scoring, test: pl.DataFrame, fresh: Scores, pro
 def _mean(periods: int, pairs: Sequence[Pair], *, of: int) -> Age:
     """The mean of the pairs of one age, each alike.
 
-    The bound is that of the mean excess. As for a trend (``sureness.slope``) its variance is the larger of what the drawing of
+    The bound is that of the mean excess. As for a trend (``clustered_variance.slope``) its variance is the larger of what the drawing of
     customers makes and what the pairs show among each other; the error of all ages together is held (Bonferroni).
     """
     number = len(pairs)
-    excess = sureness.weighted([pair.excess for pair in pairs], [1 / number] * number)
+    excess = clustered_variance.weighted([pair.excess for pair in pairs], [1 / number] * number)
     scatter = float(np.var([pair.excess.value for pair in pairs], ddof=1)) / number if number > 1 else 0.0
     quantile = stats.t.ppf(1 - (1 - CONFIDENCE) / of, max(number - 1, 1))
     return Age(

@@ -4,18 +4,18 @@ from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
-from churn_assets.backtest.family import family_of
-from churn_assets.backtest.page import ages_chart, claim_table, folds_chart, sentences, write
+from churn_assets.backtest.default_family import family_of
 from churn_assets.backtest.report import Backtest
+from churn_assets.backtest.report_page import ages_chart, claim_table, folds_chart, sentences, write
 from churn_assets.backtest.rolling import Backtester
-from churn_assets.chart import as_markdown
-from churn_assets.code_version import code_version
-from churn_assets.document import Document
 from churn_assets.features.feature import Feature
-from churn_assets.resources.lake import Lake
+from churn_assets.lake.lake import Lake
+from churn_assets.orchestration.code_version import code_version
+from churn_assets.orchestration.failure_policy import wrong_input_is_final
+from churn_assets.reporting.document import Document
 from churn_assets.resources.serving import ServingStore
-from churn_assets.settings import Settings
-from churn_assets.wrong_input import wrong_input_is_final
+from churn_assets.settings.company import Settings
+from churn_store.charts.svg_chart import as_markdown
 from churn_store.clock import Clock
 
 CHECK = "worst_fold_above_floor"

@@ -9,7 +9,7 @@ from datetime import date, timedelta
 import polars as pl
 
 from churn_assets.periods import Calendar
-from churn_assets.settings import Settings, Training
+from churn_assets.settings.company import Settings, Training
 from churn_assets.training.split import Roles, roles_by_time
 from churn_store.errors import InputError
 

@@ -6,7 +6,7 @@ are shown (``page``).
 
 import msgspec
 
-from churn_store.manifest import Interval
+from churn_store.releases.manifest import Interval
 
 CONFIDENCE = 0.95
 

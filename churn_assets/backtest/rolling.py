@@ -14,24 +14,24 @@ from datetime import date
 import numpy as np
 import polars as pl
 
-from churn_assets.backtest import sureness
+from churn_assets.backtest import clustered_variance
 from churn_assets.backtest.ageing import aged, staleness_limit
 from churn_assets.backtest.origins import STRATIFIED_FOLDS, origins, periods_between, stratified
 from churn_assets.backtest.report import CONFIDENCE, Backtest, TestedFold, Trend
-from churn_assets.evaluation.facts import measured
+from churn_assets.evaluation.evaluate import measured
 from churn_assets.evaluation.intervals import bootstrap, mean_interval
 from churn_assets.evaluation.measures import Labels, Ranked, Scores
 from churn_assets.evaluation.profit import profit_by_row
 from churn_assets.features.feature import Feature
-from churn_assets.features.labels import matures_on
-from churn_assets.resources.lake import Lake
-from churn_assets.settings import Settings
+from churn_assets.lake.lake import Lake
+from churn_assets.settings.company import Settings, matures_on
+from churn_assets.tables import JUDGE, SELECT, TRAIN
 from churn_assets.training.fitting import fit_family
-from churn_assets.training.split import JUDGE, SELECT, TRAIN, Roles
+from churn_assets.training.split import Roles
 from churn_assets.training.training_set import check_enough, rows_by_customer, rows_by_time
 from churn_store.errors import InputError
-from churn_store.manifest import TableVersion
-from churn_store.scoring import Scorer
+from churn_store.model.scorer import Scorer
+from churn_store.releases.manifest import TableVersion
 
 READ = ("customer_features", "churn_labels")
 
@@ -136,10 +136,11 @@ class Backtester:
             for roles, model, test, scores in zip(folds, models, tests, fresh, strict=True)
         )
         aucs = [
-            sureness.auc(_churned(test), scores, test["customer_id"]) for test, scores in zip(tests, fresh, strict=True)
+            clustered_variance.auc(_churned(test), scores, test["customer_id"])
+            for test, scores in zip(tests, fresh, strict=True)
         ]
         times = [float(periods_between(folds[0].judge[0], roles.judge[0], calendar)) for roles in folds]
-        low_to_high = sureness.slope(aucs, times, confidence=CONFIDENCE)
+        low_to_high = clustered_variance.slope(aucs, times, confidence=CONFIDENCE)
         ages = aged(folds, models, tests, fresh, calendar, self.settings.profit, ages=evaluation.ages)
         return Backtest(
             company=self.settings.company,

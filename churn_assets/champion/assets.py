@@ -11,39 +11,38 @@ from sklearn.pipeline import Pipeline
 from sqlalchemy.exc import SQLAlchemyError
 
 from churn_assets.champion.candidate import better, build, describe, require_configured, require_made_of
-from churn_assets.champion.card_files import try_to_log_card
+from churn_assets.champion.card.files import try_to_log_card
 from churn_assets.champion.checks import blocking_specs, checks_of, rule_results, rule_specs
-from churn_assets.champion.gate.case import Case
+from churn_assets.champion.gate.evidence import Case
 from churn_assets.champion.gate.verdict import failed, judge
-from churn_assets.champion.made_of import evaluation_of, judged_from_s, judging_rows, trained_until_s
-from churn_assets.champion.registry import try_to_mirror
-from churn_assets.champion.report import facts
-from churn_assets.champion.tracking import log_candidate
-from churn_assets.champion.tries import nth_model
-from churn_assets.champion.truth import true_probabilities
-from churn_assets.code_version import code_version
+from churn_assets.champion.lineage import evaluation_of, judged_from_s, judging_rows, trained_until_s
+from churn_assets.champion.metadata import facts
+from churn_assets.champion.mlflow_logging import log_candidate
+from churn_assets.champion.multiple_comparisons import nth_model
+from churn_assets.champion.oracle import true_probabilities
+from churn_assets.champion.registry_mirror import try_to_mirror
 from churn_assets.evaluation.baselines import baselines
-from churn_assets.evaluation.facts import evaluate, measured
-from churn_assets.evaluation.pictures import as_markdown, pictures
+from churn_assets.evaluation.evaluate import evaluate, measured
+from churn_assets.evaluation.plots import as_markdown, pictures
 from churn_assets.features.feature import Feature
-from churn_assets.materialization import columns_schema
-from churn_assets.periods import ALL, DAY_S
-from churn_assets.raw.source import Source
-from churn_assets.resources.lake import Lake
+from churn_assets.lake.lake import Lake
+from churn_assets.orchestration.code_version import code_version
+from churn_assets.orchestration.failure_policy import wrong_input_is_final
+from churn_assets.orchestration.table_writer import columns_schema
+from churn_assets.periods import ALL
 from churn_assets.resources.serving import ServingStore
-from churn_assets.settings import Settings
+from churn_assets.settings.company import Settings
+from churn_assets.tables import JUDGE, Source
 from churn_assets.training.fitting import Fitted
-from churn_assets.training.split import JUDGE
 from churn_assets.training.training_set import training_set_digest
-from churn_assets.wrong_input import wrong_input_is_final
-from churn_store.bundles import load_bundle, load_file, load_manifest, stage
-from churn_store.clock import Clock
+from churn_store.clock import DAY_S, Clock
 from churn_store.errors import InputError
-from churn_store.lifecycle import candidate_of, how_to_approve
-from churn_store.manifest import Blessing, Manifest, TableVersion
-from churn_store.releases import Serving, publish
-from churn_store.scoring import Scorer
-from churn_store.verdicts import record_blessing
+from churn_store.model.scorer import Scorer
+from churn_store.releases.blessings import record_blessing
+from churn_store.releases.bundles import load_bundle, load_file, load_manifest, stage
+from churn_store.releases.lifecycle import candidate_of, how_to_approve
+from churn_store.releases.log import Serving, publish
+from churn_store.releases.manifest import Blessing, Manifest, TableVersion
 
 
 @dataclass(frozen=True)

@@ -15,16 +15,17 @@ import polars as pl
 from sklearn.pipeline import Pipeline
 
 from churn_assets.features.feature import Feature
-from churn_assets.settings import Settings
-from churn_assets.training.configured import configured_by
+from churn_assets.settings.company import Settings
+from churn_assets.tables import JUDGE, SELECT
+from churn_assets.training.config_digest import configured_by
 from churn_assets.training.families import inputs
 from churn_assets.training.fitting import Fitted
-from churn_assets.training.split import JUDGE, SELECT, split_in_words
+from churn_assets.training.split import split_in_words
 from churn_assets.training.training_set import snapshots
 from churn_store.errors import InputError
-from churn_store.manifest import GOLDEN_ROWS, Evaluation, Golden, Manifest, TableVersion, encode
-from churn_store.scoring import Scorer
-from churn_store.signature import Signature
+from churn_store.model.scorer import Scorer
+from churn_store.model.signature import Signature
+from churn_store.releases.manifest import GOLDEN_ROWS, Evaluation, Golden, Manifest, TableVersion, encode
 
 REFERENCE_ROWS = 20_000
 SCORE = "score"

@@ -16,13 +16,12 @@ from dagster._core.storage.asset_check_execution_record import (
     AssetCheckPartitionInfo,
 )
 
-from churn_assets.champion.gate.case import Checked
+from churn_assets.champion.gate.evidence import Checked
 from churn_assets.champion.gate.verdict import RULES, Judgement
-from churn_assets.features.labels import matures_on
+from churn_assets.orchestration.run_history import materialized
 from churn_assets.periods import text
-from churn_assets.settings import Settings
-from churn_assets.state import materialized
-from churn_store.manifest import Manifest
+from churn_assets.settings.company import Settings, matures_on
+from churn_store.releases.manifest import Manifest
 
 DESCRIPTIONS = {
     "data_quality_green": "every blocking check of what the candidate was made of has passed, and the judging labels are mature",

@@ -9,13 +9,13 @@ import dagster as dg
 from pydantic import Field
 
 from churn_assets.resources.serving import ServingStore
-from churn_store.approval import approve as make_champion
-from churn_store.challenge import challenge
 from churn_store.clock import Clock
 from churn_store.errors import ChurnError
-from churn_store.named import find_manifest
-from churn_store.releases import Serving
-from churn_store.rollback import roll_back as serve_former
+from churn_store.releases.approval import approve as make_champion
+from churn_store.releases.challenge import challenge
+from churn_store.releases.log import Serving
+from churn_store.releases.resolve import find_manifest
+from churn_store.releases.rollback import roll_back as serve_former
 
 
 class Approval(dg.Config):

@@ -7,15 +7,15 @@ import dagster as dg
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
 from mlflow.tracking import MlflowClient
 
-from churn_assets.champion.registry import try_to_mirror
-from churn_assets.champion.report import facts
+from churn_assets.champion.metadata import facts
+from churn_assets.champion.registry_mirror import try_to_mirror
+from churn_assets.orchestration.run_history import newest_materialization
 from churn_assets.resources.serving import ServingStore
 from churn_assets.resources.tracking_server import sign_of_life
-from churn_assets.settings import Settings
-from churn_assets.state import newest_materialization
-from churn_store.bundles import load_manifest
+from churn_assets.settings.company import Settings
 from churn_store.errors import ChurnError, ReleaseError, StoreAwayError
-from churn_store.releases import Serving
+from churn_store.releases.bundles import load_manifest
+from churn_store.releases.log import Serving
 
 INTERVAL_S = 30
 

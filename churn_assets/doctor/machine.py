@@ -7,8 +7,8 @@ import tempfile
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from churn_assets.code_version import LOCK
-from churn_assets.settings import Settings
+from churn_assets.orchestration.code_version import LOCK
+from churn_assets.settings.company import Settings
 from churn_store.errors import AbsentError, InputError
 from churn_store.settings import config_file
 

@@ -9,18 +9,20 @@ import polars as pl
 import redis
 import sqlalchemy as sa
 
-from churn_assets.data_versions import TABLES
-from churn_assets.lake_migration import lacking, outdated
-from churn_assets.raw.source import KEYS, Source
-from churn_assets.resources.lake import Lake
+from churn_assets.features.lake_columns import outdated
+from churn_assets.lake.lake import Lake
+from churn_assets.lake.migrate import lacking
+from churn_assets.lake.versions import TABLES
 from churn_assets.resources.serving import ServingStore
 from churn_assets.resources.tracking_server import is_server, sign_of_life
-from churn_assets.settings import Settings
-from churn_assets.shown_address import without_password
+from churn_assets.settings.company import Settings
+from churn_assets.tables import Source
+from churn_store.database.migrate import require_migrated
+from churn_store.database.schema import REVISION, connect
 from churn_store.errors import AbsentError, ChurnError, InputError, StoreAwayError
-from churn_store.migrate import require_migrated
-from churn_store.object_storage import in_object_store, open_store
-from churn_store.tables import REVISION, connect
+from churn_store.mapping.tables import KEYS
+from churn_store.redaction import without_password
+from churn_store.storage.object_storage import in_object_store, open_store
 
 PATIENCE_S = 5.0
 REDIS = ("redis://", "rediss://", "unix://")

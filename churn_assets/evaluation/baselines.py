@@ -16,8 +16,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from churn_assets.evaluation.measures import Scores
-from churn_assets.training.split import JUDGE
-from churn_store.signature import Signature
+from churn_assets.tables import JUDGE
+from churn_store.model.signature import Signature
 
 BASE_RATE, RECENCY, LOGISTIC = "base_rate", "recency_rule", "logistic_regression"
 

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from churn_assets.evaluation.measures import auc
-from churn_store.scoring import Scorer
+from churn_store.model.scorer import Scorer
 
 ROWS = 4_000
 """So many judging rows are sampled; more sharpen the figures by little and cost as many scores for each input."""

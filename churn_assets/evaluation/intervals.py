@@ -14,7 +14,7 @@ from scipy.stats import t as student
 
 from churn_assets.evaluation.measures import Labels, Scores, Weights, auc
 from churn_store.errors import InputError
-from churn_store.manifest import Interval
+from churn_store.releases.manifest import Interval
 
 LEAST_DRAWS_USED = 0.5
 """Share of the draws that must hold both classes, or the interval would speak of other rows."""

@@ -12,7 +12,7 @@ from scipy.optimize import isotonic_regression
 from scipy.special import betainc
 
 from churn_assets.evaluation.measures import Labels, Scores
-from churn_assets.settings import Profit
+from churn_assets.settings.company import Profit
 
 
 def worth(profit: Profit) -> tuple[float, float]:

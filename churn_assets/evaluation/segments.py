@@ -11,10 +11,10 @@ import polars as pl
 from churn_assets.evaluation.intervals import mean_interval
 from churn_assets.evaluation.measures import Scores, auc
 from churn_assets.evaluation.profit import most_profitable_threshold, profit_by_row
-from churn_assets.settings import Evaluation, Settings
+from churn_assets.settings.company import Evaluation, Settings
 from churn_store.errors import InputError
-from churn_store.manifest import Segment
-from churn_store.signature import MISSING_CATEGORY, Signature
+from churn_store.model.signature import MISSING_CATEGORY, Signature
+from churn_store.releases.manifest import Segment
 
 
 def segment_columns(signature: Signature, judging: pl.DataFrame, settings: Evaluation) -> tuple[str, ...]:

@@ -8,23 +8,24 @@ import dagster as dg
 import narwhals as nw
 import polars as pl
 
-from churn_assets.code_version import code_version
-from churn_assets.due import arrivals_until, require_arrivals, require_history
+from churn_assets.coverage import arrivals_until, require_arrivals, require_history
 from churn_assets.features.catalogue import as_table
 from churn_assets.features.contracts import features_contract, labels_contract, plausible_label_rate, someone_at_risk
-from churn_assets.features.engines.engine import History, open_engine
+from churn_assets.features.engines.base import History
+from churn_assets.features.engines.open_engine import open_engine
 from churn_assets.features.feature import Feature
 from churn_assets.features.labels import churn_labels, require_mature
-from churn_assets.features.reach import reach_days, reads_all
+from churn_assets.features.lookback import reach_days, reads_all
 from churn_assets.features.snapshot import features_of_table
-from churn_assets.materialization import Built, Events, contract_specs, keys_of, write_table
+from churn_assets.lake.lake import PERIOD, Lake
+from churn_assets.orchestration.code_version import code_version
+from churn_assets.orchestration.failure_policy import wrong_input_is_final
+from churn_assets.orchestration.run_history import KNOWN_UNTIL, raw_periods
+from churn_assets.orchestration.table_writer import Built, Events, contract_specs, keys_of, write_table
 from churn_assets.periods import text
-from churn_assets.raw.source import Table
-from churn_assets.resources.lake import PERIOD, Lake
-from churn_assets.settings import Settings
-from churn_assets.state import KNOWN_UNTIL, raw_periods
-from churn_assets.wrong_input import wrong_input_is_final
+from churn_assets.settings.company import Settings
 from churn_store.clock import Clock
+from churn_store.mapping.tables import Table
 
 ALL_EARLIER = -10_000
 """More periods than a company has."""

@@ -8,10 +8,10 @@ that equal inputs give equal features on every engine. Does not belong here: whi
 
 from collections.abc import Sequence
 
-from churn_assets.features.customer_features import CUSTOMER_FEATURES
-from churn_assets.features.event_features import EVENT_FEATURES
+from churn_assets.features.catalogue_customers import CUSTOMER_FEATURES
+from churn_assets.features.catalogue_events import EVENT_FEATURES
+from churn_assets.features.catalogue_payments import PAYMENT_FEATURES
 from churn_assets.features.feature import Feature
-from churn_assets.features.payment_features import PAYMENT_FEATURES
 
 CATALOGUE: tuple[Feature, ...] = (*EVENT_FEATURES, *PAYMENT_FEATURES, *CUSTOMER_FEATURES)
 """All features of a history, besides the attributes that a source brings."""

@@ -7,7 +7,7 @@ import polars as pl
 
 from churn_assets.contracts import column_checks, column_types, contract
 from churn_assets.features.feature import Feature
-from churn_assets.materialization import Outcome
+from churn_assets.orchestration.table_writer import Outcome
 
 LABEL_RATE = (0.001, 0.95)
 """A share of churn outside of these is taken for a wrong definition of churn."""

@@ -11,9 +11,9 @@ from typing import Literal
 
 import narwhals as nw
 
-from churn_assets.periods import DAY_S
-from churn_assets.raw.source import Table
-from churn_store.signature import Column
+from churn_store.clock import DAY_S
+from churn_store.mapping.tables import Table
+from churn_store.model.signature import Column
 
 Pii = Literal["none", "behaviour", "attribute"]
 

@@ -10,12 +10,13 @@ import narwhals as nw
 
 from churn_assets.features.catalogue import CATALOGUE, CLASSIC
 from churn_assets.features.feature import Feature
-from churn_assets.features.forbidden import refuse_forbidden
-from churn_assets.raw.source import Source, Table
-from churn_assets.raw.synthetic import SyntheticSettings
-from churn_assets.settings import Features, Settings
+from churn_assets.features.protected_attributes import refuse_forbidden
+from churn_assets.settings.company import Features, Settings
+from churn_assets.simulator.source import SyntheticSettings
+from churn_assets.tables import Source
 from churn_store.errors import InputError
-from churn_store.signature import Column
+from churn_store.mapping.tables import Table
+from churn_store.model.signature import Column
 
 
 def company_features(settings: Settings, source: Source) -> tuple[Feature, ...]:

@@ -1,6 +1,6 @@
 """Labels: who, of the customers at risk at a snapshot, left within the horizon.
 
-Belongs here: the definition of churn and of maturity. Does not belong here: who is at risk (``population``), and anything
+Belongs here: the definition of churn. Does not belong here: who is at risk (``population``), when labels are mature (``settings.company``), and anything
 that looks before the snapshot except to find those who had already gone.
 """
 
@@ -12,13 +12,8 @@ import narwhals as nw
 import polars as pl
 
 from churn_assets.periods import epoch_s
-from churn_assets.settings import AtRisk, Label
+from churn_assets.settings.company import AtRisk, Label, matures_on
 from churn_store.errors import InputError
-
-
-def matures_on(snapshot: date, label: Label) -> date:
-    """The day from which every outcome of the snapshot's window is known."""
-    return snapshot + label.horizon + label.grace
 
 
 def require_mature(snapshot: date, label: Label, *, as_of: date) -> date:

@@ -9,9 +9,9 @@ from typing import Any
 import narwhals as nw
 
 from churn_assets.features.feature import Aggregates, count
-from churn_assets.periods import DAY_S
-from churn_assets.raw.source import Table
-from churn_assets.settings import AtRisk
+from churn_assets.settings.company import AtRisk
+from churn_store.clock import DAY_S
+from churn_store.mapping.tables import Table
 
 
 def known_before(rows: nw.LazyFrame[Any], snapshot_s: int) -> nw.LazyFrame[Any]:

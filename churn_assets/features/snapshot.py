@@ -10,10 +10,10 @@ import narwhals as nw
 import polars as pl
 
 from churn_assets.features.feature import Feature, aggregates_of
-from churn_assets.features.places import with_places
 from churn_assets.features.population import at_risk, known_before, newest_versions, records_at, signs
-from churn_assets.raw.source import Table
-from churn_assets.settings import AtRisk
+from churn_assets.features.recency_flags import with_places
+from churn_assets.settings.company import AtRisk
+from churn_store.mapping.tables import Table
 
 
 def features_at(tables: Mapping[Table, Any], features: Sequence[Feature], snapshot_s: int, rule: AtRisk) -> pl.DataFrame:

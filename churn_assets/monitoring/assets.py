@@ -7,9 +7,8 @@ import dagster as dg
 import polars as pl
 
 from churn_assets.champion.candidate import SCORE
-from churn_assets.code_version import code_version
 from churn_assets.features.feature import Feature
-from churn_assets.materialization import columns_schema, keys_of
+from churn_assets.lake.lake import Lake
 from churn_assets.monitoring.drift import (
     LEAST_ROWS,
     MOST_ALLOWED,
@@ -18,17 +17,18 @@ from churn_assets.monitoring.drift import (
     judge_windows,
     require_columns,
 )
-from churn_assets.monitoring.report import draw
+from churn_assets.monitoring.evidently_report import draw
+from churn_assets.orchestration.code_version import code_version
+from churn_assets.orchestration.failure_policy import wrong_input_is_final
+from churn_assets.orchestration.table_writer import columns_schema, keys_of
 from churn_assets.periods import ALL
-from churn_assets.resources.lake import Lake
 from churn_assets.resources.serving import ServingStore
-from churn_assets.settings import Settings
-from churn_assets.wrong_input import wrong_input_is_final
-from churn_store.bundles import load_file
+from churn_assets.settings.company import Settings
 from churn_store.clock import Clock
 from churn_store.errors import InputError
-from churn_store.reference_sample import read_sample
-from churn_store.signature import Column
+from churn_store.model.signature import Column
+from churn_store.releases.bundles import load_file
+from churn_store.releases.reference_sample import read_sample
 
 SCORED = Column(name=SCORE, kind="number", low=0.0, high=1.0, description="probability of churn by the serving release")
 """What the release makes of the features; shown beside them. It is no feature, so it is not judged."""

@@ -17,10 +17,10 @@ import numpy.typing as npt
 import polars as pl
 from scipy import stats
 
-from churn_assets.settings import Monitoring
-from churn_store import stability
+from churn_assets.settings.company import Monitoring
 from churn_store.errors import InputError
-from churn_store.signature import MISSING_CATEGORY, Column
+from churn_store.model.psi import population_stability_index
+from churn_store.model.signature import MISSING_CATEGORY, Column
 
 BINS = 10
 LEAST_ROWS = 100
@@ -138,12 +138,12 @@ def judge_windows(
 
 
 def psi(reference: pl.Series, window: pl.Series, column: Column) -> float:
-    """``stability.psi`` over deciles of the reference (or its categories). Missing values are a bin of their own.
+    """The population stability index over deciles of the reference (or its categories). Missing values are a bin of their own.
 
     Returns:
         0 or about 0 without drift; can be slightly negative.
     """
-    return stability.psi(*_counts(reference, window, column))
+    return population_stability_index(*_counts(reference, window, column))
 
 
 def p_value(reference: pl.Series, window: pl.Series, column: Column) -> float:

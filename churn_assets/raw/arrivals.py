@@ -12,11 +12,11 @@ from collections.abc import Iterator, Sequence
 import polars as pl
 
 from churn_assets.periods import Calendar, day_of, text
-from churn_assets.raw.arrived import HOME, Arrived, Ingested, in_order, of_period, own_period
-from churn_assets.raw.contracts import EARLIEST_S
-from churn_assets.raw.source import EVER_S, KEYS, Delivery, Source, Table
-from churn_assets.raw.turned_up import turned_up
+from churn_assets.raw.delivery import HOME, Arrived, Ingested, in_order, of_period, own_period
+from churn_assets.raw.late_arrivals import turned_up
+from churn_assets.tables import EVER_S, Source
 from churn_store.errors import InputError
+from churn_store.mapping.tables import EARLIEST_S, KEYS, Delivery, Table
 
 
 def arrivals(

@@ -6,21 +6,22 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from churn_assets.code_version import code_version
 from churn_assets.contracts import column_types_of
-from churn_assets.due import require_ended
-from churn_assets.materialization import Built, Events, TableWriter, blocking_checks, keys_of
+from churn_assets.coverage import require_ended
+from churn_assets.lake.lake import Lake
+from churn_assets.orchestration.code_version import code_version
+from churn_assets.orchestration.failure_policy import wrong_input_is_final
+from churn_assets.orchestration.run_history import present
+from churn_assets.orchestration.table_writer import Built, Events, TableWriter, blocking_checks, keys_of
 from churn_assets.periods import ALL, Calendar
 from churn_assets.raw.arrivals import arrivals
-from churn_assets.raw.arrived import Arrived, Ingested
 from churn_assets.raw.contracts import labelled_contract, quarantine_contract, raw_contract
+from churn_assets.raw.delivery import Arrived, Ingested
 from churn_assets.raw.quarantine import EMPTY, SHARE, as_table, outcomes, parted, quality
-from churn_assets.raw.source import Source, Table, quarantine_of
-from churn_assets.resources.lake import Lake
-from churn_assets.settings import Settings
-from churn_assets.state import present
-from churn_assets.wrong_input import wrong_input_is_final
+from churn_assets.settings.company import Settings
+from churn_assets.tables import Source, quarantine_of
 from churn_store.clock import Clock
+from churn_store.mapping.tables import Table
 
 DESCRIPTIONS: dict[Table, str] = {
     "customers": "Versions of each customer's record: plan, country and what else the source says, by when it became known.",

@@ -6,11 +6,8 @@ import pandera.polars as pa
 import polars as pl
 
 from churn_assets.contracts import column_checks, column_types, contract
-from churn_assets.raw.source import KEYS, OPTIONAL, QUARANTINE, SCHEMAS, STATUSES, Table
-from churn_store.signature import Column
-
-EARLIEST_S = -2_208_988_800
-"""1900-01-01: an earlier time is a mistake of units."""
+from churn_store.mapping.tables import EARLIEST_S, KEYS, OPTIONAL, QUARANTINE, SCHEMAS, STATUSES, Table
+from churn_store.model.signature import Column
 
 LARGEST_PAYMENT_CENTS = 10**11
 

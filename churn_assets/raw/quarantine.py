@@ -11,13 +11,14 @@ from typing import Any
 import pandera.polars as pa
 import polars as pl
 
-from churn_assets.contracts import PERSON, SHOWN, rows_as_json, sift
-from churn_assets.materialization import Outcome
-from churn_assets.periods import DAY_S, day_of
-from churn_assets.raw.arrived import Arrived
-from churn_assets.raw.source import KEYS, OPTIONAL, QUARANTINE, Table
-from churn_assets.raw.unreadable import shown
-from churn_assets.settings import Raw
+from churn_assets.contracts import SHOWN, rows_as_json, sift
+from churn_assets.orchestration.table_writer import Outcome
+from churn_assets.periods import day_of
+from churn_assets.raw.delivery import Arrived
+from churn_assets.settings.company import Raw
+from churn_store.clock import DAY_S
+from churn_store.mapping.tables import KEYS, OPTIONAL, PERSON, QUARANTINE, Table
+from churn_store.redaction import shown
 
 RULES_SHOWN = 20
 """So many broken rules are listed of a period."""

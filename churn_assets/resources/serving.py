@@ -4,11 +4,11 @@ from functools import cached_property
 
 import sqlalchemy as sa
 
-from churn_store.bundles import Bundle, load_bundle
-from churn_store.files import DigestStore
-from churn_store.migrate import require_migrated
-from churn_store.releases import Serving, newest
-from churn_store.tables import connect
+from churn_store.database.migrate import require_migrated
+from churn_store.database.schema import connect
+from churn_store.releases.bundles import Bundle, load_bundle
+from churn_store.releases.log import Serving, newest
+from churn_store.storage.digest_store import DigestStore
 
 
 class ServingStore:

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from dagster_mlflow import mlflow_tracking
 
 from churn_assets.resources.tracking_server import is_server, require_answer
-from churn_assets.settings import Settings
+from churn_assets.settings.company import Settings
 
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",

@@ -7,9 +7,9 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
-from churn_assets.shown_address import without_password
+from churn_store.database.schema import connect
 from churn_store.errors import AbsentError, InputError
-from churn_store.tables import connect
+from churn_store.redaction import without_password
 
 OK = 200
 PATIENCE_S = 5.0

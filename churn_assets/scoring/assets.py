@@ -8,19 +8,19 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from churn_assets.code_version import code_version
 from churn_assets.features.feature import Feature
-from churn_assets.materialization import Built, Events, columns_schema, contract_specs, keys_of, write_table
+from churn_assets.lake.lake import Lake
+from churn_assets.orchestration.code_version import code_version
+from churn_assets.orchestration.failure_policy import wrong_input_is_final
+from churn_assets.orchestration.table_writer import Built, Events, columns_schema, contract_specs, keys_of, write_table
 from churn_assets.periods import epoch_s
-from churn_assets.resources.lake import Lake
 from churn_assets.resources.serving import ServingStore
 from churn_assets.scoring.contracts import scores_contract
-from churn_assets.settings import Settings
-from churn_assets.wrong_input import wrong_input_is_final
-from churn_store.batch import scores_of
+from churn_assets.settings.company import Settings
+from churn_store.batch.score_file import scores_of
 from churn_store.clock import Clock
 from churn_store.errors import InputError
-from churn_store.online import Snapshot, open_reader, write_snapshot
+from churn_store.storage.online_store import Snapshot, open_reader, write_snapshot
 
 
 def scoring_assets(

@@ -10,20 +10,21 @@ import polars as pl
 from dagster_mlflow.resources import MlFlow
 from pydantic import Field
 
-from churn_assets.code_version import code_version
-from churn_assets.evaluation.pictures import as_markdown
+from churn_assets.evaluation.plots import as_markdown
 from churn_assets.features.feature import Feature
-from churn_assets.features.labels import matures_on
-from churn_assets.materialization import Built, Events, columns_schema, contract_specs, write_table
+from churn_assets.lake.lake import Lake
+from churn_assets.orchestration.code_version import code_version
+from churn_assets.orchestration.failure_policy import wrong_input_is_final
+from churn_assets.orchestration.table_writer import Built, Events, columns_schema, contract_specs, write_table
 from churn_assets.periods import ALL
-from churn_assets.resources.lake import Lake
-from churn_assets.settings import Settings
+from churn_assets.settings.company import Settings, matures_on
+from churn_assets.tables import JUDGE, SELECT, TRAIN
 from churn_assets.training.contracts import no_single_feature_tells, training_contract
+from churn_assets.training.diagnostics import MEASURED_ON, order, searched, selecting_pictures
 from churn_assets.training.families import FAMILIES
 from churn_assets.training.fitting import Fitted
-from churn_assets.training.leak import single_feature_aucs
-from churn_assets.training.shown import MEASURED_ON, order, searched, selecting_pictures
-from churn_assets.training.split import JUDGE, SELECT, TRAIN, roles_by_time
+from churn_assets.training.leakage import single_feature_aucs
+from churn_assets.training.split import roles_by_time
 from churn_assets.training.tracking import log_fitted
 from churn_assets.training.training_set import (
     check_enough,
@@ -33,10 +34,9 @@ from churn_assets.training.training_set import (
     training_set_digest,
 )
 from churn_assets.training.tuning import search_and_fit, search_space
-from churn_assets.wrong_input import wrong_input_is_final
 from churn_store.clock import Clock
 from churn_store.errors import InputError
-from churn_store.manifest import TableVersion
+from churn_store.releases.manifest import TableVersion
 
 
 def training_assets(settings: Settings, features: tuple[Feature, ...]) -> Sequence[dg.AssetsDefinition]:

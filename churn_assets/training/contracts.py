@@ -7,10 +7,10 @@ import polars as pl
 
 from churn_assets.contracts import column_checks, column_types, contract
 from churn_assets.features.feature import Feature
-from churn_assets.features.forbidden import refuse_forbidden
-from churn_assets.materialization import Outcome
-from churn_assets.training.leak import Auc, in_words, leaking, not_measured
-from churn_assets.training.split import JUDGE, SELECT, TRAIN
+from churn_assets.features.protected_attributes import refuse_forbidden
+from churn_assets.orchestration.table_writer import Outcome
+from churn_assets.tables import JUDGE, SELECT, TRAIN
+from churn_assets.training.leakage import Auc, in_words, leaking, not_measured
 
 
 def training_contract(

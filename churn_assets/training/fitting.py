@@ -17,19 +17,20 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from churn_assets.evaluation.facts import measured
+from churn_assets.evaluation.evaluate import measured
 from churn_assets.evaluation.profit import most_profitable_threshold
 from churn_assets.features.feature import Feature
-from churn_assets.settings import Settings
-from churn_assets.training.configured import configured_by
+from churn_assets.settings.company import Settings
+from churn_assets.tables import SELECT, TRAIN
+from churn_assets.training.config_digest import configured_by
 from churn_assets.training.families import FAMILIES, Value, export, inputs
-from churn_assets.training.inputs import require_finite, require_two_classes, says_nothing
-from churn_assets.training.split import SELECT, TRAIN, places
+from churn_assets.training.preconditions import require_finite, require_two_classes, says_nothing
+from churn_assets.training.split import places
 from churn_assets.training.training_set import signature_of
 from churn_store.errors import InputError
-from churn_store.manifest import TableVersion
-from churn_store.scoring import Scorer
-from churn_store.signature import Signature
+from churn_store.model.scorer import Scorer
+from churn_store.model.signature import Signature
+from churn_store.releases.manifest import TableVersion
 
 HALF = 0.5
 

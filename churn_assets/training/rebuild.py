@@ -11,14 +11,14 @@ from typing import Any
 
 import polars as pl
 
-from churn_assets.data_versions import difference, digest_at, read_at, require_version
+from churn_assets.lake.lake import Lake
+from churn_assets.lake.versions import difference, digest_at, read_at, require_version
 from churn_assets.periods import ALL
-from churn_assets.resources.lake import Lake
-from churn_assets.settings import Training
-from churn_assets.training.split import JUDGE, SELECT, TRAIN
+from churn_assets.settings.company import Training
+from churn_assets.tables import JUDGE, SELECT, TRAIN
 from churn_assets.training.training_set import rows_by_customer, rows_by_time
 from churn_store.errors import InputError
-from churn_store.manifest import Manifest
+from churn_store.releases.manifest import Manifest
 
 SPLIT_BY_CUSTOMER = re.compile(r"by customer: seed (?P<seed>\d+), held out (?P<share>[\d.e-]+)")
 """How a manifest tells of a split without time (``training.split.split_in_words``)."""

@@ -13,11 +13,9 @@ from datetime import date, timedelta
 
 import polars as pl
 
-from churn_assets.settings import Training
+from churn_assets.settings.company import Training
+from churn_assets.tables import JUDGE, SELECT, TRAIN
 from churn_store.errors import InputError
-
-TRAIN, SELECT, JUDGE = "train", "select", "judge"
-"""The roles of a row."""
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,11 @@ import polars as pl
 from mlflow.data.delta_dataset_source import DeltaDatasetSource
 from mlflow.data.meta_dataset import MetaDataset
 
-from churn_assets.code_version import LOCK
+from churn_assets.orchestration.code_version import LOCK
 from churn_assets.training.fitting import Fitted, Trial
 from churn_assets.training.training_set import input_example
-from churn_store.manifest import TableVersion
-from churn_store.signature import Signature
+from churn_store.model.signature import Signature
+from churn_store.releases.manifest import TableVersion
 
 MLFLOW_DIGEST_LENGTH = 36
 

@@ -10,12 +10,13 @@ import msgspec
 import polars as pl
 
 from churn_assets.features.feature import Feature
+from churn_assets.lake.lake import PERIOD, Lake, digest
 from churn_assets.periods import ALL, day_of
-from churn_assets.resources.lake import PERIOD, Lake, digest
-from churn_assets.settings import Training
-from churn_assets.training.split import JUDGE, SELECT, TRAIN, roles_by_customer
+from churn_assets.settings.company import Training
+from churn_assets.tables import JUDGE, SELECT, TRAIN
+from churn_assets.training.split import roles_by_customer
 from churn_store.errors import InputError
-from churn_store.signature import MISSING_CATEGORY, Signature
+from churn_store.model.signature import MISSING_CATEGORY, Signature
 
 KEY = ("customer_id", "snapshot_s")
 

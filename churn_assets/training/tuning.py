@@ -15,14 +15,15 @@ import polars as pl
 from sklearn.metrics import log_loss
 
 from churn_assets.features.feature import Feature
-from churn_assets.periods import DAY_S
-from churn_assets.settings import MOST_TRIALS, Settings, Training
+from churn_assets.settings.company import MOST_TRIALS, Settings, Training
+from churn_assets.tables import TRAIN
 from churn_assets.training.families import FAMILIES, Family, Parameter, Value, inputs
 from churn_assets.training.fitting import Fitted, Trial, cross_calibrated, first_half, fit, fit_family
-from churn_assets.training.split import TRAIN, places
+from churn_assets.training.split import places
 from churn_assets.training.training_set import signature_of
+from churn_store.clock import DAY_S
 from churn_store.errors import InputError
-from churn_store.manifest import TableVersion
+from churn_store.releases.manifest import TableVersion
 
 FOLDS = 2
 """So many later snapshots measure, where there are as many; data without time has so many folds of customers."""

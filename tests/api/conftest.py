@@ -21,15 +21,15 @@ from prometheus_client.parser import text_string_to_metric_families
 from churn_api.app import create_app
 from churn_api.security.keys import KeyStore, NewKey
 from churn_api.settings import ServiceConfig
-from churn_store.bundles import Bundle, load_bundle, stage
-from churn_store.challenge import challenge
-from churn_store.files import DigestStore
-from churn_store.manifest import Manifest
-from churn_store.migrate import migrate
-from churn_store.online import Snapshot
-from churn_store.releases import Serving, newest
-from churn_store.tables import connect, prediction_log, releases
-from churn_store.verdicts import record_blessing
+from churn_store.database.migrate import migrate
+from churn_store.database.schema import connect, prediction_log, releases
+from churn_store.releases.blessings import record_blessing
+from churn_store.releases.bundles import Bundle, load_bundle, stage
+from churn_store.releases.challenge import challenge
+from churn_store.releases.log import Serving, newest
+from churn_store.releases.manifest import Manifest
+from churn_store.storage.digest_store import DigestStore
+from churn_store.storage.online_store import Snapshot
 from tests.release_factory import NOW_S, Candidate, bless, make_online, release, rows_of, small_columns, train
 
 CUSTOMERS = 50

@@ -6,9 +6,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from churn_api.releases.described import ModelVersion
-from churn_store.challenge import end_challenge
-from churn_store.signature import Column
+from churn_api.releases.responses import ModelVersion
+from churn_store.model.signature import Column
+from churn_store.releases.challenge import end_challenge
 from tests.api.conftest import CUSTOMERS, ONLINE_ROWS, Installation, Service, problem
 from tests.release_factory import NOW_S, Candidate, expected_probability, small_columns, train
 

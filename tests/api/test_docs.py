@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from churn_store.signature import FLOAT32_MAX
+from churn_store.model.signature import FLOAT32_MAX
 from tests.api.conftest import ONLINE_ROWS, Installation, Service, problem
 from tests.release_factory import Candidate, small_columns, train
 

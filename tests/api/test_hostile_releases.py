@@ -10,8 +10,8 @@ import pytest
 from onnx import helper
 
 from churn_api.releases import poller
-from churn_store.bundles import stage
-from churn_store.manifest import Blessing, Rule, encode
+from churn_store.releases.bundles import stage
+from churn_store.releases.manifest import Blessing, Rule, encode
 from tests.api.conftest import ONLINE_ROWS, Installation, Service
 from tests.release_factory import NOW_S, Candidate
 

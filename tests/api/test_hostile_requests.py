@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from churn_api.predictions.predictor import Predictor
-from churn_api.telemetry.log import LOGGER, JsonLines
+from churn_api.predictions.service import Predictor
+from churn_api.telemetry.json_log import LOGGER, JsonLines
 from tests.api.conftest import ONLINE_ROWS, Installation, Service, problem
 from tests.release_factory import Candidate
 

@@ -12,9 +12,9 @@ from click.testing import CliRunner
 
 from churn_api.app import create_app
 from churn_api.security.keys import DAY_S, KeyStore
-from churn_store.cli import churn, main
+from churn_store.cli.main import churn, main
+from churn_store.database.schema import api_keys, connect
 from churn_store.errors import InputError
-from churn_store.tables import api_keys, connect
 from tests.api.conftest import ONLINE_ROWS, Installation, Service, problem
 from tests.release_factory import NOW_S
 

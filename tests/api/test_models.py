@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from churn_api.releases.described import ModelVersion, Releases
+from churn_api.releases.responses import ModelVersion, Releases
 from churn_api.releases.routes import SHOWN
-from churn_store.bundles import stage
-from churn_store.manifest import SINCE_2
-from churn_store.releases import history, newest, publish
+from churn_store.releases.bundles import stage
+from churn_store.releases.log import history, newest, publish
+from churn_store.releases.manifest import SINCE_2
 from tests.api.conftest import Installation, Service, problem
 from tests.release_factory import NOW_S, Candidate, bless
 

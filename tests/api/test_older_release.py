@@ -6,8 +6,8 @@ from pathlib import Path
 import msgspec
 import sqlalchemy as sa
 
-from churn_store.rollback import roll_back
-from churn_store.tables import connect, prediction_log
+from churn_store.database.schema import connect, prediction_log
+from churn_store.releases.rollback import roll_back
 from tests.api.conftest import Installation
 from tests.release_factory import NOW_S
 from tests.store.test_older_installation import ARCHIVE, FIRST, SECOND

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 import redis
 
-from churn_api.predictions.answers import Batch, Prediction
+from churn_api.schemas.predictions import Batch, Prediction
 from tests.api.conftest import CUSTOMERS, ONLINE_ROWS, Installation, Service, problem
 from tests.release_factory import NOW_S, SNAPSHOT_S, Candidate, make_online, rows_of, small_columns, train
 from tests.store.servers import Postgres

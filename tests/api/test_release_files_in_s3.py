@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from churn_store import object_storage
+from churn_store.storage import object_storage
 from tests.api.conftest import Installation
 from tests.api.test_serve import BODY
 from tests.release_factory import Candidate

@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from churn_store.releases import history, newest
+from churn_store.releases.log import history, newest
 from tests.api.conftest import ONLINE_ROWS, Installation, Service, problem
 from tests.release_factory import Candidate
 

@@ -16,13 +16,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from churn_api.releases.reference import read_reference
+from churn_api.schemas.validation import Validation
 from churn_api.validation import routes
-from churn_api.validation.answers import Validation
-from churn_api.validation.checks import validate
-from churn_api.validation.reference import read_reference
+from churn_api.validation.explain import validate
 from churn_assets.monitoring.drift import psi
 from churn_store.errors import ReleaseError
-from churn_store.signature import Signature
+from churn_store.model.signature import Signature
 from tests.api.conftest import ONLINE_ROWS, Installation, Service, problem
 from tests.api.test_hostile_requests import (
     CANARY,

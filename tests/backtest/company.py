@@ -10,11 +10,11 @@ import polars as pl
 
 from churn_assets.features.feature import Feature
 from churn_assets.features.feature_sets import features_of
+from churn_assets.lake.lake import Lake
 from churn_assets.periods import epoch_s, text
-from churn_assets.raw.synthetic import SyntheticSettings
-from churn_assets.resources.lake import Lake
-from churn_assets.settings import Evaluation, Settings, Training
-from churn_store.signature import Column
+from churn_assets.settings.company import Evaluation, Settings, Training
+from churn_assets.simulator.source import SyntheticSettings
+from churn_store.model.signature import Column
 
 START = date(2023, 12, 1)
 """Fourteen snapshots from the first of January 2024 on."""

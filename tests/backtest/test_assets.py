@@ -9,16 +9,16 @@ import dagster as dg
 import pytest
 from click.testing import CliRunner
 
+from churn_assets.automation.retraining_sensor import _staleness
 from churn_assets.backtest.assets import CHECK, backtest_assets
-from churn_assets.definitions import build_defs
-from churn_assets.report_commands import backtest
-from churn_assets.resources.lake import Lake
+from churn_assets.build import build_defs
+from churn_assets.cli.report_commands import backtest
+from churn_assets.lake.lake import Lake
+from churn_assets.orchestration.run_history import newest_materialization
 from churn_assets.resources.serving import ServingStore
-from churn_assets.retraining.sensors import _staleness
-from churn_assets.settings import Evaluation, Gate, Retraining, Settings
-from churn_assets.state import newest_materialization
+from churn_assets.settings.company import Evaluation, Gate, Retraining, Settings
+from churn_store.database.migrate import migrate
 from churn_store.errors import InputError
-from churn_store.migrate import migrate
 from tests.backtest.company import SNAPSHOTS, features, rows_at, settings_of, snapshots, turning
 from tests.release_factory import release, train
 

@@ -9,14 +9,14 @@ import numpy as np
 import polars as pl
 import pytest
 
-from churn_assets.backtest.page import document, screen, write
 from churn_assets.backtest.report import Backtest
+from churn_assets.backtest.report_page import document, screen, write
 from churn_assets.backtest.rolling import Backtester
 from churn_assets.evaluation.measures import measures
-from churn_assets.raw.file_settings import FilesSettings
-from churn_assets.resources.lake import Lake
-from churn_assets.settings import Evaluation, Settings, Training
+from churn_assets.lake.lake import Lake
+from churn_assets.settings.company import Evaluation, Settings, Training
 from churn_store.errors import InputError
+from churn_store.mapping.file_settings import FilesSettings
 from tests.backtest.company import AS_OF, CUSTOMERS, features, rows_at, settings_of, snapshots, turning
 from tests.backtest.company import write as write_lake
 

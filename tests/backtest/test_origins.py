@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from churn_assets.backtest.origins import age, origins, stratified
 from churn_assets.periods import Cadence, Calendar
-from churn_assets.raw.synthetic import SyntheticSettings
-from churn_assets.settings import Label, Settings, Training
+from churn_assets.settings.company import Label, Settings, Training
+from churn_assets.simulator.source import SyntheticSettings
 from churn_store.errors import InputError
 from tests.backtest.company import settings_of, snapshots
 

@@ -14,21 +14,22 @@ from sqlalchemy.exc import SQLAlchemyError
 from churn_assets.champion.assets import CandidateModel, champion_assets
 from churn_assets.champion.candidate import Candidate, build, describe
 from churn_assets.champion.gate.verdict import RULES, failed
-from churn_assets.evaluation.facts import evaluate
+from churn_assets.connectors.open_source import open_source
+from churn_assets.evaluation.evaluate import evaluate
 from churn_assets.features.assets import feature_assets
-from churn_assets.materialization import columns_schema
+from churn_assets.lake.lake import Lake, digest
+from churn_assets.orchestration.table_writer import columns_schema
 from churn_assets.raw.assets import raw_assets
-from churn_assets.raw.sources import open_source
-from churn_assets.resources.lake import Lake, digest
 from churn_assets.resources.serving import ServingStore
-from churn_assets.settings import Profit, Settings
+from churn_assets.settings.company import Profit, Settings
+from churn_assets.tables import JUDGE
 from churn_assets.training.assets import training_assets
 from churn_assets.training.fitting import Fitted, fit_family
-from churn_assets.training.split import JUDGE, roles_by_customer
-from churn_store.bundles import stage
-from churn_store.manifest import Blessing, Evaluation, TableVersion
-from churn_store.releases import newest
-from churn_store.verdicts import newest_blessings
+from churn_assets.training.split import roles_by_customer
+from churn_store.releases.blessings import newest_blessings
+from churn_store.releases.bundles import stage
+from churn_store.releases.log import newest
+from churn_store.releases.manifest import Blessing, Evaluation, TableVersion
 from tests.champion.world import NOW_S, attributes, company_of_one_table, released, training_set
 
 CUSTOMERS = 1_800

@@ -9,16 +9,16 @@ import polars as pl
 import pytest
 
 from churn_assets.champion.candidate import SCORE, better, describe, label_in_words, require_made_of
-from churn_assets.evaluation.facts import evaluate
+from churn_assets.evaluation.evaluate import evaluate
 from churn_assets.features.feature import Feature
-from churn_assets.settings import AtRisk, Gate, Label, Profit, Settings, Training
+from churn_assets.settings.company import AtRisk, Gate, Label, Profit, Settings, Training
+from churn_assets.tables import JUDGE, TRAIN
 from churn_assets.training.fitting import Fitted
-from churn_assets.training.split import JUDGE, TRAIN
 from churn_assets.training.training_set import input_example
 from churn_assets.training.tuning import search_and_fit
-from churn_store.bundles import replay
 from churn_store.errors import InputError
-from churn_store.manifest import GOLDEN_ROWS, TableVersion, decode_golden
+from churn_store.releases.bundles import replay
+from churn_store.releases.manifest import GOLDEN_ROWS, TableVersion, decode_golden
 from tests.champion.world import NOW_S, attributes, built, fitted, training_set
 
 

@@ -12,15 +12,16 @@ import sqlalchemy as sa
 from click.testing import CliRunner
 from mlflow.tracking import MlflowClient
 
-from churn_assets.champion.card import Card, card_of
-from churn_assets.champion.card_facts import ALWAYS, BY_TIME, missing
-from churn_assets.champion.card_files import card_named, try_to_log_card
-from churn_assets.report_commands import card
+from churn_assets.champion.card.files import card_named, try_to_log_card
+from churn_assets.champion.card.model_card import Card, card_of
+from churn_assets.champion.card.required_facts import ALWAYS, BY_TIME, missing
+from churn_assets.cli.report_commands import card
 from churn_assets.resources.serving import ServingStore
-from churn_store.bundles import stage
+from churn_store.database.migrate import migrate
 from churn_store.errors import InputError
-from churn_store.files import DigestStore
-from churn_store.manifest import (
+from churn_store.model.signature import Column, Signature
+from churn_store.releases.bundles import stage
+from churn_store.releases.manifest import (
     SINCE_2,
     Blessing,
     Evaluation,
@@ -33,8 +34,7 @@ from churn_store.manifest import (
     Segment,
     TableVersion,
 )
-from churn_store.migrate import migrate
-from churn_store.signature import Column, Signature
+from churn_store.storage.digest_store import DigestStore
 from tests.release_factory import bless, release, train
 
 SCRIPT = "<script>alert(1)</script>"

@@ -15,19 +15,18 @@ from mlflow.tracking import MlflowClient
 from churn_assets.champion.assets import CandidateModel, champion_assets
 from churn_assets.champion.jobs import approve, roll_back
 from churn_assets.champion.sensors import release_sensors
-from churn_assets.raw.sources import open_source
+from churn_assets.connectors.open_source import open_source
+from churn_assets.orchestration.run_history import data_version, newest_materialization
 from churn_assets.resources.serving import ServingStore
-from churn_assets.settings import Settings
-from churn_assets.state import data_version, newest_materialization
-from churn_store import lifecycle
-from churn_store.approval import approve as make_champion
-from churn_store.bundles import stage
-from churn_store.challenge import challenge, end_challenge
-from churn_store.manifest import Manifest, TableVersion
-from churn_store.migrate import migrate
-from churn_store.releases import history, newest
-from churn_store.rollback import roll_back as serve_former
-from churn_store.verdicts import newest_blessing
+from churn_assets.settings.company import Settings
+from churn_store.database.migrate import migrate
+from churn_store.releases.approval import approve as make_champion
+from churn_store.releases.blessings import newest_blessing
+from churn_store.releases.bundles import stage
+from churn_store.releases.challenge import challenge, end_challenge
+from churn_store.releases.log import history, lifecycle, newest
+from churn_store.releases.manifest import Manifest, TableVersion
+from churn_store.releases.rollback import roll_back as serve_former
 from tests.release_factory import NOW_S, Candidate, bless, release, train
 
 MODEL = "churn"

@@ -18,23 +18,23 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from churn_assets.champion.checks import DESCRIPTIONS, rule_results, rule_specs
-from churn_assets.champion.gate.case import Case, Checked, Found
+from churn_assets.champion.gate.evidence import Case, Checked, Found
 from churn_assets.champion.gate.export import UNSEEN, altered_rows
 from churn_assets.champion.gate.latency import interleaved
 from churn_assets.champion.gate.segments import chance_of_less, detectable_loss, holm, no_segment_worse
 from churn_assets.champion.gate.verdict import RULES, Judgement, Judging, failed, judge
 from churn_assets.evaluation.baselines import BASE_RATE, LOGISTIC, RECENCY
 from churn_assets.evaluation.intervals import paired_difference
-from churn_assets.periods import DAY_S
-from churn_assets.settings import Evaluation, Gate, Label, Profit, Settings
+from churn_assets.settings.company import Evaluation, Gate, Label, Profit, Settings
 from churn_assets.training.families import export, inputs
-from churn_store.bundles import Bundle, load_bundle, load_file
+from churn_store.clock import DAY_S
 from churn_store.errors import ReleaseError
-from churn_store.files import DigestStore
-from churn_store.manifest import Blessing, Golden, encode
-from churn_store.releases import newest, publish
-from churn_store.scoring import Scorer
-from churn_store.verdicts import record_blessing
+from churn_store.model.scorer import Scorer
+from churn_store.releases.blessings import record_blessing
+from churn_store.releases.bundles import Bundle, load_bundle, load_file
+from churn_store.releases.log import newest, publish
+from churn_store.releases.manifest import Blessing, Golden, encode
+from churn_store.storage.digest_store import DigestStore
 from tests.champion.world import (
     JUDGED_FROM,
     JUDGED_S,

@@ -10,22 +10,23 @@ import pytest
 import sqlalchemy as sa
 
 from churn_assets.champion.candidate import Candidate, build, describe
-from churn_assets.champion.gate.case import Case, Checked
+from churn_assets.champion.gate.evidence import Case, Checked
 from churn_assets.evaluation.baselines import RECENCY, baselines
-from churn_assets.evaluation.facts import evaluate
+from churn_assets.evaluation.evaluate import evaluate
 from churn_assets.features.feature import Feature
 from churn_assets.features.feature_sets import features_of
-from churn_assets.periods import DAY_S, epoch_s
-from churn_assets.settings import Settings
+from churn_assets.periods import epoch_s
+from churn_assets.settings.company import Settings
+from churn_assets.tables import JUDGE, SELECT, TRAIN
 from churn_assets.training.fitting import Fitted, fit_family
-from churn_assets.training.split import JUDGE, SELECT, TRAIN
-from churn_store.bundles import Bundle, load_bundle, stage
-from churn_store.files import DigestStore
-from churn_store.manifest import Blessing, Manifest, Rule, TableVersion
-from churn_store.migrate import migrate
-from churn_store.releases import newest, publish
-from churn_store.signature import Column
-from churn_store.verdicts import record_blessing
+from churn_store.clock import DAY_S
+from churn_store.database.migrate import migrate
+from churn_store.model.signature import Column
+from churn_store.releases.blessings import record_blessing
+from churn_store.releases.bundles import Bundle, load_bundle, stage
+from churn_store.releases.log import newest, publish
+from churn_store.releases.manifest import Blessing, Manifest, Rule, TableVersion
+from churn_store.storage.digest_store import DigestStore
 from tests.features.company import SNAPSHOT
 
 NOW_S = epoch_s(SNAPSHOT)

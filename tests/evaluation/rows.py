@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from churn_assets.evaluation.measures import Labels, Scores
 from churn_assets.features.feature_sets import features_of
 from churn_assets.periods import epoch_s
-from churn_assets.settings import Settings
+from churn_assets.settings.company import Settings
+from churn_assets.tables import JUDGE, SELECT, TRAIN
 from churn_assets.training.fitting import fit_family
-from churn_assets.training.split import JUDGE, SELECT, TRAIN
-from churn_store.manifest import TableVersion
-from churn_store.scoring import Scorer
-from churn_store.signature import Column
+from churn_store.model.scorer import Scorer
+from churn_store.model.signature import Column
+from churn_store.releases.manifest import TableVersion
 from tests.features.company import SNAPSHOT
 
 FEATURES = features_of(

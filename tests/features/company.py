@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from churn_assets.features.feature import Feature
 from churn_assets.features.feature_sets import features_of
 from churn_assets.features.snapshot import features_at
-from churn_assets.periods import DAY_S, epoch_s
-from churn_assets.raw.source import OPTIONAL, SCHEMAS, Table
-from churn_assets.settings import AtRisk
-from churn_store.signature import Column
+from churn_assets.periods import epoch_s
+from churn_assets.settings.company import AtRisk
+from churn_store.clock import DAY_S
+from churn_store.mapping.tables import OPTIONAL, SCHEMAS, Table
+from churn_store.model.signature import Column
 
 SNAPSHOT = date(2025, 7, 1)
 T = epoch_s(SNAPSHOT)

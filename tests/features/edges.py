@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from churn_assets.features.engines.engine import History
+from churn_assets.features.engines.base import History
 from churn_assets.features.snapshot import features_at
-from churn_assets.periods import DAY_S, Calendar, day_of, epoch_s
-from churn_assets.raw.source import Table
-from churn_assets.resources.lake import PERIOD, Lake
-from churn_assets.settings import AtRisk
+from churn_assets.lake.lake import PERIOD, Lake
+from churn_assets.periods import Calendar, day_of, epoch_s
+from churn_assets.settings.company import AtRisk
+from churn_store.clock import DAY_S
+from churn_store.mapping.tables import Table
 from tests.features.company import FEATURES, customer_rows, event_rows, payment_rows
 
 CALENDAR = Calendar("monthly", date(2023, 1, 1))

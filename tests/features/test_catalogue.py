@@ -11,9 +11,10 @@ import pytest
 
 from churn_assets.features.catalogue import CATALOGUE, CLASSIC, as_table
 from churn_assets.features.feature import distinct, longest_window_days
-from churn_assets.features.places import with_places
-from churn_assets.periods import DAY_S, epoch_s
-from churn_assets.raw.source import RESERVED
+from churn_assets.features.recency_flags import with_places
+from churn_assets.periods import epoch_s
+from churn_store.clock import DAY_S
+from churn_store.mapping.tables import RESERVED
 from tests.features.company import FEATURES, T, customer_rows, event_rows, features, small
 
 

@@ -6,11 +6,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from churn_assets.features.engines.engine import History, open_engine
-from churn_assets.features.engines.in_process import InProcess
-from churn_assets.resources.lake import digest
-from churn_assets.settings import AtRisk
-from churn_assets.small_company import SmallCompany
+from churn_assets.cli.smoke_test import SmallCompany
+from churn_assets.features.engines.base import History
+from churn_assets.features.engines.open_engine import open_engine
+from churn_assets.features.engines.polars_engine import PolarsEngine
+from churn_assets.lake.lake import digest
+from churn_assets.settings.company import AtRisk
 from churn_store.errors import InputError
 from tests.features.edges import SNAPSHOTS, from_all_rows, lake_of_edges
 
@@ -28,7 +29,7 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> History:
 def test_snapshots_from_what_is_in_reach_equal_those_from_all_rows_bit_by_bit(
     history: History, customers_at_a_time: int
 ) -> None:
-    found = dict(InProcess(customers_at_a_time).snapshots(history, SNAPSHOTS))
+    found = dict(PolarsEngine(customers_at_a_time).snapshots(history, SNAPSHOTS))
     assert list(found) == SNAPSHOTS
     for snapshot, frame in found.items():
         assert frame.height > 10
@@ -36,15 +37,15 @@ def test_snapshots_from_what_is_in_reach_equal_those_from_all_rows_bit_by_bit(
 
 
 def test_a_snapshot_alone_equals_the_same_snapshot_after_others(history: History) -> None:
-    after_others = dict(InProcess().snapshots(history, SNAPSHOTS))
+    after_others = dict(PolarsEngine().snapshots(history, SNAPSHOTS))
     for snapshot in SNAPSHOTS:
-        [(_, alone)] = InProcess().snapshots(history, [snapshot])
+        [(_, alone)] = PolarsEngine().snapshots(history, [snapshot])
         assert bits(alone) == bits(after_others[snapshot])
 
 
 def test_a_company_without_an_event_that_ends_customers_has_them_at_risk_again(tmp_path: Path) -> None:
     history = lake_of_edges(tmp_path, rule=AtRisk(cancelled_event=None))
-    [(_, frame)] = InProcess().snapshots(history, SNAPSHOTS[-1:])
+    [(_, frame)] = PolarsEngine().snapshots(history, SNAPSHOTS[-1:])
     assert bits(frame) == bits(from_all_rows(history, SNAPSHOTS[-1]))
 
 
@@ -52,7 +53,7 @@ def test_a_company_with_payments_alone_has_snapshots(history: History) -> None:
     versions = {table: version for table, version in history.versions.items() if table != "events"}
     features = tuple(feature for feature in history.features if "events" not in feature.tables)
     paying = History(history.lake, versions, history.calendar, features, history.rule)
-    [(_, frame)] = InProcess().snapshots(paying, SNAPSHOTS[:1])
+    [(_, frame)] = PolarsEngine().snapshots(paying, SNAPSHOTS[:1])
     assert frame.height > 10
     assert bits(frame) == bits(from_all_rows(paying, SNAPSHOTS[0]))
 
@@ -64,12 +65,12 @@ def test_rows_that_lie_in_an_earlier_period_than_they_became_known_count_from_th
         both = pl.concat([lake.read(table, home), lake.read(table, early)])
         lake.replace(table, {home: both, early: both.clear()}, run_id="early")
     moved = History(lake, lake.versions(history.versions), history.calendar, history.features, history.rule)
-    for snapshot, frame in InProcess().snapshots(moved, SNAPSHOTS[1:3]):
+    for snapshot, frame in PolarsEngine().snapshots(moved, SNAPSHOTS[1:3]):
         assert bits(frame) == bits(from_all_rows(moved, snapshot))
 
 
 def test_before_the_first_arrival_nobody_is_at_risk(history: History) -> None:
-    [(_, frame)] = InProcess().snapshots(history, [history.calendar.first])
+    [(_, frame)] = PolarsEngine().snapshots(history, [history.calendar.first])
     assert frame.height == 0
     assert frame.columns == ["customer_id", "snapshot_s", *(feature.name for feature in history.features)]
 
@@ -87,7 +88,7 @@ def test_each_period_is_read_once_and_a_new_snapshot_reads_only_its_own(
         return collect(frame, **options)
 
     monkeypatch.setattr(pl.LazyFrame, "collect", counted)
-    snapshots = InProcess().snapshots(history, SNAPSHOTS[:2])
+    snapshots = PolarsEngine().snapshots(history, SNAPSHOTS[:2])
     next(snapshots)
     first = len(read)
     next(snapshots)
@@ -97,7 +98,7 @@ def test_each_period_is_read_once_and_a_new_snapshot_reads_only_its_own(
 def test_spark_is_chosen_by_churn_yaml_and_says_how_to_install_it(
     history: History, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert isinstance(open_engine(SmallCompany()), InProcess)
+    assert isinstance(open_engine(SmallCompany()), PolarsEngine)
     monkeypatch.setitem(sys.modules, "pyspark", None)
     monkeypatch.setitem(sys.modules, "pyspark.errors", None)
     engine = open_engine(SmallCompany(engine="spark"))

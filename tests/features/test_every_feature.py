@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from churn_assets.contracts import violations
 from churn_assets.features.contracts import features_contract
 from churn_assets.features.feature import Feature
-from churn_assets.features.forbidden import refuse_forbidden
-from churn_assets.periods import DAY_S
-from churn_assets.raw.source import RESERVED
+from churn_assets.features.protected_attributes import refuse_forbidden
+from churn_store.clock import DAY_S
+from churn_store.mapping.tables import RESERVED
 from tests.features.company import (
     FEATURES,
     Company,

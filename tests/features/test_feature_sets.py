@@ -5,19 +5,19 @@ import polars as pl
 import pytest
 from pydantic import ValidationError
 
-from churn_assets.definitions import build_defs
+from churn_assets.build import build_defs
+from churn_assets.connectors.open_source import open_source
 from churn_assets.features.catalogue import CLASSIC
 from churn_assets.features.feature import Feature
 from churn_assets.features.feature_sets import company_features, features_in_use, features_of
-from churn_assets.features.forbidden import refuse_forbidden, words
+from churn_assets.features.protected_attributes import refuse_forbidden, words
 from churn_assets.features.snapshot import features_of_table
-from churn_assets.raw.file_settings import FilesSettings
-from churn_assets.raw.source import Table
-from churn_assets.raw.sources import open_source
-from churn_assets.settings import Features, Settings
+from churn_assets.settings.company import Features, Settings
 from churn_assets.training.contracts import training_contract
 from churn_store.errors import InputError
-from churn_store.signature import Column
+from churn_store.mapping.file_settings import FilesSettings
+from churn_store.mapping.tables import Table
+from churn_store.model.signature import Column
 from tests.features.company import ATTRIBUTES, FEATURES, GIVEN, TABLES, features, small
 
 

@@ -7,9 +7,10 @@ import narwhals as nw
 import polars as pl
 import pytest
 
-from churn_assets.features.labels import Labelled, churn_labels, matures_on, require_mature
-from churn_assets.periods import DAY_S, epoch_s
-from churn_assets.settings import AtRisk, Label
+from churn_assets.features.labels import Labelled, churn_labels, require_mature
+from churn_assets.periods import epoch_s
+from churn_assets.settings.company import AtRisk, Label, matures_on
+from churn_store.clock import DAY_S
 from churn_store.errors import InputError
 from tests.features.company import SNAPSHOT, T, event_rows, payment_rows
 

@@ -7,7 +7,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from churn_assets.features.feature import within
-from churn_assets.periods import DAY_S
+from churn_store.clock import DAY_S
 from tests.features.company import ages, features, small
 
 

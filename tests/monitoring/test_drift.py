@@ -16,9 +16,9 @@ from churn_assets.monitoring.drift import (
     psi,
     require_columns,
 )
-from churn_assets.settings import Monitoring
+from churn_assets.settings.company import Monitoring
 from churn_store.errors import InputError
-from churn_store.signature import Column
+from churn_store.model.signature import Column
 
 RULE = Monitoring()
 NORMAL = Column(name="normal", kind="number", nullable=True)

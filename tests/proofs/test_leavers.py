@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from churn_assets.due import labels_due
-from churn_assets.features.labels import Labelled, churn_labels, matures_on, require_mature
-from churn_assets.periods import DAY_S, epoch_s
-from churn_assets.raw.synthetic import SyntheticSettings
-from churn_assets.settings import Label, Settings
+from churn_assets.automation.due import labels_due
+from churn_assets.features.labels import Labelled, churn_labels, require_mature
+from churn_assets.periods import epoch_s
+from churn_assets.settings.company import Label, Settings, matures_on
+from churn_assets.simulator.source import SyntheticSettings
+from churn_store.clock import DAY_S
 from churn_store.errors import InputError
 from tests.features.company import CUSTOMERS, RULE, SNAPSHOT, Company, T, companies, event_rows, features, small
 

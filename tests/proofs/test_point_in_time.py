@@ -13,13 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from churn_assets.contracts import sift
-from churn_assets.features.engines.engine import History
-from churn_assets.features.engines.in_process import InProcess
+from churn_assets.features.engines.base import History
+from churn_assets.features.engines.polars_engine import PolarsEngine
 from churn_assets.features.feature import Feature
-from churn_assets.periods import DAY_S, Calendar, day_of, text
+from churn_assets.lake.lake import PERIOD, Lake, digest
+from churn_assets.periods import Calendar, day_of, text
 from churn_assets.raw.contracts import raw_contract
-from churn_assets.raw.source import Table
-from churn_assets.resources.lake import PERIOD, Lake, digest
+from churn_store.clock import DAY_S
+from churn_store.mapping.tables import Table
 from tests.features.company import (
     ATTRIBUTES,
     CUSTOMERS,
@@ -135,7 +136,7 @@ def test_who_else_is_in_the_company_changes_nothing(company: Company) -> None:
 def test_the_engine_says_of_a_lake_what_all_of_its_rows_say(company: Company, customers_at_a_time: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         history = history_of(company, Lake(folder))
-        engine = InProcess(customers_at_a_time)
+        engine = PolarsEngine(customers_at_a_time)
         for snapshot, frame in engine.snapshots(history, [MONTHLY.floor(SNAPSHOT - timedelta(days=40)), SNAPSHOT]):
             assert bits(frame) == bits(from_all_rows(history, snapshot))
 
@@ -144,7 +145,7 @@ def test_who_cancelled_long_before_all_that_is_in_reach_stays_gone_whatever_arri
     company = small(events=[("c", "cancelled", 400 * DAY_S, 0), ("c", "export", DAY_S, 0)])
     with tempfile.TemporaryDirectory() as folder:
         history = history_of(company, Lake(folder))
-        [(_, frame)] = InProcess().snapshots(history, [SNAPSHOT])
+        [(_, frame)] = PolarsEngine().snapshots(history, [SNAPSHOT])
     assert frame.height == 0
 
 

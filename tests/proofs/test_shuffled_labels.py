@@ -11,14 +11,15 @@ import pytest
 from churn_assets.features.feature import Feature
 from churn_assets.features.feature_sets import features_of
 from churn_assets.features.snapshot import features_at
-from churn_assets.periods import DAY_S, epoch_s
-from churn_assets.raw.source import Table
-from churn_assets.raw.synthetic import SyntheticSettings, SyntheticSource
-from churn_assets.settings import AtRisk, Settings, Training
+from churn_assets.periods import epoch_s
+from churn_assets.settings.company import AtRisk, Settings, Training
+from churn_assets.simulator.source import SyntheticSettings, SyntheticSource
+from churn_assets.tables import SELECT, TRAIN
 from churn_assets.training.families import FAMILIES
 from churn_assets.training.fitting import fit_family
-from churn_assets.training.split import SELECT, TRAIN
-from churn_store.manifest import TableVersion
+from churn_store.clock import DAY_S
+from churn_store.mapping.tables import Table
+from churn_store.releases.manifest import TableVersion
 from tests.features.company import GIVEN, TABLES
 
 START = date(2024, 1, 1)

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from churn_assets.definitions import build_defs
+from churn_assets.build import build_defs
 from churn_assets.features.feature_sets import features_of
+from churn_assets.lake.lake import Lake
 from churn_assets.periods import ALL
-from churn_assets.resources.lake import Lake
 from churn_assets.training.contracts import no_single_feature_tells
-from churn_assets.training.leak import single_feature_aucs
-from churn_store.signature import Column
+from churn_assets.training.leakage import single_feature_aucs
+from churn_store.model.signature import Column
 from tests.champion.world import company_of_one_table
 
 LIMIT = 0.95

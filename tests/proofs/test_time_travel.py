@@ -6,14 +6,15 @@ from datetime import date
 import polars as pl
 import pytest
 
-from churn_assets.features.engines.engine import History
-from churn_assets.features.engines.in_process import InProcess
+from churn_assets.features.engines.base import History
+from churn_assets.features.engines.polars_engine import PolarsEngine
 from churn_assets.features.feature_sets import features_of
-from churn_assets.periods import DAY_S, Calendar, epoch_s, text
-from churn_assets.raw.source import KEYS
-from churn_assets.raw.synthetic import SyntheticSettings, SyntheticSource
-from churn_assets.resources.lake import Lake, digest
-from churn_assets.settings import AtRisk
+from churn_assets.lake.lake import Lake, digest
+from churn_assets.periods import Calendar, epoch_s, text
+from churn_assets.settings.company import AtRisk
+from churn_assets.simulator.source import SyntheticSettings, SyntheticSource
+from churn_store.clock import DAY_S
+from churn_store.mapping.tables import KEYS
 from tests.features.company import GIVEN, TABLES
 from tests.features.edges import from_all_rows
 
@@ -37,7 +38,7 @@ def history_of(lake: Lake, versions: dict[str, int] | None = None) -> History:
 def snapshots_of(lake: Lake, keys: Sequence[str], versions: dict[str, int] | None = None) -> dict[str, str]:
     """Digests of the snapshots that the engine computes in one run, in the order of time."""
     days = [date.fromisoformat(key) for key in keys]
-    found = InProcess().snapshots(history_of(lake, versions), days)
+    found = PolarsEngine().snapshots(history_of(lake, versions), days)
     return {text(day): digest(frame, key=KEY) for day, frame in found}
 
 
@@ -59,7 +60,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
     lake = Lake(str(tmp_path_factory.mktemp("lake")))
     for month in MONTHS:
         if month in SNAPSHOTS:
-            [(_, frame)] = InProcess().snapshots(history_of(lake), [date.fromisoformat(month)])
+            [(_, frame)] = PolarsEngine().snapshots(history_of(lake), [date.fromisoformat(month)])
             lake.replace("customer_features", {month: frame}, run_id=month, sources=lake.versions(TABLES))
         arrive(lake, month)
     return lake

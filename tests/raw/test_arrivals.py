@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from churn_assets.periods import DAY_S, Calendar, day_of, epoch_s, text
+from churn_assets.periods import Calendar, day_of, epoch_s, text
 from churn_assets.raw.arrivals import arrivals
-from churn_assets.raw.arrived import Ingested
-from churn_assets.raw.source import QUARANTINE, SCHEMAS, Delivery, Table
+from churn_assets.raw.delivery import Ingested
+from churn_store.clock import DAY_S
 from churn_store.errors import InputError
-from churn_store.signature import Column
+from churn_store.mapping.tables import QUARANTINE, SCHEMAS, Delivery, Table
+from churn_store.model.signature import Column
 
 CALENDAR = Calendar("monthly", date(2024, 1, 1))
 JAN, FEB, MAR, APR = (f"2024-0{month}-01" for month in range(1, 5))

@@ -7,11 +7,11 @@ import pytest
 from churn_assets.contracts import KINDS, contract, violations
 from churn_assets.features.contracts import features_contract, labels_contract, plausible_label_rate, someone_at_risk
 from churn_assets.features.feature_sets import features_of
-from churn_assets.raw.contracts import EARLIEST_S, raw_contract
-from churn_assets.raw.source import SCHEMAS, Table
+from churn_assets.raw.contracts import raw_contract
 from churn_assets.scoring.contracts import scores_contract
 from churn_assets.training.contracts import training_contract
-from churn_store.signature import Column
+from churn_store.mapping.tables import EARLIEST_S, SCHEMAS, Table
+from churn_store.model.signature import Column
 
 THEN = 1_700_000_000
 ATTRIBUTES = (

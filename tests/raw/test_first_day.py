@@ -14,19 +14,19 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from churn_assets.partitions import partitions_of
-from churn_assets.pipeline import QUIET
+from churn_assets.automation.runner import QUIET
+from churn_assets.connectors.files.source import FilesSource
+from churn_assets.connectors.open_source import open_source
+from churn_assets.lake.lake import Lake
+from churn_assets.orchestration.partitions import partitions_of
 from churn_assets.raw.assets import raw_assets
-from churn_assets.raw.file_settings import FilesSettings
-from churn_assets.raw.files import FilesSource
-from churn_assets.raw.known_customers import forms
-from churn_assets.raw.mapped_values import Rules
 from churn_assets.raw.quarantine import in_words
-from churn_assets.raw.source import Delivery, Table
-from churn_assets.raw.sources import open_source
-from churn_assets.resources.lake import Lake
-from churn_assets.settings import Label, Settings
+from churn_assets.settings.company import Label, Settings
 from churn_store.errors import InputError
+from churn_store.mapping.canonical import Rules
+from churn_store.mapping.file_settings import FilesSettings
+from churn_store.mapping.foreign_keys import forms
+from churn_store.mapping.tables import Delivery, Table
 
 EVER = 2**62
 NOW_S = int(datetime(2024, 7, 1, tzinfo=UTC).timestamp())

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from churn_assets.raw.file_settings import FilesSettings
-from churn_assets.raw.files import FilesSource
-from churn_assets.raw.source import Delivery
-from churn_assets.raw.unreadable import LONGEST, NAMES
-from churn_store.batch_tables import open_table
+from churn_assets.connectors.files.source import FilesSource
+from churn_store.batch.tables import open_table
 from churn_store.errors import InputError
+from churn_store.mapping.file_settings import FilesSettings
+from churn_store.mapping.tables import Delivery
+from churn_store.redaction import LONGEST, NAMES
 
 EVER = 2**62
 

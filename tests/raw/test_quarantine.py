@@ -9,18 +9,18 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from churn_assets.definitions import build_defs
-from churn_assets.partitions import partitions_of
-from churn_assets.pipeline import QUIET
+from churn_assets.automation.jobs import INGEST
+from churn_assets.automation.runner import QUIET
+from churn_assets.build import build_defs
+from churn_assets.connectors.files.source import FilesSource
+from churn_assets.lake.lake import Lake
+from churn_assets.orchestration.partitions import partitions_of
+from churn_assets.orchestration.run_history import data_versions, materialized
 from churn_assets.raw.assets import raw_assets
-from churn_assets.raw.file_settings import FilesSettings
-from churn_assets.raw.files import FilesSource
-from churn_assets.raw.mapped_values import Rules
-from churn_assets.resources.lake import Lake
-from churn_assets.retraining.jobs import INGEST
-from churn_assets.settings import Raw, Settings
-from churn_assets.state import data_versions, materialized
-from tests.retraining.company import CONFIGURATION, file_of, write_company
+from churn_assets.settings.company import Raw, Settings
+from churn_store.mapping.canonical import Rules
+from churn_store.mapping.file_settings import FilesSettings
+from tests.automation.company import CONFIGURATION, file_of, write_company
 
 JAN, FEB = "2024-01-01", "2024-02-01"
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from churn_assets.connectors.files.source import FilesSource
 from churn_assets.raw import file_lines
-from churn_assets.raw.file_settings import FilesSettings
-from churn_assets.raw.files import FilesSource
-from churn_assets.raw.source import Delivery
 from churn_store.errors import InputError
+from churn_store.mapping.file_settings import FilesSettings
+from churn_store.mapping.tables import Delivery
 
 EVER = 2**62
 GOOD = "a,2024-01-01,11.50,card\n"

@@ -7,10 +7,10 @@ import polars as pl
 import pytest
 
 from churn_assets.features.feature_sets import features_of
-from churn_assets.resources.lake import Lake
+from churn_assets.lake.lake import Lake
 from churn_assets.resources.serving import ServingStore
 from churn_assets.scoring.assets import scoring_assets
-from churn_assets.settings import Settings
+from churn_assets.settings.company import Settings
 from churn_store.clock import Clock
 from churn_store.errors import InputError
 from tests.champion.world import company_of_one_table

@@ -11,20 +11,20 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from churn_assets.definitions import build_defs
-from churn_assets.features.engines.engine import Engine, History
-from churn_assets.features.engines.in_process import InProcess
-from churn_assets.features.engines.spark import SparkEngine
+from churn_assets.automation.jobs import FEATURES, INGEST
+from churn_assets.automation.runner import QUIET
+from churn_assets.automation.schedules import RANGE_END, RANGE_START
+from churn_assets.build import build_defs
+from churn_assets.cli.smoke_test import SmallCompany
+from churn_assets.connectors.open_source import open_source
+from churn_assets.features.engines.base import Engine, History
+from churn_assets.features.engines.polars_engine import PolarsEngine
+from churn_assets.features.engines.spark_engine import SparkEngine
 from churn_assets.features.feature_sets import company_features
-from churn_assets.pipeline import QUIET
-from churn_assets.raw.sources import open_source
-from churn_assets.raw.synthetic import SyntheticSettings
-from churn_assets.resources.lake import Lake, digest
-from churn_assets.retraining.jobs import FEATURES, INGEST
-from churn_assets.retraining.schedules import RANGE_END, RANGE_START
-from churn_assets.settings import Spark
-from churn_assets.small_company import SmallCompany
-from churn_assets.state import data_versions
+from churn_assets.lake.lake import Lake, digest
+from churn_assets.orchestration.run_history import data_versions
+from churn_assets.settings.company import Spark
+from churn_assets.simulator.source import SyntheticSettings
 from tests.features.edges import SNAPSHOTS, lake_of_edges
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.timeout(900)]
@@ -61,7 +61,7 @@ def edges(tmp_path_factory: pytest.TempPathFactory) -> History:
 @pytest.mark.parametrize("snapshot", SNAPSHOTS)
 def test_all_features_are_equal_on_the_edges_of_every_window(edges: History, snapshot: date) -> None:
     [(_, polars)], [(_, spark)] = (
-        list(engine.snapshots(edges, [snapshot])) for engine in (InProcess(), SparkEngine(LOCAL))
+        list(engine.snapshots(edges, [snapshot])) for engine in (PolarsEngine(), SparkEngine(LOCAL))
     )
     assert spark.height > 10
     assert spark.schema == polars.schema
@@ -71,7 +71,7 @@ def test_all_features_are_equal_on_the_edges_of_every_window(edges: History, sna
 def test_a_snapshot_before_the_first_arrival_has_nobody(edges: History) -> None:
     engine: Engine = SparkEngine(LOCAL)
     [(_, frame)] = engine.snapshots(edges, [edges.calendar.first])
-    [(_, polars)] = InProcess().snapshots(edges, [edges.calendar.first])
+    [(_, polars)] = PolarsEngine().snapshots(edges, [edges.calendar.first])
     assert frame.height == 0
     assert frame.schema == polars.schema
 
@@ -108,8 +108,8 @@ def test_the_asset_on_spark_has_the_data_versions_that_it_has_on_polars(tmp_path
 
 def test_without_java_there_is_one_sentence_that_says_what_to_install(tmp_path: Path) -> None:
     program = (
-        "from pathlib import Path; from churn_assets.features.engines.spark import SparkEngine;"
-        "from churn_assets.settings import Spark; from tests.features.edges import SNAPSHOTS, lake_of_edges;"
+        "from pathlib import Path; from churn_assets.features.engines.spark_engine import SparkEngine;"
+        "from churn_assets.settings.company import Spark; from tests.features.edges import SNAPSHOTS, lake_of_edges;"
         f"next(SparkEngine(Spark()).snapshots(lake_of_edges(Path({str(tmp_path)!r})), SNAPSHOTS))"
     )
     without = {name: value for name, value in os.environ.items() if name != "JAVA_HOME"}

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from churn_store.files import DigestStore
-from churn_store.migrate import migrate
-from churn_store.tables import connect
+from churn_store.database.migrate import migrate
+from churn_store.database.schema import connect
+from churn_store.storage.digest_store import DigestStore
 from tests.release_factory import Candidate, train
 
 

@@ -2,9 +2,9 @@
 
 import sqlalchemy as sa
 
-from churn_store.bundles import load_bundle
-from churn_store.files import DigestStore
-from churn_store.releases import history, newest
+from churn_store.releases.bundles import load_bundle
+from churn_store.releases.log import history, newest
+from churn_store.storage.digest_store import DigestStore
 
 
 def assert_invariants(engine: sa.Engine, files: DigestStore, *, rows: int, at: str = "", newest_rows: int = 2) -> None:

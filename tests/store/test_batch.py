@@ -23,21 +23,21 @@ from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
-from churn_api.predictions.requests import RequestTypes
-from churn_api.problems import Problem
-from churn_store.batch import Asked, score_file
-from churn_store.batch_rows import sort_rows
-from churn_store.batch_tables import FIRST_LINE, LINE, ROW, CsvTable, open_table
-from churn_store.bundles import Bundle, load_bundle
-from churn_store.cli import churn
+from churn_api.http.problems import Problem
+from churn_api.schemas.requests import RequestTypes
+from churn_store.batch.rows import sort_rows
+from churn_store.batch.score_file import Asked, score_file
+from churn_store.batch.tables import FIRST_LINE, LINE, ROW, CsvTable, open_table
+from churn_store.cli.main import churn
+from churn_store.database.migrate import migrate
+from churn_store.database.schema import connect
 from churn_store.errors import ChurnError
-from churn_store.files import DigestStore
-from churn_store.migrate import migrate
-from churn_store.releases import history
-from churn_store.scoring import Scorer
+from churn_store.model.scorer import Scorer
+from churn_store.model.signature import Column
+from churn_store.releases.bundles import Bundle, load_bundle
+from churn_store.releases.log import history
 from churn_store.settings import ConfigFile
-from churn_store.signature import Column
-from churn_store.tables import connect
+from churn_store.storage.digest_store import DigestStore
 from tests.release_factory import make_release, rows_of, small_columns, train
 
 COLUMNS = (*small_columns(4), Column(name="tone", kind="category", nullable=True, categories=("", "kind")))
@@ -121,7 +121,7 @@ def test_every_row_gets_the_champions_probability_and_decision(
 def test_a_file_of_several_parts_is_scored_whole_and_in_order(
     score: Score, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("churn_store.batch_tables.VALUES_AT_ONCE", 1)  # a thousand rows a part
+    monkeypatch.setattr("churn_store.batch.tables.VALUES_AT_ONCE", 1)  # a thousand rows a part
     for kind in ("csv", "parquet"):
         write(customers(3_500), tmp_path / f"in.{kind}")
         assert score(tmp_path / f"in.{kind}", tmp_path / f"out.{kind}", "--keep", "note").exit_code == 0
@@ -439,9 +439,9 @@ def test_files_that_are_there_are_replaced_only_by_force_and_never_the_one_that_
 def test_a_killed_run_leaves_no_scores_under_their_name(company: Path, tmp_path: Path) -> None:
     (tmp_path / "in.csv").write_text(customers(20).write_csv())
     code = (
-        "import sys, churn_store.batch_tables as tables\n"
+        "import sys, churn_store.batch.tables as tables\n"
         "tables.TableWriter.put_in_place = lambda self: (print('written', flush=True), sys.stdin.read())\n"
-        "from churn_store.cli import main; main()"
+        "from churn_store.cli.main import main; main()"
     )
     command = [sys.executable, "-c", code, "score", str(tmp_path / "in.csv"), str(tmp_path / "out.csv")]
     with subprocess.Popen(command, cwd=company, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as run:

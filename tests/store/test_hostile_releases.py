@@ -23,14 +23,14 @@ import pytest
 from obstore.store import HTTPStore
 from onnx import TensorProto, helper, numpy_helper
 
-from churn_store import bundles, manifest, reference_sample
-from churn_store.bundles import load_bundle, load_manifest, stage
 from churn_store.errors import ChurnError, ReleaseError
-from churn_store.files import DigestStore
-from churn_store.local_file import read_regular
-from churn_store.manifest import FILE_LIMITS, MANIFEST_LIMIT, Blessing, Rule, decode_golden, encode
-from churn_store.reference_sample import read_sample
-from churn_store.scoring import Scorer
+from churn_store.model.scorer import Scorer
+from churn_store.releases.bundles import load_bundle, load_manifest, stage
+from churn_store.releases.log import bundles, manifest, reference_sample
+from churn_store.releases.manifest import FILE_LIMITS, MANIFEST_LIMIT, Blessing, Rule, decode_golden, encode
+from churn_store.releases.reference_sample import read_sample
+from churn_store.storage.digest_store import DigestStore
+from churn_store.storage.safe_read import read_regular
 from tests.release_factory import NOW_S, Candidate
 
 PARSERS = {
@@ -55,7 +55,7 @@ def forbid(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
             owner, attribute = PARSERS[name]
             if owner is onnx.ModelProto:  # a class of C: its module's name for it is replaced
                 fake = type("ModelProto", (), {"FromString": staticmethod(called)})
-                monkeypatch.setattr("churn_store.onnx_contents.onnx.ModelProto", fake)
+                monkeypatch.setattr("churn_store.model.onnx_allowlist.onnx.ModelProto", fake)
             else:
                 monkeypatch.setattr(owner, attribute, called)
 

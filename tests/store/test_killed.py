@@ -6,15 +6,15 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from churn_store.approval import APPROVING, OVERRIDING, approve
-from churn_store.bundles import stage
-from churn_store.challenge import CHALLENGING, ENDING, challenge, end_challenge
 from churn_store.errors import FencedError
-from churn_store.files import DigestStore
-from churn_store.manifest import Blessing, Manifest, Rule, encode
-from churn_store.releases import STEPS, history, newest, publish
-from churn_store.rollback import ROLLING_BACK, roll_back
-from churn_store.verdicts import record_blessing
+from churn_store.releases.approval import APPROVING, OVERRIDING, approve
+from churn_store.releases.blessings import record_blessing
+from churn_store.releases.bundles import stage
+from churn_store.releases.challenge import CHALLENGING, ENDING, challenge, end_challenge
+from churn_store.releases.log import STEPS, history, newest, publish
+from churn_store.releases.manifest import Blessing, Manifest, Rule, encode
+from churn_store.releases.rollback import ROLLING_BACK, roll_back
+from churn_store.storage.digest_store import DigestStore
 from tests.release_factory import NOW_S, Candidate, bless, release
 from tests.store.invariants import assert_invariants
 from tests.store.writers import killed, make_and_publish, promote, publish_as, together

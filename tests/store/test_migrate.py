@@ -10,9 +10,9 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
+from churn_store.database.migrate import migrate, require_migrated
+from churn_store.database.schema import REVISION, connect, metadata, prediction_log
 from churn_store.errors import DatabaseAwayError, InputError
-from churn_store.migrate import migrate, require_migrated
-from churn_store.tables import REVISION, connect, metadata, prediction_log
 
 
 def test_the_migrated_schema_is_the_one_in_the_code(engine: sa.Engine) -> None:
@@ -41,7 +41,7 @@ def test_of_two_migrating_processes_both_succeed(empty_database: str) -> None:
     command = [
         sys.executable,
         "-c",
-        "import sys; from churn_store.migrate import migrate; migrate(sys.argv[1])",
+        "import sys; from churn_store.database.migrate import migrate; migrate(sys.argv[1])",
         empty_database,
     ]
     running = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]

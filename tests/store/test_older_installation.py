@@ -15,19 +15,19 @@ import pytest
 import sqlalchemy as sa
 from alembic.config import Config
 
-from churn_store import tables
-from churn_store.approval import approve
-from churn_store.bundles import load_bundle, load_manifest
+from churn_store.database import schema
+from churn_store.database.migrate import MIGRATIONS, migrate, require_migrated
+from churn_store.database.schema import connect
 from churn_store.errors import FencedError
-from churn_store.files import DigestStore
-from churn_store.lifecycle import states, waiting
-from churn_store.manifest import SINCE_2, encode
-from churn_store.migrate import MIGRATIONS, migrate, require_migrated
-from churn_store.named import find_manifest
-from churn_store.releases import history, newest
-from churn_store.rollback import roll_back
-from churn_store.tables import connect
-from churn_store.verdicts import newest_blessing
+from churn_store.releases.approval import approve
+from churn_store.releases.blessings import newest_blessing
+from churn_store.releases.bundles import load_bundle, load_manifest
+from churn_store.releases.lifecycle import states, waiting
+from churn_store.releases.log import history, newest
+from churn_store.releases.manifest import SINCE_2, encode
+from churn_store.releases.resolve import find_manifest
+from churn_store.releases.rollback import roll_back
+from churn_store.storage.digest_store import DigestStore
 from tests.release_factory import NOW_S, bless, release, train
 
 ARCHIVE = Path(__file__).parent / "older" / "installation-of-b8fe0f8.tar.xz"
@@ -141,7 +141,7 @@ def test_the_older_release_is_loaded_and_scores_as_it_did(engine: sa.Engine, fil
     bundle = load_bundle(files, newest(engine).champion)  # replays its golden rows
     assert bundle.digest == SECOND
     with engine.connect() as connection:
-        log = tables.prediction_log
+        log = schema.prediction_log
         answered = connection.execute(sa.select(log).where(log.c.release == SECOND)).all()
     assert len(answered) > 3
     scores = bundle.scorer.score_rows([row.features for row in answered])

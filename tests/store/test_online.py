@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import redis
 
-from churn_store.online import OnlineReader, SnapshotLostError, open_reader, write_snapshot
+from churn_store.storage.online_store import OnlineReader, SnapshotLostError, open_reader, write_snapshot
 
 COLUMNS = ("sessions", "plan", "days")
 ROWS = [("c1", [3.0, "pro", None]), ("c2", [0.0, None, 1.5]), ("ümlaut/1", [1.0, "", 0.0])]

@@ -7,16 +7,16 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from churn_store.approval import approve
-from churn_store.bundles import load_bundle, stage
-from churn_store.challenge import challenge, end_challenge
 from churn_store.errors import FencedError, InputError, ReleaseError
-from churn_store.files import DigestStore
-from churn_store.lifecycle import states, waiting
-from churn_store.manifest import Manifest, Rule
-from churn_store.releases import Serving, history, newest
-from churn_store.rollback import roll_back
-from churn_store.verdicts import newest_blessing, record_blessing
+from churn_store.releases.approval import approve
+from churn_store.releases.blessings import newest_blessing, record_blessing
+from churn_store.releases.bundles import load_bundle, stage
+from churn_store.releases.challenge import challenge, end_challenge
+from churn_store.releases.lifecycle import states, waiting
+from churn_store.releases.log import Serving, history, newest
+from churn_store.releases.manifest import Manifest, Rule
+from churn_store.releases.rollback import roll_back
+from churn_store.storage.digest_store import DigestStore
 from tests.release_factory import NOW_S, Candidate, bless, release, small_columns, train
 
 ADA = {"by": "ada", "reason": "she looked at it", "now_s": NOW_S + 60}

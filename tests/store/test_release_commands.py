@@ -13,14 +13,14 @@ import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
 
-from churn_store.bundles import stage
+from churn_store.cli.releases import approve, challenger, releases, rollback
+from churn_store.database.migrate import migrate
+from churn_store.database.schema import connect
 from churn_store.errors import FencedError, InputError
-from churn_store.files import DigestStore
-from churn_store.migrate import migrate
-from churn_store.release_commands import approve, challenger, releases, rollback
-from churn_store.releases import newest
+from churn_store.releases.bundles import stage
+from churn_store.releases.log import newest
 from churn_store.settings import ConfigFile
-from churn_store.tables import connect
+from churn_store.storage.digest_store import DigestStore
 from tests.release_factory import NOW_S, Candidate, bless, release
 
 CHURN = Path(sys.executable).with_name("churn")
@@ -154,7 +154,7 @@ def test_a_name_of_bytes_that_are_no_text_is_one_line_of_a_process(
 
 def test_the_commands_of_releases_load_no_frames_no_migrations_and_nothing_of_the_graph() -> None:
     """A rollback is wanted at once, on a machine that may be busy: most of its time is what it imports."""
-    asked = "import sys, churn_store.cli, churn_store.release_commands; print(*sys.modules)"
+    asked = "import sys, churn_store.cli.main, churn_store.cli.releases; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", asked], capture_output=True, check=True, text=True).stdout.split()
     assert not {"polars", "pyarrow", "alembic", "mlflow", "dagster", "pandas", "churn_assets"} & {*loaded}
 

@@ -10,14 +10,14 @@ import onnx
 import pytest
 import sqlalchemy as sa
 
-from churn_store.bundles import load_bundle, load_file, stage
+from churn_store.database.migrate import migrate
+from churn_store.database.schema import connect
 from churn_store.errors import FencedError, ReleaseError
-from churn_store.files import DigestStore
-from churn_store.manifest import FileEntry, Golden, Rule, decode_golden, encode
-from churn_store.migrate import migrate
-from churn_store.releases import Serving, history, newest, publish
-from churn_store.tables import connect
-from churn_store.verdicts import record_blessing
+from churn_store.releases.blessings import record_blessing
+from churn_store.releases.bundles import load_bundle, load_file, stage
+from churn_store.releases.log import Serving, history, newest, publish
+from churn_store.releases.manifest import FileEntry, Golden, Rule, decode_golden, encode
+from churn_store.storage.digest_store import DigestStore
 from tests.release_factory import NOW_S, Candidate, bless, expected_probability, release, rows_of, train
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from churn_api.settings import ServiceConfig
-from churn_assets.settings import Settings
+from churn_assets.settings.company import Settings
 from churn_store.errors import InputError
 from churn_store.settings import ConfigFile
 

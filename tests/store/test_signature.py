@@ -5,7 +5,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from churn_store.signature import MISSING_CATEGORY, Column, Signature
+from churn_store.model.signature import MISSING_CATEGORY, Column, Signature
 
 SIGNATURE = Signature(
     (

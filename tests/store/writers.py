@@ -14,16 +14,16 @@ import msgspec
 import psycopg  # noqa: F401 - so that no process needs to import it
 import sqlalchemy.dialects.postgresql.psycopg  # noqa: F401 - likewise
 
-from churn_store.approval import approve
-from churn_store.bundles import stage
-from churn_store.challenge import challenge, end_challenge
+from churn_store.database.schema import connect
 from churn_store.errors import FencedError
-from churn_store.files import DigestStore
-from churn_store.manifest import Blessing, Manifest
-from churn_store.releases import publish
-from churn_store.rollback import roll_back
-from churn_store.tables import connect
-from churn_store.verdicts import record_blessing
+from churn_store.releases.approval import approve
+from churn_store.releases.blessings import record_blessing
+from churn_store.releases.bundles import stage
+from churn_store.releases.challenge import challenge, end_challenge
+from churn_store.releases.log import publish
+from churn_store.releases.manifest import Blessing, Manifest
+from churn_store.releases.rollback import roll_back
+from churn_store.storage.digest_store import DigestStore
 
 FORKS: Any = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload([__name__])

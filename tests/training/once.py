@@ -4,10 +4,10 @@ import hashlib
 import json
 import sys
 
-from churn_assets.settings import Settings, Training
+from churn_assets.settings.company import Settings, Training
 from churn_assets.training.families import FAMILIES
 from churn_assets.training.tuning import search_and_fit
-from churn_store.manifest import TableVersion
+from churn_store.releases.manifest import TableVersion
 from tests.champion.world import attributes, training_set
 
 if __name__ == "__main__":

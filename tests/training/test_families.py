@@ -15,7 +15,8 @@ from sklearn.pipeline import Pipeline
 
 from churn_assets.features.feature import Feature
 from churn_assets.features.feature_sets import features_of
-from churn_assets.settings import Settings, Training
+from churn_assets.settings.company import Settings, Training
+from churn_assets.tables import SELECT, TRAIN
 from churn_assets.training.families import FAMILIES, export, inputs
 from churn_assets.training.families.light_gbm import LightGbm
 from churn_assets.training.families.light_gbm import trees_of as light_trees
@@ -23,12 +24,11 @@ from churn_assets.training.families.random_forest import Forest
 from churn_assets.training.families.xg_boost import XgBoost
 from churn_assets.training.families.xg_boost import trees_of as xg_trees
 from churn_assets.training.fitting import Fitted, fit, fit_family
-from churn_assets.training.inputs import correlation
-from churn_assets.training.split import SELECT, TRAIN
+from churn_assets.training.preconditions import correlation
 from churn_store.errors import InputError
-from churn_store.manifest import GOLDEN_TOLERANCE, TableVersion
-from churn_store.scoring import Scorer
-from churn_store.signature import Column, Signature
+from churn_store.model.scorer import Scorer
+from churn_store.model.signature import Column, Signature
+from churn_store.releases.manifest import GOLDEN_TOLERANCE, TableVersion
 
 NUMBERS = ("visits", "spend_cents", "seen_s", "days", "always", "never")
 NAMES = sorted(FAMILIES)

@@ -19,19 +19,19 @@ import polars as pl
 import pytest
 from click.testing import CliRunner
 
-from churn_assets.definitions import build_defs
-from churn_assets.instance import instance_of
-from churn_assets.pipeline import QUIET, Graph, run_all, why
-from churn_assets.raw.sources import open_source
-from churn_assets.resources.lake import Lake
+from churn_assets.automation.jobs import RETRAIN
+from churn_assets.automation.runner import QUIET, Graph, run_all, why
+from churn_assets.build import build_defs
+from churn_assets.cli.training_commands import train
+from churn_assets.connectors.open_source import open_source
+from churn_assets.lake.lake import Lake
+from churn_assets.orchestration.instance import instance_of
+from churn_assets.orchestration.run_history import data_version, newest_materialization
 from churn_assets.resources.serving import ServingStore
-from churn_assets.retraining.jobs import RETRAIN
-from churn_assets.settings import Settings
-from churn_assets.state import data_version, newest_materialization
-from churn_assets.training_commands import train
-from churn_store.cli import churn
+from churn_assets.settings.company import Settings
+from churn_store.cli.main import churn
+from churn_store.database.migrate import migrate
 from churn_store.errors import InputError
-from churn_store.migrate import migrate
 from tests.champion.world import training_set
 
 pytestmark = pytest.mark.slow

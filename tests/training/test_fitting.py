@@ -4,14 +4,14 @@ import numpy as np
 import polars as pl
 import pytest
 
-from churn_assets.settings import Settings, Training
+from churn_assets.settings.company import Settings, Training
+from churn_assets.tables import JUDGE, SELECT, TRAIN
+from churn_assets.training.diagnostics import order
 from churn_assets.training.families import FAMILIES, inputs
 from churn_assets.training.fitting import Fitted, Resampling, fit, fit_family, resampled
-from churn_assets.training.shown import order
-from churn_assets.training.split import JUDGE, SELECT, TRAIN
 from churn_store.errors import InputError
-from churn_store.manifest import TableVersion
-from churn_store.scoring import Scorer
+from churn_store.model.scorer import Scorer
+from churn_store.releases.manifest import TableVersion
 from tests.champion.world import attributes, training_set
 
 NAMES = sorted(FAMILIES)

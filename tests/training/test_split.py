@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from churn_assets.settings import Training
-from churn_assets.training.split import JUDGE, SELECT, TRAIN, roles_by_customer, roles_by_time, split_in_words
+from churn_assets.settings.company import Training
+from churn_assets.tables import JUDGE, SELECT, TRAIN
+from churn_assets.training.split import roles_by_customer, roles_by_time, split_in_words
 from churn_assets.training.training_set import MOST_WORDS, check_enough, joined, signature_of, snapshots
 from churn_store.errors import InputError
-from churn_store.signature import MISSING_CATEGORY
+from churn_store.model.signature import MISSING_CATEGORY
 from tests.features.company import FEATURES
 
 MONTHS = [date(2024 + i // 12, i % 12 + 1, 1) for i in range(24)]

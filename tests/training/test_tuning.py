@@ -6,14 +6,14 @@ import numpy as np
 import polars as pl
 import pytest
 
-from churn_assets.periods import DAY_S
-from churn_assets.settings import Settings, Training
+from churn_assets.settings.company import Settings, Training
+from churn_assets.tables import SELECT, TRAIN
 from churn_assets.training import tuning
 from churn_assets.training.families import FAMILIES
-from churn_assets.training.split import SELECT, TRAIN
 from churn_assets.training.tuning import best, drawn, folds, search_and_fit, search_space, tune
+from churn_store.clock import DAY_S
 from churn_store.errors import InputError
-from churn_store.manifest import TableVersion
+from churn_store.releases.manifest import TableVersion
 from tests.champion.world import attributes, training_set
 
 HORIZON_S = 30 * DAY_S

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 import numpy as np
 import polars as pl
 
-from churn_assets.champion.gate.case import Case, Found
+from churn_assets.champion.gate.evidence import Case, Found
 from churn_assets.training.families import inputs
-from churn_store.bundles import replay
-from churn_store.manifest import GOLDEN_TOLERANCE, decode_golden
-from churn_store.signature import Column, Signature
+from churn_store.model.signature import Column, Signature
+from churn_store.releases.bundles import replay
+from churn_store.releases.manifest import GOLDEN_TOLERANCE, decode_golden
 
 ALTERED_ROWS = 20
 """Of so many held-out rows each column is taken away, or given a word that nobody has seen."""

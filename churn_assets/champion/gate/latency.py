@@ -9,8 +9,8 @@ from statistics import median
 
 import polars as pl
 
-from churn_assets.champion.gate.case import Case, Found
-from churn_store.scoring import Scorer
+from churn_assets.champion.gate.evidence import Case, Found
+from churn_store.model.scorer import Scorer
 
 ROUNDS = 150
 PREDICTIONS = 5

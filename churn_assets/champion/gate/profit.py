@@ -8,11 +8,11 @@ pooled, and the rows of a customer are taken together, as they are not independe
 import numpy as np
 import polars as pl
 
-from churn_assets.champion.gate.case import Case, Found
+from churn_assets.champion.gate.evidence import Case, Found
 from churn_assets.evaluation.intervals import Difference, detectable, paired_difference
 from churn_assets.evaluation.measures import Labels
 from churn_assets.evaluation.profit import largest_difference, profit_by_row
-from churn_assets.settings import Gate, Profit
+from churn_assets.settings.company import Gate, Profit
 
 NO_CHAMPION = "no champion yet"
 POWER = 0.8

@@ -6,11 +6,11 @@ Does not belong here: the comparison with the champion (``profit``).
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from churn_assets.champion.gate.case import Case, Found
+from churn_assets.champion.gate.evidence import Case, Found
 from churn_assets.evaluation.baselines import BASE_RATE, LOGISTIC, RECENCY
 from churn_assets.evaluation.intervals import auc_difference_interval, paired_difference
 from churn_assets.evaluation.measures import LEAST, Labels, Scores, calibration_intercept, calibration_slope
-from churn_assets.settings import Gate
+from churn_assets.settings.company import Gate
 from churn_store.errors import InputError
 
 KEPT = 0.5

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 
 from scipy.stats import t as student
 
-from churn_assets.champion.gate.case import Case, Found
+from churn_assets.champion.gate.evidence import Case, Found
 from churn_assets.champion.gate.profit import NO_CHAMPION, POWER, decisions, difference_of
 from churn_assets.evaluation.intervals import Difference
 from churn_assets.evaluation.segments import segment_columns, segments_of
-from churn_assets.settings import Evaluation, Gate, Profit
+from churn_assets.settings.company import Evaluation, Gate, Profit
 
 JUDGED_MARGINS = 3.0
 """A segment in which only a loss of more than so many margins could have been seen is too small for the rule to say anything of it."""

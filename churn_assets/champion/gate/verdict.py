@@ -11,15 +11,15 @@ from typing import Literal, TypeVar
 
 import numpy as np
 
-from churn_assets.champion.gate.case import Case, Found
+from churn_assets.champion.gate.evidence import Case, Found
 from churn_assets.champion.gate.export import export_equals_pipeline, golden_rows_repeat
 from churn_assets.champion.gate.latency import latency
-from churn_assets.champion.gate.origin import data_quality_green, judging_rows_are_later
 from churn_assets.champion.gate.profit import more_profit_than_champion, profit_not_negative
+from churn_assets.champion.gate.provenance import data_quality_green, judging_rows_are_later
 from churn_assets.champion.gate.quality import auc_above_floor, auc_plausible, baselines_beaten, calibrated
 from churn_assets.champion.gate.segments import no_segment_worse
-from churn_assets.settings import Settings
-from churn_store.manifest import Blessing, Rule
+from churn_assets.settings.company import Settings
+from churn_store.releases.manifest import Blessing, Rule
 
 Judging = Callable[[Case, Settings, int], Found]
 

@@ -11,8 +11,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from churn_assets.features.places import STRETCHES_DAYS
-from churn_assets.periods import DAY_S
+from churn_assets.features.recency_flags import STRETCHES_DAYS
+from churn_store.clock import DAY_S
 
 ORDER = ("customer_id", "event_type", "occurred_s")
 BITS = 63

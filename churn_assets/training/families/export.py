@@ -14,8 +14,8 @@ from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 
 from churn_assets.training.families.onnx_graph import DOUBLE, FLOAT, ML, STRING, OnnxGraph
-from churn_store.scoring import CATEGORIES, NUMBERS, PROBABILITIES
-from churn_store.signature import Signature
+from churn_store.model.scorer import CATEGORIES, NUMBERS, PROBABILITIES
+from churn_store.model.signature import Signature
 
 
 def inputs(frame: pl.DataFrame, signature: Signature) -> pd.DataFrame:

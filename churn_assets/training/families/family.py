@@ -15,8 +15,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 from churn_store.errors import InputError
-from churn_store.scoring import CATEGORIES, NUMBERS
-from churn_store.signature import Signature
+from churn_store.model.scorer import CATEGORIES, NUMBERS
+from churn_store.model.signature import Signature
 
 Value = int | float
 """Of a parameter."""

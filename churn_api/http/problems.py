@@ -1,0 +1,111 @@
+"""Errors as RFC 9457 problem details: what was found, what was expected, what to do.
+
+Belongs here: the one form of every error that leaves the service. Does not belong here: when one is raised. A body never
+says anything internal, and never repeats a value that a customer or a caller sent.
+"""
+
+import logging
+from http import HTTPStatus
+from typing import Any, Final
+
+import msgspec
+from litestar import Request, Response
+from litestar.exceptions import HTTPException
+
+from churn_api.telemetry.json_log import say, where_raised
+
+MEDIA_TYPE: Final = "application/problem+json"
+
+_SAID_OF: Final = {
+    400: "The request is not one that this service understands; see /docs.",
+    404: "There is nothing at this address; see /docs.",
+    405: "This address does not take that method; see /docs.",
+    413: "The body is larger than allowed.",
+    500: "The service failed to answer; the failure was logged and counted. Trying again may help.",
+}
+
+
+class ProblemDetails(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """The body of every error (RFC 9457).
+
+    Attributes:
+        type: a stable name for programs; ``about:blank`` where the status says it all.
+        detail: for people.
+        errors: for a request with wrong content, the places and what was expected there.
+        snapshot: for an unknown customer, the date of the features that were searched.
+    """
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: list[dict[str, str]] | None = None
+    snapshot: str | None = None
+    request_id: str | None = None
+
+
+class Problem(Exception):  # noqa: N818 - the word of RFC 9457
+    """An error that the caller is told about.
+
+    Args:
+        status: of HTTP.
+        name: stable and short, the end of the type's URI.
+        detail: what was found, what was expected, what to do.
+        errors: places in the request, each with ``path`` and ``detail``.
+        snapshot: see ``ProblemDetails``.
+        headers: to send along.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        name: str,
+        detail: str,
+        *,
+        errors: list[dict[str, str]] | None = None,
+        snapshot: str | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(name)
+        self.status = status
+        self.headers = headers or {}
+        self.details = ProblemDetails(
+            type=f"urn:churn:problem:{name}",
+            title=HTTPStatus(status).phrase,
+            status=status,
+            detail=detail,
+            errors=errors,
+            snapshot=snapshot,
+        )
+
+    def body(self, request_id: str) -> bytes:
+        """The encoded problem details."""
+        return msgspec.json.encode(msgspec.structs.replace(self.details, request_id=request_id))
+
+
+def problem_of(error: Exception) -> Problem:
+    """Any exception as a problem: our own as it is, the framework's by status, everything else as a 500 without a word."""
+    if isinstance(error, Problem):
+        return error
+    status, headers = 500, {}
+    if isinstance(error, HTTPException):
+        status = error.status_code
+        headers = {name: value for name, value in (error.headers or {}).items() if name == "allow"}
+    known = Problem(status, "internal", _SAID_OF.get(status, HTTPStatus(status).phrase), headers=headers)
+    if status != 500:  # noqa: PLR2004
+        known.details.type = "about:blank"
+    else:
+        say("request_failed", logging.ERROR, error=where_raised(error))
+    return known
+
+
+def problem_response(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """Litestar's exception handler, for what reached no route."""
+    problem = problem_of(error)
+    call: Any = request.scope.get("churn.call")
+    return Response(
+        problem.body(call.request_id),
+        status_code=problem.status,
+        media_type=MEDIA_TYPE,
+        headers=problem.headers,
+    )

@@ -1,0 +1,49 @@
+"""A release in its role: champion or challenger, and what every answer of it says."""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from prometheus_client import Counter
+
+from churn_api.schemas.predictions import Model
+from churn_api.telemetry.metrics import Metrics
+from churn_store.releases.bundles import Bundle
+from churn_store.releases.log import Serving
+
+Role = Literal["champion", "challenger"]
+
+SHOWN_DIGITS: Final = 12
+"""Of a digest, in metrics and log lines."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class InRole:
+    """A verified release that answers.
+
+    Attributes:
+        bundle: manifest and scorer.
+        model: what every answer says of it.
+        header: the response header that names it.
+        short: the digest's first digits.
+        stays, leaves: the counters of its predictions.
+    """
+
+    bundle: Bundle
+    model: Model
+    header: tuple[bytes, bytes]
+    short: str
+    stays: Counter
+    leaves: Counter
+
+
+def in_role(bundle: Bundle, row: Serving, role: Role, metrics: Metrics) -> InRole:
+    """A release as a row of ``releases`` puts it to work."""
+    short = bundle.digest[:SHOWN_DIGITS]
+    return InRole(
+        bundle=bundle,
+        model=Model(release=bundle.digest, epoch=row.epoch, family=bundle.manifest.family, role=role),
+        header=(b"x-release", bundle.digest.encode()),
+        short=short,
+        stays=metrics.predictions.labels(short, role, "false"),
+        leaves=metrics.predictions.labels(short, role, "true"),
+    )

@@ -1,0 +1,45 @@
+"""The challenge: which customers a second release answers, so that it can be compared with the champion on real requests.
+
+A customer is asked of one release for as long as the challenge lasts: the choice is a hash of the customer's id and the
+challenger's candidate, so it is the same in every worker and after every restart, another challenger gets other customers, and
+a larger share keeps the customers of a smaller one. Does not belong here: who may be challenger (``churn_store.releases.challenge``) and
+what the comparison says.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Final
+
+from churn_api.releases.serving_model import InRole
+from churn_store.errors import ReleaseError
+
+_HASHES: Final = 2**64
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """A challenger with its share of the customers.
+
+    Attributes:
+        challenger: what answers them.
+        share: of the customers, above 0 and at most 1.
+        salt: digest of the challenger's candidate.
+    """
+
+    challenger: InRole
+    share: float
+    salt: str
+
+    def __post_init__(self) -> None:
+        """Refuse a row that gives the challenger no share, or more than all.
+
+        Raises:
+            ReleaseError: it does.
+        """
+        if not 0 < self.share <= 1:
+            raise ReleaseError(f"the challenger's share is {self.share}; expected more than 0 and at most 1")
+
+    def takes(self, customer_id: str) -> bool:
+        """Whether this customer is the challenger's."""
+        salted = hashlib.sha256(f"{self.salt}:{customer_id}".encode())
+        return int.from_bytes(salted.digest()[:8], "big") < self.share * _HASHES

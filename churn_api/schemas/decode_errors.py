@@ -1,0 +1,92 @@
+"""What to say when a body does not fit: the place, what was expected there, and what kind of thing was found.
+
+Belongs here: from msgspec's words to words that a user of the API understands. Does not belong here: the decoding
+(``predictions.requests``). A refused value is never repeated: it may be a customer's.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from churn_api.http.problems import Problem
+from churn_store.model.signature import Column
+
+_PLACE: Final = re.compile(r"^(?P<found>.*?)(?: - at `\$(?P<path>.*)`)?$", re.DOTALL)
+_GOT: Final = re.compile(r"got `(\w+)`")
+_FIELD: Final = re.compile(r"(missing required|contains unknown) field `(.*)`", re.DOTALL)
+_BYTE: Final = re.compile(r"\(byte (\d+)\)")
+_ID: Final = re.compile(r"(customer_id|customer_ids\[\d+\])$")
+_WORDS: Final = {
+    "str": "text", "int": "a number", "float": "a number", "bool": "true or false", "null": "null", "array": "a list",
+    "object": "an object",
+}  # fmt: skip
+_LONGEST_NAME: Final = 80
+
+
+def malformed(path: str, detail: str) -> Problem:
+    """A body that is refused.
+
+    Args:
+        path: the place in the body, such as ``records[3].attributes.plan``; empty for the whole.
+        detail: what was expected there and what was found.
+    """
+    where = f" (at {path})" if path else ""
+    return Problem(400, "malformed-request", f"{detail}{where}", errors=[{"path": path, "detail": detail}])
+
+
+def not_json(said: str) -> Problem:
+    """A body that is no JSON at all."""
+    at = _BYTE.search(said)
+    place = f" at byte {at[1]}" if at else ""
+    return malformed("", f"the body is not JSON in UTF-8{place}; NaN and Infinity are not JSON")
+
+
+def explain(said: str, columns: Mapping[str, Column]) -> Problem:
+    """A body that is JSON but not what the release takes.
+
+    Args:
+        said: the message of msgspec's ``ValidationError``.
+        columns: of the release, by name.
+    """
+    place = _PLACE.match(said)
+    found, path = (place["found"], (place["path"] or "").lstrip(".")) if place else (said, "")
+    field = _FIELD.search(found)
+    if field:
+        return _wrong_name(path, field[2], is_missing="missing" in field[1], columns=columns)
+    before, marker, name = path.rpartition("attributes.")
+    if marker and name in columns:
+        return malformed(before + marker + name, f"attribute {name}: expected {_expected(columns[name])}; {_found(found)}")
+    if _ID.search(path):
+        return malformed(path, f"expected text of 1 to 256 characters without control characters; {_found(found)}")
+    plain = re.sub(r"`(\w+)`", lambda match: _WORDS.get(match[1], match[1]), found)
+    plain = plain.replace("a list of length <= ", "at most so many entries: ").replace("a list of length >= ", "at least ")
+    return malformed(path, plain[:1].lower() + plain[1:])
+
+
+def _wrong_name(path: str, name: str, *, is_missing: bool, columns: Mapping[str, Column]) -> Problem:
+    shown = name if len(name) <= _LONGEST_NAME else name[:_LONGEST_NAME] + "..."
+    full = f"{path}.{shown}".lstrip(".")
+    if path != "attributes" and not path.endswith(".attributes"):
+        return malformed(full, f"{shown} is {'missing' if is_missing else 'not expected here'}; see /docs")
+    if is_missing and name in columns:
+        return malformed(full, f"attribute {shown}: expected {_expected(columns[name])}; it is missing")
+    return malformed(full, f"attribute {shown} is not an input of this release; expected {', '.join(columns)}")
+
+
+def _expected(column: Column) -> str:
+    if column.kind == "category":
+        kind = "text of at most 256 characters"
+    else:
+        bounds = [f">= {column.low:g}"] if column.low is not None else []
+        bounds += [f"<= {column.high:g}"] if column.high is not None else []
+        kind = " ".join(["a number", " and ".join(bounds)]).strip()
+    return kind + (" or null" if column.nullable else "")
+
+
+def _found(said: str) -> str:
+    got = _GOT.search(said)
+    if got:
+        return f"found {_WORDS.get(got[1], got[1])}"
+    if "length" in said or "matching" in said:
+        return "found other text"
+    return "found a number out of range"

@@ -1,0 +1,169 @@
+"""What may be asked: the request bodies of a release and their decoders.
+
+A release may bring other columns, so the decoders are built once per release from its signature. Decoding is strict: no
+text for a number, no unknown name, nothing missing, nothing twice. Does not belong here: the words of a refusal
+(``predictions.refusals``).
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
+
+import msgspec
+
+from churn_api.schemas.decode_errors import explain, malformed, not_json
+from churn_store.model.signature import Column, Signature
+
+LONGEST_ID: Final = 256
+
+_ID: Final = "^[^\\x00-\\x1f\\x7f]+$(?!\\n)"  # Python's $ also matches before a line feed at the end
+
+CustomerId = Annotated[
+    str, msgspec.Meta(min_length=1, max_length=LONGEST_ID, pattern=_ID, description="as in your own systems")
+]
+
+Row = dict[str, Any]
+"""Attributes by column name."""
+
+
+def require_customer_id(text: str) -> str:
+    """An id out of an address, by the same rule as one out of a body.
+
+    Raises:
+        Problem: 400.
+    """
+    if len(text) > LONGEST_ID or not re.search(_ID, text):
+        raise malformed("customer_id", "expected text of 1 to 256 characters without control characters; found other text")
+    return text
+
+
+class RequestTypes:
+    """The request bodies of one release.
+
+    Args:
+        signature: of the release.
+        max_batch: most customers or records in a batch.
+
+    Attributes:
+        single, batch: the bodies.
+        records: the type of a batch's records.
+    """
+
+    def __init__(self, signature: Signature, *, max_batch: int) -> None:
+        self._signature = signature
+        self._columns = {column.name: column for column in signature.columns}
+        self.single: type[msgspec.Struct] = msgspec.defstruct(
+            "PredictRequest",
+            [
+                ("attributes", signature.attributes),
+                ("customer_id", CustomerId | None | msgspec.UnsetType, msgspec.UNSET),
+            ],
+            forbid_unknown_fields=True,
+            gc=False,
+        )
+        many = msgspec.Meta(min_length=1, max_length=max_batch)
+        ids: Any = Annotated[list[CustomerId], many]
+        self.records: Any = Annotated[list[self.single], many]  # type: ignore[name-defined]
+        self.batch: type[msgspec.Struct] = msgspec.defstruct(
+            "BatchRequest",
+            [
+                ("customer_ids", ids | msgspec.UnsetType, msgspec.UNSET),
+                ("records", self.records | msgspec.UnsetType, msgspec.UNSET),
+            ],
+            forbid_unknown_fields=True,
+        )
+        self._decode_single = msgspec.json.Decoder(self.single).decode
+        self._decode_batch = msgspec.json.Decoder(self.batch).decode
+
+    def decode_single(self, body: bytes) -> tuple[str | None, Row]:
+        """A prediction by attributes.
+
+        Returns:
+            The customer's id, if given, and the row of attributes.
+
+        Raises:
+            Problem: 400, naming the attribute and what it should be.
+        """
+        asked: Any = self._decode(self._decode_single, body)
+        _refuse_repeated_names(body, self._names(asked))
+        return asked.customer_id or None, self._signature.row(asked.attributes)
+
+    def decode_batch(self, body: bytes) -> tuple[list[str] | None, list[tuple[str | None, Row]]]:
+        """A batch.
+
+        Returns:
+            The ids of a batch by id; for a batch by attributes none, and the records as in ``decode_single``.
+
+        Raises:
+            Problem: 400, naming the record's index.
+        """
+        asked: Any = self._decode(self._decode_batch, body)
+        ids, records = asked.customer_ids, asked.records
+        if (ids is msgspec.UNSET) == (records is msgspec.UNSET):
+            found = "neither" if ids is msgspec.UNSET else "both"
+            raise malformed("", f"expected either customer_ids or records, found {found}")
+        if records is msgspec.UNSET:
+            _refuse_repeated_names(body, 1)
+            return ids, []
+        _refuse_repeated_names(body, 1 + sum(self._names(record) for record in records))
+        return None, [(record.customer_id or None, self._signature.row(record.attributes)) for record in records]
+
+    def _names(self, asked: Any) -> int:
+        """How many names the JSON of a decoded prediction has if none is there twice."""
+        return 1 + (asked.customer_id is not msgspec.UNSET) + len(self._columns)
+
+    def _decode(self, decode: Any, body: bytes) -> Any:
+        return decoded(decode, body, self._columns, "attributes")
+
+
+def decoded(decode: Any, body: bytes, columns: Mapping[str, Column], holds: str) -> Any:
+    """What a decoder makes of a body.
+
+    Args:
+        decode: of msgspec.
+        body: as it was sent.
+        columns: of the release, by name, where the body holds attributes.
+        holds: what an object is expected to hold, for the refusal.
+
+    Raises:
+        Problem: 400, naming the place and what was expected there.
+    """
+    try:
+        return decode(body)
+    except msgspec.ValidationError as error:
+        raise explain(str(error), columns) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise not_json(str(error)) from None
+    except RecursionError:
+        raise malformed("", f"the body is nested too deeply; expected an object with {holds}") from None
+
+
+def _refuse_repeated_names(body: bytes, names: int) -> None:
+    """JSON with a name twice is ambiguous: which of the two values was meant?
+
+    Every name is followed by one colon, so a body with as many colons as names has none twice. Only a body with more of
+    them (a colon in a text, or a name twice) is read again, name by name.
+
+    Raises:
+        Problem: 400, a name occurs twice.
+    """
+    if body.count(b":") != names:
+        require_each_name_once(body)
+
+
+def require_each_name_once(body: bytes) -> None:
+    """Read a body that was decoded before once more, name by name.
+
+    Raises:
+        Problem: 400, a name occurs twice.
+    """
+    json.loads(body, object_pairs_hook=_each_once)
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> None:
+    seen = set()
+    for name, _ in pairs:
+        if name in seen:  # a name that is expected: others were refused before
+            raise malformed(name, f"{name} occurs twice in an object; expected each name once")
+        seen.add(name)

@@ -1,0 +1,118 @@
+"""From a body to single records, each written as ``POST /predict`` would be asked for it.
+
+Every record goes through the decoder of predictions afterwards, so what is valid here is what a prediction accepts. Belongs
+here: taking a body apart, and what a cell of CSV means. Does not belong here: judging a record (``validation.checks``).
+"""
+
+import csv
+import io
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
+from typing import Annotated, Any, Final
+
+import msgspec
+
+from churn_api.schemas.decode_errors import explain, malformed, not_json
+from churn_store.model.signature import Column, Signature
+
+Record = bytes | None
+"""A body of ``POST /predict``, right or wrong; none for a line of CSV that has not as many cells as the header."""
+
+SUBJECT: Final = "customer_id"
+
+_NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?").fullmatch
+_LONGEST_NUMBER: Final = 400
+_STRANGE_COLUMNS: Final = 100
+"""A header may name so many columns more than the release has: beyond, it is not a table for this model."""
+
+
+def json_records(max_records: int) -> Callable[[bytes], list[Record]]:
+    """A function that takes a JSON body apart: ``{"records": [...]}``, as for a batch of predictions.
+
+    Args:
+        max_records: most records in a body.
+
+    Returns:
+        From a body to its records, in order; raises ``Problem`` (400) if the body as a whole is not what is expected.
+    """
+    many: Any = Annotated[list[msgspec.Raw], msgspec.Meta(min_length=1, max_length=max_records)]
+    decode: Any = msgspec.json.Decoder(
+        msgspec.defstruct("ValidateRequest", [("records", many)], forbid_unknown_fields=True)
+    ).decode
+
+    def take_apart(body: bytes) -> list[Record]:
+        try:
+            body.isascii() or body.decode("utf-8")
+            records = [bytes(record) for record in decode(body).records]
+        except msgspec.ValidationError as error:
+            raise explain(str(error), {}) from None
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise not_json(str(error)) from None
+        except RecursionError:
+            raise malformed("", "the body is nested too deeply; expected an object with records") from None
+        if body.count(b":") - sum(record.count(b":") for record in records) != 1:  # the colon behind "records"
+            raise malformed("records", "records occurs twice in an object; expected each name once")
+        return [*records]
+
+    return take_apart
+
+
+def csv_records(body: bytes, signature: Signature, *, max_records: int) -> list[Record]:
+    """Take a CSV body apart: UTF-8, commas, a header line with the names of columns, and ``customer_id`` if wanted.
+
+    An empty cell is a missing value. In a column of numbers, a cell that is a number is one; every other cell is text. Empty
+    lines are no rows.
+
+    Raises:
+        Problem: 400, not CSV in UTF-8, a header that names a column twice, no row or too many.
+    """
+    try:
+        reader = csv.reader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True)
+        lines = filter(None, reader)
+        header = next(lines, [])
+        _require_header(header, signature)
+        cells = list(islice(lines, max_records + 1))
+    except UnicodeDecodeError:
+        raise malformed("", "the body is not CSV in UTF-8") from None
+    except csv.Error:
+        raise malformed("", f"the body is not CSV: line {reader.line_num} can't be read") from None
+    if not 1 <= len(cells) <= max_records:
+        raise malformed("", f"expected a header line and 1 to {max_records} rows; found {'more' if cells else 'no row'}")
+    return list(_written(header, cells, {column.name: column for column in signature.columns}))
+
+
+def _require_header(header: Sequence[str], signature: Signature) -> None:
+    if not header:
+        raise malformed("", "the body is empty; expected a header line with the names of columns")
+    if len(set(header)) < len(header):
+        raise malformed("", "the header line names a column twice; expected each name once")
+    if len(header) > len(signature.columns) + _STRANGE_COLUMNS:
+        raise malformed("", f"the header line names {len(header)} columns; this release takes {len(signature.columns)}")
+
+
+def _written(header: Sequence[str], lines: Iterable[list[str]], columns: Mapping[str, Column]) -> Iterable[Record]:
+    subject = header.index(SUBJECT) if SUBJECT in header and SUBJECT not in columns else None
+    places = [(place, name, columns.get(name)) for place, name in enumerate(header) if place != subject]
+    encode = msgspec.json.Encoder().encode
+    for cells in lines:
+        if len(cells) != len(header):
+            yield None
+            continue
+        record: dict[str, Any] = {"attributes": {name: _value(cells[place], column) for place, name, column in places}}
+        if subject is not None and cells[subject]:
+            record[SUBJECT] = cells[subject]
+        yield encode(record)
+
+
+def _value(cell: str, column: Column | None) -> Any:
+    if not cell:
+        return None
+    if column is None or column.kind == "category":
+        return cell
+    text = cell.strip(" ")
+    if len(text) > _LONGEST_NUMBER or not _NUMBER(text):
+        return cell
+    number = float(text)
+    return number if math.isfinite(number) else msgspec.Raw(b"-1e999" if number < 0 else b"1e999")

@@ -1,0 +1,1 @@
+"""What starts by itself and in which order: jobs, schedules, the retraining sensor."""

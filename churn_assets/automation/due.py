@@ -1,0 +1,133 @@
+"""Which periods are due: the plain arithmetic behind the schedules.
+
+Each function takes what is there and answers what is missing and can be made now. Nothing here asks Dagster or the clock.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import date, timedelta
+
+from churn_assets.coverage import unbroken_until
+from churn_assets.features.catalogue import CATALOGUE
+from churn_assets.features.feature import longest_window_days
+from churn_assets.periods import Calendar, epoch_s, text
+from churn_assets.settings.company import Settings, matures_on
+
+
+def raw_due(calendar: Calendar, as_of: date, have: Collection[str]) -> list[str]:
+    """Raw periods that have ended and are not there."""
+    return [text(key) for key in calendar.complete(as_of) if text(key) not in have]
+
+
+def snapshots(settings: Settings, as_of: date) -> list[str]:
+    """All snapshots whose T has come, from the first one: by default the first whose windows all lie inside the data."""
+    windows = [longest_window_days(CATALOGUE, table) for table in settings.tables]
+    history = timedelta(days=max(settings.at_risk.signed_up_days, settings.at_risk.active_days, *windows))
+    first = settings.features.first_snapshot or settings.start + history
+    return [text(key) for key in settings.calendar.keys(as_of, first=first)]
+
+
+def features_due(settings: Settings, as_of: date, *, raw: Collection[str], have: Collection[str]) -> list[str]:
+    """Snapshots whose raw periods are all there, and which are not there themselves.
+
+    Args:
+        settings: the calendar.
+        as_of: today, by the clock.
+        raw: periods that every raw table has.
+        have: snapshots whose features are there.
+    """
+    until = unbroken_until(settings.calendar, raw)
+    return [key for key in snapshots(settings, as_of) if key not in have and key <= until]
+
+
+def labels_due(
+    settings: Settings, as_of: date, *, raw: Collection[str], features: Collection[str], have: Collection[str]
+) -> list[str]:
+    """Snapshots with features whose labels are mature, with every raw period up to maturity there.
+
+    Args:
+        settings: the calendar and the label.
+        as_of: today, by the clock.
+        raw: periods that every raw table has.
+        features: snapshots whose features are there.
+        have: snapshots whose labels are there.
+    """
+    until = unbroken_until(settings.calendar, raw)
+    found = []
+    for key in sorted(set(features) - set(have)):
+        matured = matures_on(date.fromisoformat(key), settings.label)
+        if matured <= as_of and text(settings.calendar.ceil(matured)) <= until:
+            found.append(key)
+    return found
+
+
+def arrived_into(
+    settings: Settings, *, labels: Collection[str], happened: Mapping[str, tuple[int, int]]
+) -> dict[str, list[str]]:
+    """The raw periods after maturity that hold rows of a labelled snapshot's window, by snapshot; only where there are any.
+
+    Args:
+        settings: the calendar and the label.
+        labels: snapshots that are labelled.
+        happened: by raw period, when its earliest and its latest row happened, in epoch seconds.
+    """
+    found = {}
+    for key in sorted(labels):
+        snapshot = date.fromisoformat(key)
+        start_s, end_s = epoch_s(snapshot), epoch_s(snapshot + settings.label.horizon)
+        matured = text(settings.calendar.floor(matures_on(snapshot, settings.label)))
+        late = [
+            period
+            for period, (first_s, last_s) in happened.items()
+            if period >= matured and first_s < end_s and last_s >= start_s
+        ]
+        if late:
+            found[key] = sorted(late)
+    return found
+
+
+def labels_to_restate(
+    settings: Settings, late: Mapping[str, Sequence[str]], *, known_until: Mapping[str, str], until: str
+) -> list[str]:
+    """Labelled snapshots into whose window rows have arrived since: who was called gone may have been active.
+
+    Args:
+        settings: the label.
+        late: ``arrived_into``.
+        known_until: by snapshot, the day up to which arrivals have made its labels; up to maturity where it is not said.
+        until: the end of the unbroken stretch of raw periods; what came later waits.
+    """
+    found = []
+    for key, periods in late.items():
+        matured = text(matures_on(date.fromisoformat(key), settings.label))
+        if any(known_until.get(key, matured) <= period < until for period in periods):
+            found.append(key)
+    return found
+
+
+def newest_due(features: Collection[str], *, release: str | None, done: tuple[str, str] | None) -> str | None:
+    """The newest snapshot, if the release that serves has not done it yet.
+
+    Args:
+        features: snapshots whose features are there.
+        release: digest of the release that serves; none before the first.
+        done: the snapshot and the release that was done last.
+    """
+    if not features or release is None:
+        return None
+    newest = max(features)
+    return None if done == (newest, release) else newest
+
+
+def contiguous(calendar: Calendar, keys: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """The first and last key of each unbroken stretch of periods: a stretch is one run."""
+    first = last = None
+    for key in sorted(keys):
+        if first is None or last is None:
+            first = last = key
+        elif text(calendar.next(date.fromisoformat(last))) == key:
+            last = key
+        else:
+            yield first, last
+            first = last = key
+    if first is not None and last is not None:
+        yield first, last

@@ -1,0 +1,62 @@
+"""The jobs: what is run together, in the order of the data's way.
+
+Assets of different partitioning are different jobs, and so are assets that are due at different times.
+"""
+
+from typing import Any
+
+import dagster as dg
+from dagster_mlflow import end_mlflow_on_run_finished
+
+from churn_assets.orchestration.failure_policy import RETRY
+from churn_assets.settings.company import Settings
+from churn_assets.tables import quarantine_of
+
+INGEST, FEATURES, LABELS, RETRAIN, SCORE, MONITOR, BACKTEST = (
+    "ingest",
+    "build_features",
+    "build_labels",
+    "retrain",
+    "score",
+    "monitor",
+    "backtest",
+)
+ORDER = (INGEST, FEATURES, LABELS, RETRAIN, SCORE, MONITOR)
+"""The jobs in the order of the data's way. The backtest is beside it: nothing waits for it."""
+
+
+def selections(settings: Settings) -> dict[str, tuple[str, ...]]:
+    """The assets of each job."""
+    return {
+        INGEST: (*settings.tables, *(quarantine_of(table) for table in settings.tables)),
+        FEATURES: ("customer_features",),
+        LABELS: ("churn_labels",),
+        RETRAIN: ("training_set", *settings.training.families, "candidate_model", "model_blessing", "champion"),
+        SCORE: ("churn_scores", "online_features"),
+        MONITOR: ("drift_report",),
+        BACKTEST: ("backtest_report",),
+    }
+
+
+def jobs(settings: Settings, partitions: dg.PartitionsDefinition[Any] | None) -> list[Any]:
+    """One job for each entry of ``selections``."""
+    described = {
+        INGEST: "Read what arrived in a period.",
+        FEATURES: "Compute the features of a snapshot.",
+        LABELS: "Label a snapshot whose outcomes can all be known.",
+        RETRAIN: "Train every family, judge the better one, and release it if it is accepted.",
+        SCORE: "Score the newest snapshot and hand its features to the service.",
+        MONITOR: "Compare the newest snapshot with what the serving release was trained on.",
+        BACKTEST: "Test models on every snapshot that followed them, and follow them as they age.",
+    }
+    return [
+        dg.define_asset_job(
+            name,
+            selection=dg.AssetSelection.assets(*assets),
+            partitions_def=None if name in (RETRAIN, BACKTEST) else partitions,
+            description=described[name],
+            hooks={end_mlflow_on_run_finished} if name == RETRAIN else None,
+            op_retry_policy=RETRY,
+        )
+        for name, assets in selections(settings).items()
+    ]

@@ -1,0 +1,150 @@
+"""When a retraining is asked for, and why.
+
+Belongs here: the decision from what is known. Does not belong here: how it is known (``state``) and how a run is requested
+(``sensors``). Nothing here promotes anything: a retraining makes a candidate, and the gate decides.
+"""
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from churn_assets.settings.company import Settings, matures_on
+from churn_assets.training.split import Roles, roles_by_time
+from churn_store.errors import InputError
+
+
+@dataclass(frozen=True)
+class DriftReport:
+    """A drift report as its metadata says it.
+
+    Attributes:
+        event: id of its materialization: what caused a retraining.
+        alert: whether it asks for one.
+        drifted: which features, in words.
+        release: digest of the release that it is about.
+    """
+
+    event: int
+    alert: bool
+    drifted: str
+    release: str
+
+
+@dataclass(frozen=True)
+class Staleness:
+    """How old the champion may become.
+
+    Attributes:
+        read_until: the newest snapshot that it was trained or calibrated on.
+        limit: so many periods older than a new model, it is stale.
+        said_by: who says so, in words.
+    """
+
+    read_until: date
+    limit: int
+    said_by: str
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Whether to retrain.
+
+    Attributes:
+        retrain: yes or no.
+        reason: in words, with the numbers.
+        cause: what the request's key is made of.
+    """
+
+    retrain: bool
+    reason: str
+    cause: tuple[str, ...] = ()
+
+
+def decide(
+    settings: Settings,
+    *,
+    today: date,
+    serving: str | None,
+    labelled: list[str],
+    labels_digest: str,
+    report: DriftReport | None,
+    last_trained: date | None,
+    staleness: Staleness | None = None,
+) -> Decision:
+    """Decide whether a retraining is due: for the first model, for drift, for age, in this order.
+
+    Args:
+        settings: the cooldown and what training needs.
+        today: by the clock.
+        serving: digest of the release that serves; none before the first.
+        labelled: snapshots that have labels.
+        labels_digest: of those labels, so that the first training is asked for again only when they have changed.
+        report: the newest drift report.
+        last_trained: ``as_of`` of the newest candidate.
+        staleness: how old the champion may become; none where no limit is known.
+    """
+    if serving is None:
+        asked = _first(settings, today=today, labelled=labelled, labels_digest=labels_digest)
+    else:
+        drift = _for_drift(report, serving)
+        aged = _for_age(settings, staleness, serving, today=today, labelled=labelled)
+        asked = drift if drift.retrain or not aged.retrain else aged
+    cooled = None if last_trained is None else last_trained + timedelta(days=settings.retraining.cooldown_days)
+    if serving is not None and asked.retrain and cooled is not None and today < cooled:
+        return Decision(False, f"{asked.reason}, but the last training was on {last_trained}; cooling down until {cooled}")
+    if asked.retrain and settings.retraining.start == "manual":
+        return Decision(
+            False, f"a retraining is due ({asked.reason}); retraining.start is manual: run the job retrain to let it begin"
+        )
+    return asked
+
+
+def _for_drift(report: DriftReport | None, serving: str) -> Decision:
+    if report is None:
+        return Decision(False, "no drift report yet")
+    if not report.alert:
+        return Decision(False, "the newest drift report has no alert")
+    if report.release != serving:
+        return Decision(False, f"the drift alert is about release {report.release[:12]}, which no longer serves")
+    return Decision(True, f"drift: {report.drifted}", ("drift", str(report.event)))
+
+
+def _for_age(
+    settings: Settings, staleness: Staleness | None, serving: str, *, today: date, labelled: list[str]
+) -> Decision:
+    """Once when the champion has reached the limit, and again each time it has aged by as much more.
+
+    A candidate that could not be proved better then may be by now.
+    """
+    if staleness is None or not settings.has_time:
+        return Decision(False, "no staleness limit is known")
+    try:
+        newest = _roles(settings, today=today, labelled=labelled).select[-1]
+    except InputError as error:
+        return Decision(False, f"not enough to train on: {error}")
+    age = len(settings.calendar.keys(newest, first=staleness.read_until)) - 1
+    if age < staleness.limit:
+        return Decision(False, f"the champion is {max(age, 0)} periods older than a new model would be")
+    return Decision(
+        True,
+        f"age: the champion has read up to {staleness.read_until}, {age} periods less than a new model would; {staleness.said_by} "
+        f"allows less than {staleness.limit}",
+        ("age", serving, str(age // staleness.limit)),
+    )
+
+
+def _first(settings: Settings, *, today: date, labelled: list[str], labels_digest: str) -> Decision:
+    if settings.has_time:
+        try:
+            _roles(settings, today=today, labelled=labelled)
+        except InputError as error:
+            return Decision(False, f"no release yet, and not enough to train on: {error}")
+    elif not labelled:
+        return Decision(False, "no release yet, and no labels to train on")
+    return Decision(True, "no release yet", ("first", labels_digest))
+
+
+def _roles(settings: Settings, *, today: date, labelled: list[str]) -> Roles:
+    """What a training of today would read."""
+    days = [date.fromisoformat(key) for key in labelled]
+    mature = [day for day in days if matures_on(day, settings.label) <= today]
+    return roles_by_time(mature, horizon=settings.label.horizon, training=settings.training)

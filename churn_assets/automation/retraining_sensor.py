@@ -1,0 +1,103 @@
+"""The sensor that asks for a retraining when the policy says so."""
+
+from datetime import date, datetime
+from typing import Any
+
+import dagster as dg
+
+from churn_assets.automation.jobs import RETRAIN
+from churn_assets.automation.retraining_policy import DriftReport, Staleness, decide
+from churn_assets.automation.schedules import REASON
+from churn_assets.orchestration.run_history import (
+    CAUSE,
+    data_version,
+    digest_of,
+    failures,
+    is_under_way,
+    materialized,
+    newest_materialization,
+    run_key,
+    versions_digest,
+)
+from churn_assets.periods import ALL
+from churn_assets.resources.serving import ServingStore
+from churn_assets.settings.company import Settings
+from churn_store.clock import Clock
+from churn_store.releases.bundles import load_manifest
+from churn_store.releases.log import Serving
+
+INTERVAL_S = 30
+
+
+def sensors(settings: Settings, clock: Clock, serving: ServingStore, job: Any) -> list[dg.SensorDefinition]:
+    """The retraining sensor."""
+
+    @dg.sensor(
+        name="retrain_when_due",
+        job=job,
+        minimum_interval_seconds=INTERVAL_S,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Asks for a retraining when there is no release yet, when the newest drift report has an alert, or when the champion "
+        "is older than the newest backtest allows.",
+    )
+    def retrain_when_due(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        instance = context.instance
+        if is_under_way(instance, RETRAIN):
+            return dg.SkipReason("a retraining is under way")
+        if settings.has_time:
+            labelled = sorted(materialized(instance, "churn_labels"))
+            labels_digest = versions_digest(instance, ["churn_labels", "customer_features"], periods=labelled)
+        else:
+            version = data_version(instance, "churn_labels")
+            labelled, labels_digest = ([] if version is None else [ALL]), str(version)
+        row = serving.newest()
+        candidate = newest_materialization(instance, "candidate_model")
+        decision = decide(
+            settings,
+            today=clock.now().date(),
+            serving=None if row is None else row.champion,
+            labelled=labelled,
+            labels_digest=labels_digest,
+            report=_newest_report(instance),
+            last_trained=None if candidate is None else datetime.fromisoformat(str(candidate.metadata["as_of"])).date(),
+            staleness=_staleness(instance, settings, serving, row),
+        )
+        if not decision.retrain:
+            return dg.SkipReason(decision.reason)
+        cause = digest_of(*decision.cause)
+        failed, given_up = failures(instance, RETRAIN, cause)
+        if given_up:
+            return dg.SkipReason(
+                f"given up: {decision.reason}, but {failed} runs failed for it; look at the newest in the UI"
+            )
+        return dg.RunRequest(run_key=run_key(RETRAIN, cause, failed), tags={CAUSE: cause, REASON: decision.reason[:250]})
+
+    return [retrain_when_due]
+
+
+def _newest_report(instance: dg.DagsterInstance) -> DriftReport | None:
+    found = newest_materialization(instance, "drift_report")
+    if found is None:
+        return None
+    said = found.metadata
+    return DriftReport(found.event, bool(said["alert"]), str(said["drifted"]), str(said["release"]))
+
+
+def _staleness(
+    instance: dg.DagsterInstance, settings: Settings, serving: ServingStore, row: Serving | None
+) -> Staleness | None:
+    """How old the champion may become: as configured, else as the newest backtest of its family says."""
+    report = newest_materialization(instance, "backtest_report")
+    configured = settings.retraining.maximum_age_periods
+    if row is None or not settings.has_time or (configured is None and report is None):
+        return None
+    manifest = load_manifest(serving.files, row.champion)
+    if not manifest.trained_on:
+        return None
+    read_until = date.fromisoformat(max(manifest.trained_on))
+    if configured is not None:
+        return Staleness(read_until, configured, "retraining.maximum_age_periods")
+    if report is None or str(report.metadata["family"]) != manifest.family:
+        return None
+    limit = int(report.metadata["staleness_limit_periods"])
+    return Staleness(read_until, limit, f"the backtest of {report.metadata['as_of']}") if limit else None

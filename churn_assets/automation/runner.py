@@ -1,0 +1,260 @@
+"""Run what is due, in order and in this process: the jobs of the graph, each once, skipping what is unchanged.
+
+What the schedules and the sensor request one by one, the demo and the checks run to the end. A job is skipped if its newest
+successful run had the same fingerprint: the same code, settings, periods and upstream data versions.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import dagster as dg
+
+from churn_assets.automation.due import contiguous, features_due, labels_due, raw_due
+from churn_assets.automation.jobs import FEATURES, INGEST, LABELS, MONITOR, ORDER, RETRAIN, SCORE
+from churn_assets.automation.schedules import RANGE_END, RANGE_START, REASON
+from churn_assets.lake.lake import Lake
+from churn_assets.orchestration.code_version import code_version
+from churn_assets.orchestration.run_history import data_version, data_versions, digest_of, raw_periods
+from churn_assets.periods import text
+from churn_assets.raw.assets import ANEW
+from churn_assets.resources.serving import ServingStore
+from churn_assets.settings.company import Settings
+from churn_assets.tables import Source
+from churn_store.errors import InputError
+from churn_store.releases.blessings import newest_blessings
+from churn_store.releases.lifecycle import SHOWN_DIGITS, how_to_approve, waiting
+
+FINGERPRINT = "churn/fingerprint"
+
+QUIET = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
+"""A run's events are in the instance; the console shows only what went wrong."""
+
+STAGES = {
+    INGEST: ("raw",),
+    FEATURES: ("features",),
+    LABELS: ("features",),
+    RETRAIN: ("training", "evaluation", "champion", "features"),
+    SCORE: ("scoring",),
+    MONITOR: ("monitoring",),
+}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One job, run or skipped.
+
+    Attributes:
+        job: its name.
+        periods: how many periods it was for; none for a job without.
+        skipped: whether nothing had changed.
+        seconds: how long it took.
+        failed_checks: the asset checks that failed, as ``asset:check``, with what was found.
+        error: what failed the run, in one line; none if it succeeded.
+        wrong_input: whether that is for the user to put right: a table, a file or a setting.
+        kept: whether it was skipped though something has changed: what is there of the source stays as it is.
+    """
+
+    job: str
+    periods: int | None
+    skipped: bool
+    seconds: float
+    failed_checks: tuple[str, ...] = ()
+    error: str | None = None
+    wrong_input: bool = False
+    kept: bool = False
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A company's graph with what it works on.
+
+    Attributes:
+        defs: the definitions.
+        settings: that they were built from.
+        source: that they read.
+        serving: where their releases go.
+        instance: that remembers the runs.
+    """
+
+    defs: dg.Definitions
+    settings: Settings
+    source: Source
+    serving: ServingStore
+    instance: dg.DagsterInstance
+
+
+def run_all(graph: Graph, *, started: Callable[[str], None], anew: bool = False) -> Iterator[Step]:
+    """Run every job that the clock makes due, in the order of the data's way; stop after the first that fails.
+
+    Args:
+        graph: what to run.
+        started: told the name of each job before it runs.
+        anew: whether a source that does not say when its rows became known is loaded as if for the first time.
+    """
+    for job in ORDER:
+        keys = _keys(job, graph.settings)
+        if keys == []:
+            continue
+        if job == SCORE and graph.serving.newest() is None:
+            yield Step(job, None, False, 0.0, error=_nothing_serves(graph.serving), wrong_input=True)
+            return
+        fingerprint = _fingerprint(graph, job, keys)
+        changed = _newest_fingerprint(graph.instance, job) != fingerprint or not _is_there(graph, job)
+        wanted, by_period = keys, job == INGEST and keys is not None
+        if by_period and keys is not None:
+            wanted = _to_ingest(graph, keys, changed=changed, anew=anew)
+        if not wanted if by_period else not changed:
+            yield Step(job, None if keys is None else len(keys), True, 0.0, kept=changed)
+            continue
+        started(job)
+        for stretch in [None] if wanted is None else _stretches(graph, wanted):
+            step = _run(graph, job, stretch, fingerprint, anew=anew and by_period)
+            yield step
+            if step.error is not None:
+                return
+
+
+def _to_ingest(graph: Graph, keys: list[str], *, changed: bool, anew: bool) -> list[str]:
+    """The periods to ingest: those that are not there, and the others where something has changed.
+
+    What is there of a source that does not say when its rows became known stays as it is, unless it is loaded anew: a row that has
+    turned up since would count as known when it happened.
+    """
+    settings = graph.settings
+    if anew or (changed and all(graph.source.says_when_known(table) for table in settings.tables)):
+        return keys
+    there = raw_periods(graph.instance, settings)
+    return [key for key in keys if key not in there]
+
+
+def _stretches(graph: Graph, keys: list[str]) -> list[list[str]]:
+    """Unbroken stretches of periods: each is one run."""
+    ends = contiguous(graph.settings.calendar, keys)
+    return [[key for key in keys if first <= key <= last] for first, last in ends]
+
+
+def _nothing_serves(serving: ServingStore) -> str:
+    """Why there is no release after a training, and what to do."""
+    if found := waiting(serving.engine, serving.files):
+        return f"no release serves yet: promotion is manual, and the candidate waits for `{how_to_approve(found[0].candidate)}`; then go on"
+    judged = newest_blessings(serving.engine)
+    if not judged:
+        return "no release serves yet, and no candidate was judged; materialize model_blessing and champion"
+    rules = "; ".join(
+        f"{rule.name}: found {rule.found}, allowed {rule.allowed}" for rule in judged[0].rules if not rule.passed
+    )
+    return (
+        f"no release serves yet: the gate's verdict on candidate {judged[0].candidate[:SHOWN_DIGITS]} is {judged[0].verdict} ({rules}). "
+        f"Look at the checks of model_blessing; `{how_to_approve(judged[0].candidate)} --override` releases it in your name"
+    )
+
+
+def _keys(job: str, settings: Settings) -> list[str] | None:
+    """The periods that a job is for by the clock, whether they are there or not; none for a job without."""
+    if not settings.has_time or job == RETRAIN:
+        return None
+    today = settings.clock.now().date()
+    if job == INGEST:
+        return raw_due(settings.calendar, today, ())
+    raw = {text(key) for key in settings.calendar.complete(today)}
+    due = features_due(settings, today, raw=raw, have=())
+    if job == FEATURES:
+        return due
+    if job == LABELS:
+        return labels_due(settings, today, raw=raw, features=due, have=())
+    return due[-1:]
+
+
+def _fingerprint(graph: Graph, job: str, keys: list[str] | None) -> str:
+    settings = graph.settings
+    read: list[object] = [job, None if job == INGEST else keys, code_version(*STAGES[job]), settings.model_dump_json()]
+    if job == INGEST:
+        read.append(graph.source.fingerprint())
+    upstream = {
+        INGEST: (),
+        FEATURES: settings.tables,
+        LABELS: (*settings.tables, "customer_features"),
+        RETRAIN: ("customer_features", "churn_labels"),
+        SCORE: ("customer_features",),
+        MONITOR: ("customer_features",),
+    }[job]
+    for asset in upstream:
+        versions = (
+            sorted(data_versions(graph.instance, asset).items())
+            if settings.has_time
+            else data_version(graph.instance, asset)
+        )
+        read.append((asset, versions))
+    if job in (SCORE, MONITOR):
+        row = graph.serving.newest()
+        read.append(None if row is None else row.champion)
+    return digest_of(*read)
+
+
+def _is_there(graph: Graph, job: str) -> bool:
+    """Whether what a job writes still is where it was written."""
+    lake = Lake(graph.settings.lake_url)
+    written = {
+        INGEST: graph.settings.tables,
+        FEATURES: ("customer_features",),
+        LABELS: ("churn_labels",),
+        RETRAIN: ("training_set",),
+        SCORE: ("churn_scores",),
+        MONITOR: (),
+    }[job]
+    return all(lake.has(table) for table in written) and (job != RETRAIN or graph.serving.newest() is not None)
+
+
+def _newest_fingerprint(instance: dg.DagsterInstance, job: str) -> str | None:
+    runs = instance.get_runs(dg.RunsFilter(job_name=job), limit=1)
+    return runs[0].tags.get(FINGERPRINT) if runs and runs[0].status == dg.DagsterRunStatus.SUCCESS else None
+
+
+def _run(graph: Graph, job: str, keys: list[str] | None, fingerprint: str, *, anew: bool) -> Step:
+    tags = {FINGERPRINT: fingerprint, REASON: "asked for by hand, with all that is due", **({ANEW: "true"} if anew else {})}
+    partition_key = None
+    if keys is not None:
+        first, last = keys[0], keys[-1]
+        if first == last:
+            partition_key = first
+        else:
+            tags |= {RANGE_START: first, RANGE_END: last}
+    begun = time.monotonic()
+    result = graph.defs.resolve_job_def(job).execute_in_process(
+        instance=graph.instance, tags=tags, partition_key=partition_key, raise_on_error=False, run_config=QUIET
+    )
+    seconds = time.monotonic() - begun
+    failed = [
+        check
+        for check in result.get_asset_check_evaluations()
+        if not check.passed and check.severity == dg.AssetCheckSeverity.ERROR
+    ]
+    # Of a range a check has a result for each period, and one for the whole that repeats them.
+    told = {(check.asset_key, check.check_name) for check in failed if check.partition is not None}
+    said = tuple(
+        f"{check.asset_key.to_user_string()}:{check.check_name}"
+        f"{'' if check.partition is None else f' {check.partition}'}: {check.description}"
+        for check in failed
+        if check.partition is not None or (check.asset_key, check.check_name) not in told
+    )
+    error, wrong_input = (None, False) if result.success else why(result)
+    return Step(job, None if keys is None else len(keys), False, seconds, said, error, wrong_input)
+
+
+def why(result: dg.ExecuteInProcessResult) -> tuple[str, bool]:
+    """What failed a run, in one line, and whether it is for the user to put right."""
+    failures = [event.step_failure_data for event in result.all_events if event.is_step_failure]
+    if failures and failures[0].user_failure_data is not None and failures[0].user_failure_data.description:
+        return failures[0].user_failure_data.description, True
+    if failures:
+        error = failures[0].error
+    else:  # a resource, such as a tracking server that is away
+        error = next((event.job_failure_data.error for event in result.all_events if event.is_job_failure), None)
+    while error is not None and error.cause is not None:
+        error = error.cause
+    if error is None:
+        return "the run failed without an error", False
+    name, _, said = " ".join(error.message.split()).partition(": ")
+    is_input = error.cls_name == InputError.__name__
+    return (said if is_input else f"{name}: {said}"), is_input

@@ -1,0 +1,238 @@
+"""Schedules: each tick asks the clock which periods are due and requests those, a stretch of periods as one run.
+
+The cron expression only says how often is asked. What is requested follows from the clock and from what is there, so a week
+off is caught up. Nothing is requested twice: a run is tagged with its cause, a digest of the code and the data that it reads,
+and no period is asked for while a run is under way with it or after one from the same cause. A period that failed is asked for
+again when its cause has changed.
+"""
+
+from collections.abc import Callable, Iterator
+from datetime import date
+from typing import Any
+
+import dagster as dg
+from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
+from pydantic import BaseModel
+
+from churn_assets.automation.due import (
+    arrived_into,
+    contiguous,
+    features_due,
+    labels_due,
+    labels_to_restate,
+    newest_due,
+    raw_due,
+)
+from churn_assets.automation.jobs import BACKTEST, FEATURES, INGEST, LABELS, MONITOR, SCORE
+from churn_assets.backtest.origins import origins
+from churn_assets.coverage import unbroken_until
+from churn_assets.lake.lake import Lake
+from churn_assets.orchestration.code_version import code_version
+from churn_assets.orchestration.run_history import (
+    CAUSE,
+    KNOWN_UNTIL,
+    asked_for,
+    digest_of,
+    failures,
+    is_under_way,
+    materialized,
+    metadata_of,
+    newest_materialization,
+    present,
+    raw_periods,
+    run_key,
+    versions_digest,
+)
+from churn_assets.periods import text
+from churn_assets.resources.serving import ServingStore
+from churn_assets.settings.company import Settings, matures_on
+from churn_assets.tables import Source
+from churn_store.clock import Clock
+from churn_store.errors import InputError
+
+EVERY_MINUTE = "* * * * *"
+REASON = "churn/reason"
+
+Requests = Iterator[dg.RunRequest | dg.SkipReason]
+RANGE_START, RANGE_END = ASSET_PARTITION_RANGE_START_TAG, ASSET_PARTITION_RANGE_END_TAG
+
+
+def schedules(
+    settings: Settings, source: Source, clock: Clock, serving: ServingStore, jobs: dict[str, Any]
+) -> list[dg.ScheduleDefinition]:
+    """One schedule for each stage that follows the calendar; none where data has no time."""
+    if not settings.has_time:
+        return []
+
+    def ingest(instance: dg.DagsterInstance) -> Requests:
+        # A table that lacks a period lacks it alone; all tables of a period are read together.
+        due = raw_due(settings.calendar, clock.now().date(), raw_periods(instance, settings))
+        yield from _stretches(
+            instance,
+            settings,
+            INGEST,
+            due,
+            lambda: digest_of(source.fingerprint(), code_version("raw"), settings.raw.model_dump_json()),
+        )
+
+    lake = Lake(settings.lake_url)
+
+    def built_from(instance: dg.DagsterInstance, *sections: BaseModel) -> str:
+        said = [section.model_dump_json() for section in sections]
+        return digest_of(versions_digest(instance, settings.tables), code_version("features"), *said)
+
+    def labelled_from(instance: dg.DagsterInstance) -> str:
+        # The labels themselves as well: one that a restore brought back is restated again by the same arrivals.
+        return digest_of(
+            built_from(instance, settings.at_risk, settings.label), versions_digest(instance, ["churn_labels"])
+        )
+
+    def features(instance: dg.DagsterInstance) -> Requests:
+        due = features_due(
+            settings,
+            clock.now().date(),
+            raw=raw_periods(instance, settings),
+            have=present(instance, lake, "customer_features"),
+        )
+        yield from _stretches(
+            instance, settings, FEATURES, due, lambda: built_from(instance, settings.at_risk, settings.features)
+        )
+
+    def labels(instance: dg.DagsterInstance) -> Requests:
+        due = labels_due(
+            settings,
+            clock.now().date(),
+            raw=raw_periods(instance, settings),
+            features=present(instance, lake, "customer_features"),
+            have=present(instance, lake, "churn_labels"),
+        )
+        due += _to_restate(instance, settings)
+        yield from _stretches(instance, settings, LABELS, sorted(due), lambda: labelled_from(instance))
+
+    def scores(instance: dg.DagsterInstance) -> Requests:
+        yield from _newest(instance, settings, serving, SCORE, "churn_scores", code_version("scoring"), clock.now().date())
+
+    def monitoring(instance: dg.DagsterInstance) -> Requests:
+        yield from _newest(
+            instance, settings, serving, MONITOR, "drift_report", code_version("monitoring"), clock.now().date()
+        )
+
+    def backtest(instance: dg.DagsterInstance) -> Requests:
+        yield _backtest(instance, settings, clock.now().date(), present(instance, lake, "churn_labels"))
+
+    return [
+        _schedule("ingest_due_periods", jobs[INGEST], ingest, "Ingests the periods that have ended."),
+        _schedule("build_due_features", jobs[FEATURES], features, "Computes the features of snapshots whose T has come."),
+        _schedule("build_due_labels", jobs[LABELS], labels, "Labels the snapshots that have matured."),
+        _schedule("score_newest_snapshot", jobs[SCORE], scores, "Scores the newest snapshot with the serving release."),
+        _schedule("monitor_newest_snapshot", jobs[MONITOR], monitoring, "Measures the newest snapshot's drift."),
+        _schedule("backtest_each_month", jobs[BACKTEST], backtest, "Tests the family that serves, once a month of labels."),
+    ]
+
+
+def _backtest(
+    instance: dg.DagsterInstance, settings: Settings, today: date, labelled: set[str]
+) -> dg.RunRequest | dg.SkipReason:
+    """One backtest for each month that has a labelled snapshot, once there are enough of them."""
+    mature = [key for key in map(date.fromisoformat, labelled) if matures_on(key, settings.label) <= today]
+    try:
+        newest = origins(mature, settings, folds=settings.evaluation.folds)[-1].judge[0]
+    except InputError as error:
+        return dg.SkipReason(f"not enough to test on: {error}")
+    month = f"{newest:%Y-%m}"
+    last = newest_materialization(instance, "backtest_report")
+    if last is not None and str(last.metadata["newest_fold"])[: len(month)] >= month:
+        return dg.SkipReason(f"the backtest of {month} is there")
+    cause = digest_of(BACKTEST, month)
+    failed, given_up = failures(instance, BACKTEST, cause)
+    if given_up or is_under_way(instance, BACKTEST):
+        return dg.SkipReason(f"the backtest of {month} {f'failed {failed} times' if given_up else 'is under way'}")
+    return dg.RunRequest(
+        run_key=run_key(BACKTEST, cause, failed), tags={CAUSE: cause, REASON: f"snapshot {newest} of {month} has labels"}
+    )
+
+
+def _to_restate(instance: dg.DagsterInstance, settings: Settings) -> list[str]:
+    """Labelled snapshots of which later arrivals tell something else."""
+    lake = Lake(settings.lake_url)
+    happened: dict[str, tuple[int, int]] = {}
+    for table in settings.tables:
+        if table != "customers" and lake.has(table):
+            for period, (first_s, last_s) in lake.spans(table, "occurred_s").items():
+                there = happened.get(period, (first_s, last_s))
+                happened[period] = min(there[0], first_s), max(there[1], last_s)
+    late = arrived_into(settings, labels=present(instance, lake, "churn_labels"), happened=happened)
+    if not late:
+        return []
+    return labels_to_restate(
+        settings,
+        late,
+        known_until=metadata_of(instance, "churn_labels", KNOWN_UNTIL, periods=late),
+        until=unbroken_until(settings.calendar, raw_periods(instance, settings)),
+    )
+
+
+def _schedule(
+    name: str, job: Any, requests: Callable[[dg.DagsterInstance], Requests], description: str
+) -> dg.ScheduleDefinition:
+    @dg.schedule(
+        name=name,
+        job=job,
+        cron_schedule=EVERY_MINUTE,
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description=description,
+    )
+    def evaluate(context: dg.ScheduleEvaluationContext) -> Requests:
+        yield from requests(context.instance)
+
+    return evaluate
+
+
+def _stretches(
+    instance: dg.DagsterInstance, settings: Settings, job: str, due: list[str], cause_of: Callable[[], str]
+) -> Requests:
+    if not due:
+        yield dg.SkipReason("no period is due")
+        return
+    cause = cause_of()
+    asked = asked_for(instance, settings.calendar, job, cause)
+    wanted = [period for period in due if period not in asked]
+    if not wanted:
+        yield dg.SkipReason(f"{', '.join(due)}: asked for already, and nothing that it is made from has changed since")
+        return
+    for first, last in contiguous(settings.calendar, wanted):
+        yield dg.RunRequest(
+            run_key=run_key(job, first, last, cause),
+            partition_key=first if first == last else None,
+            tags={
+                CAUSE: cause,
+                REASON: f"{first} is due" if first == last else f"{first} to {last} are due",
+                **({} if first == last else {RANGE_START: first, RANGE_END: last}),
+            },
+        )
+
+
+def _newest(
+    instance: dg.DagsterInstance, settings: Settings, serving: ServingStore, job: str, asset: str, code: str, today: date
+) -> Requests:
+    row = serving.newest()
+    snapshots = {key for key in materialized(instance, "customer_features") if key <= text(today)}
+    last = newest_materialization(instance, asset)
+    done = None if last is None or last.period is None else (last.period, str(last.metadata.get("release")))
+    key = newest_due(snapshots, release=None if row is None else row.champion, done=done)
+    if row is None:
+        yield dg.SkipReason("no release serves yet")
+    elif key is None:
+        yield dg.SkipReason("the serving release has done the newest snapshot already")
+    else:
+        # The epoch and not the release: after a rollback the former release is due again.
+        cause = digest_of(row.epoch, versions_digest(instance, ["customer_features"]), code)
+        if key in asked_for(instance, settings.calendar, job, cause):
+            yield dg.SkipReason(f"{key}: asked for already, and neither the release nor the features have changed since")
+            return
+        yield dg.RunRequest(
+            run_key=run_key(job, key, cause),
+            partition_key=key,
+            tags={CAUSE: cause, REASON: f"snapshot {key} is the newest, release {row.champion[:12]} serves"},
+        )

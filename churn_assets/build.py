@@ -1,0 +1,73 @@
+"""Builds the whole asset graph from settings; importing it reads no file and has no side effect.
+
+Belongs here: which stages make up the graph, in the order of the data's way, and their resources. Does not belong here: what
+Dagster loads (``definitions``).
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from churn_assets.automation.jobs import RETRAIN, jobs
+from churn_assets.automation.retraining_sensor import sensors
+from churn_assets.automation.schedules import schedules
+from churn_assets.backtest.assets import backtest_assets
+from churn_assets.champion.assets import champion_assets
+from churn_assets.champion.jobs import release_jobs
+from churn_assets.champion.sensors import release_sensors
+from churn_assets.connectors.open_source import open_source
+from churn_assets.features.assets import feature_assets
+from churn_assets.features.feature_sets import company_features, features_in_use
+from churn_assets.lake.lake import Lake
+from churn_assets.monitoring.assets import monitoring_assets
+from churn_assets.orchestration.partitions import partitions_of
+from churn_assets.raw.assets import raw_assets
+from churn_assets.resources.serving import ServingStore
+from churn_assets.resources.tracking import tracking_resource
+from churn_assets.scoring.assets import scoring_assets
+from churn_assets.settings.company import Settings
+from churn_assets.training.assets import training_assets
+
+
+def build_defs(settings: Settings | None = None, *, overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
+    """The asset graph of a company.
+
+    Args:
+        settings: what to build; ``churn.yaml`` and the environment if none are given.
+        overrides: resources by name, in place of those that the settings describe.
+    """
+    settings = settings or Settings.load()
+    partitions = partitions_of(settings)
+    source = open_source(settings)
+    serving = ServingStore(settings.database_url, settings.releases_url, settings.online_url)
+    resources: dict[str, Any] = {
+        "lake": Lake(settings.lake_url),
+        "clock": settings.clock,
+        "serving": serving,
+        "mlflow": tracking_resource(settings),
+        **(overrides or {}),
+    }
+    features = company_features(settings, source)
+    used = features_in_use(features, settings.features)
+    tables = [
+        *raw_assets(settings, partitions, source),
+        *feature_assets(settings, partitions, features),
+        *training_assets(settings, used),
+    ]
+    assets = [
+        *tables,
+        *champion_assets(settings, source, used, tables),
+        *backtest_assets(settings, used),
+        *scoring_assets(settings, partitions, features),
+        *monitoring_assets(settings, partitions, features),
+    ]
+    by_name = {job.name: job for job in jobs(settings, partitions)}
+    return dg.Definitions(
+        assets=assets,
+        jobs=[*by_name.values(), *release_jobs()],
+        schedules=schedules(settings, source, settings.clock, serving, by_name),
+        sensors=[*sensors(settings, settings.clock, serving, by_name[RETRAIN]), *release_sensors(settings, serving)],
+        resources=resources,
+        executor=dg.in_process_executor,
+    )

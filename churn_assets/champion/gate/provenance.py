@@ -1,0 +1,79 @@
+"""What the candidate and its judging rows were made of: checked tables, mature labels, later snapshots."""
+
+from datetime import date
+
+from churn_assets.champion.gate.evidence import Case, Found
+from churn_assets.periods import day_of
+from churn_assets.settings.company import Label, matures_on
+from churn_assets.training.training_set import snapshots
+from churn_store.errors import InputError
+
+SHOWN = 3
+
+
+def data_quality_green(case: Case, label: Label, *, now_s: int) -> Found:
+    """Every blocking check of what the candidate was made of has passed, and the judging labels are mature.
+
+    Args:
+        case: with the checks that must have passed; none of them found is as bad as one that failed.
+        label: when labels are mature.
+        now_s: by the clock.
+    """
+    today = day_of(now_s)
+    ripens = {day: matures_on(date.fromisoformat(day), label) for day in snapshots(case.judging)}
+    unripe = [f"the labels of {day} are not mature before {ripe}" for day, ripe in ripens.items() if ripe > today]
+    bad = [str(checked) for checked in case.checks if checked.status != "passed"]
+    wrong = [*bad, *unripe] if case.checks else ["no check was found", *unripe]
+    shown = "; ".join(wrong[:SHOWN]) + (f"; and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else "")
+    green = f"{len(case.checks)} checks of {len({checked.table for checked in case.checks})} tables have passed"
+    ripe = f"the labels of {', '.join(ripens)} are mature" if ripens else "data without time, whose labels are as they come"
+    return Found(
+        not wrong,
+        shown or f"{green}; {ripe}",
+        "each blocking check of the tables that the candidate was made of has passed when it was last evaluated, and "
+        f"each judging label is mature by the clock ({today}); make the table named again",
+        numbers={
+            "checks": len(case.checks),
+            "not_passed": len(bad),
+            "judging_snapshots": len(ripens),
+            "not_mature": len(unripe),
+        },
+    )
+
+
+def judging_rows_are_later(case: Case) -> Found:
+    """No model was trained on a label that reaches into the judging rows.
+
+    Of data without time the champion must have held out the same customers, or it was trained on who judges now.
+    """
+    has_time = "snapshot_s" in case.judging.columns
+    if case.champion is not None and case.champion_split != case.split:
+        return Found(
+            False,
+            f"split {case.split}; the champion's split {case.champion_split}",
+            "the champion's split; another one judges on rows that the champion was trained on, so set training.seed and "
+            "training.held_out_share back",
+        )
+    if not has_time and case.judging_from is None:
+        return Found(
+            bool(case.split),
+            f"split {case.split}; the data has no time, so its order can't be checked",
+            "rows of customers that neither the candidate nor the champion was trained on",
+        )
+    first = int(case.judging["snapshot_s"].to_numpy().min())
+    if not case.split or case.judging_from is None or first != case.judging_from:
+        raise InputError(
+            f"the judging rows begin on {day_of(first)}, are said to begin on "
+            f"{'no day' if case.judging_from is None else day_of(case.judging_from)} and to be split {case.split}; materialize training_set "
+            "and the families anew"
+        )
+    ends = {"candidate": case.candidate_trained_until}
+    if case.champion is not None:
+        ends["champion"] = case.champion_trained_until
+    late = [who for who, until in ends.items() if until is None or until > case.judging_from]
+    said = ", ".join(f"{who} until {'unknown' if until is None else day_of(until)}" for who, until in ends.items())
+    return Found(
+        not late,
+        f"judging from {day_of(case.judging_from)}, trained: {said}",
+        "every label that a model was trained on ends before the first judging snapshot",
+    )

@@ -1,0 +1,251 @@
+"""`churn demo`: the whole way from raw data to a served prediction, on one screen.
+
+The exit status is 0 only if every line of the screen is true: each job succeeded, the service served the release that the
+graph published, and its answers equal the scores in the lake.
+"""
+
+import contextlib
+import logging
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+import dagster as dg
+import polars as pl
+
+from churn_assets.automation.jobs import ORDER
+from churn_assets.automation.runner import Graph, Step, run_all
+from churn_assets.build import build_defs
+from churn_assets.connectors.open_source import open_source
+from churn_assets.lake.lake import PERIOD, Lake
+from churn_assets.lake.migrate import migrate_lake
+from churn_assets.resources.service_process import Client, free_port, key_in_file, serving
+from churn_assets.resources.serving import ServingStore
+from churn_assets.settings.company import Settings
+from churn_store.database.migrate import migrate
+from churn_store.errors import ChurnError, InputError
+from churn_store.releases.bundles import Bundle
+from churn_store.releases.manifest import Evaluation
+
+TOLERANCE = 1e-6
+BATCH = 200
+CHANCE = 0.01
+"""So much may an AUC on some thousands of judging rows lie above the ceiling by chance."""
+
+NAMED = 3
+OK = 200
+WRONG_INPUT = 2
+"""Exit status where a table, a file or a setting is for the user to put right."""
+
+
+@dataclass
+class Screen:
+    """What is printed in the end, and what of it was found untrue."""
+
+    lines: list[str] = field(default_factory=list)
+    untrue: list[str] = field(default_factory=list)
+
+    def line(self, name: str, value: str) -> None:
+        """A line of the screen."""
+        self.lines.append(f"  {name:<22}{value}")
+
+    def must(self, true: bool, otherwise: str) -> None:
+        """Something without which the demo has failed."""
+        if not true:
+            self.untrue.append(otherwise)
+
+
+def run_demo(as_of: datetime | None, *, anew: bool = False) -> int:
+    """Run the demo in the current folder; the exit status."""
+    begun = time.monotonic()
+    settings = Settings.load()
+    if as_of is not None and not (settings.clock.is_fixed and settings.clock.now() > as_of):
+        # A clock that was moved on since stays: snapshots that the service has already would be newer than the demo's.
+        settings.clock.fix(as_of)
+    settings.home.mkdir(parents=True, exist_ok=True)
+    log = Path(os.path.relpath(settings.home / "demo.log"))
+    click.echo(f"company {settings.company}, as of {settings.clock.now():%Y-%m-%d}; details go to {log}")
+    migrate(settings.database_url)
+    migrate_lake(Lake(settings.lake_url))
+    store = ServingStore(settings.database_url, settings.releases_url, settings.online_url)
+    screen = Screen()
+    steps = _materialize(settings, store, log, screen, anew=anew)
+    if screen.untrue:
+        return _failed(screen, status=WRONG_INPUT if steps[-1].wrong_input else 1)
+    bundle = store.champion()
+    if bundle is None:
+        raise ChurnError("the graph ran, but no release serves; look at the checks of model_blessing in the Dagster UI")
+    _describe_data(screen, settings)
+    _describe_release(screen, bundle, store)
+    key_file = Path(os.path.relpath(settings.home / "api-key"))
+    click.echo("starting the service and asking it for predictions")
+    with serving(free_port(), settings.home / "service.log", key=key_in_file(key_file)) as client:
+        _ask(screen, client, bundle, Lake(settings.lake_url))
+    took = ", ".join(f"{step.job} {'unchanged' if step.skipped else f'{step.seconds:.1f} s'}" for step in steps)
+    screen.line("seconds", f"{took}; all {time.monotonic() - begun:.1f} s")
+    click.echo("\n".join(["", *screen.lines]))
+    if screen.untrue:
+        return _failed(screen)
+    click.echo(
+        f"\nNext: `make dev{_company()}` opens the Dagster UI on http://127.0.0.1:3000 and the service on http://127.0.0.1:8000 "
+        f'(key in {key_file});\n      `curl -H "X-API-Key: $(cat {key_file})" http://127.0.0.1:8000/model/version`'
+        + ("; `churn clock set` moves the time on, and the schedules follow" if settings.has_time else "")
+    )
+    return 0
+
+
+def _company() -> str:
+    """How `make` names the company in the current folder."""
+    folder = Path.cwd()
+    return f" DATA={folder.name}" if folder.parent.name == "examples" else ""
+
+
+def _failed(screen: Screen, *, status: int = 1) -> int:
+    for found in screen.untrue:
+        click.echo(f"churn demo: {found}", err=True)
+    return status
+
+
+def _materialize(settings: Settings, store: ServingStore, log: Path, screen: Screen, *, anew: bool) -> list[Step]:
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    steps = []
+    with open(log, "w", encoding="utf-8") as details:
+        with contextlib.redirect_stderr(details):
+            instance = _instance(Path.cwd())
+            graph = Graph(build_defs(settings), settings, open_source(settings), store, instance)
+        with instance, contextlib.redirect_stderr(details):
+            for step in run_all(graph, started=_progress, anew=anew):
+                steps.append(step)
+                number = f"{ORDER.index(step.job) + 1}/{len(ORDER)}"
+                what = step.job + ("" if step.periods is None else f" ({step.periods} periods)")
+                click.echo(f"\r[{number}] {what:<32} {'unchanged' if step.skipped else f'{step.seconds:5.1f} s'}")
+                if step.kept:
+                    click.echo(
+                        "      the source, a setting or the code is another one than before; what was ingested stays as it arrived, and "
+                        "`churn demo --anew` loads all of it as if for the first time"
+                    )
+                for failed in step.failed_checks:
+                    click.echo(f"      failed check {failed}")
+                screen.must(step.error is None, f"{step.job}: {step.error}; see {log} and the run in the Dagster UI")
+    return steps
+
+
+def _progress(job: str) -> None:
+    click.echo(f"[{ORDER.index(job) + 1}/{len(ORDER)}] {job} ...", nl=False)
+
+
+def _instance(folder: Path) -> dg.DagsterInstance:
+    """The instance of the folder, which the Dagster UI shows as well."""
+    if not (folder / "dagster.yaml").exists():
+        raise InputError(f"{folder} has no dagster.yaml; run this where churn.yaml and dagster.yaml lie")
+    return dg.DagsterInstance.from_config(str(folder), "dagster.yaml")
+
+
+def _describe_data(screen: Screen, settings: Settings) -> None:
+    lake = Lake(settings.lake_url)
+    rows = {
+        table: lake.scan(table).select(pl.len()).collect().item()
+        for table in (*settings.tables, "customer_features", "churn_labels", "training_set", "churn_scores")
+    }
+    screen.line("rows", ", ".join(f"{table} {number:,}" for table, number in rows.items()))
+    newest = max(lake.periods("churn_scores"))
+    at_risk = lake.read("churn_scores", newest)
+    when = f" at {newest}" if settings.has_time else ""
+    screen.line("customers at risk", f"{at_risk.height:,}{when}, {at_risk['churn'].sum():,} of them called churners")
+    rates = lake.scan("churn_labels").group_by(PERIOD).agg(pl.col("churned").mean()).collect()["churned"].to_list()
+    spread = f" ({min(rates):.1%} to {max(rates):.1%} over {len(rates)} snapshots)" if settings.has_time else ""
+    total = lake.scan("churn_labels").select(pl.col("churned").mean()).collect().item()
+    screen.line("churn rate", f"{total:.1%}{spread}")
+
+
+def _describe_release(screen: Screen, bundle: Bundle, store: ServingStore) -> None:
+    metrics = bundle.manifest.metrics
+    best = metrics.get("auc_ceiling", 1.0)
+    screen.must(
+        metrics["auc"] <= best + CHANCE,
+        f"the champion's AUC of {metrics['auc']:.3f} is above the best that anyone could reach, {best:.3f}: it leaks",
+    )
+    ceiling = f", best that anyone could reach {metrics['auc_ceiling']:.3f}" if "auc_ceiling" in metrics else ""
+    judged = (
+        f"on later snapshots {', '.join(bundle.manifest.judged_on)}"
+        if bundle.manifest.judged_on
+        else "on held-out customers (the data has no time, so the order of time could not be checked)"
+    )
+    screen.line("champion", f"{bundle.manifest.family}, AUC {metrics['auc']:.3f}{ceiling}; {judged}")
+    if isinstance(bundle.manifest.evaluation, Evaluation):
+        _describe_worth(screen, bundle.manifest.evaluation, threshold=bundle.manifest.threshold)
+    blessing = bundle.manifest.blessing
+    if blessing is not None:
+        passed = sum(rule.passed for rule in blessing.rules)
+        gain = (
+            "no champion before it"
+            if blessing.gain is None
+            else f"{blessing.gain:+.3f} per customer above the former champion"
+        )
+        screen.line("gate", f"{blessing.verdict}: {passed} of {len(blessing.rules)} rules passed; {gain}")
+    row = store.newest()
+    screen.line("release", f"epoch {row.epoch if row else '?'}, digest {bundle.digest}")
+
+
+def _describe_worth(screen: Screen, evaluation: Evaluation, *, threshold: float) -> None:
+    """What the champion and the baselines bring on the same rows."""
+    profit, log_loss = (
+        ", ".join(f"{name.replace('_', ' ')} {found[measure]:.3f}" for name, found in sorted(evaluation.baselines.items()))
+        for measure in ("profit", "log_loss")
+    )
+    ours = evaluation.intervals["profit"]
+    screen.line(
+        "profit per customer",
+        f"{ours.value:.3f} ({ours.low:.3f} to {ours.high:.3f}) at threshold {threshold:.3f}; beside it: {profit}",
+    )
+    ours = evaluation.intervals["log_loss"]
+    screen.line("log loss", f"{ours.value:.3f} ({ours.low:.3f} to {ours.high:.3f}); beside it: {log_loss}")
+
+
+def _ask(screen: Screen, client: Client, bundle: Bundle, lake: Lake) -> None:
+    period = max(lake.periods("churn_scores"))
+    scores = lake.read("churn_scores", period).sort("probability", descending=True)
+    expected = dict(scores.select("customer_id", "probability").iter_rows())
+    riskiest = scores["customer_id"][0]
+    row = lake.read("customer_features", period).row(by_predicate=pl.col("customer_id") == riskiest, named=True)
+    attributes = {name: row[name] for name in bundle.manifest.signature.names}
+    sample = scores["customer_id"].head(BATCH).to_list()
+
+    status, one = client.ask(f"/predict/{riskiest}")
+    _answered(screen, "GET /predict/{id}", status, one, expected[riskiest], bundle)
+    status, same = client.ask("/predict", {"attributes": attributes})
+    _answered(screen, "POST /predict", status, same, expected[riskiest], bundle)
+    status, batch = client.ask("/predict/batch", {"customer_ids": sample})
+    answers: list[Mapping[str, Any]] = batch["predictions"] if status == OK else []
+    agree = [
+        abs(answer["probability"] - expected[name]) <= TOLERANCE for name, answer in zip(sample, answers, strict=False)
+    ]
+    screen.must(
+        len(agree) == len(sample) and all(agree),
+        f"the batch answered {status} with {sum(agree)} of {len(sample)} as scored",
+    )
+    first = ", ".join(f"{name} {answer['probability']:.3f}" for name, answer in zip(sample[:NAMED], answers, strict=False))
+    screen.line("POST /predict/batch", f"{len(answers)} customers, all as in churn_scores: {first}, ...")
+
+
+def _answered(screen: Screen, what: str, status: int, answer: Mapping[str, Any], expected: float, bundle: Bundle) -> None:
+    if status != OK:
+        screen.must(False, f"{what} answered {status}: {answer.get('detail', answer)}")
+        return
+    probability = answer["probability"]
+    screen.must(
+        abs(probability - expected) <= TOLERANCE, f"{what} answered {probability}, but the lake's score is {expected}"
+    )
+    served = answer["model"]["release"]
+    screen.must(served == bundle.digest, f"{what} was answered by release {served}, not by {bundle.digest}")
+    who = answer.get("customer_id") or "the same attributes"
+    screen.line(
+        what,
+        f"{who}: probability {probability:.3f}, {'churns' if answer['churn'] else 'stays'} "
+        f"(threshold {answer['threshold']:.3f}), by release {served[:12]}",
+    )

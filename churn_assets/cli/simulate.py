@@ -1,0 +1,165 @@
+"""`churn simulate OUT`: the tables of a synthetic company as files, and the ``churn.yaml`` that reads them.
+
+Belongs here: files, their columns, and their description as a ``files`` source. Does not belong here: the rows
+(``raw.synthetic``) and what the best possible prediction is (``ceiling``).
+
+The tables go out month by month, so that a company of any size needs memory for one month.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+import polars as pl
+import yaml
+from pydantic import ValidationError
+
+from churn_assets.periods import Calendar, epoch_s
+from churn_assets.simulator.source import SyntheticSettings, SyntheticSource
+from churn_store.errors import InputError
+from churn_store.mapping.tables import Table
+from churn_store.settings import one_line
+
+Format = Literal["csv", "parquet"]
+
+COLUMNS: dict[Table, dict[str, str]] = {
+    "customers": {
+        "customer_id": "customer_id",
+        "signed_up": "signed_up_s",
+        "occurred": "occurred_s",
+        "known": "known_s",
+    },
+    "events": {
+        "event_id": "event_id",
+        "customer_id": "customer_id",
+        "event_type": "event_type",
+        "occurred": "occurred_s",
+        "known": "known_s",
+    },
+    "payments": {
+        "payment_id": "payment_id",
+        "customer_id": "customer_id",
+        "amount": "amount_cents",
+        "status": "status",
+        "due": "due_s",
+        "list_price": "list_cents",
+        "occurred": "occurred_s",
+        "known": "known_s",
+    },
+}
+"""The files' columns, named as ``source.<table>.columns`` names them, by the canonical ones that they hold."""
+
+
+@dataclass(frozen=True)
+class Month:
+    """What was written of a month: its first day, and rows by table."""
+
+    first: date
+    rows: dict[Table, int]
+
+
+def run_simulate(settings: SyntheticSettings, folder: Path, file_format: Format) -> None:
+    """Write a company and say what was written."""
+    written = dict.fromkeys(COLUMNS, 0)
+    for month in write_company(settings, folder, file_format):
+        for table, rows in month.rows.items():
+            written[table] += rows
+    for table, rows in written.items():
+        click.echo(f"{table}: {rows:,} rows in {folder / table}")
+    click.echo(f"{folder / 'churn.yaml'} reads them: the data ends with {_last_day(settings)}")
+
+
+def company(**given: Any) -> SyntheticSettings:
+    """The synthetic company that a person describes on the command line.
+
+    Raises:
+        InputError: there can't be such a company.
+    """
+    try:
+        return SyntheticSettings(**given)
+    except ValidationError as error:
+        raise InputError(one_line(error, where="churn simulate")) from error
+
+
+def months_of(settings: SyntheticSettings) -> list[date]:
+    """The first days of the months in which the company's ``customers`` sign up."""
+    calendar = Calendar("monthly", settings.start)
+    months = [calendar.first]
+    while len(months) < settings.months:
+        months.append(calendar.next(months[-1]))
+    return months
+
+
+def write_company(settings: SyntheticSettings, folder: Path, file_format: Format) -> Iterator[Month]:
+    """Write the tables month by month, ``<table>/<month>.<format>``, and at the end ``churn.yaml``.
+
+    Args:
+        settings: the company.
+        folder: made if it is missing.
+        file_format: of the files; times are timestamps in Parquet and ISO 8601 in CSV, both UTC.
+
+    Yields:
+        Each month when its files are there.
+
+    Raises:
+        InputError: the folder holds something.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{folder} is not an empty folder; name one that is empty or does not exist")
+    source = SyntheticSource(settings)
+    calendar = Calendar("monthly", settings.start)
+    for table in COLUMNS:
+        (folder / table).mkdir(parents=True)
+    for month in months_of(settings):
+        rows: dict[Table, int] = {}
+        for table in COLUMNS:
+            frame = source.read(table, epoch_s(month), epoch_s(calendar.next(month))).rows
+            rows[table] = frame.height
+            write(_as_columns(table, frame), folder / table / f"{month}.{file_format}", file_format)
+        yield Month(month, rows)
+    description = {"company": "simulated", "source": described(settings, source, file_format)}
+    (folder / "churn.yaml").write_text(yaml.safe_dump(description, sort_keys=False), encoding="utf-8")
+
+
+def described(settings: SyntheticSettings, source: SyntheticSource, file_format: Format) -> dict[str, Any]:
+    """The section ``source`` of the ``churn.yaml`` that reads the files."""
+    tables: dict[str, Any] = {}
+    for table, columns in COLUMNS.items():
+        tables[table] = {
+            "path": f"{table}/*.{file_format}",
+            "format": file_format,
+            "columns": {name: name for name in columns},
+        }
+    tables["customers"]["attributes"] = {
+        column.name: {"column": column.name, "kind": column.kind, "description": column.description}
+        for column in source.attributes
+    }
+    tables["payments"]["amount_unit"] = "cents"
+    return {"kind": "files", "shape": "history", "start": settings.start, **tables}
+
+
+def write(frame: pl.DataFrame, file: Path, file_format: Format) -> None:
+    """Write a frame; times as ISO 8601 where the format has none."""
+    if file_format == "parquet":
+        frame.write_parquet(file)
+    else:
+        frame.write_csv(file, datetime_format="%Y-%m-%dT%H:%M:%SZ")
+
+
+def _last_day(settings: SyntheticSettings) -> date:
+    return Calendar("monthly", settings.start).next(months_of(settings)[-1]) - timedelta(days=1)
+
+
+def _as_columns(table: Table, frame: pl.DataFrame) -> pl.DataFrame:
+    canonical = COLUMNS[table]
+    attributes = [name for name in frame.columns if name not in canonical.values()]
+    return frame.select(
+        *(
+            (pl.from_epoch(source).dt.replace_time_zone("UTC") if source.endswith("_s") else pl.col(source)).alias(name)
+            for name, source in canonical.items()
+        ),
+        *attributes,
+    )

@@ -1,0 +1,1 @@
+"""Where a company's raw tables come from."""

@@ -1,0 +1,146 @@
+"""A source whose tables are described by a mapping: which rows a period gets, and customers known only by what they did.
+
+Belongs here: what files and a database have in common. Does not belong here: how they are read (``file_text``,
+``postgres_text``) and what their values mean (``mapped_values``).
+"""
+
+from abc import ABC, abstractmethod
+
+import polars as pl
+
+from churn_assets.periods import epoch_s
+from churn_assets.tables import EVER_S
+from churn_store.mapping.canonical import Rules, canonical, labelled, optional_columns
+from churn_store.mapping.foreign_keys import require_known, unknown_of
+from churn_store.mapping.settings import MappedTable, MappedTables
+from churn_store.mapping.tables import SCHEMAS, Delivery, Table
+from churn_store.mapping.text import MappedText
+from churn_store.model.signature import Column
+
+
+class MappedSource(ABC):
+    """Rows of described tables, as they arrive.
+
+    Args:
+        settings: the description.
+        rules: what the platform says of all values.
+    """
+
+    def __init__(self, settings: MappedTables, rules: Rules) -> None:
+        self._mapping = settings
+        self._rules = rules
+        self.attributes = _attributes(settings.described("customers"))
+
+    @abstractmethod
+    def _text(self, table: Table, description: MappedTable, start_s: int, end_s: int) -> MappedText:
+        """At least the rows that became known in ``[start_s, end_s)``, and those of which that can't be told.
+
+        Raises:
+            InputError: the table is not there, or does not fit its description.
+        """
+
+    @abstractmethod
+    def _customer_ids(self, *, again: bool = False) -> pl.Series:
+        """The ids that the table of the customers has; ``again``: now, rather than when they were last read."""
+
+    @abstractmethod
+    def _where(self, table: Table) -> str:
+        """The table's name, for a person."""
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """A digest that changes whenever other rows could come out."""
+
+    def given(self, table: Table) -> frozenset[str]:
+        """Which of a table's optional columns are mapped."""
+        description = self._mapping.described(table)
+        return frozenset() if description is None else optional_columns(description, table)
+
+    def says_when_known(self, table: Table) -> bool:
+        """Whether a column says when a row became known; of derived customers, whether one does in all of their tables."""
+        description = self._mapping.described(table)
+        if description is None:
+            return all(self.says_when_known(other) for other in self._mapping.tables if other != table)
+        return "known" in description.columns
+
+    def read(self, table: Table, start_s: int, end_s: int) -> Delivery:
+        """Rows that became known in ``[start_s, end_s)``; the rows of data without time have no time and all come.
+
+        What was known before the first day with data comes with the first period: a customer of ten years is not lost to a
+        history that begins last year. Where the source does not say when rows became known, all come that happened before
+        ``end_s``. Rows that can't be read come with their period, and with every one where their period can't be told.
+
+        Raises:
+            InputError: the table is not there, or does not fit its description.
+        """
+        start = self._mapping.start
+        if self._mapping.shape == "table" or start is None:
+            return self._understood(table, -EVER_S, EVER_S)
+        if not self.says_when_known(table) or start_s <= epoch_s(start) < end_s:
+            start_s = -EVER_S
+        found = self._derived_customers() if self._is_derived(table) else self._understood(table, start_s, end_s)
+        return Delivery(
+            found.rows.filter(pl.col("known_s") >= start_s, pl.col("known_s") < end_s),
+            found.unreadable.filter(
+                pl.col("known_s").is_null() | ((pl.col("known_s") >= start_s) & (pl.col("known_s") < end_s))
+            ),
+        )
+
+    def _is_derived(self, table: Table) -> bool:
+        return self._mapping.described(table) is None
+
+    def _understood(self, table: Table, start_s: int, end_s: int) -> Delivery:
+        """At least the rows that became known in ``[start_s, end_s)``, in the canonical columns."""
+        description = self._mapping.described(table)
+        if description is None:
+            raise ValueError(f"no table of {table} is described")
+        where = self._where(table)
+        text = self._text(table, description, start_s, end_s)
+        if self._mapping.shape == "table":
+            return labelled(text, description, where=where, rules=self._rules)
+        found = canonical(table, text, description, where=where, rules=self._rules)
+        if table != "customers" and not self._is_derived("customers"):
+            ids, limit = found.rows["customer_id"], self._rules.limit
+            if unknown_of(ids, self._customer_ids()).len() > limit * ids.drop_nulls().len():
+                require_known(ids, self._customer_ids(again=True), where=where, limit=limit)
+        return found
+
+    def _derived_customers(self) -> Delivery:
+        """Customers who are known only by what they did: signed up when they were first seen, as known at each time.
+
+        A row that turns up later and is older than all before it makes a new version of the record, known when it
+        was.
+        """
+        rows = [
+            self._understood(table, -EVER_S, EVER_S).rows.select("customer_id", "occurred_s", "known_s")
+            for table in self._mapping.tables
+            if table != "customers"
+        ]
+        return Delivery(
+            pl.concat(rows)
+            .drop_nulls("customer_id")
+            .group_by("customer_id", "known_s")
+            .agg(pl.col("occurred_s").min())
+            .sort("customer_id", "known_s")
+            .with_columns(signed_up_s=pl.col("occurred_s").cum_min().over("customer_id"))
+            .filter((pl.col("signed_up_s") < pl.col("signed_up_s").shift().over("customer_id")).fill_null(value=True))
+            .with_columns(occurred_s=pl.col("known_s"))
+            .select(list(SCHEMAS["customers"]))
+        )
+
+
+def _attributes(customers: MappedTable | None) -> tuple[Column, ...]:
+    if customers is None:
+        return ()
+    return tuple(
+        Column(
+            name=name,
+            kind=attribute.kind,
+            nullable=attribute.nullable,
+            low=attribute.low,
+            high=attribute.high,
+            unit=attribute.unit,
+            description=attribute.description or f"{attribute.column} as the source says",
+        )
+        for name, attribute in customers.attributes.items()
+    )

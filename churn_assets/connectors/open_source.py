@@ -1,0 +1,23 @@
+"""Which source a company has."""
+
+from churn_assets.connectors.files.source import FilesSource
+from churn_assets.connectors.postgres.source import PostgresSource
+from churn_assets.settings.company import Settings
+from churn_assets.settings.postgres import PostgresSettings
+from churn_assets.simulator.source import SyntheticSettings, SyntheticSource
+from churn_assets.tables import Source
+from churn_store.mapping.canonical import Rules
+from churn_store.mapping.times import YEAR_2100_S
+from churn_store.settings import config_file
+
+
+def open_source(settings: Settings) -> Source:
+    """The configured source; paths in it are relative to the folder of ``churn.yaml``. Nothing is read yet."""
+    if isinstance(settings.source, SyntheticSettings):
+        return SyntheticSource(settings.source)
+    # A clock that stands in the past says nothing about which dates can be meant.
+    now_s = YEAR_2100_S if settings.clock.is_fixed else settings.clock.now_s()
+    rules = Rules(settings.raw.quarantine_limit, now_s)
+    if isinstance(settings.source, PostgresSettings):
+        return PostgresSource(settings.source, rules)
+    return FilesSource(settings.source, config_file().absolute().parent, rules)

@@ -1,0 +1,1 @@
+"""Raw tables from a PostgreSQL database."""

@@ -1,0 +1,203 @@
+"""Asks a PostgreSQL for the mapped columns of a table as text, over the rows of a stretch of time.
+
+Belongs here: SQL. Does not belong here: connections and their errors (``postgres_connection``) and what the text means
+(``mapped_values``). A bound is pushed down only as far as the database can compare it: whole days more of times without a
+zone, nothing of times that are text to the database; the exact cut is ``mapped_source``'s.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import polars as pl
+import psycopg
+from psycopg import sql
+
+from churn_assets.settings.postgres import PostgresTable
+from churn_store.errors import InputError
+from churn_store.mapping.settings import EPOCH
+from churn_store.mapping.text import MappedText
+from churn_store.redaction import shown_names
+
+DATE, TIMESTAMP, TIMESTAMPTZ = 1082, 1114, 1184
+WHOLE = frozenset({20, 21, 23})
+NUMBERS = WHOLE | {700, 701, 1700}
+"""Types by their fixed numbers in PostgreSQL's catalogue (``pg_type.dat``)."""
+
+ZONES = timedelta(hours=26)
+"""No local time is further from UTC, with an hour that a zone skipped."""
+
+
+@dataclass(frozen=True)
+class Times:
+    """The columns that say when a row of a table happened and became known, by which a period is cut.
+
+    Attributes:
+        occurred: its name.
+        known: its name; none where the table does not say.
+    """
+
+    occurred: str
+    known: str | None
+
+
+def times_of(description: PostgresTable) -> Times:
+    """Which columns a period is cut by; of a customer's only record that is when the customer signed up."""
+    mapped = description.columns
+    return Times(mapped["occurred"] if "occurred" in mapped else mapped["signed_up"], mapped.get("known"))
+
+
+def read_text(
+    connection: psycopg.Connection,
+    description: PostgresTable,
+    *,
+    where: str,
+    bounds: tuple[int, int] | None,
+    batch_rows: int,
+    limit: int | None = None,
+) -> MappedText:
+    """The mapped columns as text, of at least the rows that became known in a stretch of time, and of those without a time.
+
+    Args:
+        connection: a transaction.
+        description: of the table.
+        where: begins every complaint.
+        bounds: first second and first second after; none for all rows.
+        batch_rows: so many rows are fetched at once.
+        limit: so many rows are enough.
+
+    Raises:
+        InputError: a mapped column is not there.
+        psycopg.Error: the server can't or won't.
+    """
+    types = column_types(connection, description, where=where)
+    names = description.mapped
+    condition: sql.Composable = sql.SQL("true")
+    values: list[object] = []
+    if bounds is not None:
+        condition, values = _within(description, types, *bounds)
+    query = sql.SQL("SELECT {} FROM {} WHERE {}").format(
+        sql.SQL(", ").join(sql.SQL("{}::text").format(_name(name)) for name in names), relation(description), condition
+    )
+    if limit is not None:
+        query, values = query + sql.SQL(" LIMIT %s"), [*values, limit]
+    schema = dict.fromkeys(names, pl.String)
+    batches = [pl.DataFrame(schema=schema)]
+    with connection.cursor(name="churn_source") as cursor:
+        cursor.execute(query, values)
+        while rows := cursor.fetchmany(batch_rows):
+            batches.append(pl.DataFrame(rows, schema=schema, orient="row"))
+    return MappedText(
+        pl.concat(batches, rechunk=True),
+        times=frozenset(name for name in names if types[name] in (DATE, TIMESTAMP, TIMESTAMPTZ)),
+        numbers=frozenset(name for name in names if types[name] in NUMBERS),
+    )
+
+
+def column_types(connection: psycopg.Connection, description: PostgresTable, *, where: str) -> dict[str, int]:
+    """The types of a table's columns, as the catalogue numbers them.
+
+    Raises:
+        InputError: a mapped column is not there, or is there twice.
+    """
+    found = _answer(connection, sql.SQL("SELECT * FROM {} LIMIT 0").format(relation(description))).description or []
+    has = [column.name for column in found]
+    if missing := [name for name in description.mapped if name not in has]:
+        raise InputError(
+            f"{where} has no column {shown_names(missing)}; it has {shown_names(has)}. Change the mapping in "
+            "churn.yaml or the query"
+        )
+    if twice := [name for name in description.mapped if has.count(name) > 1]:
+        raise InputError(f"{where} has several columns {shown_names(twice)}; expected one. Rename the others in the query")
+    return {column.name: column.type_code for column in found}
+
+
+def relation(description: PostgresTable) -> sql.Composable:
+    """What stands after FROM."""
+    if description.table is not None:
+        return _name(*description.table.split("."))
+    # The words are the company's own, for a transaction that can't write; a comment at their end must not eat the bracket.
+    own = (description.query or "").strip().rstrip(";").replace("%", "%%")
+    return sql.SQL("({}\n) AS asked").format(sql.SQL(own))
+
+
+def facts(connection: psycopg.Connection, description: PostgresTable, columns: Sequence[str]) -> str:
+    """How many rows a table has, and the greatest value of each of some columns: what changes when rows arrive."""
+    greatest = [sql.SQL("max({})::text").format(_name(name)) for name in columns]
+    query = sql.SQL("SELECT {} FROM {}").format(
+        sql.SQL(", ").join([sql.SQL("count(*)::text"), *greatest]), relation(description)
+    )
+    return repr(_answer(connection, query).fetchone())
+
+
+def distinct(connection: psycopg.Connection, description: PostgresTable, column: str) -> pl.Series:
+    """The different values of a column, as text."""
+    query = sql.SQL("SELECT DISTINCT {}::text FROM {}").format(_name(column), relation(description))
+    return pl.Series([value for (value,) in _answer(connection, query).fetchall()], dtype=pl.String)
+
+
+def height(connection: psycopg.Connection, description: PostgresTable) -> int:
+    """How many rows a table has."""
+    row = _answer(connection, sql.SQL("SELECT count(*) FROM {}").format(relation(description))).fetchone()
+    return 0 if row is None else int(row[0])
+
+
+def _answer(connection: psycopg.Connection, statement: sql.Composed) -> psycopg.Cursor:
+    """The answer to one statement.
+
+    A binary answer takes the extended protocol, which refuses several: a company's query could close the bracket around it, end the
+    transaction, and write. A prepared statement would do as well, but it would stay in a connection that a pool lends to others.
+    """
+    return connection.execute(statement, [], binary=True)
+
+
+def _within(
+    description: PostgresTable, types: dict[str, int], start_s: int, end_s: int
+) -> tuple[sql.Composable, list[object]]:
+    """A row announced before it happened is known when it had: so both times count, and a missing one may be any."""
+    times = times_of(description)
+    columns = [times.occurred] if times.known is None else [times.known, times.occurred]
+    begins: list[sql.Composable] = []
+    ends: list[sql.Composable] = []
+    values: list[object] = []
+    missing = [sql.SQL("{} IS NULL").format(_name(name)) for name in columns]
+    for name in columns:
+        start, _ = _bounds(description, types[name], start_s, end_s)
+        if start is not None:
+            begins.append(sql.SQL("{} >= %s").format(_name(name)))
+            values.append(start)
+    if len(begins) < len(columns):  # one that can't be compared may lie in the stretch
+        begins, values = [], []
+    for name in columns:
+        _, end = _bounds(description, types[name], start_s, end_s)
+        if end is not None:
+            ends.append(sql.SQL("({} < %s OR {})").format(_name(name), sql.SQL(" OR ").join(missing)))
+            values.append(end)
+    conditions = [sql.SQL("({})").format(sql.SQL(" OR ").join([*begins, *missing]))] if begins else []
+    return sql.SQL(" AND ").join([*conditions, *ends, sql.SQL("true")]), values
+
+
+def _bounds(description: PostgresTable, kind: int, start_s: int, end_s: int) -> tuple[object | None, object | None]:
+    """The ends of a stretch as the database compares them with a column; none for one that it can't compare."""
+    if kind in WHOLE and description.time_format in EPOCH:
+        return _each(start_s, end_s, lambda second, _: second * EPOCH[description.time_format or ""])
+    if kind == TIMESTAMPTZ:
+        return _each(start_s, end_s, lambda second, _: datetime.fromtimestamp(second, tz=UTC))
+    if kind in (DATE, TIMESTAMP):
+        return _each(
+            start_s, end_s, lambda second, out: datetime.fromtimestamp(second, tz=UTC).replace(tzinfo=None) + out * ZONES
+        )
+    return None, None
+
+
+def _each(start_s: int, end_s: int, value: Callable[[int, int], object]) -> tuple[object | None, object | None]:
+    start = value(start_s, -1) if _has_date(start_s) else None
+    return start, value(end_s, 1) if _has_date(end_s) else None
+
+
+def _has_date(second: int) -> bool:
+    return datetime(2, 1, 1, tzinfo=UTC).timestamp() <= second < datetime(9999, 1, 1, tzinfo=UTC).timestamp()
+
+
+def _name(*words: str) -> sql.Identifier:
+    return sql.Identifier(*(word.replace("%", "%%") for word in words))

@@ -1,0 +1,42 @@
+"""All probes in order; what needs the configuration is left out where that does not load."""
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from churn_assets.connectors.open_source import open_source
+from churn_assets.doctor import machine, services, stores
+from churn_assets.doctor.probe import Found, probed
+from churn_assets.settings.company import Settings
+from churn_store.errors import ChurnError
+
+
+def examine(folder: Path, *, port: int) -> Iterator[Found]:
+    """Probe every part.
+
+    Args:
+        folder: of dagster.yaml, where ``DAGSTER_HOME`` is not set.
+        port: where the service may listen.
+    """
+    yield probed("Python", machine.python)
+    yield probed("libraries", machine.libraries)
+    try:
+        settings = Settings.load()
+        source = open_source(settings)
+    except ChurnError as error:
+        yield Found("churn.yaml", "failed", str(error))
+        return
+    yield probed("churn.yaml", machine.configuration)
+    yield probed("clock", partial(machine.clock, settings))
+    yield probed("home", partial(machine.home, settings))
+    yield probed("source", partial(services.source, settings))
+    yield probed("spark", partial(services.spark, settings))
+    yield probed("lake", partial(stores.lake, settings))
+    yield probed("lake's columns", partial(stores.lake_columns, settings, source))
+    yield probed("serving database", partial(stores.database, settings))
+    yield probed("release", partial(stores.release, settings))
+    yield probed("online features", partial(stores.online, settings))
+    yield probed("MLflow", partial(stores.tracking, settings))
+    yield probed("Dagster", partial(services.dagster, folder))
+    yield probed("Dagster's daemon", partial(services.daemon, folder))
+    yield probed("service", partial(services.service, port))

@@ -1,0 +1,119 @@
+"""What runs beside: the source of the raw tables, the engine of the features, Dagster and its daemon, the service."""
+
+import importlib.util
+import shutil
+from pathlib import Path
+
+from churn_assets.connectors.postgres.connection import reading, server
+from churn_assets.orchestration.instance import daemon_in_words, instance_of
+from churn_assets.resources.service_process import LOOPBACK, Client
+from churn_assets.settings.company import Settings
+from churn_assets.settings.postgres import PostgresSettings
+from churn_store.errors import AbsentError, InputError
+from churn_store.mapping.csv_reader import matching_files
+from churn_store.mapping.file_settings import FilesSettings
+from churn_store.settings import config_file
+
+OK = 200
+PATIENCE_S = 3.0
+
+
+def source(settings: Settings) -> str:
+    """The source can be reached; nothing is read of its rows.
+
+    Raises:
+        ChurnError: a file is not there, or the server does not answer.
+    """
+    described = settings.source
+    if isinstance(described, FilesSettings):
+        folder = config_file().absolute().parent
+        files = [
+            file
+            for table in ("customers", "events", "payments")
+            if (found := getattr(described, table)) is not None
+            for file in matching_files(found, folder, where=f"source.{table}")
+        ]
+        unreadable = [file for file in files if not _opens(file)]
+        if unreadable:
+            raise InputError(f"{unreadable[0]} can't be opened; let this user read it, or change `path` in churn.yaml")
+        return f"{len(files)} files are there; `churn validate` says whether they fit"
+    if isinstance(described, PostgresSettings):
+        with reading(described, where="source") as connection:
+            connection.execute("SELECT 1")
+        return f"the PostgreSQL at {server(described)} answers; `churn validate` says whether its tables fit"
+    return "the built-in synthetic company"
+
+
+def spark(settings: Settings) -> str:
+    """Where features are computed by Spark: PySpark and Java are there.
+
+    Raises:
+        AbsentError: Polars computes them.
+        InputError: something is missing.
+    """
+    if settings.engine != "spark":
+        raise AbsentError(f"engine {settings.engine} is configured")
+    if importlib.util.find_spec("pyspark") is None:
+        raise InputError(
+            "engine spark is configured, but pyspark is not installed; install the extra `spark`, or set engine: polars"
+        )
+    if shutil.which("java") is None:
+        raise InputError("engine spark is configured, but no `java` is found; install Java 17, or set engine: polars")
+    return f"pyspark and java are there; the master is {settings.spark.master}"
+
+
+def dagster(folder: Path) -> str:
+    """The Dagster instance loads, and its storage answers.
+
+    Raises:
+        InputError: there is none.
+    """
+    with instance_of(folder) as instance:
+        return f"{instance.get_runs_count()} runs so far"
+
+
+def daemon(folder: Path) -> str:
+    """Dagster's daemon ticks.
+
+    Raises:
+        AbsentError: it was never started.
+        InputError: it was, but has fallen silent or has errors.
+    """
+    with instance_of(folder) as instance:
+        return daemon_in_words(instance)
+
+
+def service(port: int) -> str:
+    """The service on this machine answers.
+
+    Raises:
+        AbsentError: nobody listens.
+        InputError: it is not ready, or somebody else listens there.
+    """
+    try:
+        status, said = Client(port, "").ask("/health", timeout_s=PATIENCE_S)
+    except ConnectionRefusedError as error:
+        raise AbsentError(f"nobody listens on {LOOPBACK}:{port}; `churn serve` or `churn dev` starts it") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        if isinstance(reason, ConnectionRefusedError):
+            raise AbsentError(f"nobody listens on {LOOPBACK}:{port}; `churn serve` or `churn dev` starts it") from error
+        raise InputError(
+            f"{LOOPBACK}:{port} does not answer as the service does ({type(reason).__name__}); name its port with --port"
+        ) from error
+    if status != OK or not isinstance(said, dict) or "status" not in said:
+        raise InputError(
+            f"{LOOPBACK}:{port}/health answered {status}, which the service does not; name its port with --port"
+        )
+    if said["status"] != "ready":
+        reasons = "; ".join([*said.get("not_ready", []), *said.get("degraded", [])])
+        raise InputError(f"the service on port {port} is {said['status']}: {reasons}")
+    return f"{LOOPBACK}:{port} is ready"
+
+
+def _opens(file: str) -> bool:
+    try:
+        with open(file, "rb"):
+            return True
+    except OSError:
+        return False

@@ -1,0 +1,134 @@
+"""All that is measured of a model on its judging rows, in the form in which its manifest keeps it.
+
+Belongs here: which measures a model gets. Does not belong here: what they must be (``champion.gate``), and how they are shown
+(``pictures``, ``champion.card``).
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import polars as pl
+
+from churn_assets.evaluation.baselines import baselines
+from churn_assets.evaluation.importance import permutation_importance
+from churn_assets.evaluation.intervals import bootstrap
+from churn_assets.evaluation.measures import Labels, Ranked, Scores, Weights
+from churn_assets.evaluation.profit import expected_maximum_profit, weighted_expected_maximum_profit, worth
+from churn_assets.evaluation.segments import segments
+from churn_assets.periods import day_of
+from churn_assets.settings.company import Profit, Settings
+from churn_assets.tables import JUDGE
+from churn_store.model.scorer import Scorer
+from churn_store.releases.manifest import Evaluation, ProfitTerms, ReliabilityBin
+
+CONFIDENCE = 0.95
+BINS = 10
+
+
+def measured(churned: Labels, scores: Scores, *, threshold: float, settings: Settings) -> dict[str, float]:
+    """All measures of a model on some rows.
+
+    Args:
+        churned: true labels, of both classes.
+        scores: probabilities, one a label.
+        threshold: at or above it a customer is called a churner.
+        settings: the costs.
+
+    Returns:
+        Those of ``measures.measures``; ``profit``, per customer at the threshold; and ``expected_maximum_profit``, per customer at
+        the best threshold for each acceptance (empulse).
+
+    Raises:
+        InputError: all rows churned, or none did.
+    """
+    found = measuring(churned, scores, threshold=threshold, profit=settings.profit)(None)
+    return {**found, "expected_maximum_profit": expected_maximum_profit(churned, scores, settings.profit)}
+
+
+def evaluate(training_set: pl.DataFrame, scorer: Scorer, *, threshold: float, settings: Settings) -> Evaluation:
+    """What a model is worth on its judging rows.
+
+    Args:
+        training_set: rows of all roles, as the baselines are fitted on those before the judging ones: the model's inputs,
+            ``customer_id``, ``churned``, ``role``, and ``snapshot_s`` where data has time.
+        scorer: the exported model.
+        threshold: its decision threshold.
+        settings: the costs, the segments, the bootstrap.
+
+    Returns:
+        ``by_snapshot`` holds only snapshots at which some churned and some stayed.
+
+    Raises:
+        InputError: all judging rows churned or none did, they are of fewer than two customers, or ``evaluation.segments`` has a name
+            that is no category of the model.
+    """
+    judging = training_set.filter(pl.col("role") == JUDGE)
+    churned, scores = judging["churned"].to_numpy(), scorer.score_frame(judging)
+    profit = settings.profit
+    return Evaluation(
+        confidence=CONFIDENCE,
+        intervals=bootstrap(
+            measuring(churned, scores, threshold=threshold, profit=profit),
+            churned,
+            judging["customer_id"],
+            confidence=CONFIDENCE,
+            seed=settings.training.seed,
+            draws=settings.evaluation.draws,
+        ),
+        by_snapshot=by_snapshot(judging, scores, threshold=threshold, settings=settings),
+        baselines={
+            name: measured(churned, theirs, threshold=threshold, settings=settings)
+            for name, theirs in baselines(training_set, scorer.signature).items()
+        },
+        segments=segments(judging, scores, scorer.signature, threshold=threshold, settings=settings, confidence=CONFIDENCE),
+        reliability=reliability(churned, scores),
+        importance=permutation_importance(judging, scorer, seed=settings.training.seed),
+        profit=ProfitTerms(**profit.model_dump()),
+    )
+
+
+def by_snapshot(
+    judging: pl.DataFrame, scores: Scores, *, threshold: float, settings: Settings
+) -> dict[str, dict[str, float]]:
+    """The measures at each snapshot, in the order of time; at one where all churned or none did there are none."""
+    if "snapshot_s" not in judging.columns:
+        return {}
+    seconds, churned = judging["snapshot_s"].to_numpy(), judging["churned"].to_numpy()
+    found = {}
+    for second in np.unique(seconds):
+        at = seconds == second
+        if churned[at].any() and not churned[at].all():
+            found[day_of(int(second)).isoformat()] = measured(
+                churned[at], scores[at], threshold=threshold, settings=settings
+            )
+    return found
+
+
+def reliability(churned: Labels, scores: Scores, *, bins: int = BINS) -> tuple[ReliabilityBin, ...]:
+    """Mean probability and rate of churn of equally many rows of neighbouring scores."""
+    order = np.argsort(scores, kind="stable")
+    return tuple(
+        ReliabilityBin(len(part), float(scores[part].mean()), float(churned[part].mean()))
+        for part in np.array_split(order, bins)
+        if len(part)
+    )
+
+
+def measuring(
+    churned: Labels, scores: Scores, *, threshold: float, profit: Profit
+) -> Callable[[Weights | None], dict[str, float]]:
+    """The measures of some rows under any weights."""
+    ranked = Ranked(churned, scores, threshold=threshold)
+    kept, wasted = worth(profit)
+
+    def measure(weights: Weights | None) -> dict[str, float]:
+        found = ranked.measures(weights)
+        total = len(churned) if weights is None else float(weights.sum())
+        brought = found["true_positives"] * kept + found["false_positives"] * wasted
+        return {
+            **found,
+            "profit": brought / total,
+            "expected_maximum_profit": weighted_expected_maximum_profit(*ranked.groups(weights), profit),
+        }
+
+    return measure

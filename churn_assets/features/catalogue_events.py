@@ -1,0 +1,143 @@
+"""Features of what customers do: sessions, uses, tickets, events of any kind.
+
+Belongs here: entries of the catalogue whose table is ``events``. Does not belong here: money (``payment_features``).
+"""
+
+import narwhals as nw
+
+from churn_assets.features.feature import (
+    Feature,
+    count,
+    newest_age,
+    oldest_age,
+    quotient,
+    ratio,
+    share,
+    within,
+)
+from churn_store.clock import DAY_S
+
+SESSION = nw.col("event_type") == "session"
+TICKET = nw.col("event_type") == "support_ticket"
+USE = nw.col("event_type") == "feature_used"
+
+NEWEST_OF_KIND = nw.col("newest_of_kind")
+"""Counts types: whoever did something of a type within a window did it for the last time within it."""
+
+NEWEST_OF_DAY, NEWEST_OF_WEEK = nw.col("newest_of_day"), nw.col("newest_of_week")
+"""Together with a type these count days and stretches of seven days with something of the type."""
+
+THURSDAY = 3
+SATURDAY = 5
+WEEKEND = (nw.col("occurred_s") + THURSDAY * DAY_S) % (7 * DAY_S) >= SATURDAY * DAY_S
+"""Rows of a Saturday or Sunday, UTC; epoch seconds begin on a Thursday."""
+
+WEEKS = 12
+
+_OLDEST, _NEWEST = nw.col("age_of_first_session_s"), nw.col("age_of_last_session_s")
+_SESSIONS = nw.col("sessions_in_90d")
+_GAPS = {
+    "sessions_in_90d": count(SESSION & within(90)),
+    "age_of_last_session_s": newest_age(SESSION & within(90)),
+    "age_of_first_session_s": oldest_age(SESSION & within(90)),
+}
+
+EVENT_FEATURES = (
+    Feature(
+        "avg_sessions_7d", "sessions a day over the last week", "events", 7, "sessions per day", "behaviour",
+        quotient(nw.col("sessions_in_7d"), 7), {"sessions_in_7d": count(SESSION & within(7))},
+    ),
+    Feature(
+        "sessions_30d", "sessions in the last 30 days", "events", 30, "sessions", "behaviour",
+        nw.col("sessions_in_30d"), {"sessions_in_30d": count(SESSION & within(30))},
+    ),
+    Feature(
+        "sessions_90d", "sessions in the last 90 days", "events", 90, "sessions", "behaviour",
+        _SESSIONS, {"sessions_in_90d": count(SESSION & within(90))},
+    ),
+    Feature(
+        "session_trend_7d", "share of the last 30 days' sessions that fell into the last 7", "events", 30, "share", "behaviour",
+        share(nw.col("sessions_in_7d"), nw.col("sessions_in_30d")),
+        {"sessions_in_7d": count(SESSION & within(7)), "sessions_in_30d": count(SESSION & within(30))},
+        high=1.0,
+    ),
+    Feature(
+        "session_trend", "share of the last 90 days' sessions that fell into the last 30", "events", 90, "share", "behaviour",
+        share(nw.col("sessions_in_30d"), _SESSIONS),
+        {"sessions_in_30d": count(SESSION & within(30)), "sessions_in_90d": count(SESSION & within(90))},
+        high=1.0,
+    ),
+    Feature(
+        "days_since_last_login", "days since the last session within 90 days", "events", 90, "days", "behaviour",
+        quotient(_NEWEST, DAY_S), {"age_of_last_session_s": newest_age(SESSION & within(90))},
+        nullable=True, high=90.0,
+    ),
+    Feature(
+        "active_days_30d", "different days (UTC) with a session in the last 30", "events", 30, "days", "behaviour",
+        nw.col("active_in_30d"), {"active_in_30d": count(SESSION & NEWEST_OF_DAY & within(30))}, high=30.0,
+    ),
+    Feature(
+        "active_days_90d", "different days (UTC) with a session in the last 90", "events", 90, "days", "behaviour",
+        nw.col("active_in_90d"), {"active_in_90d": count(SESSION & NEWEST_OF_DAY & within(90))}, high=90.0,
+    ),
+    Feature(
+        "active_weeks_84d", "share of the last 12 weeks with a session", "events", WEEKS * 7, "share", "behaviour",
+        quotient(nw.col("active_weeks_in_84d"), WEEKS),
+        {"active_weeks_in_84d": count(SESSION & NEWEST_OF_WEEK & within(WEEKS * 7))}, high=1.0,
+    ),
+    Feature(
+        "mean_gap_90d", "mean days between one session and the next in the last 90 days", "events", 90, "days", "behaviour",
+        nw.when(_SESSIONS > 1).then((_OLDEST - _NEWEST) / ((_SESSIONS - 1) * DAY_S)), _GAPS, nullable=True, high=90.0,
+    ),
+    Feature(
+        "silence_90d", "time since the last session, in mean gaps between sessions of the last 90 days", "events", 90,
+        "mean gaps", "behaviour", ratio(_NEWEST * (_SESSIONS - 1), _OLDEST - _NEWEST), _GAPS, nullable=True,
+    ),
+    Feature(
+        "weekend_share_90d", "share of the last 90 days' sessions that fell on a Saturday or Sunday (UTC)", "events", 90,
+        "share", "behaviour", ratio(nw.col("weekend_sessions_in_90d"), _SESSIONS),
+        {
+            "weekend_sessions_in_90d": count(SESSION & WEEKEND & within(90)),
+            "sessions_in_90d": count(SESSION & within(90)),
+        },
+        nullable=True, high=1.0,
+    ),
+    Feature(
+        "events_30d", "events of any kind in the last 30 days", "events", 30, "events", "behaviour",
+        nw.col("events_in_30d"), {"events_in_30d": count(within(30))},
+    ),
+    Feature(
+        "events_90d", "events of any kind in the last 90 days", "events", 90, "events", "behaviour",
+        nw.col("events_in_90d"), {"events_in_90d": count(within(90))},
+    ),
+    Feature(
+        "event_types_30d", "different types of events in the last 30 days", "events", 30, "types", "behaviour",
+        nw.col("types_in_30d"), {"types_in_30d": count(NEWEST_OF_KIND & within(30))},
+    ),
+    Feature(
+        "event_types_90d", "different types of events in the last 90 days", "events", 90, "types", "behaviour",
+        nw.col("types_in_90d"), {"types_in_90d": count(NEWEST_OF_KIND & within(90))},
+    ),
+    Feature(
+        "feature_uses_30d", "uses of a product feature in the last 30 days", "events", 30, "uses", "behaviour",
+        nw.col("uses_in_30d"), {"uses_in_30d": count(USE & within(30))},
+    ),
+    Feature(
+        "uses_per_session_90d", "uses of a product feature for each session of the last 90 days", "events", 90,
+        "uses per session", "behaviour", ratio(nw.col("uses_in_90d"), _SESSIONS),
+        {"uses_in_90d": count(USE & within(90)), "sessions_in_90d": count(SESSION & within(90))}, nullable=True,
+    ),
+    Feature(
+        "tickets_30d", "support tickets opened in the last 30 days", "events", 30, "tickets", "behaviour",
+        nw.col("tickets_in_30d"), {"tickets_in_30d": count(TICKET & within(30))},
+    ),
+    Feature(
+        "tickets_90d", "support tickets opened in the last 90 days", "events", 90, "tickets", "behaviour",
+        nw.col("tickets_in_90d"), {"tickets_in_90d": count(TICKET & within(90))},
+    ),
+    Feature(
+        "days_since_last_ticket", "days since the last support ticket within 90 days", "events", 90, "days", "behaviour",
+        quotient(nw.col("age_of_last_ticket_s"), DAY_S), {"age_of_last_ticket_s": newest_age(TICKET & within(90))},
+        nullable=True, high=90.0,
+    ),
+)  # fmt: skip

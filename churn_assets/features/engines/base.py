@@ -1,0 +1,53 @@
+"""What a feature engine is: what goes in and what comes out, the same for all engines.
+
+Belongs here: the protocol and its input. Does not belong here: what a feature says
+(``catalogue``), how rows become features (``snapshot``), and how an engine reads them (``polars_engine``, ``spark_engine``).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Protocol
+
+import polars as pl
+
+from churn_assets.features.feature import Feature
+from churn_assets.features.lookback import Reach, reach_of
+from churn_assets.lake.lake import Lake
+from churn_assets.periods import Calendar
+from churn_assets.settings.company import AtRisk
+from churn_store.mapping.tables import Table
+
+
+@dataclass(frozen=True)
+class History:
+    """The raw tables of a lake, each at one version, and what is made of them.
+
+    Attributes:
+        lake: where they are.
+        versions: of each table that the company has.
+        calendar: the periods by which they arrived.
+        features: which.
+        rule: who is at risk.
+    """
+
+    lake: Lake
+    versions: Mapping[Table, int]
+    calendar: Calendar
+    features: Sequence[Feature]
+    rule: AtRisk
+
+    def reach(self, table: Table, snapshot: date) -> Reach:
+        """Which rows of a table a snapshot reads."""
+        return reach_of(table, snapshot, self.features, self.rule, self.calendar)
+
+
+class Engine(Protocol):
+    """Computes features at snapshots."""
+
+    def snapshots(self, history: History, days: Sequence[date]) -> Iterator[tuple[date, pl.DataFrame]]:
+        """The features of everybody at risk, snapshot by snapshot, in the order of time.
+
+        Yields:
+            The snapshot, and what ``features_at`` says of it: the same, bit by bit, whatever the engine.
+        """

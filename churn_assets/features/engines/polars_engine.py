@@ -1,0 +1,77 @@
+"""The default engine: Polars in this process, each period of the lake read once.
+
+Snapshots follow one another, and each needs periods that the one before it has read. So what is within reach is kept in memory
+(``event_shelf``, ``record_shelf``, ``shelf``). Customers are taken some at a time, as what is known of one depends on nobody else: that needs less
+memory, and what is aggregated stays near the processor.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import date
+from typing import Any
+
+import narwhals as nw
+import polars as pl
+
+from churn_assets.features.engines.base import History
+from churn_assets.features.engines.event_cache import EventShelf
+from churn_assets.features.engines.record_cache import RecordShelf
+from churn_assets.features.engines.row_cache import Ids, PaymentShelf, Shelf
+from churn_assets.features.snapshot import features_of_known
+from churn_assets.periods import epoch_s
+from churn_store.mapping.tables import Table
+
+CUSTOMERS_AT_A_TIME = 150_000
+
+
+class PolarsEngine:
+    """Polars, in this process.
+
+    Args:
+        customers_at_a_time: how many are looked at together.
+    """
+
+    def __init__(self, customers_at_a_time: int = CUSTOMERS_AT_A_TIME) -> None:
+        self._at_a_time = customers_at_a_time
+
+    def snapshots(self, history: History, days: Sequence[date]) -> Iterator[tuple[date, pl.DataFrame]]:
+        """See ``Engine``."""
+        shelves = _Shelves(history)
+        for day in sorted(days):
+            shelves.take(day)
+            yield day, pl.concat(self._some_at_a_time(history, shelves, epoch_s(day)))
+
+    def _some_at_a_time(self, history: History, shelves: "_Shelves", snapshot_s: int) -> Iterator[pl.DataFrame]:
+        for first in range(0, max(shelves.ids.count, 1), self._at_a_time):
+            among = (first, first + self._at_a_time, snapshot_s)
+            found = features_of_known(
+                shelves.records(*among), shelves.known(*among), history.features, snapshot_s, history.rule
+            )
+            yield shelves.ids.named(found)
+
+
+class _Shelves:
+    """What is kept of all tables of a history."""
+
+    def __init__(self, history: History) -> None:
+        self.ids = Ids(history)
+        self._records = RecordShelf(history, self.ids)
+        self._events = EventShelf(history, self.ids) if "events" in history.versions else None
+        self._tables: dict[Table, Shelf] = {"customers": self._records}
+        if self._events:
+            self._tables["events"] = self._events
+        if "payments" in history.versions:
+            self._tables["payments"] = PaymentShelf(history, self.ids)
+
+    def take(self, day: date) -> None:
+        for shelf in self._tables.values():
+            shelf.take(day)
+
+    def known(self, first: int, end: int, snapshot_s: int) -> dict[Table, nw.LazyFrame[Any]]:
+        return {table: shelf.known(first, end, snapshot_s) for table, shelf in self._tables.items()}
+
+    def records(self, first: int, end: int, snapshot_s: int) -> nw.LazyFrame[Any]:
+        """Without those who ended before all that is in reach, so that nobody aggregates for them."""
+        newest = self._records.records(first, end, snapshot_s)
+        if self._events is None:
+            return newest
+        return newest.join(self._events.ended(first, end, snapshot_s), on="customer_id", how="anti")

@@ -1,0 +1,132 @@
+"""Rows of the lake that are kept in memory from one snapshot to the next, so that each period is read once.
+
+Belongs here: what of a table is read, kept and let go of as snapshots follow one another, with numbers in place of texts. Does not
+belong here: what is made of the rows (``snapshot``), and in which order snapshots and customers are taken (``in_process``).
+"""
+
+from collections.abc import Iterable
+from datetime import date
+from typing import Any, Protocol
+
+import narwhals as nw
+import numpy as np
+import polars as pl
+
+from churn_assets.features.engines.base import History
+from churn_assets.features.population import known_before
+from churn_assets.lake.lake import PERIOD
+from churn_store.mapping.tables import KEYS, Table
+
+KINDS = ("event_type", "status")
+"""Texts with few values; what compares them with a word works on their numbers as well."""
+
+
+class Ids:
+    """A number for each customer, in the order of their ids for all who have a record.
+
+    Args:
+        history: whose.
+    """
+
+    def __init__(self, history: History) -> None:
+        records = history.lake.scan("customers", version=history.versions["customers"])
+        ids = records.select(pl.col("customer_id").unique()).collect(engine="streaming").to_series().sort()
+        self._type = pl.Categorical(pl.Categories.random())
+        self._kept = ids.cast(self._type)
+        """Polars forgets the texts of categories once there is no series of them."""
+
+    @property
+    def count(self) -> int:
+        """How many have a record; only of them there are features."""
+        return len(self._kept)
+
+    def numbered(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Rows with a number as ``customer_id``."""
+        return rows.with_columns(_numbers(rows["customer_id"], self._type))
+
+    def named(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Rows with the id that a number stands for."""
+        return rows.with_columns(pl.col("customer_id").cat.to(self._type).cast(pl.String))
+
+
+class Shelf(Protocol):
+    """The rows of a table that a snapshot needs."""
+
+    def take(self, day: date) -> None:
+        """Read what a snapshot needs and is not here yet, and let go of what it does not need; snapshots come in order."""
+
+    def known(self, first: int, end: int, snapshot_s: int) -> nw.LazyFrame[Any]:
+        """Rows of the customers with the numbers ``[first, end)``, as ``features_of_known`` wants them."""
+
+
+class TableReader:
+    """Reads periods of a table of a history.
+
+    Args:
+        table: which.
+        history: whose.
+        ids: the numbers of its customers.
+
+    Attributes:
+        periods: that the table has.
+    """
+
+    def __init__(self, table: Table, history: History, ids: Ids) -> None:
+        version = history.versions[table]
+        names = [name for name in KEYS[table] if name not in {"customer_id", "occurred_s"}]
+        self.periods = history.lake.periods(table, version=version)
+        self._scan = history.lake.scan(table, version=version).drop(names)
+        self._kinds = [name for name in KINDS if name in self._scan.collect_schema()]
+        self._kind = pl.Categorical(pl.Categories.random())
+        self._kept = pl.Series([], dtype=self._kind)
+        self._ids = ids
+
+    def read(self, periods: Iterable[str], *wanted: pl.Expr) -> pl.DataFrame:
+        """The rows of some periods that are wanted, with numbers in place of texts."""
+        rows = self._scan.filter(pl.col(PERIOD).is_in(list(periods)), *wanted).drop(PERIOD).collect(engine="streaming")
+        # Apart from reading: the streaming engine numbers texts at thrice the cost.
+        numbered = self._ids.numbered(rows)
+        return numbered.with_columns(_numbers(rows[name], self._kind) for name in self._kinds).with_columns(
+            pl.col(self._kinds).cat.to(self._kind)
+        )
+
+
+class PaymentShelf:
+    """The payments that a snapshot needs, each period in a frame that is sorted by customer.
+
+    Args:
+        history: whose.
+        ids: the numbers of its customers.
+    """
+
+    def __init__(self, history: History, ids: Ids) -> None:
+        self._history = history
+        self._reader = TableReader("payments", history, ids)
+        self._none = self._reader.read([])
+        self._kept: dict[str, pl.DataFrame] = {}
+
+    def take(self, day: date) -> None:
+        """See ``Shelf``."""
+        reach = self._history.reach("payments", day)
+        wanted = [period for period in self._reader.periods if reach.whole(period)]
+        self._kept = {period: self._kept[period] for period in wanted if period in self._kept}
+        unread = [period for period in wanted if period not in self._kept]
+        self._kept |= {period: self._reader.read([period]).sort("customer_id") for period in unread}
+
+    def known(self, first: int, end: int, snapshot_s: int) -> nw.LazyFrame[Any]:
+        """See ``Shelf``."""
+        rows = pl.concat([self._none, *(between(rows, first, end) for rows in self._kept.values())])
+        return known_before(nw.from_native(rows.lazy()), snapshot_s)
+
+
+def between(rows: pl.DataFrame, first: int, end: int) -> pl.DataFrame:
+    """The rows of the customers with the numbers ``[first, end)``, of rows that are sorted by customer; nothing is copied."""
+    numbers = rows["customer_id"]
+    return rows[numbers.search_sorted(first) : numbers.search_sorted(end)]
+
+
+def _numbers(texts: pl.Series, dtype: pl.Categorical) -> pl.Series:
+    """The numbers of texts as categories; of equal ones that follow one another, as in the lake, only the first is looked up."""
+    begins = np.flatnonzero(texts.ne_missing(texts.shift()).to_numpy())
+    numbers = texts.gather(begins).cast(dtype).to_physical()
+    return pl.Series(texts.name, np.repeat(numbers.to_numpy(), np.diff(begins, append=len(texts))))

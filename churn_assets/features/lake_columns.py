@@ -1,0 +1,46 @@
+"""Whether the lake's tables of features and labels have the columns of the present catalogue, and how to rebuild them."""
+
+from collections.abc import Sequence
+
+from churn_assets.features.contracts import features_contract, labels_contract
+from churn_assets.features.feature_sets import company_features
+from churn_assets.lake.lake import PERIOD, Lake
+from churn_assets.settings.company import Settings
+from churn_assets.tables import Source
+
+
+def outdated(lake: Lake, settings: Settings, source: Source) -> list[str]:
+    """What is said of tables that are made from others and have other columns than the present catalogue.
+
+    Args:
+        lake: the lake.
+        settings: of the company.
+        source: of the company.
+    """
+    features = company_features(settings, source)
+    found = []
+    for table, contract in (
+        ("customer_features", features_contract(features, has_time=settings.has_time)),
+        ("churn_labels", labels_contract(has_time=settings.has_time)),
+    ):
+        if not lake.has(table):
+            continue
+        there = set(lake.scan(table).collect_schema().names()) - {PERIOD}
+        new, old = sorted(set(contract.columns) - there), sorted(there - set(contract.columns))
+        if new or old:
+            found.append(_rebuild(lake, settings, table, new, old))
+    return found
+
+
+def _rebuild(lake: Lake, settings: Settings, table: str, new: Sequence[str], old: Sequence[str]) -> str:
+    differ = "; ".join(
+        filter(None, [f"it lacks {', '.join(new)}" if new else "", f"it has {', '.join(old)} besides" if old else ""])
+    )
+    which = ""
+    if settings.has_time and (periods := lake.periods(table)):
+        which = f" --partition-range {periods[0]}...{periods[-1]}" if len(periods) > 1 else f" --partition {periods[0]}"
+    return (
+        f"{table} has other columns than the present catalogue: {differ}. Rebuild all its periods in one run: select all "
+        "partitions of the asset in the Dagster UI, or `dagster asset materialize -m churn_assets.definitions --select "
+        f"{table}{which}` with DAGSTER_HOME set to the folder of dagster.yaml"
+    )

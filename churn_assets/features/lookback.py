@@ -1,0 +1,57 @@
+"""Which arrivals a snapshot needs: so that a new period costs a period, and leaving anything else out changes nothing.
+
+Belongs here: how far back each raw table is read. Does not belong here: what is made of the rows (``snapshot``).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from churn_assets.features.feature import Feature, longest_window_days
+from churn_assets.periods import Calendar, text
+from churn_assets.settings.company import AtRisk
+from churn_store.mapping.tables import Table
+
+
+@dataclass(frozen=True)
+class Reach:
+    """Which rows of a table of the lake a snapshot reads.
+
+    Attributes:
+        since: the first period that is read whole; empty for all of them.
+        until: the first period that is not read: the snapshot's own.
+        ending: the type of event that is read of the periods before ``since`` as well: it ends a customer for ever.
+    """
+
+    since: str
+    until: str
+    ending: str | None = None
+
+    def whole(self, period: str) -> bool:
+        """Whether all rows that arrived in a period are read."""
+        return self.since <= period < self.until
+
+
+def reach_of(table: Table, snapshot: date, features: Sequence[Feature], rule: AtRisk, calendar: Calendar) -> Reach:
+    """Which rows of a table a snapshot reads.
+
+    Args:
+        table: which; no row of it arrived before it happened.
+        snapshot: T, the first day of a period.
+        features: that are made of it.
+        rule: who is at risk.
+        calendar: the periods.
+    """
+    days = reach_days(table, features, rule)
+    since = "" if days is None else text(calendar.floor(snapshot - timedelta(days=days)))
+    return Reach(since, text(snapshot), rule.cancelled_event if table == "events" else None)
+
+
+def reach_days(table: Table, features: Sequence[Feature], rule: AtRisk) -> int | None:
+    """How far back a snapshot reads all rows of a table, in days; none for ever: any version may be a customer's newest."""
+    return None if table == "customers" else max(longest_window_days(features, table), rule.active_days)
+
+
+def reads_all(table: Table, rule: AtRisk) -> bool:
+    """Whether some row of any age matters: a version of a record, or the event that ended a customer for ever."""
+    return table == "customers" or (table == "events" and rule.cancelled_event is not None)

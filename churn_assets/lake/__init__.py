@@ -1,0 +1,1 @@
+"""The lake: one Delta Lake table an asset, its versions, restores and migrations."""

@@ -1,0 +1,67 @@
+"""Brings an older lake to the present columns.
+
+Belongs here: columns that came to the raw tables and may be empty, and what to do with tables that are made from them. Does
+not belong here: the serving database, which has migrations of its own (``churn migrate``).
+"""
+
+from collections.abc import Mapping, Sequence
+
+import polars as pl
+from deltalake import Field
+from deltalake.exceptions import CommitFailedError
+from deltalake.schema import PrimitiveType
+
+from churn_assets.lake.lake import KEEPS_VERSIONS, Lake
+from churn_store.errors import InputError
+from churn_store.mapping.tables import OPTIONAL, SCHEMAS
+
+ALL_TABLES = (*OPTIONAL, "customer_features", "churn_labels", "training_set", "churn_scores")
+"""The tables of lakes that were written before tables kept all their versions by themselves."""
+
+[KEEPS] = KEEPS_VERSIONS
+
+DELTA_TYPES = {pl.Int64: "long", pl.String: "string"}
+
+
+def lacking(lake: Lake, table: str) -> list[str]:
+    """The optional columns of a raw table that the lake's table does not have; of none where there is no such table."""
+    if table not in OPTIONAL or not lake.has(table):
+        return []
+    there = lake.scan(table).collect_schema()
+    return [name for name in OPTIONAL[table] if name not in there]  # type: ignore[index]
+
+
+def migrate_lake(lake: Lake) -> dict[str, list[str]]:
+    """Add what is lacking, and keep all versions from now on; no row is rewritten, and a lake that has it all is left alone.
+
+    Returns:
+        The columns that were added, by table.
+
+    Raises:
+        InputError: a run wrote the table at the same time.
+    """
+    added: dict[str, list[str]] = {}
+    for table in OPTIONAL:
+        names = lacking(lake, table)
+        if not names:
+            continue
+        fields = [Field(name, PrimitiveType(DELTA_TYPES[SCHEMAS[table][name]]), nullable=True) for name in names]
+        _alter(lake, table, columns=fields)
+        added[table] = names
+    for name in ALL_TABLES:
+        if lake.has(name) and lake.table(name).metadata().configuration.get(KEEPS) != KEEPS_VERSIONS[KEEPS]:
+            _alter(lake, name, properties=KEEPS_VERSIONS)
+    return added
+
+
+def _alter(lake: Lake, table: str, *, columns: Sequence[Field] = (), properties: Mapping[str, str] | None = None) -> None:
+    alter = lake.table(table).alter
+    try:
+        if columns:
+            alter.add_columns(list(columns))
+        if properties:
+            alter.set_table_properties(dict(properties))
+    except CommitFailedError as error:
+        raise InputError(
+            f"table {table} was not migrated, as another process wrote it at the same time; run `churn data migrate` again"
+        ) from error

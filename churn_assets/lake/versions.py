@@ -1,0 +1,241 @@
+"""The versions of a lake table: what each of them wrote, and by what two of them differ.
+
+Belongs here: reading Delta's log and the rows of single periods. Does not belong here: bringing a version back
+(``data_restore``), and what the rows mean. Values of ``customer_id`` never leave this module.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+
+import polars as pl
+from deltalake.exceptions import DeltaError
+
+from churn_assets.lake.lake import PERIOD, SOURCES, Lake, digest
+from churn_store.errors import InputError
+from churn_store.mapping.tables import KEYS, SCHEMAS
+
+RAW = tuple(KEYS)
+MADE = ("customer_features", "churn_labels", "training_set", "churn_scores")
+TABLES = (*RAW, *(f"{table}_quarantine" for table in RAW), *MADE)
+"""The tables that a lake may have."""
+
+MADE_KEY = ("customer_id", "snapshot_s")
+"""The key of a table that is made from the raw ones."""
+
+
+@dataclass(frozen=True)
+class Version:
+    """One commit of a table.
+
+    Attributes:
+        number: of the version.
+        written: when, by the wall clock of the writer.
+        operation: as Delta calls it.
+        run_id: of the run that wrote; none where the commit does not say.
+        periods: those whose files it changed.
+        rows: in the files that it wrote.
+        sources: the versions of the tables that its rows were made from.
+    """
+
+    number: int
+    written: datetime
+    operation: str
+    run_id: str | None
+    periods: tuple[str, ...]
+    rows: int
+    sources: dict[str, int]
+
+
+@dataclass(frozen=True)
+class PeriodDifference:
+    """How a period's rows differ between two versions.
+
+    Attributes:
+        period: which.
+        rows: how many the one and the other version has.
+        digests: of the rows of the one and the other.
+        added: rows whose key only the other has.
+        removed: rows whose key only the one has.
+        changed: rows of a key that both have, with other values.
+        columns: whose values changed, with the number of rows; a column that only one version has is named with 0.
+    """
+
+    period: str
+    rows: tuple[int, int]
+    digests: tuple[str, str]
+    added: int
+    removed: int
+    changed: int
+    columns: dict[str, int]
+
+
+def require_table(lake: Lake, table: str) -> None:
+    """Refuse a name that is no table of the lake.
+
+    Raises:
+        InputError: names those that are there.
+    """
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", table) or not lake.has(table):
+        there = [name for name in TABLES if lake.has(name)]
+        raise InputError(
+            f"the lake {lake.url} has no table {table!r}; expected "
+            + (f"one of {', '.join(there)}" if there else "some table, but it has none: run `churn demo` or ingest first")
+        )
+
+
+def versions(lake: Lake, table: str, *, limit: int) -> list[Version]:
+    """What the newest commits of a table wrote, newest first.
+
+    Raises:
+        InputError: there is no such table.
+    """
+    require_table(lake, table)
+    found = []
+    files = cache(lambda number: _files_or_none(lake, table, number))
+    for commit in lake.table(table).history(limit):
+        number = int(commit["version"])
+        now, before = files(number), files(number - 1) if number else None
+        changed = _changed(now, before)
+        new = {} if now is None else {file: rows for period in now for file, rows in now[period].items()}
+        old = {} if before is None else {file for period in before for file in before[period]}
+        found.append(
+            Version(
+                number,
+                datetime.fromtimestamp(commit["timestamp"] / 1000, tz=UTC),
+                str(commit.get("operation", "?")),
+                commit.get("run_id"),
+                tuple(changed),
+                sum(rows for file, rows in new.items() if file not in old),
+                {str(name): int(read) for name, read in json.loads(commit.get(SOURCES) or "{}").items()},
+            )
+        )
+    return found
+
+
+def changed_periods(lake: Lake, table: str, one: int, other: int) -> list[str]:
+    """The periods whose files differ between two versions; all others have the same rows."""
+    return _changed(files_at(lake, table, one), files_at(lake, table, other))
+
+
+def differences(lake: Lake, table: str, one: int, other: int) -> Iterator[PeriodDifference]:
+    """By what two versions differ, a period at a time: only the periods whose files differ are read.
+
+    Raises:
+        InputError: no such table or version, or its files are gone.
+    """
+    for period in changed_periods(lake, table, one, other):
+        before, after = (read_at(lake, table, period, version) for version in (one, other))
+        yield difference(table, period, before, after)
+
+
+def difference(table: str, period: str, before: pl.DataFrame, after: pl.DataFrame) -> PeriodDifference:
+    """By what the rows of a period differ; rows without a key of their own are compared whole."""
+    key = key_of(table, before.columns)
+    shared = [name for name in before.columns if name in after.columns]
+    columns = {name: 0 for name in [*before.columns, *after.columns] if name not in shared}
+    is_keyed = bool(key) and not any(frame.select(key).is_duplicated().any() for frame in (before, after))
+    if is_keyed:
+        added = after.join(before, on=key, how="anti", nulls_equal=True).height
+        removed = before.join(after, on=key, how="anti", nulls_equal=True).height
+        both = before.select(shared).join(after.select(shared), on=key, how="inner", nulls_equal=True, suffix="\0after")
+        differ = both.select(pl.col(name).ne_missing(pl.col(f"{name}\0after")) for name in shared if name not in key)
+        changed = differ.select(pl.any_horizontal(pl.all())).to_series().sum() if differ.width else 0
+        columns |= {name: int(differ[name].sum()) for name in differ.columns if differ[name].any()}
+    else:
+        counts = [frame.group_by(shared).agg(pl.len().alias("\0rows")) for frame in (before, after)]
+        met = counts[0].join(counts[1], on=shared, how="full", nulls_equal=True, suffix="\0after")
+        more = pl.col("\0rows\0after").fill_null(0).cast(pl.Int64) - pl.col("\0rows").fill_null(0).cast(pl.Int64)
+        found = met.select(more.alias("more"))["more"]
+        added, removed, changed = int(found.filter(found > 0).sum()), -int(found.filter(found < 0).sum()), 0
+    return PeriodDifference(
+        period,
+        (before.height, after.height),
+        (digest_at(table, before), digest_at(table, after)),
+        added,
+        removed,
+        int(changed),
+        columns,
+    )
+
+
+def key_of(table: str, columns: Sequence[str]) -> list[str]:
+    """The columns that name a row of a table; none where a row has no name, as in quarantine."""
+    key = KEYS.get(table) or (MADE_KEY if table in MADE else ())  # type: ignore[call-overload]
+    return [name for name in key if name in columns]
+
+
+def digest_at(table: str, rows: pl.DataFrame) -> str:
+    """The digest that Dagster has as data version of these rows: of the contract's order of columns."""
+    known = [name for name in SCHEMAS.get(table, ()) if name in rows.columns]  # type: ignore[call-overload]
+    ordered = rows.select(*known, pl.exclude(known)) if known else rows
+    key = key_of(table, rows.columns)
+    whole = not key or rows.select(key).is_duplicated().any()
+    return digest(ordered, key=rows.columns if whole else key)
+
+
+def read_at(lake: Lake, table: str, period: str, version: int) -> pl.DataFrame:
+    """A period's rows as they were at a version.
+
+    Raises:
+        InputError: its files are gone.
+    """
+    require_version(lake, table, version)
+    try:
+        return lake.read(table, period, version=version)
+    except (FileNotFoundError, pl.exceptions.ComputeError) as error:
+        raise InputError(gone(table, version)) from error
+
+
+def require_version(lake: Lake, table: str, version: int) -> None:
+    """Refuse a version that the table has not, or has no more.
+
+    Raises:
+        InputError: names those that there are.
+    """
+    require_table(lake, table)
+    newest = lake.version(table)
+    if not 0 <= version <= newest:
+        raise InputError(
+            f"table {table} has no version {version}; expected 0 to {newest}. `churn data log {table}` lists them"
+        )
+    if _files_or_none(lake, table, version) is None:
+        raise InputError(gone(table, version))
+
+
+def files_at(lake: Lake, table: str, version: int) -> dict[str, dict[str, int]]:
+    """The files of a version by period, with the number of rows of each.
+
+    Raises:
+        InputError: there is no such version.
+    """
+    require_version(lake, table, version)
+    return _files_or_none(lake, table, version) or {}
+
+
+def gone(table: str, version: int) -> str:
+    """What is said of a version whose files are no longer there."""
+    return (
+        f"version {version} of table {table} can't be read any more: its files were removed from the lake (vacuumed), or Delta's log "
+        f"of it was cleaned up; choose a newer one of `churn data log {table}`, or bring the table's folder back from a backup"
+    )
+
+
+def _files_or_none(lake: Lake, table: str, version: int) -> dict[str, dict[str, int]] | None:
+    """The files of a version; none where Delta's log no longer tells of it."""
+    try:
+        actions = pl.DataFrame(lake.table(table, version=version).get_add_actions(flatten=True))
+    except DeltaError:
+        return None
+    found: dict[str, dict[str, int]] = {}
+    for period, file, rows in actions.select(f"partition.{PERIOD}", "path", "num_records").iter_rows():
+        found.setdefault(str(period), {})[file] = int(rows or 0)
+    return found
+
+
+def _changed(one: dict[str, dict[str, int]] | None, other: dict[str, dict[str, int]] | None) -> list[str]:
+    one, other = one or {}, other or {}
+    return sorted(period for period in {*one, *other} if one.get(period) != other.get(period))

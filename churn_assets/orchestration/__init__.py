@@ -1,0 +1,1 @@
+"""Where the plain modules meet Dagster: writing tables, reading the run history, partitions."""

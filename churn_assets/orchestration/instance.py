@@ -1,0 +1,123 @@
+"""The Dagster instance that a command works on, and what commands tell it and ask of it.
+
+Belongs here: what the commands outside of any run need of Dagster. Does not belong here: what runs report (``materialization``)
+and what the automation asks (``state``).
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import dagster as dg
+from dagster._core.definitions.data_version import DATA_VERSION_TAG
+from dagster._core.instance.config import is_dagster_home_set
+from dagster._daemon.controller import get_daemon_statuses
+
+from churn_assets.lake.restore import Back
+from churn_assets.orchestration.run_history import LACKING, UNDER_WAY, data_version, data_versions
+from churn_assets.periods import ALL
+from churn_store.errors import AbsentError, InputError
+
+
+def instance_of(folder: Path) -> dg.DagsterInstance:
+    """The instance of ``DAGSTER_HOME``, or that of the folder, which the Dagster UI shows as well.
+
+    Raises:
+        InputError: neither is there.
+    """
+    if is_dagster_home_set():
+        return dg.DagsterInstance.get()
+    if not (folder / "dagster.yaml").exists():
+        raise InputError(
+            f"{folder} has no dagster.yaml; run this where churn.yaml and dagster.yaml lie, or set DAGSTER_HOME"
+        )
+    return dg.DagsterInstance.from_config(str(folder), "dagster.yaml")
+
+
+def require_no_run(instance: dg.DagsterInstance, table: str) -> None:
+    """Refuse while a run is queued or under way, as it may read or write the table.
+
+    Raises:
+        InputError: names the run.
+    """
+    runs = instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY), limit=1)
+    if runs:
+        raise InputError(
+            f"run {runs[0].run_id} of {runs[0].job_name} is {runs[0].status.value.lower()} and may use the table {table}; wait "
+            "until it has ended, or cancel it in the Dagster UI, then try again"
+        )
+
+
+def untold(instance: dg.DagsterInstance, table: str, periods: Mapping[str, Back], *, empty: Back | None) -> dict[str, Back]:
+    """Those periods of which Dagster has another digest: a restore that died before it told of them.
+
+    Args:
+        instance: that remembers the assets.
+        table: the asset.
+        periods: as they are.
+        empty: what is said of a period without rows, where ``periods`` are all that the table has; none where they are some.
+    """
+    known = data_versions(instance, table)
+    held = {**(dict.fromkeys(known, empty) if empty else {}), **periods}
+    return {
+        period: back
+        for period, back in held.items()
+        if (data_version(instance, table) if period == ALL else known.get(period)) != back.digest
+    }
+
+
+def report_restored(
+    instance: dg.DagsterInstance, table: str, periods: Mapping[str, Back], *, of: int, version: int, uri: str
+) -> None:
+    """Tell Dagster the digests of restored periods, so that what was made from others is stale and is made again.
+
+    Args:
+        instance: that remembers the assets.
+        table: the asset.
+        periods: as the restore left them; a period without rows is told as well, as Dagster can't forget single periods.
+        of: the version that was brought back.
+        version: the new version.
+        uri: of the table.
+    """
+    for period, back in sorted(periods.items()):
+        instance.report_runless_asset_event(
+            dg.AssetMaterialization(
+                asset_key=dg.AssetKey(table),
+                partition=None if period == ALL else period,
+                description=f"version {of} was brought back by `churn data restore`",
+                metadata={
+                    "dagster/row_count": back.rows,
+                    "dagster/uri": uri,
+                    "delta_version": version,
+                    "restored_version": of,
+                    "data_version": back.digest,
+                    **({} if back.rows else {LACKING: True}),
+                },
+                tags={DATA_VERSION_TAG: back.digest},
+            )
+        )
+
+
+def daemon_in_words(instance: dg.DagsterInstance) -> str:
+    """Whether the daemon of an instance ticks.
+
+    Raises:
+        AbsentError: it was never started; or does not run now, where the instance is the folder's own.
+        InputError: one of its parts has fallen silent, or has errors.
+    """
+    statuses = get_daemon_statuses(instance, sorted(instance.get_required_daemon_types()))
+    heard = {name: status.last_heartbeat for name, status in statuses.items() if status.last_heartbeat is not None}
+    if not heard:
+        raise AbsentError("never started here, so no schedule ticks; `churn dev` starts it")
+    sick = [name for name, status in sorted(statuses.items()) if not status.healthy]
+    errors = [error.message.strip() for name in sick if name in heard for error in heard[name].errors or ()]
+    last = max(datetime.fromtimestamp(beat.timestamp, tz=UTC) for beat in heard.values())
+    when = f"last heard of {last:%Y-%m-%d %H:%M} UTC"
+    if len(sick) == len(statuses) and not errors and not is_dagster_home_set():
+        raise AbsentError(f"does not run, {when}, so no schedule ticks; `churn dev` starts it")
+    if sick:
+        raise InputError(
+            f"{', '.join(name.lower() for name in sick)} does not tick, {when}{f' with {errors[0]}' if errors else ''}; "
+            "start `churn dev`, or `dagster-daemon run` in production"
+        )
+    return f"{len(statuses)} parts tick"

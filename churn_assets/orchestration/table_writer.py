@@ -1,0 +1,326 @@
+"""How an asset tells Dagster what it wrote and what its checks found, for one period or for a range of them.
+
+Dagster gives all partitions of a range run the same data version, and an in-asset check one result. So for a range this
+module adds, for each period, a materialization with the digest of that period's rows and an evaluation of each check. A
+period that breaks its contract is not written; the others are, and the run fails naming the bad one.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import dagster as dg
+import pandera.polars as pa
+import polars as pl
+from dagster._core.definitions.data_version import DATA_VERSION_TAG
+
+from churn_assets.contracts import KINDS, column_types_of, violations
+from churn_assets.lake.lake import Lake, digest
+from churn_assets.orchestration.run_history import digest_of
+from churn_assets.periods import ALL
+from churn_store.model.signature import Column
+
+FLUSHED_CELLS = 20_000_000
+"""So many values are kept in memory before they are written."""
+
+Events = Iterator[dg.AssetCheckResult | dg.AssetMaterialization | dg.MaterializeResult[Any]]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a check found: whether it passed, in words, with numbers."""
+
+    passed: bool
+    found: str
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Built:
+    """A partition in memory, before it is written.
+
+    Attributes:
+        frame: its rows.
+        checks: outcomes besides those of the contract, by check name.
+        metadata: what else there is to say of it.
+    """
+
+    frame: pl.DataFrame
+    checks: Mapping[str, Outcome] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+def contract_specs(
+    asset: str, partitions: dg.PartitionsDefinition[Any] | None, *, besides: Mapping[str, str] | None = None
+) -> list[dg.AssetCheckSpec]:
+    """The blocking checks of a table: the kinds of its contract, and what else by name and description."""
+    described = {
+        "schema": "exactly the columns of the contract, with their types",
+        "nulls": "no missing values where none are allowed",
+        "ranges": "every value within its allowed range",
+        "unique_keys": "one row a key",
+        **(besides or {}),
+    }
+    return blocking_checks(asset, partitions, described)
+
+
+def blocking_checks(
+    asset: str, partitions: dg.PartitionsDefinition[Any] | None, described: Mapping[str, str]
+) -> list[dg.AssetCheckSpec]:
+    """Checks of a table by name and description."""
+    return [
+        dg.AssetCheckSpec(name, asset=asset, description=description, blocking=True, partitions_def=partitions)
+        for name, description in described.items()
+    ]
+
+
+def keys_of(context: dg.AssetExecutionContext) -> list[str]:
+    """The periods that a run is for; ``all`` where the asset has none."""
+    if context.has_partition_key or context.has_partition_key_range:
+        return list(context.partition_keys)
+    return [ALL]
+
+
+def columns_schema(columns: Iterable[Column]) -> dg.TableSchema:
+    """Described columns as Dagster shows them."""
+    return dg.TableSchema(
+        [
+            dg.TableColumn(
+                column.name,
+                column.kind,
+                description=" ".join(filter(None, [column.description, f"({column.unit})" if column.unit else ""])) or None,
+                constraints=dg.TableColumnConstraints(nullable=column.nullable),
+            )
+            for column in columns
+        ]
+    )
+
+
+class TableWriter:
+    """Writes a table's partitions as they come, and reports them in the end.
+
+    A partition whose checks fail is not written. What is written is flushed whenever much has come, so that a range of any length
+    needs no more memory than some periods; each flush is one commit.
+
+    Args:
+        context: of the asset.
+        lake: where to.
+        table: the asset's and the table's name.
+        contract: of its columns.
+        sources: the versions of the tables that were read, to be kept with the commit.
+        order: columns that rows lie by within a partition; default: the key.
+        apart: whether a row may lie in one partition only, so that those that are there already are replaced in one commit: a
+            process that dies in between would leave a row that has moved in both, or in none.
+    """
+
+    def __init__(
+        self,
+        context: dg.AssetExecutionContext,
+        lake: Lake,
+        table: str,
+        contract: pa.DataFrameSchema,
+        *,
+        sources: Mapping[str, int] | None = None,
+        order: Sequence[str] = (),
+        apart: bool = False,
+    ) -> None:
+        self._context, self._lake, self._table, self._contract, self._sources = context, lake, table, contract, sources
+        self._order = list(order)
+        self._replaced_together = set(lake.periods(table)) if apart and lake.has(table) else set()
+        self._key = list(contract.unique or ())
+        self._found: dict[str, Mapping[str, Outcome]] = {}
+        self._written: dict[str, dict[str, Any]] = {}
+        self._pending: dict[str, pl.DataFrame] = {}
+
+    def add(self, period: str, built: Built) -> None:
+        """Take a partition; it is written if its checks, which are all in ``built``, have passed."""
+        self._found[period] = built.checks
+        if not all(outcome.passed for outcome in built.checks.values()):
+            return
+        # A table without a key has rows that may be equal: sorted by all columns they are in one order as well.
+        key = self._key or built.frame.columns
+        frame = built.frame.select(list(self._contract.columns)).sort(key)
+        self._written[period] = {
+            "dagster/row_count": frame.height,
+            "data_version": digest(frame, key=key),
+            **built.metadata,
+        }
+        self._pending[period] = frame.sort(self._order, maintain_order=True) if self._order else frame
+        much = sum(waiting.height * waiting.width for waiting in self._pending.values()) >= FLUSHED_CELLS
+        if much and self._replaced_together.isdisjoint(self._pending) and self._lake.takes(self._table, frame):
+            self._flush()
+
+    def rows(self, period: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
+        """The rows of a period, as this run found them in the lake or has made them."""
+        wanted = list(columns or self._contract.columns)
+        if period in self._pending:
+            return self._pending[period].select(wanted)
+        if self._lake.has(self._table):
+            return self._lake.read(self._table, period, columns=wanted)
+        types = column_types_of(self._contract)
+        return pl.DataFrame(schema={name: types[name] for name in wanted})
+
+    def finish(self) -> None:
+        """Write what is still waiting."""
+        if self._pending:
+            self._flush()
+
+    def events(self) -> Events:
+        """What was found and written.
+
+        Raises:
+            dagster.Failure: a check failed; its partition was not written.
+        """
+        self.finish()
+        shared = {
+            "dagster/uri": self._lake.uri(self._table),
+            "dagster/column_schema": dg.TableSchema(
+                [
+                    dg.TableColumn(name, str(column.dtype), description=column.description)
+                    for name, column in self._contract.columns.items()
+                ]
+            ),
+        }
+        yield from report(self._context, dg.AssetKey(self._table), self._found, self._written, shared)
+
+    def _flush(self) -> None:
+        version = self._lake.replace(self._table, self._pending, run_id=self._context.run_id, sources=self._sources)
+        for period in self._pending:
+            self._written[period]["delta_version"] = version
+        self._pending = {}
+
+
+def write_table(
+    context: dg.AssetExecutionContext,
+    lake: Lake,
+    built: Iterable[tuple[str, Built]],
+    *,
+    contract: pa.DataFrameSchema,
+    sources: Mapping[str, int] | None = None,
+) -> Events:
+    """Check each partition against its contract, write the good ones, and report.
+
+    Args:
+        context: of the asset; its name is the table's.
+        lake: where to.
+        built: the partitions with their periods; each is asked for when the one before it was taken.
+        contract: what each must keep.
+        sources: the versions of the tables that were read, to be kept with the commit.
+
+    Raises:
+        dagster.Failure: a partition broke its contract; it was not written.
+    """
+    writer = TableWriter(context, lake, context.asset_key.to_user_string(), contract, sources=sources)
+    for period, part in built:
+        checks = {**_contract_outcomes(contract, part.frame), **part.checks}
+        writer.add(period, Built(part.frame, checks=checks, metadata=part.metadata))
+    yield from writer.events()
+
+
+def report(
+    context: dg.AssetExecutionContext,
+    asset: dg.AssetKey,
+    found: Mapping[str, Mapping[str, Outcome]],
+    written: Mapping[str, Mapping[str, Any]],
+    shared: Mapping[str, Any],
+) -> Events:
+    """Report checks and materializations.
+
+    Args:
+        context: of the asset.
+        asset: which.
+        found: outcomes by period and check; all periods have the same checks, or none.
+        written: metadata by period that was written, with its ``data_version``.
+        shared: metadata of the whole asset.
+
+    Raises:
+        dagster.Failure: a check failed.
+    """
+    bad = {
+        period: [f"{name}: {outcome.found}" for name, outcome in outcomes.items() if not outcome.passed]
+        for period, outcomes in found.items()
+    }
+    bad = {period: reasons for period, reasons in bad.items() if reasons}
+    is_range = len(found) > 1
+    if is_range:
+        for period, outcomes in found.items():
+            for name, outcome in outcomes.items():
+                context.log_event(_evaluation(asset, name, outcome, period))
+    for name in next(iter(found.values())):
+        yield _whole_result(asset, name, {period: outcomes[name] for period, outcomes in found.items()})
+    if bad:
+        for period, metadata in written.items():
+            context.log_event(_materialization(asset, period, {**shared, **metadata}))
+        raise dg.Failure(
+            description="; ".join(
+                f"{asset.to_user_string()}{'' if period == ALL else f' {period}'} was not written: {reasons[0]}"
+                + (f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else "")
+                for period, reasons in sorted(bad.items())
+            ),
+            allow_retries=False,
+        )
+    versions = [str(metadata["data_version"]) for _, metadata in sorted(written.items())]
+    totals = _totals(list(written.values())) if is_range else next(iter(written.values()))
+    yield dg.MaterializeResult(
+        asset_key=asset,
+        metadata={**shared, **totals},
+        data_version=dg.DataVersion(versions[0] if len(versions) == 1 else digest_of(*versions)),
+    )
+    if is_range:
+        for period, metadata in written.items():
+            yield _materialization(asset, period, {**shared, **metadata})
+
+
+def _contract_outcomes(contract: pa.DataFrameSchema, frame: pl.DataFrame) -> dict[str, Outcome]:
+    broken = violations(contract, frame)
+    outcomes = {}
+    for kind in KINDS:
+        lines = [str(violation) for violation in broken if violation.kind == kind]
+        outcomes[kind] = Outcome(not lines, "; ".join(lines) or f"{frame.height} rows keep it", {"rows": frame.height})
+    return outcomes
+
+
+def _whole_result(asset: dg.AssetKey, name: str, by_period: Mapping[str, Outcome]) -> dg.AssetCheckResult:
+    failed = {period: outcome for period, outcome in by_period.items() if not outcome.passed}
+    if len(by_period) == 1:
+        only = next(iter(by_period.values()))
+        return dg.AssetCheckResult(
+            asset_key=asset, passed=only.passed, check_name=name, description=only.found, metadata=dict(only.metadata)
+        )
+    return dg.AssetCheckResult(
+        asset_key=asset,
+        passed=not failed,
+        check_name=name,
+        description="; ".join(f"{period}: {outcome.found}" for period, outcome in failed.items())
+        or f"{len(by_period)} periods keep it",
+        metadata={"periods": len(by_period), "failed": len(failed)},
+    )
+
+
+def _evaluation(asset: dg.AssetKey, name: str, outcome: Outcome, period: str) -> dg.AssetCheckEvaluation:
+    return dg.AssetCheckEvaluation(
+        asset_key=asset,
+        check_name=name,
+        passed=outcome.passed,
+        metadata=dict(outcome.metadata),
+        description=outcome.found,
+        blocking=True,
+        partition=period,
+    )
+
+
+def _materialization(asset: dg.AssetKey, period: str, metadata: Mapping[str, Any]) -> dg.AssetMaterialization:
+    return dg.AssetMaterialization(
+        asset_key=asset,
+        partition=None if period == ALL else period,
+        metadata=dict(metadata),
+        tags={DATA_VERSION_TAG: str(metadata["data_version"])},
+    )
+
+
+def _totals(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    return {
+        "dagster/row_count": sum(int(part["dagster/row_count"]) for part in parts),
+        "delta_version": max(int(part["delta_version"]) for part in parts),
+        "periods": len(parts),
+    }

@@ -1,0 +1,1 @@
+"""`churn validate`: whether tables fit, before anything is written."""

@@ -1,0 +1,140 @@
+"""The whole company: each table, what they say together, how many churn, and whether the settings can work.
+
+A table that can't be read is a finding of its own, and the others are still looked at.
+"""
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+import polars as pl
+
+from churn_assets.features.contracts import LABEL_RATE
+from churn_assets.features.feature_sets import company_features, features_in_use
+from churn_assets.periods import day_of
+from churn_assets.preflight.rates import SNAPSHOTS, mature_snapshots, rate_at, rate_of_table
+from churn_assets.preflight.report import Report, SnapshotRate, TableFindings
+from churn_assets.preflight.table import examine
+from churn_assets.settings.company import Settings
+from churn_assets.simulator.source import SyntheticSettings
+from churn_assets.tables import EVER_S, Source
+from churn_assets.training.split import roles_by_time
+from churn_store.errors import ChurnError, InputError
+from churn_store.mapping.tables import Delivery, Table
+
+STRANGERS = 0.5
+"""A larger share of customers that ``customers`` does not have is taken for ids that are written in two ways."""
+
+
+def validate(settings: Settings, source: Source, *, now_s: int) -> Report:
+    """Look at all that a source has; nothing is written.
+
+    Args:
+        settings: of the company.
+        source: of its rows.
+        now_s: the clock's time.
+    """
+    report = Report(settings.company, day_of(now_s).isoformat())
+    kept: dict[Table, pl.DataFrame] = {}
+    for table in settings.tables:
+        try:
+            delivery = _all_of(settings, source, table, now_s=now_s)
+        except ChurnError as error:  # wrong, or away
+            report.tables.append(TableFindings(table, findings=[str(error)]))
+            continue
+        seen, kept[table] = examine(settings, source, table, delivery, now_s=now_s)
+        report.tables.append(seen)
+    _compare_customers(report, kept)
+    _judge_settings(report, settings, source)
+    if unread := [table for table in settings.tables if table not in kept]:
+        report.notes.append(f"the churn rate is not known before {', '.join(unread)} can be read")
+    else:
+        _rates(report, settings, kept, now_s=now_s)
+    return report
+
+
+def _all_of(settings: Settings, source: Source, table: Table, *, now_s: int) -> Delivery:
+    if not settings.has_time:
+        return source.read(table, 0, 0)
+    # The synthetic company goes on for ever; every other source has a last row.
+    return source.read(table, -EVER_S, now_s if isinstance(settings.source, SyntheticSettings) else EVER_S)
+
+
+def _compare_customers(report: Report, kept: Mapping[Table, pl.DataFrame]) -> None:
+    """Who did something and is not in ``customers``: nothing can be known of them."""
+    if "customers" not in kept:
+        return
+    known = kept["customers"]["customer_id"].unique()
+    for seen in report.tables:
+        if seen.table == "customers" or seen.table not in kept:
+            continue
+        active = kept[seen.table]["customer_id"].unique()  # type: ignore[index]
+        strange = active.filter(~active.is_in(known.implode()))
+        seen.strangers = len(strange)
+        if not len(strange):
+            continue
+        said = f"{len(strange):,} of {len(active):,} customers in {seen.table} are not in customers"
+        if len(strange) <= STRANGERS * len(active):
+            seen.notes.append(f"{said}; nothing is computed for them")
+            continue
+        seen.findings.append(f"{said}; expected the same ids in both. {_why(strange, known, seen.table)}")
+
+
+def _why(strange: pl.Series, known: pl.Series, table: str) -> str:
+    def plain(ids: pl.Series) -> pl.Series:
+        return ids.str.strip_chars().str.strip_chars_start("0").str.replace(r"\.0+$", "")
+
+    met = plain(strange).is_in(plain(known).implode()).mean()
+    if isinstance(met, float) and met > STRANGERS:
+        return "Without leading zeros, blanks and `.0` at the end most would be the same: write the ids in both tables alike, as text"
+    return f"Look at which columns `customer_id` is mapped to in source.customers and source.{table}"
+
+
+def _judge_settings(report: Report, settings: Settings, source: Source) -> None:
+    try:
+        features_in_use(company_features(settings, source), settings.features)
+    except InputError as error:
+        report.findings.append(str(error))
+
+
+def _rates(report: Report, settings: Settings, kept: Mapping[Table, pl.DataFrame], *, now_s: int) -> None:
+    if not settings.has_time:
+        report.rates = [rate_of_table(kept["customers"])]
+        _judge_rates(report)
+        return
+    # Later than all rows nobody is active any more; that the clock is ahead of the data is said of the tables.
+    newest = max((int(frame["known_s"].max() or 0) for name, frame in kept.items() if frame.height), default=0)  # type: ignore[arg-type]
+    ends = settings.calendar.ceil(day_of(newest) + timedelta(days=1))
+    as_of = min(day_of(now_s), ends)
+    mature = mature_snapshots(settings, as_of)
+    if as_of < day_of(now_s):
+        report.notes.append(f"the rates are those of {as_of}, the end of the data, and not of {day_of(now_s)}")
+    report.rates = [rate_at(settings, kept, snapshot) for snapshot in mature[-SNAPSHOTS:]]
+    try:
+        roles_by_time(mature, horizon=settings.label.horizon, training=settings.training)
+    except InputError as error:
+        report.findings.append(str(error))
+    _judge_rates(report)
+
+
+def _judge_rates(report: Report) -> None:
+    low, high = LABEL_RATE
+    nobody = [rate.snapshot for rate in report.rates if rate.at_risk == 0]
+    if nobody:
+        report.findings.append(
+            f"nobody is at risk at {_listed(nobody)}; expected some. Look at `at_risk` in churn.yaml and at the raw tables"
+        )
+    wrong = [rate for rate in report.rates if rate.churn_rate is not None and not low <= rate.churn_rate <= high]
+    if wrong:
+        report.findings.append(
+            f"{_worst(wrong)} churned at {_listed([rate.snapshot for rate in wrong])}; expected {low:.1%} to {high:.0%}. Look at "
+            "`label` in churn.yaml: it does not fit the data"
+        )
+
+
+def _worst(rates: list[SnapshotRate]) -> str:
+    found = sorted({f"{rate.churn_rate:.2%}" for rate in rates})
+    return found[0] if len(found) == 1 else f"{found[0]} to {found[-1]}"
+
+
+def _listed(snapshots: list[str]) -> str:
+    return "all customers" if snapshots == ["all"] else ", ".join(snapshots)

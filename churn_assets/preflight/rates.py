@@ -1,0 +1,61 @@
+"""How many customers are at risk at a snapshot and how many of them churn, straight from the rows of a source.
+
+The same plain functions as the graph's decide who is at risk and who left; nothing is computed of features.
+"""
+
+from collections.abc import Mapping
+from datetime import date
+
+import narwhals as nw
+import polars as pl
+
+from churn_assets.automation.due import snapshots
+from churn_assets.features.labels import churn_labels
+from churn_assets.features.snapshot import features_at
+from churn_assets.periods import ALL, epoch_s
+from churn_assets.preflight.report import SnapshotRate
+from churn_assets.settings.company import Settings, matures_on
+from churn_store.mapping.tables import Table
+
+SNAPSHOTS = 12
+"""So many of the newest mature snapshots are looked at."""
+
+
+def mature_snapshots(settings: Settings, as_of: date) -> list[date]:
+    """All snapshots whose labels are mature, in the order of time."""
+    come = [date.fromisoformat(key) for key in snapshots(settings, as_of)]
+    return [snapshot for snapshot in come if matures_on(snapshot, settings.label) <= as_of]
+
+
+def rate_at(settings: Settings, tables: Mapping[Table, pl.DataFrame], snapshot: date) -> SnapshotRate:
+    """Who is at risk at a snapshot, and which share of those with a label churned.
+
+    Args:
+        settings: the definitions of risk and churn.
+        tables: rows that keep their contracts.
+        snapshot: T; its labels are mature.
+    """
+    start_s = epoch_s(snapshot)
+    lazy = {name: frame.lazy() for name, frame in tables.items()}
+    ids = features_at(lazy, (), start_s, settings.at_risk).select("customer_id")
+    if ids.height == 0:
+        return SnapshotRate(snapshot.isoformat(), 0, None)
+
+    def arrived(table: Table) -> nw.LazyFrame[pl.LazyFrame] | None:
+        # What was known before T decided who is at risk; only what became known later can tell who left.
+        return nw.from_native(lazy[table].filter(pl.col("known_s") >= start_s)) if table in lazy else None
+
+    labels = churn_labels(
+        ids, arrived("events"), arrived("payments"), snapshot=snapshot, label=settings.label, rule=settings.at_risk
+    ).labels
+    return SnapshotRate(snapshot.isoformat(), ids.height, share_of_churn(labels))
+
+
+def share_of_churn(labels: pl.DataFrame) -> float | None:
+    """The share of the labelled who churned; none of nobody."""
+    return None if labels.height == 0 else int(labels["churned"].sum()) / labels.height
+
+
+def rate_of_table(customers: pl.DataFrame) -> SnapshotRate:
+    """The same of data without time."""
+    return SnapshotRate(ALL, customers.height, share_of_churn(customers))

@@ -1,0 +1,36 @@
+"""A configuration in which one table is read from another file, so that a new delivery can be looked at before it is taken."""
+
+from pathlib import Path
+
+from churn_assets.settings.company import Settings
+from churn_store.errors import InputError
+from churn_store.mapping.file_settings import FilesSettings
+
+
+def with_file(settings: Settings, file: Path, table: str | None) -> Settings:
+    """The settings with one table in another file; its description stays.
+
+    Args:
+        settings: of the company.
+        file: absolute.
+        table: which one; the only one that is configured if none is named.
+
+    Raises:
+        InputError: the source has no files, not this table, or several and none is named.
+    """
+    source = settings.source
+    if not isinstance(source, FilesSettings):
+        raise InputError(
+            f"the source is of kind {source.kind}, which reads no files; expected kind `files`, whose description says how {file.name} "
+            "is read"
+        )
+    described = {
+        name: found for name in ("customers", "events", "payments") if (found := getattr(source, name)) is not None
+    }
+    if table is None and len(described) > 1:
+        raise InputError(f"the source has files of {', '.join(described)}; say with --table which of them {file.name} is")
+    chosen = table or next(iter(described))
+    if chosen not in described:
+        raise InputError(f"the source has no files of {chosen}; expected one of {', '.join(described)}")
+    instead = described[chosen].model_copy(update={"path": str(file)})
+    return settings.model_copy(update={"source": source.model_copy(update={chosen: instead})})

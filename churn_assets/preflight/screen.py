@@ -1,0 +1,67 @@
+"""The report of `churn validate` as lines for a person."""
+
+from collections.abc import Iterator
+
+from churn_assets.preflight.report import Report, TableFindings
+
+SHOWN_RULES = 8
+WIDTH = 14
+
+
+def lines(report: Report) -> Iterator[str]:
+    """The report, a line at a time: tables, rates, what is worth knowing, what would be refused."""
+    yield f"company {report.company}, as of {report.as_of}"
+    for table in report.tables:
+        yield ""
+        yield from _table(table)
+    if report.rates:
+        yield ""
+        yield "churn rate"
+        for rate in report.rates:
+            share = "nobody at risk" if rate.churn_rate is None else f"{rate.churn_rate:7.2%}"
+            yield f"  {rate.snapshot:<12}{rate.at_risk:>10,} {'customers' if rate.snapshot == 'all' else 'at risk'}  {share}"
+    for note in report.notes:
+        yield f"note: {note}"
+    yield ""
+    if report.fits:
+        yield "the tables fit"
+    else:
+        yield f"{len(report.all_findings)} found that would be refused or stop a run:"
+        for finding in report.all_findings:
+            yield f"  - {finding}"
+
+
+def _table(seen: TableFindings) -> Iterator[str]:
+    if not seen.rows and not seen.key:
+        yield f"{seen.table}: can't be read"
+        return
+    yield f"{seen.table}: {seen.rows:,} rows"
+    if seen.span is not None:
+        yield _line("span", f"{seen.span.first} to {seen.span.last}, last known {seen.span.known}")
+    yield _line("key", f"{', '.join(seen.key)}, {seen.repeated:,} rows repeat one")
+    if seen.mapped:
+        yield _line("mapped", _mapped(seen.mapped))
+    for name, meaning in seen.missing.items():
+        yield _line("missing", f"{name}: {meaning}")
+    if seen.nulls:
+        yield _line("nulls", ", ".join(f"{name} {count:,}" for name, count in seen.nulls.items()))
+    yield _line("quarantine", f"{seen.set_aside:,} rows ({seen.share:.2%}) would be set aside")
+    for broken in seen.broken[:SHOWN_RULES]:
+        values = f"; found {', '.join(broken.values)}" if broken.values else ""
+        yield _line("", f"{broken.column}: {broken.rule}: {broken.rows:,} rows ({broken.share:.2%}){values}")
+    if seen.late_share is not None:
+        yield _line("late", f"{seen.late_share:.2%} became known more than a day after they happened")
+    if seen.empty_periods:
+        yield _line("empty", f"{len(seen.empty_periods)} periods, the last {seen.empty_periods[-1]}")
+    for note in seen.notes:
+        yield _line("note", note)
+
+
+def _mapped(columns: dict[str, str]) -> str:
+    same = [name for name, column in columns.items() if name == column]
+    renamed = [f"{name} <- {column}" for name, column in columns.items() if name != column]
+    return ", ".join([*renamed, *([f"{len(same)} of the same name"] if same else [])])
+
+
+def _line(name: str, value: str) -> str:
+    return f"  {name:<{WIDTH}}{value}"

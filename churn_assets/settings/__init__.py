@@ -1,0 +1,1 @@
+"""What churn.yaml may say of the graph."""

@@ -1,0 +1,1 @@
+"""The synthetic company, whose best possible model is known."""

@@ -1,0 +1,179 @@
+"""The built-in synthetic company: a source of the canonical tables whose answer is known.
+
+Belongs here: its settings, the tables of a period, and the probability of leaving that nobody can predict better than.
+Does not belong here: why customers leave (``synthetic_law``), who signs up (``synthetic_customers``), what they leave
+behind (``synthetic_rows``, ``synthetic_bills``), how that becomes tables (``synthetic_tables``), what changes from a day on
+(``synthetic_scenarios``), what goes wrong (``synthetic_dirt``); nothing here knows about Dagster or the lake.
+
+What a row says was decided on its day or earlier, and days begin at 00:00 UTC, so at a snapshot at 00:00 no row that is
+known depends on anything that happens later.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from typing import Literal, Self
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from churn_assets.simulator.customers import DAY_S, LAST_BILLING_DAY, Market, day_of_month
+from churn_assets.simulator.dirt import Dirt
+from churn_assets.simulator.law import GONE, Floats
+from churn_assets.simulator.rows import CUSTOMER_NUMBERS
+from churn_assets.simulator.scenarios import Scenario
+from churn_assets.simulator.tables import CUSTOMER_DIGITS, Tables
+from churn_store.mapping.tables import OPTIONAL, Delivery, Table
+from churn_store.model.signature import Column
+
+EXISTING_SHARE = 0.15
+"""Share of ``customers`` who were there before the start."""
+SIMULATOR_VERSION = 2
+"""Raised whenever the same settings give other rows."""
+
+
+class SyntheticSettings(BaseModel):
+    """The synthetic company: how large it is, how long it has data, and how many of its customers leave."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["synthetic"] = "synthetic"
+    seed: int = Field(default=42, ge=0, lt=2**64, description="Another seed: another company under the same law.")
+    customers: int = Field(
+        default=20_000,
+        ge=10,
+        lt=CUSTOMER_NUMBERS // 10,
+        description="Customers who have signed up by the end of `months`, those who have left included.",
+    )
+    start: date = Field(
+        default=date(2024, 1, 1), ge=date(2000, 1, 1), lt=date(2200, 1, 1), description="First day with data."
+    )
+    months: int = Field(
+        default=24, ge=1, le=240, description="Months in which `customers` is reached; sign-ups go on at the same pace."
+    )
+    monthly_churn: float = Field(
+        default=0.06,
+        ge=0.001,
+        le=0.5,
+        description="Share of the customers who leave within 30 days, in a company with steady sign-ups.",
+    )
+    scenario: Scenario = Field(default=Scenario(), description="What happens to the company's world, and from when on.")
+    dirt: float = Field(
+        default=0.0,
+        ge=0,
+        le=0.5,
+        description="Share of the rows that are hit: delivered again or late, or with a value missing or impossible.",
+    )
+
+    @model_validator(mode="after")
+    def _scenario_is_within_the_data(self) -> Self:
+        if self.scenario.start is not None and self.scenario.start < self.start:
+            raise ValueError(
+                f"scenario.start {self.scenario.start} is before the first day with data, {self.start}; choose a later day"
+            )
+        return self
+
+
+class SyntheticSource:
+    """The tables of a synthetic company, any period on its own, and the exact probability of leaving.
+
+    States are remembered every few days so that they need no full replay; no answer depends on what was asked before.
+    """
+
+    def __init__(self, settings: SyntheticSettings) -> None:
+        self._settings = settings
+        start = settings.start
+        end_year, end_month = divmod(start.year * 12 + start.month - 1 + settings.months, 12)
+        existing = round(settings.customers * EXISTING_SHARE)
+        home = Market(
+            seed=settings.seed,
+            first_block=0,
+            start_s=int(datetime(start.year, start.month, start.day, tzinfo=UTC).timestamp()),
+            span_s=(date(end_year, end_month + 1, 1) - start.replace(day=1)).days * DAY_S,
+            existing=existing,
+            new=settings.customers - existing,
+        )
+        self._laws = settings.scenario.laws(settings.monthly_churn)
+        self._tables = Tables(home, self._laws, settings.scenario, Dirt(settings.seed, settings.dirt))
+
+    @property
+    def attributes(self) -> tuple[Column, ...]:
+        """What the company says of a customer besides the canonical columns."""
+        return (
+            Column(name="plan", kind="category", description="Plan: free, basic or pro"),
+            Column(name="country", kind="category", description="Country of the customer (ISO 3166, two letters)"),
+        )
+
+    def given(self, table: Table) -> frozenset[str]:
+        """All the optional columns."""
+        return frozenset(OPTIONAL[table])
+
+    def says_when_known(self, table: Table) -> bool:  # noqa: ARG002
+        """Always."""
+        return True
+
+    def read(self, table: Table, start_s: int, end_s: int) -> Delivery:
+        """Rows that became known in ``[start_s, end_s)`` (epoch seconds, UTC), sorted by key and then by when they did.
+
+        Returns:
+            Texts, and Int64 for times (epoch seconds, UTC) and money (cents); without ``dirt`` no nulls and unique keys:
+
+            - ``customers``, a row per version of a customer's record: ``customer_id``, ``occurred_s`` (when the version
+              became true), ``known_s``, ``signed_up_s``, ``plan``, ``country``; key ``customer_id``, ``occurred_s``.
+            - ``events``: ``event_id`` (key), ``customer_id``, ``event_type``, ``occurred_s``, ``known_s``.
+            - ``payments``, a row per attempt to collect and per refund: ``payment_id`` (key), ``customer_id``,
+              ``amount_cents`` (positive, refunds too), ``status``, ``due_s`` (the last second of the billing day),
+              ``list_cents`` (less a discount it is the amount), ``occurred_s``, ``known_s``.
+        """
+        match table:
+            case "customers":
+                return Delivery(self._tables.customers(start_s, end_s))
+            case "events":
+                return Delivery(self._tables.events(start_s, end_s))
+            case "payments":
+                return Delivery(self._tables.payments(start_s, end_s))
+
+    def probability_of_leaving(self, customer_ids: Sequence[str], snapshot_s: int, horizon_s: int) -> Floats:
+        """P(leaves within ``[snapshot, snapshot + horizon)`` | true state at the snapshot), exact.
+
+        Args:
+            customer_ids: people who are customers at the snapshot.
+            snapshot_s: epoch seconds of 00:00 UTC of a day.
+            horizon_s: length of the window in seconds, whole days.
+
+        Returns:
+            Probabilities in the order of ``customer_ids``.
+
+        Raises:
+            ValueError: an id is not that of a customer at the snapshot, or a time is not a whole day.
+        """
+        if snapshot_s % DAY_S or horizon_s % DAY_S or horizon_s < 0:
+            raise ValueError(
+                f"snapshot {snapshot_s} and horizon {horizon_s} must be whole days: multiples of {DAY_S} seconds"
+            )
+        first, days = snapshot_s // DAY_S, horizon_s // DAY_S
+        month_days = np.array([day_of_month(day) for day in range(first, first + days)], dtype=np.int64)
+        leaving = self._laws.probability_of_leaving(first, month_days[:, None] == np.arange(1, LAST_BILLING_DAY + 1))
+        number = np.array([_customer_number(customer_id) for customer_id in customer_ids], dtype=np.int64)
+        probability = np.full(len(number), np.nan)
+        for block in self._tables.blocks_until(first):
+            state = block.state_before(first)
+            position = number - block.first_customer
+            inside = np.flatnonzero((position >= 0) & (position < len(state)))
+            inside = inside[state[position[inside]] != GONE]
+            probability[inside] = leaving[state[position[inside]], block.billing_day[position[inside]] - 1]
+        if np.isnan(probability).any():
+            unknown = customer_ids[int(np.flatnonzero(np.isnan(probability))[0])]
+            raise ValueError(f"{unknown!r} is no customer at {snapshot_s}: not signed up before it, or left before it")
+        return probability
+
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) of the settings and the version of the simulator: equal only where all rows are equal."""
+        return hashlib.sha256(f"{SIMULATOR_VERSION} {self._settings.model_dump_json()}".encode()).hexdigest()
+
+
+def _customer_number(customer_id: str) -> int:
+    digits = customer_id[1:]
+    if len(digits) == CUSTOMER_DIGITS and digits.isascii() and digits.isdigit() and customer_id[0] == "c":
+        return int(digits)
+    raise ValueError(f"{customer_id!r} is no customer of the synthetic company: ids are c and {CUSTOMER_DIGITS} digits")

@@ -1,0 +1,50 @@
+"""The lake's tables beside the canonical ones: the contract of a source of raw rows, names of quarantines, roles of rows.
+
+Belongs here: what several stages must agree on about tables. Does not belong here: the canonical columns
+(``churn_store.mapping.tables``), where rows come from (``simulator``, ``connectors``), and in which period a row arrives
+(``raw.arrivals``).
+"""
+
+from typing import Protocol
+
+from churn_store.mapping.tables import Delivery, Table
+from churn_store.model.signature import Column
+
+EVER_S = 2**62
+"""Later than every time, in seconds; its negative is earlier."""
+
+
+def quarantine_of(table: Table) -> str:
+    """The name of the table of a raw table's rows that were set aside."""
+    return f"{table}_quarantine"
+
+
+class Source(Protocol):
+    """Rows of the canonical tables."""
+
+    @property
+    def attributes(self) -> tuple[Column, ...]:
+        """What the source says of a customer besides the canonical columns."""
+
+    def given(self, table: Table) -> frozenset[str]:
+        """Which of a table's ``OPTIONAL`` columns the source has."""
+
+    def says_when_known(self, table: Table) -> bool:
+        """Whether the source says when a row of a table became known."""
+
+    def read(self, table: Table, start_s: int, end_s: int) -> Delivery:
+        """Rows that became known in ``[start_s, end_s)``; data without time gives all its rows.
+
+        Of a table whose source does not say when rows became known, all rows that happened before ``end_s``, known when they
+        happened: which of them are new is for ``turned_up`` to say.
+
+        Raises:
+            InputError: the source does not fit its description in ``churn.yaml``.
+        """
+
+    def fingerprint(self) -> str:
+        """A digest that changes whenever other rows could come out."""
+
+
+TRAIN, SELECT, JUDGE = "train", "select", "judge"
+"""The roles of a row of the training set."""

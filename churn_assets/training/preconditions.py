@@ -1,0 +1,83 @@
+"""What must be true of rows before anything is fitted on them, and which of their columns say nothing.
+
+Does not belong here: what a table must keep (``training.contracts``), whose checks say more and earlier.
+"""
+
+import polars as pl
+
+from churn_store.errors import InputError
+from churn_store.model.signature import FLOAT32_MAX, Signature
+
+
+def require_two_classes(rows: pl.DataFrame, what: str) -> None:
+    """Refuse rows of one class, or none.
+
+    Raises:
+        InputError: all of them churned, or all stayed.
+    """
+    churned = rows["churned"]
+    if churned.all() or not churned.any():
+        raise InputError(
+            f"all {rows.height} rows {what} {'churned' if rows.height and churned.all() else 'stayed'}; expected both. Look at `label` "
+            "and `at_risk` in churn.yaml"
+        )
+
+
+def require_finite(rows: pl.DataFrame, signature: Signature, what: str) -> None:
+    """Refuse numbers that a 32-bit float does not hold: infinite ones, and those above 3.4e38. A missing one is no number.
+
+    Raises:
+        InputError: names each column and how many rows of it.
+    """
+    endless = rows.select(
+        (~(pl.col(name).cast(pl.Float64).abs() <= FLOAT32_MAX) & ~pl.col(name).cast(pl.Float64).is_nan()).sum()
+        for name in signature.numbers
+    )
+    found = (
+        [f"{name} in {count:,} rows" for name, count in zip(endless.columns, endless.row(0), strict=True) if count]
+        if endless.width
+        else []
+    )
+    if found:
+        raise InputError(
+            f"of {rows.height:,} rows {what} an infinite value, or one beyond 3.4e38, is in {', '.join(found)}; expected finite "
+            "numbers, or none where they are missing. Look at the raw tables, or name the feature in features.exclude"
+        )
+
+
+def says_nothing(rows: pl.DataFrame, signature: Signature, *, minimum_correlation: float = 0.0) -> list[str]:
+    """The numbers that are taken and not looked at: without any value, the same in every row, or hardly correlated with churn.
+
+    Args:
+        rows: to fit on.
+        signature: the inputs.
+        minimum_correlation: at least so correlated with churn a number must be.
+
+    Raises:
+        InputError: nothing else is left.
+    """
+    rows = rows.with_columns(pl.col(name).cast(pl.Float64).fill_nan(None) for name in signature.numbers)
+    empty = [name for name in signature.numbers if rows[name].count() == 0]
+    if len(empty) == len(signature.columns):
+        raise InputError(
+            f"no feature has any value in the {rows.height} rows to train on; look at customer_features and the raw tables"
+        )
+    constant = [name for name in signature.numbers if name not in empty and rows[name].n_unique() == 1]
+    if len(empty) + len(constant) == len(signature.columns):
+        raise InputError(
+            f"no feature differs between the {rows.height} rows to train on; look at customer_features and the raw tables"
+        )
+    silent = {*empty, *constant}
+    weak = [name for name in signature.numbers if name not in silent and correlation(rows, name) < minimum_correlation]
+    if len(silent) + len(weak) == len(signature.columns):
+        raise InputError(
+            f"no number is correlated with churn by training.minimum_correlation {minimum_correlation:g}, and there is no category; "
+            "lower it"
+        )
+    return [name for name in signature.numbers if name in silent or name in weak]
+
+
+def correlation(rows: pl.DataFrame, name: str) -> float:
+    """The absolute point-biserial correlation of a number with churn, where it is there; 0 for one that never changes."""
+    found = rows.select(pl.corr(pl.col(name), pl.col("churned").cast(pl.Float64)).fill_nan(None).abs()).item()
+    return 0.0 if found is None else float(found)

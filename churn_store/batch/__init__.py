@@ -1,0 +1,1 @@
+"""Scoring a file by the release that serves."""

@@ -1,0 +1,1 @@
+"""Charts as SVG, for the graph and the service."""

@@ -1,0 +1,1 @@
+"""The command `churn` and its groups on releases."""

@@ -1,0 +1,1 @@
+"""The serving database: its schema and migrations."""

@@ -1,0 +1,151 @@
+"""Turns the text of a table into the canonical columns.
+
+Belongs here: which canonical column is made of which mapped one. Does not belong here: how times and numbers are written
+(``mapped_times``, ``mapped_numbers``), and which values are allowed in a canonical table (``contracts``).
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import polars as pl
+
+from churn_store.errors import InputError
+from churn_store.mapping.numbers import cents, numbers
+from churn_store.mapping.parse_errors import Readability
+from churn_store.mapping.settings import MappedTable
+from churn_store.mapping.surrogate_keys import row_ids
+from churn_store.mapping.tables import OPTIONAL, SCHEMAS, Delivery, Table
+from churn_store.mapping.text import MappedText
+from churn_store.mapping.times import YEAR_2100_S, epoch_seconds
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What the whole platform says of values.
+
+    Attributes:
+        limit: the largest share of a table's rows that may be set aside, as they can't be read.
+        now_s: the current time: dates after it have not been.
+    """
+
+    limit: float = 0.02
+    now_s: int = YEAR_2100_S
+
+
+def labelled(text: MappedText, description: MappedTable, *, where: str, rules: Rules) -> Delivery:
+    """Data without time: ``customer_id``, the attributes, ``churned``.
+
+    Raises:
+        InputError: too many numbers that can't be read, or labels that are neither of the two words.
+    """
+    label = description.label
+    if label is None:
+        raise InputError(f"{where}: no `label`; name the column that says who churned")
+    readability = Readability(text, where=where, limit=rules.limit, person=description.columns["customer_id"])
+    words = f"{label.churned!r} or {label.stayed!r}"
+    readability.require(
+        label.column,
+        text.rows[label.column].is_in([label.churned, label.stayed]),
+        words,
+        hint="; change `label` in churn.yaml or the table",
+    )
+    whole = pl.DataFrame(
+        {
+            "customer_id": text.rows[description.columns["customer_id"]],
+            **_attributes(text, description, readability),
+            "churned": text.rows[label.column] == label.churned,
+        }
+    )
+    good = readability.readable()
+    return Delivery(whole.filter(good), readability.set_aside(_absent(text, pl.Int64)))
+
+
+def canonical(table: Table, text: MappedText, description: MappedTable, *, where: str, rules: Rules) -> Delivery:
+    """A table of a history in its canonical columns, in the order of its values.
+
+    A row counts as known when it had happened, if its source says an earlier time: until then it is a plan.
+
+    Raises:
+        InputError: too many times, amounts or numbers that can't be read, or times that can't be what is meant.
+    """
+    mapped = description.columns
+    readability = Readability(text, where=where, limit=rules.limit, person=mapped["customer_id"])
+
+    def time(name: str, *, optional: bool = False) -> pl.Series:
+        return epoch_seconds(
+            text,
+            mapped[name],
+            description,
+            readability,
+            where=where,
+            now_s=rules.now_s,
+            optional=optional,
+            may_be_ahead=optional,
+        )
+
+    whole = {"customer_id": text.rows[mapped["customer_id"]]}
+    if table == "customers":
+        whole["signed_up_s"] = time("signed_up")
+        whole["occurred_s"] = time("occurred") if "occurred" in mapped else whole["signed_up_s"]
+        whole |= _attributes(text, description, readability)
+    else:
+        whole["occurred_s"] = time("occurred")
+    if table == "events":
+        whole["event_type"] = _words(text, "event_type", description)
+    if table == "payments":
+        whole["amount_cents"] = cents(text, mapped["amount"], description, readability)
+        whole["status"] = _words(text, "status", description)
+        whole["due_s"] = time("due", optional=True) if "due" in mapped else _absent(text, pl.Int64)
+        whole["list_cents"] = (
+            cents(text, mapped["list_price"], description, readability)
+            if "list_price" in mapped
+            else _absent(text, pl.Int64)
+        )
+    known_s = time("known") if "known" in mapped else whole["occurred_s"]
+    happened = pl.select(pl.max_horizontal(known_s, whole["occurred_s"])).to_series()
+    whole["known_s"] = happened.zip_with(known_s.is_not_null(), _absent(text, pl.Int64))
+    if table == "customers" and "known" in mapped and "occurred" not in mapped:
+        # A record that was changed is a version that is true from when it was heard of; of the time before, it tells nothing.
+        whole["occurred_s"] = whole["known_s"]
+    good = readability.readable()
+    rows = pl.DataFrame(whole).filter(good)
+    if table != "customers":
+        key = f"{table.removesuffix('s')}_id"
+        rows = rows.with_columns(
+            text.rows[mapped[key]].filter(good).alias(key)
+            if key in mapped
+            else row_ids(rows, besides=OPTIONAL[table]).alias(key)
+        )
+    order = [*SCHEMAS[table], *description.attributes]
+    return Delivery(rows.select(order).sort(order), readability.set_aside(whole["known_s"]))
+
+
+def optional_columns(description: MappedTable, table: Table) -> frozenset[str]:
+    """Which optional columns of a table are mapped."""
+    names = {"due_s": "due", "list_cents": "list_price"}
+    return frozenset(column for column in OPTIONAL[table] if names[column] in description.columns)
+
+
+def _attributes(text: MappedText, description: MappedTable, readability: Readability) -> dict[str, pl.Series]:
+    return {
+        name: numbers(text, attribute.column, description, readability)
+        if attribute.kind == "number"
+        else _translated(text.rows[attribute.column], description.values.get(name))
+        for name, attribute in description.attributes.items()
+    }
+
+
+def _words(text: MappedText, name: Literal["event_type", "status"], description: MappedTable) -> pl.Series:
+    """A column of words; a payment whose status nobody tells has settled."""
+    if name in description.columns:
+        return _translated(text.rows[description.columns[name]], description.values.get(name))
+    word = description.constants.get(name, "settled")
+    return pl.Series([word], dtype=pl.String).new_from_index(0, text.rows.height)
+
+
+def _translated(words: pl.Series, here: dict[str, str] | None) -> pl.Series:
+    return words.replace(here) if here else words
+
+
+def _absent(text: MappedText, kind: type[pl.DataType]) -> pl.Series:
+    return pl.Series([None], dtype=kind).new_from_index(0, text.rows.height)

@@ -1,0 +1,224 @@
+"""Reads the mapped columns of a table's files as the text that they hold, each row with its place.
+
+Belongs here: what a file is and what is said when it can't be read. Does not belong here: its bytes (``file_bytes``) and
+what the text means (``mapped_values``).
+"""
+
+import glob
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from churn_store.errors import InputError
+from churn_store.mapping.csv_records import records_of
+from churn_store.mapping.encoding import not_utf_8, utf_8
+from churn_store.mapping.file_settings import FileTable
+from churn_store.mapping.text import EXPECTED, FIELDS, FILE, LINE, RAGGED, MappedText, as_text
+from churn_store.redaction import MAIL, VALUE, shown_names
+
+SEPARATORS = (",", ";", "\t", "|")
+"""What else often parts the fields of a line."""
+
+ID_NAMES = ("customer_id", "event_id", "payment_id")
+
+
+@dataclass(frozen=True)
+class _Read:
+    name: str
+    rows: pl.DataFrame
+    types: dict[str, pl.DataType]
+    ragged: pl.DataFrame
+
+
+def matching_files(description: FileTable, folder: Path, *, where: str) -> list[str]:
+    """The files of a table, in the order of their names: the one that is called so, or all that the pattern matches.
+
+    Raises:
+        InputError: there is none.
+    """
+    pattern = str(folder / description.path)
+    if Path(pattern).is_file():
+        return [pattern]
+    matches = sorted(glob.glob(os.path.join(glob.escape(str(folder)), description.path), recursive=True))
+    found = [file for file in matches if Path(file).is_file()]
+    if not found and matches:
+        raise InputError(
+            f"{where}: {pattern} is a folder; expected a file. Name the files in it in churn.yaml, like "
+            f"`path: {description.path.rstrip('/')}/*.{description.format}`"
+        )
+    if not found:
+        raise InputError(f"{where}: no file matches {pattern}; put the file there or change `path` in churn.yaml")
+    return found
+
+
+def read_text(description: FileTable, folder: Path, *, where: str) -> MappedText:
+    """The mapped columns of all files as text; words that stand for a missing value are missing.
+
+    Args:
+        description: of the table.
+        folder: that paths are relative to.
+        where: begins every complaint.
+
+    Raises:
+        InputError: a file that is missing, not of its format or encoding, cut off, of other types than the others, or without a
+            mapped column; files without any row.
+    """
+    files = matching_files(description, folder, where=where)
+    read = [
+        found
+        for file in files
+        if (found := _file(Path(file), description, folder, where, is_only=len(files) == 1)) is not None
+    ]
+    if sum(found.rows.height + found.ragged.height for found in read) == 0:
+        raise InputError(f"{where}: no rows; expected at least one. Fill the file or change `path` in churn.yaml")
+    types = _common_types(description, read, where)
+    return MappedText(
+        pl.concat(found.rows for found in read),
+        times=frozenset(name for name, kind in types.items() if kind.is_temporal()),
+        numbers=frozenset(name for name, kind in types.items() if kind.is_numeric()),
+        counted="line" if description.format == "csv" else "row",
+        ragged=pl.concat(found.ragged for found in read),
+    )
+
+
+def _file(file: Path, description: FileTable, folder: Path, table: str, *, is_only: bool) -> _Read | None:
+    """A file's rows; nothing of one without a single byte that has others beside it."""
+    name = str(file.relative_to(folder)) if file.is_relative_to(folder) else file.name
+    where = f"{table}: {name}"
+    is_csv = description.format == "csv"
+    try:
+        content = utf_8(file, description, where=where) if is_csv else file
+        lazy = (
+            pl.scan_csv(
+                content,
+                separator=description.separator,
+                infer_schema=False,
+                null_values=list(description.missing),
+                truncate_ragged_lines=True,  # they are counted by _parted
+                glob=False,
+            )
+            if is_csv
+            else pl.scan_parquet(file, glob=False)
+        )
+        schema = lazy.collect_schema()
+        if is_csv:
+            _refuse_no_header(list(schema), description.mapped, where)
+        _refuse_missing(list(schema), description.mapped, where)
+        text = lazy.select(as_text(column, schema[column]) for column in description.mapped).collect()
+    except pl.exceptions.NoDataError as error:
+        if not is_only:
+            return None
+        raise InputError(
+            f"{where} is empty; expected a header and rows. Fill the file or change `path` in churn.yaml"
+        ) from error
+    except (pl.exceptions.PolarsError, OSError, EOFError) as error:
+        if "utf-8" in str(error).lower():
+            raise not_utf_8(file, where) from error
+        raise InputError(
+            f"{where} can't be read: {_reason(error)}; expected {_expected(description)}. Change the file, or "
+            "`format` and `separator` in churn.yaml"
+        ) from error
+    types = {column: schema[column] for column in description.mapped}
+    if is_csv:
+        rows, ragged = _parted(text, content, description, width=len(schema), where=where)
+    else:
+        rows, ragged = text.with_columns(pl.int_range(1, pl.len() + 1).alias(LINE)), pl.DataFrame(schema=RAGGED)
+    return _Read(name, rows.with_columns(pl.lit(name).alias(FILE)), types, ragged.with_columns(pl.lit(name).alias(FILE)))
+
+
+def _parted(
+    text: pl.DataFrame, content: Path | bytes, description: FileTable, *, width: int, where: str
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The records with as many fields as the header, each with its line, and the places of the others.
+
+    Values of a record with another number of fields may stand under the wrong names. Empty lines are no records.
+    """
+    records = records_of(content, description.separator)
+    if records.fields.size != text.height:
+        raise InputError(
+            f"{where} can't be read: a quote has no end, or stands within a field; expected {_expected(description)}. "
+            "Double the quotes that are letters, and put quotes around their field"
+        )
+    placed = text.with_columns(pl.Series(LINE, records.line), pl.Series(FIELDS, records.fields))
+    is_whole = pl.col(FIELDS) == width if width > 1 else pl.col(FIELDS) <= width
+    ragged = placed.filter(~is_whole, pl.col(FIELDS) > 0).with_columns(
+        pl.lit(width, dtype=pl.Int64).alias(EXPECTED), pl.lit("").alias(FILE)
+    )
+    return placed.filter(is_whole).drop(FIELDS), ragged.select(*RAGGED)
+
+
+def _reason(error: Exception) -> str:
+    """The first line of what the reader says, without what the file holds: that may be a customer."""
+    said = str(error).splitlines()[0]
+    if said.startswith("could not parse"):
+        return "a quoted field has no end"
+    return "its content can't be parsed" if MAIL.search(said) else said
+
+
+def _expected(description: FileTable) -> str:
+    if description.format == "parquet":
+        return "a whole Parquet file of plain columns"
+    return f"whole CSV, separated by {description.separator!r}, with the same number of fields in every line"
+
+
+def _refuse_no_header(has: Sequence[str], wanted: Sequence[str], where: str) -> None:
+    """Refuse a first line without any mapped name. Its words are not shown: where it is a row, they are a customer's."""
+    if set(has) & set(wanted):
+        return
+    if any(VALUE.fullmatch(name) for name in has):
+        raise InputError(
+            f"{where} has no header, its first line looks like a row; expected the names of the columns. "
+            "Write them into the file"
+        )
+    for separator in SEPARATORS:
+        if len(has) == 1 and set(has[0].split(separator)) & set(wanted):
+            raise InputError(
+                f"{where} has one column; expected {shown_names(wanted)}. Its fields seem to be separated by {separator!r}: write "
+                f"`separator: {separator!r}` in churn.yaml"
+            )
+    raise InputError(
+        f"{where} has no column {shown_names(wanted)}; its first line has {len(has)} fields and none of these names, and is not shown, "
+        "as it may be a row. Change the mapping in churn.yaml, or write a header into the file"
+    )
+
+
+def _refuse_missing(has: Sequence[str], wanted: Sequence[str], where: str) -> None:
+    missing = [name for name in wanted if name not in has]
+    if missing:
+        raise InputError(
+            f"{where} has no column {shown_names(missing)}; it has {shown_names(has)}. Change the mapping in "
+            "churn.yaml or the file"
+        )
+    if twice := [name for name in wanted if f"{name}_duplicated_0" in has]:
+        raise InputError(f"{where} has several columns {shown_names(twice)}; expected one. Rename the others in the file")
+
+
+def _common_types(description: FileTable, read: Sequence[_Read], where: str) -> dict[str, pl.DataType]:
+    """The types of the mapped columns, which all files must agree in; empty columns agree with all."""
+    ids = {description.columns[name] for name in ID_NAMES if name in description.columns}
+    types: dict[str, pl.DataType] = {}
+    first: dict[str, str] = {}
+    for found in read:
+        for name, kind in found.types.items():
+            if kind == pl.Null:
+                continue
+            before = types.setdefault(name, kind)
+            file = first.setdefault(name, found.name)
+            if _kind(before, is_id=name in ids) != _kind(kind, is_id=name in ids):
+                raise InputError(
+                    f"{where}: column {name} is {_kind(kind, is_id=name in ids)} in {found.name}, but "
+                    f"{_kind(before, is_id=name in ids)} in {file}; expected one type in all files. "
+                    "Write one of them again"
+                )
+    return types
+
+
+def _kind(kind: pl.DataType, *, is_id: bool) -> str:
+    if kind.is_numeric():
+        return ("whole numbers" if kind.is_integer() else "numbers with decimals") if is_id else "numbers"
+    if isinstance(kind, pl.Datetime):
+        return "times without a zone" if kind.time_zone is None else "times with a zone"
+    return {pl.Date: "days", pl.String: "text", pl.Boolean: "yes or no"}.get(kind.base_type(), str(kind))

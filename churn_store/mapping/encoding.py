@@ -1,0 +1,171 @@
+"""Opens a CSV file as UTF-8, whatever its compression and its encoding are, and notices one that was cut off.
+
+Belongs here: bytes. Does not belong here: columns (``file_text``).
+"""
+
+import codecs
+import csv
+import gzip
+import io
+import re
+from pathlib import Path
+
+import pyarrow as pa
+
+from churn_store.errors import InputError
+from churn_store.mapping.file_settings import Encoding, FileTable
+
+UTF_8 = "utf-8"
+UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+OTHERS = {
+    b"PK\x03\x04": "a zip archive, or an Excel workbook",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook",
+    b"BZh": "compressed by bzip2",
+    b"\xfd7zXZ": "compressed by xz",
+    b"7z\xbc\xaf": "a 7-Zip archive",
+    b"PAR1": "Parquet",
+}
+"""What files begin with that are no CSV."""
+
+HEADER_END = re.compile(rb'(?:[^"\r\n]|"[^"]*")*(\r\n|\r|\n)')
+"""A first line; the group is its end, where no quoted name holds it."""
+
+ODD_END = re.compile(rb"\r+\n|\r")
+"""Ends of lines in files whose first one ends with CR: of old Macintoshs, and CRLF that was written as CRCRLF."""
+
+TAIL = 1 << 16
+"""So many bytes at the end of a file are looked at."""
+
+
+def utf_8(file: Path, description: FileTable, *, where: str) -> Path | bytes:
+    """The file, if it is plain UTF-8 with usual line ends, else its whole content as UTF-8.
+
+    Lines may end with LF, CRLF or CR alone.
+
+    Raises:
+        InputError: it is no CSV but an archive or a workbook, is in another encoding than its description says, or ends in the
+            middle of a line.
+        OSError: it can't be read, or its compressed content is cut off.
+    """
+    _refuse_others(file, where)
+    compressed = _compression(file) is not None
+    if description.encoding == UTF_8 and not compressed and not _has_odd_ends(_head(file)):
+        _refuse_utf_16(_head(file), where)
+        _refuse_cut_off(_head(file), _tail(file), description, where)
+        return file
+    with _opened(file) as stream:
+        content = stream.read()
+    if description.encoding == UTF_8:
+        _refuse_utf_16(content[:2], where)
+    else:
+        content = _decoded(content, description.encoding, where).encode()
+    if _has_odd_ends(content[:TAIL]):
+        content = ODD_END.sub(b"\n", content)
+    _refuse_cut_off(content[:TAIL], content[-TAIL:], description, where)
+    return content
+
+
+def not_utf_8(file: Path, where: str) -> InputError:
+    """What is said of a file that is not encoded in UTF-8, with its first line that is not."""
+    place, likely = "", "windows-1252"
+    with _opened(file) as stream:
+        for number, line in enumerate(stream, start=1):
+            try:
+                line.decode(UTF_8)
+            except UnicodeDecodeError as error:
+                place = f" (line {number})"
+                likely = "windows-1252" if 0x80 <= line[error.start] < 0xA0 else "latin-1"  # noqa: PLR2004 - C1 controls
+                break
+    return InputError(
+        f"{where} is not encoded in UTF-8{place}; expected UTF-8. Write its `encoding` in churn.yaml, perhaps "
+        f"`encoding: {likely}`, or save it as UTF-8"
+    )
+
+
+def _decoded(content: bytes, encoding: Encoding, where: str) -> str:
+    # Any bytes are letters in the old encodings, any pairs of bytes in UTF-16; UTF-8 is hardly ever so by chance.
+    telling = b"\0" not in content if encoding == "utf-16" else not content.isascii()
+    if telling and _is_utf_8(content):
+        raise InputError(
+            f"{where} is encoded in UTF-8; expected {encoding}, as churn.yaml says. Take `encoding` out of churn.yaml"
+        )
+    try:
+        return content.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{where} is not encoded in {encoding} (byte {error.start}); expected the `encoding` that churn.yaml says. "
+            "Change `encoding` or save the file as UTF-8"
+        ) from error
+
+
+def _has_odd_ends(begins: bytes) -> bool:
+    header = HEADER_END.match(begins)
+    return header is not None and header.group(1) == b"\r" and len(header.group()) < len(begins)
+
+
+def _is_utf_8(content: bytes) -> bool:
+    try:
+        content.decode(UTF_8)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _compression(file: Path) -> str | None:
+    with open(file, "rb") as stream:
+        begins = stream.read(4)
+    return "gzip" if begins.startswith(GZIP) else "zstd" if begins == ZSTD else None
+
+
+def _opened(file: Path) -> io.BufferedIOBase:
+    compression = _compression(file)
+    if compression == "gzip":
+        return gzip.open(file)
+    if compression == "zstd":
+        return io.BufferedReader(pa.CompressedInputStream(pa.OSFile(str(file)), "zstd"))
+    return open(file, "rb")
+
+
+def _head(file: Path) -> bytes:
+    with open(file, "rb") as stream:
+        return stream.read(TAIL)
+
+
+def _tail(file: Path) -> bytes:
+    with open(file, "rb") as stream:
+        stream.seek(max(0, file.stat().st_size - TAIL))
+        return stream.read()
+
+
+def _refuse_others(file: Path, where: str) -> None:
+    with open(file, "rb") as stream:
+        begins = stream.read(8)
+    for magic, kind in OTHERS.items():
+        if begins.startswith(magic):
+            raise InputError(
+                f"{where} is {kind}; expected CSV, plain or compressed by gzip or zstd. "
+                + ("Write `format: parquet` in churn.yaml" if kind == "Parquet" else "Unpack it, or save it as CSV")
+            )
+
+
+def _refuse_utf_16(begins: bytes, where: str) -> None:
+    if begins[:2] in UTF_16:
+        raise InputError(
+            f"{where} is encoded in UTF-16; expected UTF-8. Write `encoding: utf-16` in churn.yaml, or save it as UTF-8"
+        )
+
+
+def _refuse_cut_off(begins: bytes, ends: bytes, description: FileTable, where: str) -> None:
+    """A file that does not end with a line's end, and whose last line has too few fields, was not written to its end."""
+    if not ends or ends.endswith((b"\n", b"\r")):
+        return
+    header, *_ = begins.decode(UTF_8, errors="replace").splitlines()
+    _, _, last = ends.decode(UTF_8, errors="replace").rpartition("\n")
+    expected, found = (len(next(csv.reader([line], delimiter=description.separator))) for line in (header, last))
+    is_open = last.count('"') % 2 == 1
+    if last.strip() and (found < expected or is_open):
+        raise InputError(
+            f"{where} ends in the middle of a line: its last line has {found} of {expected} fields and no line's end; "
+            "expected whole lines. The file was cut off: copy it again"
+        )

@@ -1,0 +1,34 @@
+"""How files are described in ``churn.yaml``: where they are and what kind of files they are.
+
+Belongs here: what only files have. Does not belong here: which of their columns is which (``mapping``), and what the
+files hold (``file_text``).
+"""
+
+from typing import Literal
+
+from pydantic import Field
+
+from churn_store.mapping.settings import MappedTable, MappedTables
+
+Encoding = Literal["utf-8", "latin-1", "windows-1252", "utf-16"]
+
+
+class FileTable(MappedTable):
+    """One raw table in files."""
+
+    path: str = Field(
+        description="a file or a pattern like data/orders-*.csv or data/**/orders.csv, beside churn.yaml; may be gzip or zstd"
+    )
+    format: Literal["csv", "parquet"] = "csv"
+    separator: str = Field(",", pattern=r"^[\x01-\x7f]$", description="one character")
+    encoding: Encoding = Field("utf-8", description="how the letters of CSV are encoded")
+    missing: tuple[str, ...] = Field(("", "NA"), description="words of CSV for a missing value; `NA` may be Namibia")
+
+
+class FilesSettings(MappedTables):
+    """Raw tables in files."""
+
+    kind: Literal["files"]
+    customers: FileTable | None = None
+    events: FileTable | None = None
+    payments: FileTable | None = None

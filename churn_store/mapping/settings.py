@@ -1,0 +1,207 @@
+"""How a company's tables are described in ``churn.yaml``: which of their columns is which, and how values are written.
+
+Belongs here: what files and a database have in common: names, defaults, and which descriptions can't be. Does not belong
+here: where the tables lie (``file_settings``, ``postgres_settings``) and what they hold (``mapped_values``).
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import date
+from typing import Annotated, Literal, Self
+from zoneinfo import ZoneInfo
+
+from pydantic import Field, StringConstraints, field_validator, model_validator
+
+from churn_store.mapping.tables import RESERVED, Table
+from churn_store.settings import Section
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+
+EPOCH = {"epoch_s": 1, "epoch_ms": 1000}
+"""Formats of times that are counted from 1970: by how many in a second."""
+
+DIRECTIVE = re.compile(r"%[-_0]?(\.?\d?f|:*[A-Za-z+%])")
+"""A field of a ``strftime`` pattern, as chrono knows them; its name is the group."""
+
+TIMES = ("signed_up", "occurred", "known", "due")
+"""Canonical names that hold times."""
+
+
+class Attribute(Section):
+    """A column that says something of a customer and becomes a feature."""
+
+    column: str = Field(description="its name in the table")
+    kind: Literal["number", "category"]
+    low: float | None = None
+    high: float | None = None
+    nullable: bool = False
+    unit: str = ""
+    description: str = ""
+
+
+class LabelColumn(Section):
+    """The column of data without time that says who churned."""
+
+    column: str
+    churned: str = Field("Yes", description="the word for a customer who left")
+    stayed: str = Field("No", description="the word for a customer who stayed")
+
+    @model_validator(mode="after")
+    def _two_words(self) -> Self:
+        if self.churned == self.stayed:
+            raise ValueError(
+                f"`churned` and `stayed` are both {self.churned!r}; expected two words. Write the one for who left and the one "
+                "for who stayed"
+            )
+        return self
+
+
+class MappedTable(Section):
+    """One raw table: the names of its columns and the ways of its values."""
+
+    columns: dict[str, str] = Field(
+        description="canonical name: name in the table; an id that is not mapped is a digest of what is"
+    )
+    constants: dict[Literal["event_type", "status"], str] = Field(
+        {}, description="canonical name: the one value that all rows have"
+    )
+    values: dict[Name, dict[str, str]] = Field(
+        {}, description="event_type, status or a category: {word in the table: word here}; others stay as they are"
+    )
+    time_format: str | None = Field(
+        None, description="strftime pattern of times in text, or epoch_s or epoch_ms; default: ISO 8601"
+    )
+    time_zone: str = Field(
+        "UTC",
+        description="zone of times that name none; a time that it skips is moved on, and a day without a time is that day of the "
+        "calendar whatever the zone: it begins at midnight of UTC, as snapshots do",
+    )
+    amount_unit: Literal["cents", "units"] = Field("units", description="`units`: 11.77 is 1177 cents")
+    decimal: Literal[".", ","] = Field(".", description="mark of decimals in text; with `,` also 1.234,50")
+    attributes: dict[Name, Attribute] = Field({}, description="feature name: column of the table")
+    label: LabelColumn | None = None
+
+    @property
+    def mapped(self) -> list[str]:
+        """The columns that are read, each once."""
+        return list(
+            dict.fromkeys(
+                [
+                    *self.columns.values(),
+                    *(attribute.column for attribute in self.attributes.values()),
+                    *([self.label.column] if self.label else []),
+                ]
+            )
+        )
+
+    @property
+    def zone_is_named(self) -> bool:
+        """Whether somebody wrote the time zone down, rather than leaving it at its default."""
+        return "time_zone" in self.model_fields_set
+
+    @field_validator("attributes")
+    @classmethod
+    def _free_names(cls, attributes: dict[str, Attribute]) -> dict[str, Attribute]:
+        if taken := sorted(set(attributes) & RESERVED):
+            raise ValueError(
+                f"{', '.join(taken)} can't be names of attributes, the platform's tables use them; choose others"
+            )
+        return attributes
+
+    @field_validator("time_format")
+    @classmethod
+    def _no_name_of_a_zone(cls, pattern: str | None) -> str | None:
+        if pattern is not None and "Z" in DIRECTIVE.findall(pattern):
+            raise ValueError(
+                f"{pattern!r} has %Z, the name of a zone, which does not say how far it is from UTC; expected %z, an offset like "
+                "+0200, or times of one zone. Write offsets into the table, or leave the names out and set `time_zone`"
+            )
+        return pattern
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (KeyError, ValueError, OSError) as error:
+            raise ValueError(f"{name!r} is not a time zone; expected a name like Europe/Berlin") from error
+        return name
+
+    @model_validator(mode="after")
+    def _mapped_once(self) -> Self:
+        if twice := sorted(set(self.columns) & set(self.constants)):
+            raise ValueError(f"{', '.join(twice)} is given in `columns` and in `constants`; keep one of them")
+        categories = {name for name, attribute in self.attributes.items() if attribute.kind == "category"}
+        words = ({"event_type", "status"} & set(self.columns)) | categories
+        if unknown := sorted(set(self.values) - words):
+            raise ValueError(
+                f"`values` names {', '.join(unknown)}; expected {', '.join(sorted(words)) or 'nothing'}: columns of words "
+                "that are mapped"
+            )
+        return self
+
+
+REQUIRED: Mapping[Table, frozenset[str]] = {
+    "customers": frozenset({"customer_id", "signed_up"}),
+    "events": frozenset({"customer_id", "event_type", "occurred"}),
+    "payments": frozenset({"customer_id", "amount", "occurred"}),
+}
+MAY_HAVE: Mapping[Table, frozenset[str]] = {
+    "customers": frozenset({"occurred", "known"}),
+    "events": frozenset({"event_id", "known"}),
+    "payments": frozenset({"payment_id", "status", "known", "due", "list_price"}),
+}
+"""Canonical names of a history's tables; data without time has only ``customer_id``."""
+
+
+class MappedTables(Section):
+    """A company's raw tables.
+
+    ``shape: history`` has ``events`` or ``payments`` or both, and ``customers`` or none: then they are derived from those.
+    ``shape: table`` has only ``customers``, with a label column and no time.
+    """
+
+    shape: Literal["history", "table"] = "history"
+    start: date | None = Field(None, description="the first day with data; needed for a history")
+
+    def described(self, table: Table) -> MappedTable | None:
+        """The description of a table; none where the company has no such table."""
+        found: MappedTable | None = getattr(self, table)
+        return found
+
+    @model_validator(mode="after")
+    def _tables_fit_the_shape(self) -> Self:
+        customers = self.described("customers")
+        acts = [table for table in (self.described("events"), self.described("payments")) if table is not None]
+        if self.shape == "table":
+            if customers is None or customers.label is None or acts:
+                raise ValueError("shape `table` needs `customers` with a `label`, and neither `events` nor `payments`")
+            _refuse_unfit("customers", customers, frozenset({"customer_id"}), frozenset())
+            return self
+        if not acts:
+            raise ValueError("shape `history` needs `events` or `payments`; one table with a label is shape `table`")
+        if self.start is None:
+            raise ValueError("shape `history` needs `start`, the first day with data")
+        if customers is not None and customers.label is not None:
+            raise ValueError("a `label` column belongs to shape `table`; a history's label is defined in `label:`")
+        for name in REQUIRED:
+            if (table := self.described(name)) is not None:
+                _refuse_unfit(name, table, REQUIRED[name], MAY_HAVE[name])
+        return self
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """The raw tables that the graph has; customers are derived where there is no table of them."""
+        return ("customers", *(name for name in REQUIRED if name != "customers" and self.described(name) is not None))
+
+
+def _refuse_unfit(name: Table, table: MappedTable, required: frozenset[str], optional: frozenset[str]) -> None:
+    given = {*table.columns, *table.constants}
+    if name != "customers" and (table.attributes or table.label):
+        raise ValueError(f"`attributes` and `label` belong to `customers`, not to `{name}`")
+    if missing := required - given:
+        raise ValueError(f"`{name}.columns` must map {', '.join(sorted(missing))}")
+    if unknown := given - required - optional:
+        raise ValueError(
+            f"`{name}.columns` maps unknown {', '.join(sorted(unknown))}; expected {', '.join(sorted(required | optional))}"
+        )

@@ -1,0 +1,90 @@
+"""The canonical raw tables: their names, keys, columns and types, as every source of rows is mapped to them.
+
+Belongs here: what the columns are called and mean. Does not belong here: which values a row may have (``churn_assets.raw``), and
+how a company's columns become these (``canonical``).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import polars as pl
+
+Table = Literal["customers", "events", "payments"]
+
+
+KEYS: dict[Table, tuple[str, ...]] = {
+    "customers": ("customer_id", "occurred_s"),
+    "events": ("event_id",),
+    "payments": ("payment_id",),
+}
+"""What names a row: of a customer's record there is one row a version, by when it became true."""
+
+
+TIMES: dict[str, type[pl.DataType]] = {"occurred_s": pl.Int64, "known_s": pl.Int64}
+"""When a row happened and when it became known, in whole epoch seconds UTC."""
+
+
+SCHEMAS: dict[Table, dict[str, type[pl.DataType]]] = {
+    "customers": {"customer_id": pl.String, **TIMES, "signed_up_s": pl.Int64},
+    "events": {"event_id": pl.String, "customer_id": pl.String, "event_type": pl.String, **TIMES},
+    "payments": {
+        "payment_id": pl.String,
+        "customer_id": pl.String,
+        "amount_cents": pl.Int64,
+        "status": pl.String,
+        "due_s": pl.Int64,
+        "list_cents": pl.Int64,
+        **TIMES,
+    },
+}
+"""The canonical columns; ``customers`` has the source's attributes besides.
+
+Of a payment, ``due_s`` is when it should have come and ``list_cents`` the list price of what it paid for.
+"""
+
+
+OPTIONAL: Mapping[Table, tuple[str, ...]] = {"customers": (), "events": (), "payments": ("due_s", "list_cents")}
+"""Canonical columns that a source may leave out; then they are null."""
+
+
+QUARANTINE: Mapping[str, type[pl.DataType]] = {
+    "rule": pl.String, "column": pl.String, "value": pl.String, "row": pl.String, "known_s": pl.Int64,
+}  # fmt: skip
+"""A row that was set aside: what it broke, the column and the value that broke it, the rest of the row as a JSON object, and when
+it became known; null where that can't be told."""
+
+
+RESERVED = frozenset(
+    {
+        *(name for schema in SCHEMAS.values() for name in schema),
+        "age_s", "churned", "column", "endings", "newest_event_age_s", "newest_known_s", "newest_occurred_s", "newest_settled_age_s",
+        "period", "role", "row", "rule", "score", "signed_up_age_s", "snapshot_s", "value",
+    }
+)  # fmt: skip
+"""Names that tables made from the raw ones use, so that no attribute can have them."""
+
+
+STATUSES = ("settled", "failed", "refunded")
+"""What became of a payment."""
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What a source has of a table for a stretch of time.
+
+    Attributes:
+        rows: in the canonical columns.
+        unreadable: rows with a value that can't be read, in the columns of ``QUARANTINE``.
+    """
+
+    rows: pl.DataFrame
+    unreadable: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=QUARANTINE))
+
+
+PERSON = "customer_id"
+"""The column that names people; its values are never shown."""
+
+
+EARLIEST_S = -2_208_988_800
+"""1900-01-01: an earlier time is a mistake of units."""

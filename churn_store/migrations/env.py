@@ -1,9 +1,0 @@
-"""How Alembic reaches the database: over the connection that ``churn_store.migrate`` holds."""
-
-from alembic import context
-
-from churn_store.tables import metadata
-
-context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)
-with context.begin_transaction():
-    context.run_migrations()

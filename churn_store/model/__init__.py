@@ -1,0 +1,1 @@
+"""The model as data: signature, scorer, and what an ONNX file may hold."""

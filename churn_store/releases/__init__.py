@@ -1,0 +1,1 @@
+"""Releases: files, verdicts, and the log of what serves."""

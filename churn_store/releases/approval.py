@@ -1,0 +1,122 @@
+"""Approval: a named person makes a judged candidate the champion.
+
+Belongs here: which candidates may be released at all, also as challengers. Does not belong here: how a row is added
+(``releases``), what state a candidate is in (``lifecycle``), and the gate. Nothing here needs MLflow or Dagster.
+"""
+
+import sqlalchemy as sa
+
+from churn_store.errors import FencedError, InputError
+from churn_store.releases.attribution import require_name, require_reason
+from churn_store.releases.blessings import RECORDING, newest_blessing, record_blessing
+from churn_store.releases.bundles import Reached, load_manifest, on
+from churn_store.releases.lifecycle import candidate_of, champion_of, judged_against
+from churn_store.releases.log import APPROVED, OVERRIDDEN, PUBLISHING, Serving, history, newest, publish
+from churn_store.releases.manifest import Blessing, Manifest
+from churn_store.storage.digest_store import DigestStore
+
+APPROVING = PUBLISHING
+OVERRIDING = (*RECORDING, *PUBLISHING)
+"""The steps of ``approve``, and of ``approve`` with ``override``, in order."""
+
+
+def approve(
+    engine: sa.Engine,
+    files: DigestStore,
+    candidate: str,
+    *,
+    by: str,
+    reason: str,
+    now_s: int,
+    override: bool = False,
+    reached: Reached = on,
+) -> Serving:
+    """Make an accepted candidate the champion. Asked again for the champion, it returns the row that is there.
+
+    Args:
+        engine: the serving database.
+        files: the release files.
+        candidate: its digest.
+        by: the person.
+        reason: why, in words.
+        now_s: by the clock.
+        override: release it against the gate, or against a newer champion; its blessing says so for ever.
+        reached: told of each step.
+
+    Raises:
+        InputError: no such candidate, no name, no reason, or a verdict that is not ``accepted`` without ``override``.
+        FencedError: it was judged against another champion than serves now, or another release was faster.
+        ReleaseError: its files are missing or changed.
+    """
+    by, reason = require_name(by), require_reason(reason)
+    serving = newest(engine)
+    if serving is not None and candidate_of(files, serving.champion) == candidate:
+        return serving
+    manifest, blessing, kind = to_release(
+        engine, files, candidate, serving, by=by, reason=reason, now_s=now_s, override=override, reached=reached
+    )
+    return publish(
+        engine,
+        files,
+        manifest,
+        blessing,
+        read_epoch=0 if serving is None else serving.epoch,
+        actor=by,
+        reason=reason,
+        now_s=now_s,
+        kind=kind,
+        reached=reached,
+    )
+
+
+def to_release(
+    engine: sa.Engine,
+    files: DigestStore,
+    candidate: str,
+    serving: Serving | None,
+    *,
+    by: str,
+    reason: str,
+    now_s: int,
+    override: bool,
+    reached: Reached,
+) -> tuple[Manifest, Blessing, str]:
+    """A candidate that may be released, the verdict that says so, and what its row is called.
+
+    With ``override``, a verdict or a fence that is in the way is overridden by a verdict of the person's own.
+    """
+    blessing = newest_blessing(engine, candidate)
+    if blessing is None:
+        raise InputError(f"candidate {candidate[:12]} was never judged; `churn releases` lists those that were")
+    manifest = load_manifest(files, candidate)
+    champions = {row.epoch: row.champion for row in history(engine, limit=None)}
+    against, now = judged_against(blessing, champions), champion_of(serving)
+    epoch = 0 if serving is None else serving.epoch
+    if blessing.verdict == "accepted" and against == now:
+        return manifest, blessing, APPROVED
+    if override:
+        ours = Blessing(candidate, "overridden", blessing.rules, by, now_s, epoch=epoch, gain=blessing.gain, reason=reason)
+        if (blessing.verdict, blessing.actor, blessing.reason, against) == ("overridden", by, reason, now):
+            return manifest, blessing, OVERRIDDEN  # recorded by a process that died, or for the challenge that runs
+        record_blessing(engine, ours, reached=reached)
+        return manifest, ours, OVERRIDDEN
+    if blessing.verdict != "accepted":
+        failed = "; ".join(f"{rule.name}: {rule.found}" for rule in blessing.rules if not rule.passed)[:600]
+        served = [row for row, champion in champions.items() if candidate_of(files, champion) == candidate]
+        again = (
+            f"it has served: put it back with `churn rollback --to {max(served)}`"
+            if served and blessing.verdict == "overridden"
+            else "judge it anew, or release it against the gate in your own name with --override"
+        )
+        raise InputError(
+            f"candidate {candidate[:12]} was not accepted: {blessing.verdict} by {blessing.actor} ({failed or 'no rule failed'}); {again}"
+        )
+    raise FencedError(
+        f"candidate {candidate[:12]} was compared with {_named(against)}, but {_named(now)} serves now (epoch {epoch}); judge it anew "
+        "(materialize candidate_model and model_blessing), release it all the same with --override, or, if it has served before, put it "
+        "back with `churn rollback --to EPOCH`"
+    )
+
+
+def _named(champion: str | None) -> str:
+    return "no champion" if champion is None else f"champion {champion[:12]}"

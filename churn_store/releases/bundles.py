@@ -1,0 +1,192 @@
+"""A release as files: staged by the graph, verified and loaded by whoever scores.
+
+Belongs here: what is in the store of release files, and that nothing of it is used before it was verified. Does not belong
+here: what was said of a candidate (``verdicts``) and which release serves (``releases``).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+
+from churn_store.errors import ReleaseError
+from churn_store.model.scorer import Scorer
+from churn_store.releases.manifest import (
+    FILE_LIMITS,
+    GOLDEN_TOLERANCE,
+    MANIFEST_LIMIT,
+    Blessing,
+    FileEntry,
+    Golden,
+    Manifest,
+    decode_golden,
+    decode_manifest,
+    encode,
+)
+from churn_store.storage.digest_store import DigestStore
+
+Reached = Callable[[str], None]
+"""Told of each step that was reached, so that a test can kill the process there."""
+
+STAGING = (*(f"{name} stored" for name in FILE_LIMITS), "candidate manifest stored")
+"""The steps of ``stage``, in order."""
+
+SEALING = ("release manifest stored", "release verified")
+"""The steps of ``seal``, in order."""
+
+
+def on(_step: str) -> None:
+    """Go on."""
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified release, ready to score: what a request uses from start to end.
+
+    Attributes:
+        reference: its ``reference.parquet``, not parsed.
+    """
+
+    digest: str
+    manifest: Manifest
+    scorer: Scorer
+    reference: bytes = b""
+
+    def churns(self, probability: float) -> bool:
+        """The decision at the release's threshold."""
+        return probability >= self.manifest.threshold
+
+
+def stage(files: DigestStore, contents: Mapping[str, bytes], manifest: Manifest, *, reached: Reached = on) -> Manifest:
+    """Keep a candidate's files.
+
+    Args:
+        files: where to.
+        contents: by name; exactly the names of ``FILE_LIMITS``.
+        manifest: of the candidate; its ``files`` are filled in here.
+        reached: told of each step of ``STAGING``.
+
+    Returns:
+        The manifest with its files, as the gate judges it.
+    """
+    if set(contents) != set(FILE_LIMITS):
+        raise ReleaseError(f"a release has the files {', '.join(FILE_LIMITS)}; found {', '.join(contents) or 'none'}")
+    for name, content in contents.items():
+        if len(content) > FILE_LIMITS[name]:
+            raise ReleaseError(f"{name} has {len(content)} bytes, more than the limit of {FILE_LIMITS[name]}")
+    entries = {}
+    for name in FILE_LIMITS:
+        entries[name] = FileEntry(sha256=files.put(contents[name]), size=len(contents[name]))
+        reached(f"{name} stored")
+    # As every reader sees it: a bound given as 0 reads back as 0.0 and has another digest.
+    staged = decode_manifest(encode(msgspec.structs.replace(manifest, files=entries, blessing=None)))
+    files.put(encode(staged))
+    reached("candidate manifest stored")
+    return staged
+
+
+def seal(files: DigestStore, manifest: Manifest, blessing: Blessing, *, reached: Reached = on) -> str:
+    """Make a release of a candidate and its blessing, and verify it as the service will.
+
+    Args:
+        files: the candidate's are already there.
+        manifest: the candidate's.
+        blessing: its verdict.
+        reached: told of each step of ``SEALING``.
+
+    Returns:
+        The digest of the release; the same whenever the same two are sealed.
+
+    Raises:
+        ReleaseError: the blessing is another candidate's or releases nothing, or a file is missing, changed, or does not do
+            what the manifest says. Nothing points at what was kept by then.
+    """
+    digest = files.put(encode(msgspec.structs.replace(manifest, blessing=blessing)))
+    reached("release manifest stored")
+    load_bundle(files, digest)
+    reached("release verified")
+    return digest
+
+
+def load_manifest(files: DigestStore, digest: str) -> Manifest:
+    """A manifest whose digest was checked before it was parsed.
+
+    Raises:
+        ReleaseError: missing, changed or not a manifest.
+    """
+    return decode_manifest(files.get(digest, at_most=MANIFEST_LIMIT))
+
+
+def load_file(files: DigestStore, manifest: Manifest, name: str) -> bytes:
+    """A file of a release, checked against its manifest.
+
+    Raises:
+        ReleaseError: missing, changed, larger than allowed, or of another size than the manifest says.
+    """
+    entry = manifest.files[name]
+    if entry.size > FILE_LIMITS[name]:
+        raise ReleaseError(f"{name} has {entry.size} bytes by its manifest, more than the limit of {FILE_LIMITS[name]}")
+    content = files.get(entry.sha256, at_most=FILE_LIMITS[name])
+    if len(content) != entry.size:
+        raise ReleaseError(f"{name} has {len(content)} bytes, its manifest says {entry.size}")
+    return content
+
+
+def load_bundle(files: DigestStore, digest: str) -> Bundle:
+    """A release fully verified: every digest, the blessing, and the golden rows replayed.
+
+    Raises:
+        ReleaseError: says what is wrong with it.
+    """
+    manifest = load_manifest(files, digest)
+    if manifest.blessing is None or not manifest.blessing.releasable:
+        verdict = "no verdict" if manifest.blessing is None else verdict_in_words(manifest.blessing)
+        raise ReleaseError(f"release {digest[:12]} has {verdict} of the gate; only accepted or overridden ones serve")
+    if manifest.blessing.candidate != manifest.candidate:
+        raise ReleaseError(f"release {digest[:12]} carries the blessing of another candidate")
+    contents = {name: load_file(files, manifest, name) for name in FILE_LIMITS}
+    scorer = Scorer(contents["model.onnx"], manifest.signature)
+    replay(scorer, decode_golden(contents["golden.json"]))
+    return Bundle(digest=digest, manifest=manifest, scorer=scorer, reference=contents["reference.parquet"])
+
+
+def replay(scorer: Scorer, golden: Golden) -> float:
+    """Score the golden rows again.
+
+    Returns:
+        The greatest difference in probability.
+
+    Raises:
+        ReleaseError: a row is not of the model's signature, or the difference exceeds ``GOLDEN_TOLERANCE``.
+    """
+    try:
+        again = scorer.score_rows(golden.rows)
+    except ReleaseError as error:
+        raise ReleaseError(f"golden.json: its rows can't be scored: {error}") from error
+    except Exception as error:  # onnxruntime's exceptions have no common base but Exception
+        raise ReleaseError(
+            f"golden.json: its rows can't be scored ({type(error).__name__}); they or the model do not fit the signature"
+        ) from error
+    if again.shape != (len(golden.rows),):
+        raise ReleaseError(
+            f"the model gives {again.shape} probabilities for the {len(golden.rows)} golden rows; expected one each"
+        )
+    difference = float(np.max(np.abs(again - np.asarray(golden.probabilities))))
+    if not difference <= GOLDEN_TOLERANCE:
+        raise ReleaseError(
+            f"the model gives other probabilities than the trained pipeline on the golden rows: "
+            f"greatest difference {difference:.2e}, allowed {GOLDEN_TOLERANCE:.0e}"
+        )
+    return difference
+
+
+def verdict_in_words(blessing: Blessing) -> str:
+    """A verdict in words, with why it counts for nothing if it contradicts itself."""
+    said = f"verdict {blessing.verdict!r}"
+    if blessing.releasable or blessing.verdict in {"rejected", "undecided"}:
+        return said
+    if blessing.verdict == "overridden":
+        return f"{said} by nobody"
+    failed = [rule.name for rule in blessing.rules if not rule.passed]
+    return f"{said} although {', '.join(failed)} failed" if failed else f"{said} by no rule"

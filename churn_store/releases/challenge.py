@@ -1,0 +1,154 @@
+"""The challenge: an accepted candidate answers a share of the requests beside the champion, until somebody ends it.
+
+Belongs here: who may be challenger, also for the service that reads the row. Does not belong here: which candidates may be released at
+all (``approval``), and which customers a challenger answers (``churn_api.releases.traffic_split``).
+"""
+
+import math
+
+import sqlalchemy as sa
+
+from churn_store.errors import InputError, ReleaseError
+from churn_store.releases.approval import to_release
+from churn_store.releases.attribution import require_name, require_reason
+from churn_store.releases.bundles import Reached, load_bundle, load_manifest, on
+from churn_store.releases.log import ADDING, CHALLENGE_ENDED, CHALLENGED, PUBLISHING, Serving, append, newest, sealed
+from churn_store.releases.manifest import Manifest
+from churn_store.storage.digest_store import DigestStore
+
+GREATEST_SHARE = 0.5
+"""A challenger answers at most this share of the requests: who answers most of them is the champion."""
+
+CHALLENGING = PUBLISHING
+ENDING = ("champion verified", *ADDING)
+"""The steps of ``challenge`` and of ``end_challenge``, in order."""
+
+NAMED_COLUMNS = 5
+
+
+def challenge(
+    engine: sa.Engine,
+    files: DigestStore,
+    candidate: str,
+    *,
+    share: float,
+    by: str,
+    reason: str,
+    now_s: int,
+    override: bool = False,
+    reached: Reached = on,
+) -> Serving:
+    """Let an accepted candidate answer a share of the requests beside the champion.
+
+    Args:
+        engine: the serving database.
+        files: the release files.
+        candidate: its digest.
+        share: of the requests, above 0 and at most ``GREATEST_SHARE``.
+        by: the person.
+        reason: why, in words.
+        now_s: by the clock.
+        override: as in ``approve``.
+        reached: told of each step.
+
+    Raises:
+        InputError: as ``approve``; or there is no champion, or it is the champion.
+        FencedError: as ``approve``.
+        ReleaseError: as ``approve``, also of the champion's files; or the two can't be compared (``require_comparable``).
+    """
+    by, reason = require_name(by), require_reason(reason)
+    if not (math.isfinite(share) and 0 < share <= GREATEST_SHARE):
+        raise InputError(f"a challenger's share is {share:g}; expected more than 0 and at most {GREATEST_SHARE:g}")
+    serving = newest(engine)
+    if serving is None:
+        raise InputError("there is no champion to challenge yet; approve the candidate instead")
+    champion = load_bundle(files, serving.champion).manifest
+    if champion.candidate == candidate:
+        raise InputError(f"candidate {candidate[:12]} is the champion already (epoch {serving.epoch})")
+    require_comparable(champion, load_manifest(files, candidate))
+    manifest, blessing, _ = to_release(
+        engine, files, candidate, serving, by=by, reason=reason, now_s=now_s, override=override, reached=reached
+    )
+    digest = sealed(engine, files, manifest, blessing, reached=reached)
+    if (serving.challenger, serving.challenger_share) == (digest, share):
+        return serving
+    row = Serving(
+        epoch=serving.epoch + 1,
+        champion=serving.champion,
+        challenger=digest,
+        challenger_share=share,
+        actor=by,
+        reason=reason,
+        published_s=now_s,
+        kind=CHALLENGED,
+        gain=blessing.gain,
+    )
+    return append(engine, row, reached=reached)
+
+
+def end_challenge(
+    engine: sa.Engine, files: DigestStore, *, by: str, reason: str, now_s: int, reached: Reached = on
+) -> Serving:
+    """Let the champion answer every request again.
+
+    Args:
+        engine: the serving database.
+        files: the release files.
+        by: the person, or what guards the challenge.
+        reason: why, in words.
+        now_s: by the clock.
+        reached: told of each step.
+
+    Raises:
+        InputError: there is no challenger.
+        FencedError: another release was faster.
+        ReleaseError: the champion's files are missing or changed.
+    """
+    by, reason = require_name(by), require_reason(reason)
+    serving = newest(engine)
+    if serving is None or serving.challenger is None:
+        raise InputError("there is no challenger; `churn releases` shows who serves")
+    load_bundle(files, serving.champion)
+    reached("champion verified")
+    row = Serving(
+        epoch=serving.epoch + 1,
+        champion=serving.champion,
+        challenger=None,
+        challenger_share=0.0,
+        actor=by,
+        reason=reason,
+        published_s=now_s,
+        kind=CHALLENGE_ENDED,
+    )
+    return append(engine, row, reached=reached)
+
+
+def require_comparable(champion: Manifest, challenger: Manifest) -> None:
+    """Refuse a challenger that can't answer the champion's requests, or would answer another question.
+
+    Raises:
+        ReleaseError: other inputs or another horizon.
+    """
+    if champion.signature.asked_for != challenger.signature.asked_for:
+        raise ReleaseError(
+            f"the challenger takes other columns than the champion ({_differences(champion, challenger)}), so the same request could "
+            "not be answered by both; approve it as champion instead"
+        )
+    if champion.horizon_days != challenger.horizon_days:
+        raise ReleaseError(
+            f"the challenger's horizon is {_days(challenger)}, the champion's {_days(champion)}, so their answers could not be "
+            "compared; approve it as champion instead"
+        )
+
+
+def _days(manifest: Manifest) -> str:
+    return "none" if manifest.horizon_days is None else f"{manifest.horizon_days} days"
+
+
+def _differences(one: Manifest, other: Manifest) -> str:
+    """Which columns two signatures do not share, a few of them by name."""
+    ours = {column.name: column for column in one.signature.asked_for}
+    theirs = {column.name: column for column in other.signature.asked_for}
+    names = [name for name in dict.fromkeys([*ours, *theirs]) if ours.get(name) != theirs.get(name)]
+    more = len(names) - NAMED_COLUMNS
+    return ", ".join(names[:NAMED_COLUMNS]) + (f" and {more} more" if more > 0 else "") or "in another order"

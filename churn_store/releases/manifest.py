@@ -1,0 +1,303 @@
+"""What a release says of itself: the manifest, the gate's blessing, and the golden rows.
+
+A *candidate* is a manifest without a blessing; its digest is what the gate judges. A *release* is the same manifest with
+the blessing in it; its digest is what a row of ``releases`` names.
+"""
+
+import hashlib
+import json
+import math
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from churn_store.errors import ReleaseError
+from churn_store.model.signature import Signature
+from churn_store.storage.digest_store import MEBIBYTE
+
+FORMAT = 2
+"""Since format 2 a manifest says how its model was evaluated (``Evaluation``)."""
+
+FORMATS = (1, FORMAT)
+"""The formats that are read; a release of an older one goes on serving."""
+
+FILE_LIMITS = {"model.onnx": 256 * MEBIBYTE, "golden.json": 8 * MEBIBYTE, "reference.parquet": 64 * MEBIBYTE}
+"""The files of a release and how large each may be, in bytes. Another name is refused."""
+
+MANIFEST_LIMIT = MEBIBYTE
+
+GOLDEN_ROWS = 200
+"""A release brings at least this many golden rows."""
+
+GOLDEN_TOLERANCE = 1e-6
+"""Greatest difference in probability between the trained pipeline and the exported model (design.md section 10)."""
+
+
+GREATEST_THRESHOLD = math.nextafter(1.0, 2.0)
+"""The threshold of a model that asks nobody, where one customer's probability is 1."""
+
+
+class FileEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A file of the release: its sha256 and its size in bytes."""
+
+    sha256: str
+    size: int
+
+
+class TableVersion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A lake table as it was read: the Delta version, and the digest of its rows where they were all read."""
+
+    version: int
+    digest: str | None = None
+
+
+class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One rule of the gate: what was found, what was allowed.
+
+    Attributes:
+        undecided: not passed, because there was too little to decide by.
+    """
+
+    name: str
+    passed: bool
+    found: str
+    allowed: str
+    undecided: bool = False
+
+
+class Interval(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A measure with its two-sided bootstrap interval, whole customers drawn."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Segment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a model is worth on the customers of one word of a category.
+
+    Attributes:
+        column: the category.
+        word: of it; empty where it is missing.
+        rows: how many judging rows.
+        base_rate: their rate of churn.
+        auc: none where all of them churned or stayed.
+        calibration: mean probability less the rate of churn.
+        profit: per customer, at the model's threshold.
+        threshold: the most profitable one for this segment alone.
+    """
+
+    column: str
+    word: str
+    rows: int
+    base_rate: float
+    auc: float | None
+    calibration: float
+    profit: Interval
+    threshold: float
+
+
+class ReliabilityBin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Rows of neighbouring scores: how many, their mean probability, their rate of churn."""
+
+    rows: int
+    predicted: float
+    observed: float
+
+
+class ProfitTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What profit was computed with, in the company's currency (``churn.yaml``, ``profit``)."""
+
+    customer_value: float
+    offer_cost: float
+    contact_cost: float
+    acceptance_alpha: float
+    acceptance_beta: float
+
+
+class Evaluation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a model was found to be worth on its judging rows.
+
+    Attributes:
+        confidence: of the intervals.
+        intervals: by measure; the measures are those of ``Manifest.metrics``.
+        by_snapshot: the measures at each judging snapshot; empty where data has no time.
+        baselines: the measures of the base rate, the recency rule and the plain logistic regression on the same rows.
+        segments: those with enough rows.
+        reliability: in the order of the scores.
+        importance: by how much the AUC falls when an input is shuffled, by its name (a manifest's keys are in alphabetical order).
+        profit: what profit was computed with.
+    """
+
+    confidence: float
+    intervals: dict[str, Interval]
+    by_snapshot: dict[str, dict[str, float]]
+    baselines: dict[str, dict[str, float]]
+    segments: tuple[Segment, ...]
+    reliability: tuple[ReliabilityBin, ...]
+    importance: dict[str, float]
+    profit: ProfitTerms
+
+
+class Blessing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The gate's verdict on a candidate. What is as by default is left out, so that an older one is encoded as it was.
+
+    Attributes:
+        verdict: ``undecided`` where nothing failed, but there was too little to decide by; ``overridden`` where a named person
+            released it against the gate.
+        actor: the run, or the person.
+        epoch: the newest release when the gate read its inputs: who served then was compared with; 0 for none.
+        gain: the profit per customer above the champion's on the same rows; none without a champion.
+        reason: why it was overridden.
+    """
+
+    candidate: str
+    verdict: Literal["accepted", "rejected", "undecided", "overridden"]
+    rules: tuple[Rule, ...]
+    actor: str
+    decided_s: int
+    epoch: int = 0
+    gain: float | None = None
+    reason: str = ""
+
+    @property
+    def releasable(self) -> bool:
+        """Whether a release may point at the candidate: every rule passed, or somebody is named who released it anyhow."""
+        if self.verdict == "overridden":
+            return bool(self.actor.strip())
+        return self.verdict == "accepted" and bool(self.rules) and all(rule.passed for rule in self.rules)
+
+    @property
+    def reasons(self) -> list[str]:
+        """What each rule found, failed rules first, one line each."""
+        ordered = sorted(self.rules, key=lambda rule: rule.passed)
+        return [
+            f"{rule.name}: {'passed' if rule.passed else 'FAILED'}: found {rule.found}, allowed {rule.allowed}"
+            for rule in ordered
+        ]
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything that must be known of a model to serve it, judge it and rebuild its training set.
+
+    Attributes:
+        family: the model family, such as ``gradient_boosting``.
+        label: the definition of churn in words.
+        horizon_days: length of the window that the probability speaks of; none where data has no time.
+        threshold: a probability at or above it is answered as churn.
+        metrics: of the judging rows.
+        trained_on: every snapshot whose labels had a say: those that the estimator was fitted on and those that calibrated it.
+        judged_on: the later snapshots that the metrics are of.
+        split: how judging rows were kept apart: ``by time``, or by customer with what decides who is held out.
+        tables: the lake tables as they were read.
+        mlflow: run and model version in the tracking server, for people.
+        code_commit: of the checkout that trained it; ``unknown`` outside of one.
+        lock_sha256: of ``requirements.lock``.
+        created_s: by the clock.
+        parameters: of the estimator, as they were searched and found.
+        calibrated_on: the last of ``trained_on``, on which the probabilities were calibrated and the threshold was set.
+        population: who is at risk, in words.
+        purpose: what the model is for, in the company's words.
+        evaluation: what it is worth. These five are there since format 2.
+    """
+
+    format: int = FORMAT
+    company: str
+    family: str
+    signature: Signature
+    label: str
+    horizon_days: int | None
+    threshold: Annotated[float, msgspec.Meta(ge=0, le=GREATEST_THRESHOLD)]
+    metrics: dict[str, float]
+    trained_on: tuple[str, ...]
+    training_rows: int
+    judged_on: tuple[str, ...]
+    judging_rows: int
+    split: str
+    tables: dict[str, TableVersion]
+    mlflow: dict[str, str]
+    code_commit: str
+    lock_sha256: str
+    created_s: int
+    files: dict[str, FileEntry]
+    blessing: Blessing | None = None
+    # Absent in format 1, and left out again when it is encoded, so that its digest stays what it was.
+    parameters: dict[str, str | int | float | bool | None] | msgspec.UnsetType = msgspec.UNSET
+    calibrated_on: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
+    population: str | msgspec.UnsetType = msgspec.UNSET
+    purpose: str | msgspec.UnsetType = msgspec.UNSET
+    evaluation: Evaluation | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def candidate(self) -> str:
+        """Digest of the manifest without its blessing: what the gate judged."""
+        return hashlib.sha256(encode(msgspec.structs.replace(self, blessing=None))).hexdigest()
+
+
+SINCE_2 = ("parameters", "calibrated_on", "population", "purpose", "evaluation")
+
+
+class Golden(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Rows with the probabilities that the trained pipeline gave for them."""
+
+    rows: list[dict[str, Any]]
+    probabilities: list[float]
+
+
+def encode(value: Manifest | Golden) -> bytes:
+    """The one byte form, so that a digest means something: keys sorted, no white space."""
+    return msgspec.json.encode(value, order="deterministic")
+
+
+def decode_manifest(content: bytes) -> Manifest:
+    """Read a manifest strictly.
+
+    Raises:
+        ReleaseError: not the manifest of a release of this format.
+    """
+    try:
+        manifest = msgspec.json.decode(content, type=Manifest)
+        json.loads(content, object_pairs_hook=_each_once)
+    except (ValueError, RecursionError) as error:  # msgspec's errors are of these
+        raise ReleaseError(f"manifest.json: {error}") from error
+    if manifest.format not in FORMATS:
+        raise ReleaseError(
+            f"manifest.json has format {manifest.format}, this code reads the formats {', '.join(map(str, FORMATS))}"
+        )
+    if manifest.format > 1 and (absent := [name for name in SINCE_2 if getattr(manifest, name) is msgspec.UNSET]):
+        raise ReleaseError(f"manifest.json of format {manifest.format} has no {', '.join(absent)}")
+    if set(manifest.files) != set(FILE_LIMITS):
+        raise ReleaseError(
+            f"manifest.json lists {', '.join(sorted(manifest.files)) or 'no file'}; expected {', '.join(FILE_LIMITS)}"
+        )
+    names = manifest.signature.names
+    if len(set(names)) < len(names):
+        twice = sorted({name for name in names if names.count(name) > 1})
+        raise ReleaseError(f"manifest.json has the columns {', '.join(twice[:5])} twice in its signature")
+    return manifest
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> None:
+    names = {name for name, _ in pairs}
+    if len(names) < len(pairs):
+        raise ReleaseError("manifest.json has a name twice in an object, so it could be read in two ways")
+
+
+def decode_golden(content: bytes) -> Golden:
+    """Read golden rows strictly.
+
+    Raises:
+        ReleaseError: not golden rows, fewer than ``GOLDEN_ROWS``, not as many probabilities as rows, or one that is none.
+    """
+    try:
+        golden = msgspec.json.decode(content, type=Golden)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ReleaseError(f"golden.json: {error}") from error
+    if len(golden.rows) != len(golden.probabilities) or len(golden.rows) < GOLDEN_ROWS:
+        raise ReleaseError(
+            f"golden.json has {len(golden.rows)} rows and {len(golden.probabilities)} probabilities; "
+            f"expected as many, and at least {GOLDEN_ROWS}"
+        )
+    if not all(-GOLDEN_TOLERANCE <= probability <= 1 + GOLDEN_TOLERANCE for probability in golden.probabilities):
+        raise ReleaseError("golden.json has a probability below 0 or above 1")
+    return golden

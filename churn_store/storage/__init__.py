@@ -1,0 +1,1 @@
+"""Files by digest, object storage, and the online features."""

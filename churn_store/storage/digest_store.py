@@ -1,0 +1,115 @@
+"""Immutable files kept under their own digest, in a folder or an object store.
+
+Writing is idempotent and atomic (a reader sees a whole file or none); reading trusts nothing: size and sha256 are checked
+before a caller sees a byte.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import obstore
+from obstore.exceptions import BaseError
+from obstore.store import LocalStore
+
+from churn_store.errors import ReleaseError, StoreAwayError
+from churn_store.storage.object_storage import away, in_object_store, open_store
+from churn_store.storage.safe_read import read_regular, too_large
+
+MEBIBYTE = 1024 * 1024
+
+PARTS_AT_ONCE = 2
+"""A large file goes up in parts, so few at once that each is through in time on a slow line; it is there when all are."""
+
+
+class DigestStore:
+    """Files by sha256.
+
+    Args:
+        url: a folder, or an object-store address (``s3://bucket/prefix``).
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._store: Any
+        if in_object_store(url):
+            self._store = open_store(url)
+        else:
+            Path(url).mkdir(parents=True, exist_ok=True)
+            self._store = LocalStore(url)
+
+    def put(self, content: bytes) -> str:
+        """Keep a file; its digest is its name. A file of that name which was changed is put right.
+
+        Raises:
+            StoreAwayError: the object store does not answer, or has no such bucket.
+        """
+        digest = hashlib.sha256(content).hexdigest()
+        try:
+            obstore.put(self._store, _path(digest), content, max_concurrency=PARTS_AT_ONCE)
+        except (BaseError, OSError) as error:
+            if in_object_store(self.url):
+                raise away(self.url, error) from error
+            raise
+        return digest
+
+    def get(self, digest: str, *, at_most: int) -> bytes:
+        """A file that is what its name says.
+
+        Args:
+            digest: sha256, 64 hexadecimal digits.
+            at_most: size limit in bytes, checked before the file is read; a store that lies about it is not believed.
+
+        Raises:
+            ReleaseError: missing, larger than ``at_most``, or changed.
+            StoreAwayError: the object store does not answer, or there are no release files at its address: that says nothing of
+                the file.
+        """
+        path = _path(digest)
+        try:
+            content = (
+                self._read_object(path, at_most=at_most)
+                if in_object_store(self.url)
+                else read_regular(Path(self.url) / path, at_most=at_most)
+            )
+        except FileNotFoundError as error:
+            raise ReleaseError(f"file {digest[:12]} is missing in {self.url}") from error
+        found = hashlib.sha256(content).hexdigest()
+        if found != digest:
+            raise ReleaseError(f"file {digest[:12]} was changed: its sha256 is now {found[:12]}")
+        return content
+
+    def _read_object(self, path: str, *, at_most: int) -> bytes:
+        name = path.rpartition("/")[2]
+        try:
+            found = obstore.get(self._store, path)
+            size = found.meta["size"]
+            if size > at_most:
+                raise too_large(name, size, at_most)
+            parts, read = [], 0
+            for part in found.stream(min_chunk_size=MEBIBYTE):
+                read += len(part)
+                if read > at_most:
+                    raise too_large(name, read, at_most)
+                parts.append(bytes(part))
+        except FileNotFoundError:
+            self._require_files()
+            raise
+        except (BaseError, OSError) as error:
+            raise away(self.url, error) from error
+        return b"".join(parts)
+
+    def _require_files(self) -> None:
+        """A bucket that is not there answers like a file that is not there."""
+        try:
+            some = next(iter(obstore.list(self._store, "sha256", chunk_size=1)), [])
+        except (BaseError, OSError) as error:
+            raise away(self.url, error) from error
+        if not some:
+            raise StoreAwayError(f"{self.url} holds no release files; look at the address")
+
+
+def _path(digest: str) -> str:
+    if len(digest) != 64 or not set(digest) <= set("0123456789abcdef"):  # noqa: PLR2004
+        raise ReleaseError(f"{digest!r} is not a sha256 digest")
+    return f"sha256/{digest[:2]}/{digest}"

@@ -1,0 +1,92 @@
+"""What `churn demo` runs again, and what it leaves as it arrived."""
+
+import datetime as dt
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from churn_assets.automation.jobs import INGEST
+from churn_assets.automation.runner import Graph, Step, run_all
+from churn_assets.build import build_defs
+from churn_assets.connectors.open_source import open_source
+from churn_assets.lake.lake import Lake
+from churn_assets.resources.serving import ServingStore
+from churn_assets.settings.company import Label, Settings
+from churn_store.database.migrate import migrate
+from churn_store.mapping.file_settings import FilesSettings
+
+JAN, FEB = "2024-01-01", "2024-02-01"
+HEAD = "who,when,amount,seen\n"
+JANUARY = "a,2024-01-05,1,2024-01-05\nb,2024-01-09,2,2024-01-09\n"
+FEBRUARY = "a,2024-02-05,1,2024-02-05\n"
+LATE = "c,2024-01-20,3,2024-02-20\n"
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        yield instance
+
+
+def company(folder: Path, rows: str, *, recorded: bool, as_of: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    monkeypatch.setenv("CHURN_CONFIG", str(folder / "churn.yaml"))
+    (folder / "p.csv").write_text(HEAD + rows)
+    columns = {"customer_id": "who", "occurred": "when", "amount": "amount", **({"known": "seen"} if recorded else {})}
+    source: dict[str, Any] = {"kind": "files", "start": JAN, "payments": {"path": "p.csv", "columns": columns}}
+    settings = Settings(home=folder, source=FilesSettings.model_validate(source), label=Label(kind="inactivity"))
+    settings.clock.fix(dt.datetime.fromisoformat(as_of).replace(tzinfo=dt.UTC))
+    return settings
+
+
+def ingested(settings: Settings, instance: dg.DagsterInstance, *, anew: bool = False) -> list[Step]:
+    """The steps of the job that ingests; what comes after it has too little to go on."""
+    migrate(settings.database_url)
+    store = ServingStore(settings.database_url, settings.releases_url, settings.online_url)
+    graph = Graph(build_defs(settings), settings, open_source(settings), store, instance)
+    return [step for step in run_all(graph, started=lambda _: None, anew=anew) if step.job == INGEST]
+
+
+def payments(settings: Settings) -> dict[str, list[tuple[str, bool]]]:
+    """Who paid by period of arrival, and whether it was known only later."""
+    lake = Lake(settings.lake_url)
+    return {
+        period: sorted(
+            (who, known > occurred)
+            for who, occurred, known in lake.read("payments", period)
+            .select("customer_id", "occurred_s", "known_s")
+            .iter_rows()
+        )
+        for period in lake.periods("payments")
+    }
+
+
+def test_a_source_that_can_not_say_when_is_read_on_and_never_dated_back(
+    tmp_path: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = company(tmp_path, JANUARY, recorded=False, as_of="2024-02-01", monkeypatch=monkeypatch)
+    assert [(step.periods, step.skipped) for step in ingested(settings, instance)] == [(1, False)]
+    assert [(step.skipped, step.kept) for step in ingested(settings, instance)] == [(True, False)]
+
+    settings = company(tmp_path, JANUARY + LATE, recorded=False, as_of="2024-02-01", monkeypatch=monkeypatch)
+    assert [(step.skipped, step.kept) for step in ingested(settings, instance)] == [(True, True)]
+    assert payments(settings) == {JAN: [("a", False), ("b", False)]}
+
+    settings = company(tmp_path, JANUARY + LATE + FEBRUARY, recorded=False, as_of="2024-03-01", monkeypatch=monkeypatch)
+    assert [(step.periods, step.skipped) for step in ingested(settings, instance)] == [(1, False)]
+    assert payments(settings) == {JAN: [("a", False), ("b", False)], FEB: [("a", False), ("c", True)]}
+
+    assert [(step.periods, step.skipped) for step in ingested(settings, instance, anew=True)] == [(2, False)]
+    assert payments(settings) == {JAN: [("a", False), ("b", False), ("c", False)], FEB: [("a", False)]}
+
+
+def test_a_source_that_says_when_is_read_again_where_it_has_changed_as_nothing_can_be_dated_back(
+    tmp_path: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = company(tmp_path, JANUARY, recorded=True, as_of="2024-02-01", monkeypatch=monkeypatch)
+    ingested(settings, instance)
+    settings = company(tmp_path, JANUARY + LATE + FEBRUARY, recorded=True, as_of="2024-03-01", monkeypatch=monkeypatch)
+    assert [(step.periods, step.skipped) for step in ingested(settings, instance)] == [(2, False)]
+    assert payments(settings) == {JAN: [("a", False), ("b", False)], FEB: [("a", False), ("c", True)]}
