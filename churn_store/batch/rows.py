@@ -82,7 +82,7 @@ def _typed(there: pl.DataType, column: Column) -> pl.Expr:
     if column.kind == "category":
         if not is_text:
             raise InputError(f"column {column.name} is {there}; expected text, as the release knows words of it")
-        return pl.col(column.name).cast(pl.String)
+        return pl.col(column.name).cast(pl.String).str.strip_chars()
     if not (there.is_numeric() or isinstance(there, pl.String | pl.Null)):
         raise InputError(f"column {column.name} is {there}; expected numbers")
     return pl.col(column.name).cast(pl.Float64, strict=False)

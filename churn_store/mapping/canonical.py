@@ -43,9 +43,10 @@ def labelled(text: MappedText, description: MappedTable, *, where: str, rules: R
         raise InputError(f"{where}: no `label`; name the column that says who churned")
     readability = Readability(text, where=where, limit=rules.limit, person=description.columns["customer_id"])
     words = f"{label.churned!r} or {label.stayed!r}"
+    churned, stayed = text.written(label.column, [label.churned, label.stayed])
     readability.require(
         label.column,
-        text.rows[label.column].is_in([label.churned, label.stayed]),
+        text.rows[label.column].is_in([churned, stayed]),
         words,
         hint="; change `label` in churn.yaml or the table",
     )
@@ -53,7 +54,7 @@ def labelled(text: MappedText, description: MappedTable, *, where: str, rules: R
         {
             "customer_id": text.rows[description.columns["customer_id"]],
             **_attributes(text, description, readability),
-            "churned": text.rows[label.column] == label.churned,
+            "churned": text.rows[label.column] == churned,
         }
     )
     good = readability.readable()
@@ -130,7 +131,7 @@ def _attributes(text: MappedText, description: MappedTable, readability: Readabi
     return {
         name: numbers(text, attribute.column, description, readability)
         if attribute.kind == "number"
-        else _translated(text.rows[attribute.column], description.values.get(name))
+        else _translated(text, attribute.column, description.values.get(name, {}))
         for name, attribute in description.attributes.items()
     }
 
@@ -138,13 +139,17 @@ def _attributes(text: MappedText, description: MappedTable, readability: Readabi
 def _words(text: MappedText, name: Literal["event_type", "status"], description: MappedTable) -> pl.Series:
     """A column of words; a payment whose status nobody tells has settled."""
     if name in description.columns:
-        return _translated(text.rows[description.columns[name]], description.values.get(name))
+        return _translated(text, description.columns[name], description.values.get(name, {}))
     word = description.constants.get(name, "settled")
     return pl.Series([word], dtype=pl.String).new_from_index(0, text.rows.height)
 
 
-def _translated(words: pl.Series, here: dict[str, str] | None) -> pl.Series:
-    return words.replace(here) if here else words
+def _translated(text: MappedText, column: str, here: dict[str, str]) -> pl.Series:
+    """A column's words as the company wants them; what is no number in a column of numbers is no word but missing."""
+    words = text.rows[column]
+    if column in text.numbers:
+        words = words.replace("NaN", None)
+    return words.replace(dict(zip(text.written(column, list(here)), here.values(), strict=True))) if here else words
 
 
 def _absent(text: MappedText, kind: type[pl.DataType]) -> pl.Series:

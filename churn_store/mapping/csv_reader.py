@@ -22,8 +22,6 @@ from churn_store.redaction import MAIL, VALUE, shown_names
 SEPARATORS = (",", ";", "\t", "|")
 """What else often parts the fields of a line."""
 
-ID_NAMES = ("customer_id", "event_id", "payment_id")
-
 
 @dataclass(frozen=True)
 class _Read:
@@ -74,7 +72,7 @@ def read_text(description: FileTable, folder: Path, *, where: str) -> MappedText
     ]
     if sum(found.rows.height + found.ragged.height for found in read) == 0:
         raise InputError(f"{where}: no rows; expected at least one. Fill the file or change `path` in churn.yaml")
-    types = _common_types(description, read, where)
+    types = _common_types(read, where)
     return MappedText(
         pl.concat(found.rows for found in read),
         times=frozenset(name for name, kind in types.items() if kind.is_temporal()),
@@ -108,6 +106,8 @@ def _file(file: Path, description: FileTable, folder: Path, table: str, *, is_on
             _refuse_no_header(list(schema), description.mapped, where)
         _refuse_missing(list(schema), description.mapped, where)
         text = lazy.select(as_text(column, schema[column]) for column in description.mapped).collect()
+        if is_csv:  # a word for a missing value may have stood between blanks
+            text = text.with_columns(pl.all().replace(dict.fromkeys(description.missing)))
     except pl.exceptions.NoDataError as error:
         if not is_only:
             return None
@@ -196,9 +196,8 @@ def _refuse_missing(has: Sequence[str], wanted: Sequence[str], where: str) -> No
         raise InputError(f"{where} has several columns {shown_names(twice)}; expected one. Rename the others in the file")
 
 
-def _common_types(description: FileTable, read: Sequence[_Read], where: str) -> dict[str, pl.DataType]:
+def _common_types(read: Sequence[_Read], where: str) -> dict[str, pl.DataType]:
     """The types of the mapped columns, which all files must agree in; empty columns agree with all."""
-    ids = {description.columns[name] for name in ID_NAMES if name in description.columns}
     types: dict[str, pl.DataType] = {}
     first: dict[str, str] = {}
     for found in read:
@@ -207,18 +206,17 @@ def _common_types(description: FileTable, read: Sequence[_Read], where: str) -> 
                 continue
             before = types.setdefault(name, kind)
             file = first.setdefault(name, found.name)
-            if _kind(before, is_id=name in ids) != _kind(kind, is_id=name in ids):
+            if _kind(before) != _kind(kind):
                 raise InputError(
-                    f"{where}: column {name} is {_kind(kind, is_id=name in ids)} in {found.name}, but "
-                    f"{_kind(before, is_id=name in ids)} in {file}; expected one type in all files. "
-                    "Write one of them again"
+                    f"{where}: column {name} is {_kind(kind)} in {found.name}, but {_kind(before)} in {file}; expected one type in "
+                    "all files. Write one of them again"
                 )
     return types
 
 
-def _kind(kind: pl.DataType, *, is_id: bool) -> str:
+def _kind(kind: pl.DataType) -> str:
     if kind.is_numeric():
-        return ("whole numbers" if kind.is_integer() else "numbers with decimals") if is_id else "numbers"
+        return "numbers"
     if isinstance(kind, pl.Datetime):
         return "times without a zone" if kind.time_zone is None else "times with a zone"
     return {pl.Date: "days", pl.String: "text", pl.Boolean: "yes or no"}.get(kind.base_type(), str(kind))

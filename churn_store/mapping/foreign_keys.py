@@ -24,7 +24,6 @@ WRITTEN_OTHERWISE = {
     "without leading zeros": pl.col("id").str.replace(r"^0+(\d)", "$1"),
     "without a final .0": pl.col("id").str.replace(r"\.0+$", ""),
     "in lower case": pl.col("id").str.to_lowercase(),
-    "without blanks around them": pl.col("id").str.strip_chars(),
 }
 """Ways in which the same id is often written otherwise."""
 

@@ -4,13 +4,19 @@ Belongs here: what readers of files and of databases hand over. Does not belong 
 ``postgres_text``) and what the text means (``mapped_values``).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
 
 FILE, LINE = "\0file", "\0line"
 """Columns of a row's place: no table has columns of these names."""
+
+PADDED = r"^([+-]?\d+)(?:\.0*|(\.\d*?[1-9])0*)$"
+"""A number with a decimal point, and perhaps with zeros at its end."""
+
+EXACT = 2.0**53
+"""Above it, a 64-bit float no longer holds every whole number."""
 
 FIELDS, EXPECTED = "\0fields", "\0expected"
 
@@ -25,7 +31,7 @@ class MappedText:
     """The mapped columns of a table.
 
     Attributes:
-        rows: text columns; rows of files also have their place, ``FILE`` and ``LINE``.
+        rows: text columns, ``plain``; rows of files also have their place, ``FILE`` and ``LINE``.
         times: columns that are times to their writer; their text is ISO 8601, whatever ``time_format`` says.
         numbers: columns that are numbers to their writer; their text has a decimal point, whatever ``decimal`` says.
         counted: what ``LINE`` counts: lines or rows.
@@ -39,6 +45,11 @@ class MappedText:
     counted: str = "line"
     ragged: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=RAGGED))
     height: Callable[[], int] | None = field(default=None)
+
+    def written(self, name: str, words: Sequence[str]) -> list[str]:
+        """Somebody's words for values of a column, written as its text is."""
+        said = pl.Series("words", words, dtype=pl.String).to_frame()
+        return said.select(plain(pl.col("words"), is_number=name in self.numbers)).to_series().to_list()
 
     def whole_height(self) -> int:
         """How many rows the whole table has."""
@@ -56,4 +67,24 @@ def as_text(name: str, kind: pl.DataType) -> pl.Expr:
         if kind.time_zone is None:
             return column.dt.to_string(ISO_8601)
         return column.dt.convert_time_zone("UTC").dt.to_string(f"{ISO_8601}Z")
-    return column.cast(pl.String)
+    if kind.is_integer():
+        return column.cast(pl.String)
+    return plain(column.cast(pl.String), is_number=kind.is_numeric())
+
+
+def plain(text: pl.Expr, *, is_number: bool) -> pl.Expr:
+    """Text without blanks around it; a number as short as can be, so that 1, 1.0 and 1.00 are one word.
+
+    Args:
+        text: a column.
+        is_number: whether its writer holds it as numbers of any type.
+    """
+    if not is_number:
+        return text.str.strip_chars()
+    number = text.cast(pl.Float64, strict=False)
+    is_whole = text.str.contains("[eE]") & (number.abs() <= EXACT) & (number == number.round())
+    return (
+        pl.when(is_whole)
+        .then(pl.when(is_whole).then(number).cast(pl.Int64).cast(pl.String))
+        .otherwise(text.str.strip_chars().str.replace(PADDED, "${1}${2}").str.replace("^-0$", "0"))
+    )

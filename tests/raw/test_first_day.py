@@ -277,14 +277,6 @@ MISTAKES = {
         ("column when is text in p-2.parquet, but times without a zone in p-1.parquet", "expected one type", "Write one"),
         in_parquet(),
     ),
-    "ids that are decimals in one Parquet file": Mistake(
-        several(
-            parquet("p-1.parquet", who=[7], when=[DAY], amount=[1]),
-            parquet("p-2.parquet", who=[7.0], when=[DAY], amount=[1.5]),
-        ),
-        ("column who is numbers with decimals in p-2.parquet, but whole numbers in p-1.parquet",),
-        in_parquet(),
-    ),
 }
 
 

@@ -16,7 +16,7 @@ from psycopg import sql
 from churn_assets.settings.postgres import PostgresTable
 from churn_store.errors import InputError
 from churn_store.mapping.settings import EPOCH
-from churn_store.mapping.text import MappedText
+from churn_store.mapping.text import MappedText, plain
 from churn_store.redaction import shown_names
 
 DATE, TIMESTAMP, TIMESTAMPTZ = 1082, 1114, 1184
@@ -87,10 +87,11 @@ def read_text(
         cursor.execute(query, values)
         while rows := cursor.fetchmany(batch_rows):
             batches.append(pl.DataFrame(rows, schema=schema, orient="row"))
+    numbers = frozenset(name for name in names if types[name] in NUMBERS)
     return MappedText(
-        pl.concat(batches, rechunk=True),
+        pl.concat(batches, rechunk=True).select(plain(pl.col(name), is_number=name in numbers) for name in names),
         times=frozenset(name for name in names if types[name] in (DATE, TIMESTAMP, TIMESTAMPTZ)),
-        numbers=frozenset(name for name in names if types[name] in NUMBERS),
+        numbers=numbers,
     )
 
 
@@ -132,8 +133,12 @@ def facts(connection: psycopg.Connection, description: PostgresTable, columns: S
 
 def distinct(connection: psycopg.Connection, description: PostgresTable, column: str) -> pl.Series:
     """The different values of a column, as text."""
-    query = sql.SQL("SELECT DISTINCT {}::text FROM {}").format(_name(column), relation(description))
-    return pl.Series([value for (value,) in _answer(connection, query).fetchall()], dtype=pl.String)
+    query = sql.SQL("SELECT DISTINCT {0}::text, pg_typeof({0})::oid::int FROM {1}").format(
+        _name(column), relation(description)
+    )
+    found = pl.DataFrame(_answer(connection, query).fetchall(), schema={"id": pl.String, "kind": pl.Int64}, orient="row")
+    is_number = found["kind"].is_in(NUMBERS).any()
+    return found.select(plain(pl.col("id"), is_number=is_number).unique()).to_series()
 
 
 def height(connection: psycopg.Connection, description: PostgresTable) -> int:
