@@ -52,9 +52,10 @@ test-spark: $(DEVELOPMENT) $(SPARK) ## Prove that Spark computes the same featur
 	@java -version >/dev/null 2>&1 || { echo "make: Spark needs Java 17 or 21 and there is no java; install one, such as Debian's openjdk-17-jre-headless" >&2; exit 2; }
 	$(BIN)/python -m pytest tests/spark -m spark $(PYTEST)
 
-lint: $(DEVELOPMENT) ## Style of the code
+lint: $(DEVELOPMENT) ## Style of the code, and which room may import which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 
 types: $(DEVELOPMENT) ## Types of the code
 	$(BIN)/mypy

@@ -1,1 +1,0 @@
-"""What happens by itself: which periods are due, and when a retraining is asked for."""
