@@ -20,11 +20,12 @@ from churn_assets.orchestration.run_history import data_version, newest_material
 from churn_assets.resources.serving import ServingStore
 from churn_assets.settings.company import Settings
 from churn_store.database.migrate import migrate
+from churn_store.releases import lifecycle
 from churn_store.releases.approval import approve as make_champion
 from churn_store.releases.blessings import newest_blessing
 from churn_store.releases.bundles import stage
 from churn_store.releases.challenge import challenge, end_challenge
-from churn_store.releases.log import history, lifecycle, newest
+from churn_store.releases.log import history, newest
 from churn_store.releases.manifest import Manifest, TableVersion
 from churn_store.releases.rollback import roll_back as serve_former
 from tests.release_factory import NOW_S, Candidate, bless, release, train

@@ -37,7 +37,7 @@ from churn_store.redaction import without_password
 from tests.champion.world import make_world
 from tests.store.servers import Postgres, postgres
 
-REPOSITORY = Path(__file__).parents[1]
+REPOSITORY = Path(__file__).parents[2]
 PASSWORD = "s3cr3t-word"
 SYNTHETIC = {"company": "small", "source": {"kind": "synthetic", "customers": 100}}
 

@@ -16,7 +16,7 @@ from churn_assets.settings.company import Evaluation, Settings
 from churn_assets.tables import JUDGE, TRAIN
 from churn_store.errors import InputError
 from churn_store.model.scorer import Scorer
-from churn_store.releases.log import manifest
+from churn_store.releases import manifest
 from tests.evaluation.rows import model, training_set
 
 SETTINGS = Settings(company="test", evaluation=Evaluation(draws=100, segment_rows=60))

@@ -21,7 +21,7 @@ from churn_assets.simulator.source import SyntheticSettings, SyntheticSource
 from churn_store.errors import InputError
 from churn_store.mapping.tables import SCHEMAS
 
-OLDER = Path(__file__).parents[1] / "resources" / "older" / "lake-of-4f2c9fc.tar.gz"
+OLDER = Path(__file__).parent / "older" / "lake-of-4f2c9fc.tar.gz"
 NEW = ["due_s", "list_cents"]
 
 

@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 
 from churn_assets.connectors.files.source import FilesSource
-from churn_assets.raw import file_lines
 from churn_store.errors import InputError
+from churn_store.mapping import csv_records
 from churn_store.mapping.file_settings import FilesSettings
 from churn_store.mapping.tables import Delivery
 
@@ -74,8 +74,8 @@ def test_empty_lines_and_quoted_separators_and_line_breaks_are_no_fault(tmp_path
 def test_records_keep_their_lines_and_fields_however_the_file_is_cut_into_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     content = b'h,i\n1,"x\n,y"\n\n2\n3,4,5\na"b,c"d\n"e""f",'
     for size in range(1, len(content) + 1):
-        monkeypatch.setattr(file_lines, "BLOCK", size)
-        found = file_lines.records_of(content, ",")
+        monkeypatch.setattr(csv_records, "BLOCK", size)
+        found = csv_records.records_of(content, ",")
         assert pl.DataFrame({"line": found.line, "fields": found.fields}).rows() == [
             (2, 2), (4, 0), (5, 1), (6, 3), (7, 2), (8, 2),
         ]  # fmt: skip

@@ -25,8 +25,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from churn_store.errors import ChurnError, ReleaseError
 from churn_store.model.scorer import Scorer
+from churn_store.releases import bundles, manifest, reference_sample
 from churn_store.releases.bundles import load_bundle, load_manifest, stage
-from churn_store.releases.log import bundles, manifest, reference_sample
 from churn_store.releases.manifest import FILE_LIMITS, MANIFEST_LIMIT, Blessing, Rule, decode_golden, encode
 from churn_store.releases.reference_sample import read_sample
 from churn_store.storage.digest_store import DigestStore
