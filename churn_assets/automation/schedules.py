@@ -11,7 +11,6 @@ from datetime import date
 from typing import Any
 
 import dagster as dg
-from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 from pydantic import BaseModel
 
 from churn_assets.automation.due import (
@@ -28,6 +27,7 @@ from churn_assets.backtest.origins import origins
 from churn_assets.coverage import unbroken_until
 from churn_assets.lake.lake import Lake
 from churn_assets.orchestration.code_version import code_version
+from churn_assets.orchestration.dagster_internals import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 from churn_assets.orchestration.run_history import (
     CAUSE,
     KNOWN_UNTIL,

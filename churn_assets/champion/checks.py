@@ -9,15 +9,14 @@ from datetime import date
 from typing import Literal
 
 import dagster as dg
-from dagster._core.event_api import PartitionKeyFilter
-from dagster._core.events import DagsterEventType
-from dagster._core.storage.asset_check_execution_record import (
-    AssetCheckExecutionRecordStatus,
-    AssetCheckPartitionInfo,
-)
 
 from churn_assets.champion.gate.evidence import Checked
 from churn_assets.champion.gate.verdict import RULES, Judgement
+from churn_assets.orchestration.dagster_internals import (
+    AssetCheckExecutionRecordStatus,
+    AssetCheckPartitionInfo,
+    PartitionKeyFilter,
+)
 from churn_assets.orchestration.run_history import materialized
 from churn_assets.periods import text
 from churn_assets.settings.company import Settings, matures_on
@@ -46,9 +45,9 @@ STATUS: dict[AssetCheckExecutionRecordStatus, Status] = {
     AssetCheckExecutionRecordStatus.PLANNED: "not evaluated",
 }
 
-MAKING = (DagsterEventType.ASSET_MATERIALIZATION_PLANNED, DagsterEventType.ASSET_MATERIALIZATION)
+MAKING = (dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED, dg.DagsterEventType.ASSET_MATERIALIZATION)
 
-Made = dict[str, dict[DagsterEventType, set[tuple[dg.AssetKey | None, str | None]]]]
+Made = dict[str, dict[dg.DagsterEventType, set[tuple[dg.AssetKey | None, str | None]]]]
 """By run and kind of event: what it was to make, and what it made, with the period."""
 
 PAGE = 50
@@ -119,15 +118,15 @@ def _speaks(instance: dg.DagsterInstance, run_id: str, table: dg.AssetKey, perio
         records = instance.get_records_for_run(run_id, of_type=set(MAKING)).records
         made[run_id] = {
             kind: {
-                (event.asset_key, event.partition if kind is DagsterEventType.ASSET_MATERIALIZATION else None)
+                (event.asset_key, event.partition if kind is dg.DagsterEventType.ASSET_MATERIALIZATION else None)
                 for record in records
                 if (event := record.event_log_entry.dagster_event) is not None and event.event_type is kind
             }
             for kind in MAKING
         }
-    if not run_id or (table, None) not in made[run_id][DagsterEventType.ASSET_MATERIALIZATION_PLANNED]:
+    if not run_id or (table, None) not in made[run_id][dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED]:
         return True
-    return (table, period) in made[run_id][DagsterEventType.ASSET_MATERIALIZATION]
+    return (table, period) in made[run_id][dg.DagsterEventType.ASSET_MATERIALIZATION]
 
 
 def rule_specs() -> list[dg.AssetCheckSpec]:

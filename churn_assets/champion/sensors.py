@@ -4,11 +4,11 @@ An approval, a rollback and a challenge are rows that no run of the graph wrote.
 """
 
 import dagster as dg
-from dagster._core.definitions.data_version import DATA_VERSION_TAG
 from mlflow.tracking import MlflowClient
 
 from churn_assets.champion.metadata import facts
 from churn_assets.champion.registry_mirror import try_to_mirror
+from churn_assets.orchestration.dagster_internals import DATA_VERSION_TAG
 from churn_assets.orchestration.run_history import newest_materialization
 from churn_assets.resources.serving import ServingStore
 from churn_assets.resources.tracking_server import sign_of_life

@@ -9,11 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
-from dagster._core.definitions.data_version import DATA_VERSION_TAG
-from dagster._core.instance.config import is_dagster_home_set
-from dagster._daemon.controller import get_daemon_statuses
 
 from churn_assets.lake.restore import Back
+from churn_assets.orchestration.dagster_internals import DATA_VERSION_TAG, get_daemon_statuses, is_dagster_home_set
 from churn_assets.orchestration.run_history import LACKING, UNDER_WAY, data_version, data_versions
 from churn_assets.periods import ALL
 from churn_store.errors import AbsentError, InputError

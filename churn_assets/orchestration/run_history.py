@@ -11,16 +11,15 @@ from datetime import date
 from typing import Any
 
 import dagster as dg
-from dagster._core.definitions.data_version import DATA_VERSION_TAG
-from dagster._core.events import DagsterEventType
-from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
-from dagster._core.storage.tags import (
-    ASSET_PARTITION_RANGE_END_TAG,
-    ASSET_PARTITION_RANGE_START_TAG,
-    PARTITION_NAME_TAG,
-)
 
 from churn_assets.lake.lake import Lake
+from churn_assets.orchestration.dagster_internals import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+    DATA_VERSION_TAG,
+    NOT_FINISHED_STATUSES,
+    PARTITION_NAME_TAG,
+)
 from churn_assets.orchestration.failure_policy import WRONG_INPUT
 from churn_assets.periods import Calendar, text
 from churn_assets.settings.company import Settings
@@ -86,7 +85,7 @@ def raw_periods(instance: dg.DagsterInstance, settings: Settings) -> set[str]:
 def data_versions(instance: dg.DagsterInstance, asset: str) -> dict[str, str]:
     """The data version of each period of an asset."""
     tags = instance.event_log_storage.get_latest_tags_by_partition(
-        dg.AssetKey(asset), DagsterEventType.ASSET_MATERIALIZATION, [DATA_VERSION_TAG]
+        dg.AssetKey(asset), dg.DagsterEventType.ASSET_MATERIALIZATION, [DATA_VERSION_TAG]
     )
     return {period: found[DATA_VERSION_TAG] for period, found in tags.items() if DATA_VERSION_TAG in found}
 

@@ -12,10 +12,10 @@ from typing import Any
 import dagster as dg
 import pandera.polars as pa
 import polars as pl
-from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
 from churn_assets.contracts import KINDS, column_types_of, violations
 from churn_assets.lake.lake import Lake, digest
+from churn_assets.orchestration.dagster_internals import DATA_VERSION_TAG
 from churn_assets.orchestration.run_history import digest_of
 from churn_assets.periods import ALL
 from churn_store.model.signature import Column

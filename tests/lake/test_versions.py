@@ -7,13 +7,13 @@ import dagster as dg
 import polars as pl
 import pytest
 from click.testing import CliRunner
-from dagster._core.definitions.data_version import DATA_VERSION_TAG
 from deltalake import DeltaTable
 
 from churn_assets.cli.data_commands import data
 from churn_assets.lake.lake import Lake
 from churn_assets.lake.restore import restore
 from churn_assets.lake.versions import differences, digest_at, versions
+from churn_assets.orchestration.dagster_internals import DATA_VERSION_TAG
 from churn_assets.orchestration.instance import instance_of, report_restored, require_no_run
 from churn_assets.orchestration.run_history import data_versions, present, versions_digest
 from churn_store.errors import InputError
