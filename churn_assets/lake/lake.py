@@ -1,17 +1,16 @@
 """The lake: one Delta Lake table an asset, partitioned by period.
 
-Belongs here: writing exactly the partitions that were asked for, in one commit; reading; digests; versions. Does not belong
+Belongs here: writing exactly the partitions that were asked for, in one commit; reading; versions. Does not belong
 here: what the rows mean, and whether they are right (``churn_assets.contracts``, before the write).
 """
 
-import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
 import polars as pl
 from deltalake import CommitProperties, DeltaTable, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
@@ -38,6 +37,8 @@ PATIENCE_S = 30
 
 TRIES = 5
 """A write that meets another writer's commit looks again and is repeated."""
+
+FIRST_VERSION = 0
 
 T = TypeVar("T")
 
@@ -136,8 +137,7 @@ class Lake:
         )
         for _ in range(TRIES):
             try:
-                self._asked(lambda: self._write(table, whole, set(partitions), said))
-                return self.version(table)
+                return self._asked(lambda: self._write(table, whole, set(partitions), said))
             except CommitFailedError as error:
                 met = error
         raise InputError(
@@ -145,60 +145,44 @@ class Lake:
             f"`churn data log {table}`, and run this again when the other has ended"
         ) from met
 
-    def _write(self, table: str, whole: pl.DataFrame, periods: set[str], said: CommitProperties) -> None:
-        """Replace the periods beside what the table holds now.
+    def _write(self, table: str, whole: pl.DataFrame, periods: set[str], said: CommitProperties) -> int:
+        """Replace the periods beside what the table holds now; the version after it.
+
+        The table is opened once: each time costs an object store a request for every commit since the last checkpoint.
 
         Raises:
             CommitFailedError: another writer has changed since what this one looked at.
         """
-        there = self._found(table)
-        if there is None:
-            try:
-                write_deltalake(
-                    self.uri(table),
-                    whole,
-                    mode="error",
-                    partition_by=[PERIOD],
-                    configuration=KEEPS_VERSIONS,
-                    writer_properties=GROUPED,
-                    commit_properties=said,
-                    storage_options=self._options,
-                )
-            except DeltaError as error:
-                if self._found(table) is None:
-                    raise
-                raise CommitFailedError(f"another writer made the table {table}") from error
-            return
-        if _periods(there) <= periods:
-            # Nothing of another period is there to be kept, so the columns may be new.
-            write_deltalake(
-                there,
-                whole,
-                mode="overwrite",
-                schema_mode="overwrite",
-                partition_by=[PERIOD],
-                configuration=KEEPS_VERSIONS,
-                writer_properties=GROUPED,
-                commit_properties=said,
-                storage_options=self._options,
-            )
-            return
-        self.refuse_other_columns(table, whole.drop(PERIOD))
-        listed = ", ".join(f"'{period}'" for period in sorted(periods))
-        write_deltalake(
-            there,
-            whole,
-            mode="overwrite",
+        write = partial(
+            write_deltalake,
+            data=whole,
             partition_by=[PERIOD],
-            predicate=f"{PERIOD} IN ({listed})",
             writer_properties=GROUPED,
             commit_properties=said,
             storage_options=self._options,
         )
+        there = self._found(table)
+        if there is None:
+            try:
+                write(self.uri(table), mode="error", configuration=KEEPS_VERSIONS)
+            except DeltaError as error:
+                if self._found(table) is None:
+                    raise
+                raise CommitFailedError(f"another writer made the table {table}") from error
+            return FIRST_VERSION
+        if _periods(there) <= periods:
+            # Nothing of another period is there to be kept, so the columns may be new.
+            write(there, mode="overwrite", schema_mode="overwrite", configuration=KEEPS_VERSIONS)
+        else:
+            self._refuse_columns(table, there, whole)
+            listed = ", ".join(f"'{period}'" for period in sorted(periods))
+            write(there, mode="overwrite", predicate=f"{PERIOD} IN ({listed})")
+        return int(there.version())
 
     def takes(self, table: str, frame: pl.DataFrame) -> bool:
         """Whether rows of these columns can lie beside all that the table has; any can where it has nothing."""
-        return not self.has(table) or not self._other_columns(table, frame.with_columns(pl.lit("").alias(PERIOD)))
+        there = self._found(table)
+        return there is None or not self._other_columns(there, frame.with_columns(pl.lit("").alias(PERIOD)))
 
     def refuse_other_columns(self, table: str, frame: pl.DataFrame) -> None:
         """Refuse rows of other columns or types than the periods that stay: Delta would cast them in silence.
@@ -210,20 +194,24 @@ class Lake:
         Raises:
             InputError: names the columns.
         """
-        changed = self._other_columns(table, frame.with_columns(pl.lit("").alias(PERIOD))) if self.has(table) else []
-        if changed:
+        there = self._found(table)
+        if there is not None:
+            self._refuse_columns(table, there, frame.with_columns(pl.lit("").alias(PERIOD)))
+
+    def _refuse_columns(self, table: str, there: DeltaTable, whole: pl.DataFrame) -> None:
+        if changed := self._other_columns(there, whole):
             raise InputError(
                 f"the lake's table {table} has other columns: {', '.join(changed)}; run `churn data migrate` if the platform is newer "
                 "than the lake, else rebuild all its periods in one run (select all partitions; of a source that can't say when its "
                 "rows became known with the tag churn/anew: true), as the definition of the table has changed"
             )
 
-    def _other_columns(self, table: str, whole: pl.DataFrame) -> list[str]:
-        there, new = dict(self.scan(table).collect_schema()), dict(whole.schema)
+    def _other_columns(self, there: DeltaTable, whole: pl.DataFrame) -> list[str]:
+        old, new = dict(self._scan(there).collect_schema()), dict(whole.schema)
         return [  # whatever their order
-            f"{name} ({there.get(name, 'not there')} in the lake, {new.get(name, 'not there')} now)"
-            for name in dict.fromkeys([*there, *new])
-            if there.get(name) != new.get(name)
+            f"{name} ({old.get(name, 'not there')} in the lake, {new.get(name, 'not there')} now)"
+            for name in dict.fromkeys([*old, *new])
+            if old.get(name) != new.get(name)
         ]
 
     def sources(self, table: str, *, version: int | None = None) -> dict[str, int]:
@@ -253,8 +241,11 @@ class Lake:
         Raises:
             InputError: it was never written.
         """
+        return self._scan(self.table(table, version=version))
+
+    def _scan(self, table: DeltaTable) -> pl.LazyFrame:
         # Credentials as Delta's own library finds them, and not as boto3 would where it is installed.
-        return pl.scan_delta(self.table(table, version=version), storage_options=self._reading, credential_provider=None)
+        return pl.scan_delta(table, storage_options=self._reading, credential_provider=None)
 
     def read(
         self, table: str, period: str, *, version: int | None = None, columns: Sequence[str] | None = None
@@ -343,38 +334,3 @@ def _refuse_special(uri: str) -> None:
             f"the lake can't lie in {uri}: Delta tables are not found again under a path with {strange}; set `home` in churn.yaml to "
             "a path of letters without accents, digits and - _ . ~"
         )
-
-
-def digest(frame: pl.DataFrame, *, key: Sequence[str]) -> str:
-    """sha256 of a frame's rows, whatever order they came in.
-
-    Args:
-        frame: the rows; of columns of numbers, text and truth values.
-        key: columns that the rows are sorted by; together unique.
-
-    Returns:
-        64 hexadecimal digits; equal for equal rows on every machine.
-    """
-    total = hashlib.sha256()
-    for series in frame.sort(list(key)).get_columns():
-        total.update(f"{series.name}\x1f{series.dtype}\x1f{len(series)}\x1e".encode())
-        total.update(series.is_null().to_numpy().tobytes())
-        if series.dtype == pl.String:
-            filled = series.fill_null("")
-            total.update(filled.str.len_bytes().to_numpy().tobytes())
-            total.update(memoryview(_text_bytes(filled)))
-        elif series.dtype == pl.Boolean:
-            total.update(series.fill_null(value=False).to_numpy().tobytes())
-        else:
-            total.update(series.fill_null(0).to_numpy().tobytes())
-    return total.hexdigest()
-
-
-def _text_bytes(series: pl.Series) -> bytes:
-    """The texts of a series one after the other, in UTF-8, without an object for each."""
-    whole = series.rechunk().to_arrow()
-    _, offsets, data = whole.buffers()
-    if data is None:
-        return b""
-    wide = np.frombuffer(offsets, dtype=np.int64)[whole.offset : whole.offset + len(whole) + 1]
-    return bytes(memoryview(data)[int(wide[0]) : int(wide[-1])])

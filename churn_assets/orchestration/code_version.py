@@ -7,7 +7,14 @@ from pathlib import Path
 import churn_store
 
 PACKAGE = Path(__file__).parents[1]
-SHARED = ("contracts.py", "coverage.py", "orchestration/table_writer.py", "periods.py", "lake/lake.py")
+SHARED = (
+    "contracts.py",
+    "coverage.py",
+    "orchestration/table_writer.py",
+    "periods.py",
+    "lake/lake.py",
+    "lake/row_digest.py",
+)
 STORE = (
     "storage/digest_store.py",
     "releases/manifest.py",

@@ -14,7 +14,8 @@ import pandera.polars as pa
 import polars as pl
 
 from churn_assets.contracts import KINDS, column_types_of, violations
-from churn_assets.lake.lake import Lake, digest
+from churn_assets.lake.lake import Lake
+from churn_assets.lake.row_digest import sorted_digest
 from churn_assets.orchestration.dagster_internals import DATA_VERSION_TAG
 from churn_assets.orchestration.run_history import digest_of
 from churn_assets.periods import ALL
@@ -139,10 +140,10 @@ class TableWriter:
             return
         # A table without a key has rows that may be equal: sorted by all columns they are in one order as well.
         key = self._key or built.frame.columns
-        frame = built.frame.select(list(self._contract.columns)).sort(key)
+        frame = built.frame.select(list(self._contract.columns)).sort(key)  # once, for the digest and the table
         self._written[period] = {
             "dagster/row_count": frame.height,
-            "data_version": digest(frame, key=key),
+            "data_version": sorted_digest(frame),
             **built.metadata,
         }
         self._pending[period] = frame.sort(self._order, maintain_order=True) if self._order else frame

@@ -17,7 +17,8 @@ from churn_assets.champion.gate.verdict import RULES, failed
 from churn_assets.connectors.open_source import open_source
 from churn_assets.evaluation.evaluate import evaluate
 from churn_assets.features.assets import feature_assets
-from churn_assets.lake.lake import Lake, digest
+from churn_assets.lake.lake import Lake
+from churn_assets.lake.row_digest import digest
 from churn_assets.orchestration.table_writer import columns_schema
 from churn_assets.raw.assets import raw_assets
 from churn_assets.resources.serving import ServingStore

@@ -10,7 +10,7 @@ from churn_assets.cli.smoke_test import SmallCompany
 from churn_assets.features.engines.base import History
 from churn_assets.features.engines.open_engine import open_engine
 from churn_assets.features.engines.polars_engine import PolarsEngine
-from churn_assets.lake.lake import digest
+from churn_assets.lake.row_digest import digest
 from churn_assets.settings.company import AtRisk
 from churn_store.errors import InputError
 from tests.features.edges import SNAPSHOTS, from_all_rows, lake_of_edges

@@ -13,7 +13,8 @@ from deltalake import DeltaTable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from churn_assets.lake.lake import Lake, digest
+from churn_assets.lake.lake import Lake
+from churn_assets.lake.row_digest import digest
 from churn_store.errors import InputError
 
 ROWS = pl.DataFrame({"id": ["a", "b"], "x": [1, 2], "share": [0.5, None], "left": [True, None]})

@@ -11,9 +11,10 @@ import pytest
 from deltalake.exceptions import CommitFailedError
 
 from churn_assets.doctor.stores import writable
-from churn_assets.lake.lake import Lake, digest
+from churn_assets.lake.lake import Lake
 from churn_assets.lake.migrate import migrate_lake
 from churn_assets.lake.restore import restore
+from churn_assets.lake.row_digest import digest
 from churn_assets.lake.versions import differences, versions
 from churn_store.errors import InputError, StoreAwayError
 from churn_store.storage.object_storage import open_store

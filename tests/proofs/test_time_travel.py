@@ -9,7 +9,8 @@ import pytest
 from churn_assets.features.engines.base import History
 from churn_assets.features.engines.polars_engine import PolarsEngine
 from churn_assets.features.feature_sets import features_of
-from churn_assets.lake.lake import Lake, digest
+from churn_assets.lake.lake import Lake
+from churn_assets.lake.row_digest import digest
 from churn_assets.periods import Calendar, epoch_s, text
 from churn_assets.settings.company import AtRisk
 from churn_assets.simulator.source import SyntheticSettings, SyntheticSource

@@ -21,7 +21,8 @@ from churn_assets.features.engines.base import Engine, History
 from churn_assets.features.engines.polars_engine import PolarsEngine
 from churn_assets.features.engines.spark_engine import SparkEngine
 from churn_assets.features.feature_sets import company_features
-from churn_assets.lake.lake import Lake, digest
+from churn_assets.lake.lake import Lake
+from churn_assets.lake.row_digest import digest
 from churn_assets.orchestration.run_history import data_versions
 from churn_assets.settings.company import Spark
 from churn_assets.simulator.source import SyntheticSettings
