@@ -7,7 +7,7 @@ that makes no sense will not mend itself, so it fails at once, and its run is ta
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import dagster as dg
 
@@ -18,6 +18,19 @@ WRONG_INPUT = "churn/wrong_input"
 
 RETRY = dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL)
 """How jobs repeat a step that failed for another reason."""
+
+
+class InRun(Protocol):
+    """What a step's contexts have in common."""
+
+    @property
+    def instance(self) -> dg.DagsterInstance:
+        """The instance that remembers the run."""
+
+    @property
+    def run_id(self) -> str:
+        """The run's id."""
+
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -31,7 +44,7 @@ def wrong_input_is_final(asset: F) -> F:
             try:
                 yield from asset(*args, **kwargs)
             except (InputError, dg.Failure) as error:
-                raise _final(error, _context(args, kwargs)) from error
+                raise final(error, _context(args, kwargs)) from error
 
         return generates  # type: ignore[return-value]
 
@@ -40,7 +53,7 @@ def wrong_input_is_final(asset: F) -> F:
         try:
             return asset(*args, **kwargs)
         except (InputError, dg.Failure) as error:
-            raise _final(error, _context(args, kwargs)) from error
+            raise final(error, _context(args, kwargs)) from error
 
     return returns  # type: ignore[return-value]
 
@@ -50,7 +63,13 @@ def _context(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dg.AssetExecution
     return context
 
 
-def _final(error: InputError | dg.Failure, context: dg.AssetExecutionContext) -> dg.Failure:
+def final(error: InputError | dg.Failure, context: InRun) -> dg.Failure:
+    """A failure that is not tried again; its run is tagged.
+
+    Args:
+        error: what the user has to put right.
+        context: context of the step that failed.
+    """
     if context.instance.has_run(context.run_id):  # an asset that is called as a function has none
         context.instance.add_run_tags(context.run_id, {WRONG_INPUT: "true"})
     return error if isinstance(error, dg.Failure) else dg.Failure(description=str(error), allow_retries=False)
