@@ -15,6 +15,7 @@ Intervals are those of Clopper and Pearson (95 %). False promotion must not lie 
 """
 
 import argparse
+import hashlib
 import sys
 import tempfile
 from collections import Counter
@@ -39,7 +40,9 @@ from churn_assets.features.feature_sets import features_of
 from churn_assets.periods import epoch_s
 from churn_assets.settings.company import Evaluation, Gate, Profit, Settings
 from churn_assets.tables import JUDGE, SELECT, TRAIN
+from churn_assets.training.fitted_family import GOLDEN, MODEL, contents
 from churn_assets.training.fitting import Fitted, fit_family
+from churn_assets.training.held_out import pipeline_probabilities
 from churn_store.clock import DAY_S
 from churn_store.model.signature import Column
 from churn_store.releases.bundles import Bundle
@@ -212,7 +215,8 @@ def trained(rows: pl.DataFrame, settings: Settings) -> tuple[Fitted, Candidate]:
         ("customers",), [Column(name=name, kind="number") for name in ("both", "ours", "theirs")], has_time=False
     )
     chosen = fit_family("logistic_regression", rows, features, settings, made_of=TableVersion(0, "0" * 64))
-    return chosen, build(chosen, rows, seed=1)
+    left = contents(chosen, rows, seed=1)
+    return chosen, build(chosen.signature, model=left[MODEL], golden=left[GOLDEN], training_set=rows, seed=1)
 
 
 def served(chosen: Fitted, candidate: Candidate) -> Bundle:
@@ -287,7 +291,8 @@ def case_of(rows: pl.DataFrame, chosen: Fitted, candidate: Candidate, champion: 
     judging = rows.filter(role=JUDGE)
     first = judging["snapshot_s"].min()
     return Case(
-        pipeline=candidate.pipeline,
+        trained=pipeline_probabilities(chosen.pipeline, rows, candidate.signature, model=chosen.model),
+        model=hashlib.sha256(chosen.model).hexdigest(),
         scorer=candidate.scorer,
         threshold=chosen.threshold,
         golden=candidate.files["golden.json"],

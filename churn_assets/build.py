@@ -21,6 +21,7 @@ from churn_assets.features.assets import feature_assets
 from churn_assets.features.feature_sets import company_features, features_in_use
 from churn_assets.lake.lake import Lake
 from churn_assets.monitoring.assets import monitoring_assets
+from churn_assets.orchestration.json_values import json_values
 from churn_assets.orchestration.partitions import partitions_of
 from churn_assets.raw.assets import raw_assets
 from churn_assets.resources.serving import ServingStore
@@ -46,6 +47,7 @@ def build_defs(settings: Settings | None = None, *, overrides: Mapping[str, Any]
         "clock": settings.clock,
         "serving": serving,
         "mlflow": tracking_resource(settings),
+        "io_manager": json_values,
         **(overrides or {}),
     }
     features = company_features(settings, source)

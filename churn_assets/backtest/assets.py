@@ -64,7 +64,7 @@ def backtest_assets(settings: Settings, features: tuple[Feature, ...]) -> Sequen
         family = family_of(config.family, serving, settings)
         found = Backtester(settings, family, features).run(lake, as_of=as_of, folds=config.folds)
         page, figures = write(found, settings.reports.absolute(), as_of=as_of.isoformat())
-        yield dg.MaterializeResult(value=None, metadata=_metadata(found, str(page), str(figures), as_of.isoformat()))
+        yield dg.MaterializeResult(metadata=_metadata(found, str(page), str(figures), as_of.isoformat()))
         worst = found.worst
         yield dg.AssetCheckResult(
             check_name=CHECK,

@@ -1,21 +1,20 @@
 """Candidate, verdict, release: three assets, so that a failed gate can never half-publish."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import dagster as dg
 import polars as pl
 from dagster_mlflow.resources import MlFlow
 from sklearn.metrics import roc_auc_score
-from sklearn.pipeline import Pipeline
 from sqlalchemy.exc import SQLAlchemyError
 
 from churn_assets.champion.candidate import better, build, describe, require_configured, require_made_of
+from churn_assets.champion.candidate_model import CandidateModel
 from churn_assets.champion.card.files import try_to_log_card
 from churn_assets.champion.checks import blocking_specs, checks_of, rule_results, rule_specs
 from churn_assets.champion.gate.evidence import Case
 from churn_assets.champion.gate.verdict import failed, judge
-from churn_assets.champion.lineage import evaluation_of, judged_from_s, judging_rows, trained_until_s
+from churn_assets.champion.lineage import evaluation_of, judged_from_s, trained_until_s, training_set_of
 from churn_assets.champion.metadata import facts
 from churn_assets.champion.mlflow_logging import log_candidate
 from churn_assets.champion.multiple_comparisons import nth_model
@@ -33,7 +32,8 @@ from churn_assets.periods import ALL
 from churn_assets.resources.serving import ServingStore
 from churn_assets.settings.company import Settings
 from churn_assets.tables import JUDGE, Source
-from churn_assets.training.fitting import Fitted
+from churn_assets.training.fitted_family import GOLDEN, MODEL, PROBABILITIES, FittedFamily, read_file
+from churn_assets.training.held_out import decode
 from churn_assets.training.training_set import training_set_digest
 from churn_store.clock import DAY_S, Clock
 from churn_store.errors import InputError
@@ -43,21 +43,6 @@ from churn_store.releases.bundles import load_bundle, load_file, load_manifest, 
 from churn_store.releases.lifecycle import candidate_of, how_to_approve
 from churn_store.releases.log import Serving, publish
 from churn_store.releases.manifest import Blessing, Manifest, TableVersion
-
-
-@dataclass(frozen=True)
-class CandidateModel:
-    """What the gate needs of a candidate besides its files.
-
-    Attributes:
-        pipeline: as trained, to compare the export with.
-        manifest: of its files.
-        configured: digest of what it was fitted with (``training.configured``).
-    """
-
-    pipeline: Pipeline
-    manifest: Manifest
-    configured: str = ""
 
 
 def champion_assets(
@@ -87,7 +72,7 @@ def _candidate_model(settings: Settings, source: Source, features: tuple[Feature
         kinds={"onnx", "mlflow"},
         owners=["team:data-science"],
         deps=["training_set"],
-        ins={name: dg.AssetIn(name) for name in settings.training.families},
+        ins={name: dg.AssetIn(name, dagster_type=FittedFamily) for name in settings.training.families},
         code_version=code_version("champion", "training", "evaluation"),
     )
     @wrong_input_is_final
@@ -97,14 +82,20 @@ def _candidate_model(settings: Settings, source: Source, features: tuple[Feature
         clock: dg.ResourceParam[Clock],
         serving: dg.ResourceParam[ServingStore],
         mlflow: dg.ResourceParam[MlFlow],
-        **families: Fitted,
+        **families: FittedFamily,
     ) -> dg.MaterializeResult[CandidateModel]:
         version = lake.version("training_set")
         rows = lake.read("training_set", ALL, version=version)
         data = TableVersion(version, training_set_digest(rows))
         require_made_of(list(families.values()), data, features=features, settings=settings)
         chosen = better(list(families.values()))
-        candidate = build(chosen, rows, seed=settings.training.seed)
+        candidate = build(
+            chosen.signature,
+            model=read_file(serving.files, MODEL, chosen.files[MODEL], asset=chosen.family),
+            golden=read_file(serving.files, GOLDEN, chosen.files[GOLDEN], asset=chosen.family),
+            training_set=rows,
+            seed=settings.training.seed,
+        )
         judging = rows.filter(pl.col("role") == JUDGE)
         churned, scores = judging["churned"].to_numpy(), candidate.scorer.score_frame(judging)
         metrics = measured(churned, scores, threshold=chosen.threshold, settings=settings)
@@ -141,13 +132,15 @@ def _candidate_model(settings: Settings, source: Source, features: tuple[Feature
             ),
         )
         return dg.MaterializeResult(
-            value=CandidateModel(candidate.pipeline, manifest, chosen.configured),
+            value=CandidateModel(
+                candidate=manifest.candidate, probabilities=chosen.files[PROBABILITIES], configured=chosen.configured
+            ),
             data_version=dg.DataVersion(manifest.candidate),
             metadata={
                 **metrics,
                 "family": chosen.family,
                 "candidate": manifest.candidate,
-                "model_sha256": manifest.files["model.onnx"].sha256,
+                "model_sha256": manifest.files[MODEL].sha256,
                 "trained_on": ", ".join(manifest.trained_on),
                 "judged_on": ", ".join(manifest.judged_on) or "rows held out by customer; the data has no time",
                 "split": manifest.split,
@@ -183,20 +176,23 @@ def _model_blessing(
         clock: dg.ResourceParam[Clock],
         serving: dg.ResourceParam[ServingStore],
     ) -> Iterator[dg.MaterializeResult[Blessing] | dg.AssetCheckResult]:
-        manifest = candidate_model.manifest
+        manifest = candidate_model.manifest(serving.files)
         _refuse_champion(serving, manifest)
 
         def read() -> Case:
             serves = serving.newest()
             champion = None if serves is None else load_bundle(serving.files, serves.champion)
-            rows = lake.read("training_set", ALL)
-            judging = judging_rows(rows, manifest)
+            rows = training_set_of(manifest, lake)
+            judging = rows.filter(pl.col("role") == JUDGE)
             require_configured({manifest.family: candidate_model.configured}, features, settings)
             return Case(
-                pipeline=candidate_model.pipeline,
-                scorer=Scorer(load_file(serving.files, manifest, "model.onnx"), manifest.signature),
+                trained=decode(
+                    read_file(serving.files, PROBABILITIES, candidate_model.probabilities, asset=manifest.family)
+                ),
+                model=manifest.files[MODEL].sha256,
+                scorer=Scorer(load_file(serving.files, manifest, MODEL), manifest.signature),
                 threshold=manifest.threshold,
-                golden=load_file(serving.files, manifest, "golden.json"),
+                golden=load_file(serving.files, manifest, GOLDEN),
                 training_set=rows,
                 checks=checks_of(context.instance, checks, manifest, settings),
                 evaluation=evaluation_of(manifest),
@@ -272,7 +268,7 @@ def _champion(settings: Settings) -> dg.AssetsDefinition:
         serving: dg.ResourceParam[ServingStore],
         mlflow: dg.ResourceParam[MlFlow],
     ) -> dg.MaterializeResult[None]:
-        blessing, manifest = model_blessing, candidate_model.manifest
+        blessing, manifest = model_blessing, candidate_model.manifest(serving.files)
         if not blessing.releasable:
             result = _stays(serving, "; ".join(f"{rule.name}: {rule.found}" for rule in failed(blessing)))
         elif settings.promotion == "manual":

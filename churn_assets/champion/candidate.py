@@ -10,24 +10,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import polars as pl
-from sklearn.pipeline import Pipeline
 
 from churn_assets.features.feature import Feature
 from churn_assets.settings.company import Settings
 from churn_assets.tables import JUDGE, SELECT
 from churn_assets.training.config_digest import configured_by
-from churn_assets.training.families import inputs
-from churn_assets.training.fitting import Fitted
+from churn_assets.training.fitted_family import GOLDEN, MODEL, FittedFamily
+from churn_assets.training.golden import sampled
 from churn_assets.training.split import split_in_words
 from churn_assets.training.training_set import snapshots
 from churn_store.errors import InputError
 from churn_store.model.scorer import Scorer
 from churn_store.model.signature import Signature
-from churn_store.releases.manifest import GOLDEN_ROWS, Evaluation, Golden, Manifest, TableVersion, encode
+from churn_store.releases.manifest import Evaluation, Manifest, TableVersion
 
-REFERENCE_ROWS = 20_000
 SCORE = "score"
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,21 +33,20 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class Candidate:
-    """A fitted candidate and the files of its release."""
+    """A candidate's exported model and the files of its release."""
 
-    pipeline: Pipeline
     signature: Signature
     scorer: Scorer
     files: dict[str, bytes]
 
 
-def better(families: Sequence[Fitted]) -> Fitted:
+def better(families: Sequence[FittedFamily]) -> FittedFamily:
     """The family with the least log loss on the selecting rows; of two equal ones the first by name."""
     return min(families, key=lambda fitted: (fitted.measures["log_loss"], fitted.family))
 
 
 def require_made_of(
-    families: Sequence[Fitted], data: TableVersion, *, features: tuple[Feature, ...], settings: Settings
+    families: Sequence[FittedFamily], data: TableVersion, *, features: tuple[Feature, ...], settings: Settings
 ) -> None:
     """Refuse families that were fitted on other rows, or under other settings, than those that are there now.
 
@@ -98,42 +94,23 @@ def require_configured(configured: Mapping[str, str], features: tuple[Feature, .
         )
 
 
-def build(fitted: Fitted, training_set: pl.DataFrame, *, seed: int) -> Candidate:
-    """Make the files of a release from a fitted family.
+def build(signature: Signature, *, model: bytes, golden: bytes, training_set: pl.DataFrame, seed: int) -> Candidate:
+    """Make the files of a release from those of a fitted family.
 
-    The judging rows are not touched; they are later than every label that was read.
+    Args:
+        signature: inputs of the model.
+        model: the exported model, ONNX.
+        golden: the golden rows, JSON.
+        training_set: rows of every role; the judging ones are not touched.
+        seed: seed of the reference sample.
     """
-    rows = training_set.filter(pl.col("role") != JUDGE)
-    scorer = Scorer(fitted.model, fitted.signature)
-    sampled = rows.sample(min(REFERENCE_ROWS, rows.height), seed=seed, shuffle=True)
+    scorer = Scorer(model, signature)
     files = {
-        "model.onnx": fitted.model,
-        "golden.json": encode(golden_rows(fitted.pipeline, fitted.signature, sampled.head(GOLDEN_ROWS))),
-        "reference.parquet": reference(scorer, sampled),
+        MODEL: model,
+        GOLDEN: golden,
+        "reference.parquet": reference(scorer, sampled(training_set, seed=seed)),
     }
-    return Candidate(fitted.pipeline, fitted.signature, scorer, files)
-
-
-def golden_rows(pipeline: Pipeline, signature: Signature, rows: pl.DataFrame) -> Golden:
-    """Rows, without ids, with the probabilities that the trained pipeline gives; numbers as the model sees them."""
-    if rows.height < GOLDEN_ROWS:
-        repeats = -(-GOLDEN_ROWS // rows.height)
-        rows = pl.concat([rows] * repeats).head(GOLDEN_ROWS)
-    numbers, categories = signature.frame_tensors(rows)
-    probabilities = pipeline.predict_proba(inputs(rows, signature))[:, 1]
-    return Golden(
-        rows=[
-            {
-                **{
-                    name: None if np.isnan(value) else float(value)
-                    for name, value in zip(signature.numbers, numbers[row], strict=True)
-                },
-                **dict(zip(signature.categories, categories[row], strict=True)),
-            }
-            for row in range(rows.height)
-        ],
-        probabilities=[float(value) for value in probabilities],
-    )
+    return Candidate(signature, scorer, files)
 
 
 def reference(scorer: Scorer, rows: pl.DataFrame) -> bytes:
@@ -170,7 +147,7 @@ def describe(
     candidate: Candidate,
     *,
     settings: Settings,
-    chosen: Fitted,
+    chosen: FittedFamily,
     training_set: pl.DataFrame,
     metrics: dict[str, float],
     evaluation: Evaluation,

@@ -1,4 +1,4 @@
-"""What a candidate's manifest says of the rows it was made of, held against the rows that are there now.
+"""What a candidate's manifest says of the rows it was made of, held against the rows of that version.
 
 Does not belong here: whether a candidate may serve (``gate``).
 """
@@ -8,31 +8,33 @@ from datetime import date
 import polars as pl
 from msgspec import UnsetType
 
-from churn_assets.periods import epoch_s
-from churn_assets.tables import JUDGE
+from churn_assets.lake.lake import Lake
+from churn_assets.periods import ALL, epoch_s
 from churn_assets.training.training_set import training_set_digest
 from churn_store.clock import DAY_S
 from churn_store.errors import InputError
 from churn_store.releases.manifest import Evaluation, Manifest
 
 
-def judging_rows(training_set: pl.DataFrame, manifest: Manifest) -> pl.DataFrame:
-    """The rows that a candidate is judged on.
+def training_set_of(manifest: Manifest, lake: Lake) -> pl.DataFrame:
+    """The training set that a candidate was made of: at the version that its manifest names, not the newest one.
 
     Args:
-        training_set: as it is now.
-        manifest: the candidate's.
+        manifest: manifest of the candidate.
+        lake: the lake.
 
     Raises:
-        InputError: it is not the training set that the candidate was made of, so it may judge on rows that trained it.
+        InputError: that version has other rows than the candidate was made of, which may judge on rows that trained it.
     """
-    made_of, found = manifest.tables["training_set"], training_set_digest(training_set)
+    made_of = manifest.tables["training_set"]
+    rows = lake.read("training_set", ALL, version=made_of.version)
+    found = training_set_digest(rows)
     if found != made_of.digest:
         raise InputError(
-            f"training_set has changed since the candidate was made of its version {made_of.version} (digest "
-            f"{str(made_of.digest)[:12]}, now {found[:12]}); run the job retrain"
+            f"version {made_of.version} of training_set is not what the candidate was made of (digest {str(made_of.digest)[:12]}, found "
+            f"{found[:12]}): the table was begun anew; run the job retrain"
         )
-    return training_set.filter(pl.col("role") == JUDGE)
+    return rows
 
 
 def trained_until_s(manifest: Manifest) -> int | None:

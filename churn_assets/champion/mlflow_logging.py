@@ -12,7 +12,7 @@ from mlflow.types import Schema, TensorSpec
 
 from churn_assets.champion.candidate import Candidate
 from churn_assets.settings.company import Settings
-from churn_assets.training.fitting import Fitted
+from churn_assets.training.fitted_family import MODEL, FittedFamily
 from churn_assets.training.tracking import log_data, log_environment, log_inputs, log_pictures, log_trials
 from churn_store.model.scorer import CATEGORIES, NUMBERS, PROBABILITIES
 from churn_store.releases.manifest import TableVersion
@@ -23,7 +23,7 @@ def log_candidate(
     candidate: Candidate,
     *,
     settings: Settings,
-    chosen: Fitted,
+    chosen: FittedFamily,
     training_set: pl.DataFrame,
     data: TableVersion,
     data_uri: str,
@@ -52,7 +52,7 @@ def log_candidate(
         log_pictures(mlflow, pictures)
         log_environment(mlflow)
         model = mlflow.onnx.log_model(
-            onnx.load_model_from_string(candidate.files["model.onnx"]),
+            onnx.load_model_from_string(candidate.files[MODEL]),
             name="model",
             signature=_signature(candidate),
             registered_model_name=settings.tracking.model_name,

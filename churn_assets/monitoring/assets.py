@@ -107,7 +107,6 @@ def _drift_report(
         )
         found = drift.verdict
         yield dg.MaterializeResult(
-            value=None,
             metadata={
                 "alert": drift.alert,
                 "judged": drift.judged,

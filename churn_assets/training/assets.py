@@ -1,6 +1,5 @@
 """The training set, and one asset for each model family."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
@@ -17,12 +16,13 @@ from churn_assets.orchestration.code_version import code_version
 from churn_assets.orchestration.failure_policy import wrong_input_is_final
 from churn_assets.orchestration.table_writer import Built, Events, columns_schema, contract_specs, write_table
 from churn_assets.periods import ALL
+from churn_assets.resources.serving import ServingStore
 from churn_assets.settings.company import Settings, matures_on
 from churn_assets.tables import JUDGE, SELECT, TRAIN
 from churn_assets.training.contracts import no_single_feature_tells, training_contract
 from churn_assets.training.diagnostics import MEASURED_ON, order, searched, selecting_pictures
 from churn_assets.training.families import FAMILIES
-from churn_assets.training.fitting import Fitted
+from churn_assets.training.fitted_family import MODEL, FittedFamily, keep
 from churn_assets.training.leakage import single_feature_aucs
 from churn_assets.training.split import roles_by_time
 from churn_assets.training.tracking import log_fitted
@@ -127,8 +127,12 @@ def _family(name: str, settings: Settings, features: tuple[Feature, ...]) -> dg.
     )
     @wrong_input_is_final
     def model(
-        context: dg.AssetExecutionContext, config: Wanted, lake: dg.ResourceParam[Lake], mlflow: dg.ResourceParam[MlFlow]
-    ) -> dg.MaterializeResult[Fitted]:
+        context: dg.AssetExecutionContext,
+        config: Wanted,
+        lake: dg.ResourceParam[Lake],
+        serving: dg.ResourceParam[ServingStore],
+        mlflow: dg.ResourceParam[MlFlow],
+    ) -> dg.MaterializeResult[FittedFamily]:
         version = lake.version("training_set")
         rows = lake.read("training_set", ALL, version=version)
         fitted = search_and_fit(
@@ -141,6 +145,7 @@ def _family(name: str, settings: Settings, features: tuple[Feature, ...]) -> dg.
             trials=config.trials,
             seed=config.seed,
         )
+        kept = keep(serving.files, fitted, rows, seed=settings.training.seed)
         drawn = selecting_pictures(fitted, rows, settings)
         run_id = log_fitted(
             mlflow,
@@ -152,7 +157,7 @@ def _family(name: str, settings: Settings, features: tuple[Feature, ...]) -> dg.
             besides=settings.training.model_dump(include={"minimum_correlation", "resampling"}),
         )
         return dg.MaterializeResult(
-            value=fitted,
+            value=kept,
             metadata={
                 **fitted.measures,
                 "threshold": fitted.threshold,
@@ -164,7 +169,7 @@ def _family(name: str, settings: Settings, features: tuple[Feature, ...]) -> dg.
                 **{f"picture_{name}": dg.MetadataValue.md(as_markdown(name, png)) for name, png in drawn.items()},
                 "training_set_version": version,
                 "configured": fitted.configured,
-                "model_sha256": hashlib.sha256(fitted.model).hexdigest(),
+                "model_sha256": kept.files[MODEL],
                 "dagster/row_count": rows.filter(pl.col("role") == TRAIN).height,
                 "dagster/column_schema": columns_schema(feature.column for feature in features),
                 "mlflow_run": run_id,

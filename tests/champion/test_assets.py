@@ -1,5 +1,6 @@
 """The assets of the gate: what they judge on, what they say of it, and that a fault in what they read promotes nothing."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -7,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import msgspec
 import polars as pl
 import pytest
 from sqlalchemy.exc import SQLAlchemyError
 
-from churn_assets.champion.assets import CandidateModel, champion_assets
+from churn_assets.champion.assets import champion_assets
 from churn_assets.champion.candidate import Candidate, build, describe
+from churn_assets.champion.candidate_model import CandidateModel
 from churn_assets.champion.gate.verdict import RULES, failed
 from churn_assets.connectors.open_source import open_source
 from churn_assets.evaluation.evaluate import evaluate
@@ -25,18 +28,19 @@ from churn_assets.resources.serving import ServingStore
 from churn_assets.settings.company import Profit, Settings
 from churn_assets.tables import JUDGE
 from churn_assets.training.assets import training_assets
-from churn_assets.training.fitting import Fitted, fit_family
+from churn_assets.training.fitted_family import GOLDEN, MODEL, PROBABILITIES, FittedFamily, contents, described
+from churn_assets.training.fitting import fit_family
 from churn_assets.training.split import roles_by_customer
 from churn_store.releases.blessings import newest_blessings
 from churn_store.releases.bundles import stage
 from churn_store.releases.log import newest
-from churn_store.releases.manifest import Blessing, Evaluation, TableVersion
+from churn_store.releases.manifest import Blessing, Evaluation, Manifest, TableVersion
 from tests.champion.world import NOW_S, attributes, company_of_one_table, released, training_set
 
 CUSTOMERS = 1_800
 CHECKED = ("training_set", "customer_features", "churn_labels")
 
-MADE: dict[tuple[str, int, int], tuple[Fitted, Candidate, Evaluation]] = {}
+MADE: dict[tuple[str, int, int], tuple[FittedFamily, dict[str, bytes], Candidate, Evaluation]] = {}
 """Candidates by the digest of their training set and the seeds; a fault touches their files, not them."""
 
 
@@ -91,10 +95,12 @@ class Company:
         key = (str(made_of.digest), self.settings.training.seed, seed)
         if key not in MADE:
             blind = rows.with_columns(pl.col("visits").shuffle(seed=seed)) if seed else rows
-            chosen = fit_family("logistic_regression", blind, attributes(), self.settings, made_of=made_of)
-            made = build(chosen, rows, seed=1)
-            MADE[key] = chosen, made, evaluate(rows, made.scorer, threshold=chosen.threshold, settings=self.settings)
-        chosen, made, evaluation = MADE[key]
+            fitted = fit_family("logistic_regression", blind, attributes(), self.settings, made_of=made_of)
+            left = contents(fitted, rows, seed=1)
+            made = build(fitted.signature, model=left[MODEL], golden=left[GOLDEN], training_set=rows, seed=1)
+            evaluation = evaluate(rows, made.scorer, threshold=fitted.threshold, settings=self.settings)
+            MADE[key] = described(fitted, {}), left, made, evaluation
+        chosen, left, made, evaluation = MADE[key]
         manifest = describe(
             made,
             settings=self.settings,
@@ -106,7 +112,15 @@ class Company:
             mlflow={},
             now_s=NOW_S,
         )
-        return CandidateModel(made.pipeline, stage(self.serving.files, made.files, manifest), chosen.configured)
+        return CandidateModel(
+            candidate=stage(self.serving.files, made.files, manifest).candidate,
+            probabilities=self.serving.files.put(left[PROBABILITIES]),
+            configured=chosen.configured,
+        )
+
+    def manifest(self, candidate: CandidateModel) -> Manifest:
+        """Of a candidate that was materialized."""
+        return candidate.manifest(self.serving.files)
 
     def judged(self, candidate: CandidateModel) -> tuple[Blessing, dict[str, Any]]:
         """Materialize ``model_blessing`` alone: its value and its metadata."""
@@ -131,17 +145,31 @@ def test_a_candidate_of_the_present_training_set_is_judged_on_its_judging_rows(c
     verdict, said = company.judged(candidate)
     assert verdict.verdict == "accepted"
     assert said["dagster/row_count"] == rows.filter(role=JUDGE).height
-    assert said["dagster/column_schema"] == columns_schema(candidate.manifest.signature.columns)
+    assert said["dagster/column_schema"] == columns_schema(company.manifest(candidate).signature.columns)
 
 
 def test_a_training_set_made_anew_with_another_seed_judges_no_older_candidate(company: Company) -> None:
-    """Its judging rows are some that the candidate was trained on."""
+    """A setting that its family was fitted under is another one now."""
     candidate = company.candidate(company.write_training_set(), seed=0)
     again = company.with_seed(43)
     again.write_training_set()
     verdict, _ = again.judged(candidate)
     assert verdict.verdict == "rejected"
-    assert all("training_set has changed since the candidate was made" in rule.found for rule in verdict.rules)
+    assert all("logistic_regression was fitted with other features" in rule.found for rule in verdict.rules)
+
+
+def test_a_candidate_is_judged_on_the_version_that_it_was_made_of_though_a_newer_one_is_there(company: Company) -> None:
+    """The newer one's judging rows may be some that the candidate was trained on."""
+    rows = company.write_training_set()
+    candidate = company.candidate(rows, seed=0)
+    first, said = company.judged(candidate)
+    fewer = rows.filter((pl.col("role") != JUDGE) | ~pl.col("churned"))
+    company.lake.replace("training_set", {"all": fewer}, run_id="test")
+    again, of_newer = company.judged(candidate)
+    assert first.verdict == again.verdict == "accepted"
+    assert said["dagster/row_count"] == of_newer["dagster/row_count"] > fewer.filter(role=JUDGE).height
+    figures = [{rule.name: rule.found for rule in one.rules if rule.name != "latency"} for one in (first, again)]
+    assert figures[0] == figures[1]
 
 
 def test_a_candidate_of_other_settings_is_judged_no_more(company: Company) -> None:
@@ -162,7 +190,7 @@ def test_a_training_set_made_anew_with_the_same_rows_still_judges(company: Compa
 def test_a_candidate_of_another_split_than_the_champion_is_rejected_until_the_seed_is_set_back(company: Company) -> None:
     """The rows that would judge both are some that the champion was trained on."""
     worse = company.candidate(company.write_training_set(), seed=5)
-    released(company.serving.engine, company.serving.files, worse.manifest)
+    released(company.serving.engine, company.serving.files, company.manifest(worse))
     again = company.with_seed(43)
     verdict, _ = again.judged(again.candidate(again.write_training_set(), seed=0))
     assert [rule.name for rule in failed(verdict)] == ["judging_rows_are_later"]
@@ -172,7 +200,7 @@ def test_a_candidate_of_another_split_than_the_champion_is_rejected_until_the_se
 
 def test_what_serves_is_not_judged_against_itself(company: Company) -> None:
     candidate = company.candidate(company.write_training_set(), seed=0)
-    released(company.serving.engine, company.serving.files, candidate.manifest)
+    released(company.serving.engine, company.serving.files, company.manifest(candidate))
     with pytest.raises(dg.Failure, match=r"serves already \(epoch 1\)"):
         company.judged(candidate)
     assert [blessing.verdict for blessing in newest_blessings(company.serving.engine)] == ["accepted"]
@@ -181,7 +209,7 @@ def test_what_serves_is_not_judged_against_itself(company: Company) -> None:
 def test_each_further_model_that_asks_the_same_rows_is_held_to_more(company: Company) -> None:
     """Twenty equal models would else be worth one false promotion in six."""
     rows = company.write_training_set()
-    released(company.serving.engine, company.serving.files, company.candidate(rows, seed=5).manifest)
+    released(company.serving.engine, company.serving.files, company.manifest(company.candidate(rows, seed=5)))
     tried = [company.judged(company.candidate(rows, seed=seed))[0] for seed in (1, 2, 3, 2)]
     said = [next(rule.found for rule in one.rules if rule.name == "more_profit_than_champion") for one in tried]
     assert "compared on these rows" not in said[0]
@@ -224,12 +252,12 @@ def test_checks_that_nobody_evaluated_are_not_green(company: Company) -> None:
 
 
 def without_model(company: Company, candidate: CandidateModel) -> None:
-    [file] = Path(company.settings.releases_url).rglob(candidate.manifest.files["model.onnx"].sha256)
+    [file] = Path(company.settings.releases_url).rglob(company.manifest(candidate).files["model.onnx"].sha256)
     file.unlink()
 
 
 def without_golden(company: Company, candidate: CandidateModel) -> None:
-    [file] = Path(company.settings.releases_url).rglob(candidate.manifest.files["golden.json"].sha256)
+    [file] = Path(company.settings.releases_url).rglob(company.manifest(candidate).files["golden.json"].sha256)
     file.write_bytes(file.read_bytes()[:100])
 
 
@@ -246,8 +274,23 @@ def without_training_set(company: Company, candidate: CandidateModel) -> None:
 
 
 def other_training_set(company: Company, candidate: CandidateModel) -> None:
+    """The table begun anew: the version of that number has other rows."""
+    version = company.lake.version("training_set")
     rows = company.lake.read("training_set", "all")
-    company.lake.replace("training_set", {"all": rows.with_columns(~pl.col("churned"))}, run_id="test")
+    shutil.rmtree(Path(company.settings.lake_url) / "training_set")
+    for _ in range(version + 1):
+        company.lake.replace("training_set", {"all": rows.with_columns(~pl.col("churned"))}, run_id="test")
+    assert company.lake.version("training_set") >= version
+
+
+def without_probabilities(company: Company, candidate: CandidateModel) -> None:
+    [file] = Path(company.settings.releases_url).rglob(candidate.probabilities)
+    file.unlink()
+
+
+def probabilities_cut_short(company: Company, candidate: CandidateModel) -> None:
+    [file] = Path(company.settings.releases_url).rglob(candidate.probabilities)
+    file.write_bytes(file.read_bytes()[:-40])
 
 
 def without_releases_table(company: Company, candidate: CandidateModel) -> None:
@@ -271,6 +314,8 @@ def without_database(company: Company, candidate: CandidateModel) -> None:
         without_model,
         without_golden,
         without_champion_model,
+        without_probabilities,
+        probabilities_cut_short,
         without_training_set,
         other_training_set,
         without_releases_table,
@@ -284,7 +329,7 @@ def test_a_fault_in_what_the_gate_reads_promotes_nothing(
     """Either the verdict is a rejection, or there is none: the asset behind the gate is then not run."""
     rows = company.write_training_set()
     worse = company.candidate(rows, seed=5)
-    released(company.serving.engine, company.serving.files, worse.manifest)
+    released(company.serving.engine, company.serving.files, company.manifest(worse))
     candidate = company.candidate(rows, seed=0)
     assert company.judged(candidate)[0].verdict == "accepted"
     fault(company, candidate)
@@ -295,3 +340,22 @@ def test_a_fault_in_what_the_gate_reads_promotes_nothing(
         verdict, _ = company.judged(candidate)
         assert verdict.verdict == "rejected"
         assert {rule.name for rule in failed(verdict)} == set(RULES)
+
+
+def test_probabilities_of_another_model_are_no_proof_of_this_export(company: Company) -> None:
+    rows = company.write_training_set()
+    other, candidate = company.candidate(rows, seed=5), company.candidate(rows, seed=0)
+    verdict, _ = company.judged(msgspec.structs.replace(candidate, probabilities=other.probabilities))
+    assert verdict.verdict == "rejected"
+    [rule] = failed(verdict)
+    assert rule.name == "export_equals_pipeline"
+    assert "the pipeline's probabilities are of model" in rule.found
+
+
+def test_a_candidate_whose_manifest_is_gone_is_not_judged_and_says_what_to_do(company: Company) -> None:
+    candidate = company.candidate(company.write_training_set(), seed=0)
+    [file] = Path(company.settings.releases_url).rglob(candidate.candidate)
+    file.unlink()
+    with pytest.raises(dg.Failure, match="materialize candidate_model again"):
+        company.judged(candidate)
+    assert newest_blessings(company.serving.engine) == []

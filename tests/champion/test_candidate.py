@@ -1,29 +1,29 @@
 """The candidate: the better family, its golden rows and its reference, made of rows before the judging ones."""
 
 import io
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
+from msgspec.structs import replace
 
 from churn_assets.champion.candidate import SCORE, better, describe, label_in_words, require_made_of
 from churn_assets.evaluation.evaluate import evaluate
 from churn_assets.features.feature import Feature
 from churn_assets.settings.company import AtRisk, Gate, Label, Profit, Settings, Training
 from churn_assets.tables import JUDGE, TRAIN
-from churn_assets.training.fitting import Fitted
+from churn_assets.training.fitted_family import FittedFamily
 from churn_assets.training.training_set import input_example
 from churn_assets.training.tuning import search_and_fit
 from churn_store.errors import InputError
 from churn_store.releases.bundles import replay
 from churn_store.releases.manifest import GOLDEN_ROWS, TableVersion, decode_golden
-from tests.champion.world import NOW_S, attributes, built, fitted, training_set
+from tests.champion.world import NOW_S, attributes, built, document, fitted, training_set
 
 
-def of(family: str, log_loss: float, *, digest: str = "0" * 64) -> Fitted:
-    chosen = fitted(family, training_set(), attributes())
+def of(family: str, log_loss: float, *, digest: str = "0" * 64) -> FittedFamily:
+    chosen = document(fitted(family, training_set(), attributes()))
     return replace(chosen, measures={"log_loss": log_loss}, training_set=TableVersion(3, digest))
 
 
@@ -78,7 +78,7 @@ def test_what_is_no_setting_of_a_family_and_what_a_run_asked_for_leave_it_fresh(
     )
     others = Training(families=("logistic_regression", "xgboost"), search={"xgboost": {"max_depth": (2, 3)}})
     settings = Settings(company="test", training=others, gate=Gate(auc_floor=0.7))
-    require_made_of([one, asked], data, features=attributes(), settings=settings)
+    require_made_of([one, document(asked)], data, features=attributes(), settings=settings)
     with pytest.raises(InputError, match="logistic_regression was fitted with other features"):
         require_made_of([replace(one, configured="")], data, features=attributes(), settings=settings)
 
@@ -122,7 +122,7 @@ def test_the_manifest_says_what_it_was_trained_and_judged_on() -> None:
     manifest = describe(
         candidate,
         settings=settings,
-        chosen=fitted("logistic_regression", rows, attributes()),
+        chosen=document(candidate.fitted),
         training_set=rows,
         metrics={},
         evaluation=evaluate(rows, candidate.scorer, threshold=0.5, settings=settings),

@@ -12,7 +12,8 @@ import pytest
 import sqlalchemy as sa
 from mlflow.tracking import MlflowClient
 
-from churn_assets.champion.assets import CandidateModel, champion_assets
+from churn_assets.champion.assets import champion_assets
+from churn_assets.champion.candidate_model import CandidateModel
 from churn_assets.champion.jobs import approve, roll_back
 from churn_assets.champion.sensors import release_sensors
 from churn_assets.connectors.open_source import open_source
@@ -237,7 +238,7 @@ def test_where_promotion_is_manual_an_accepted_candidate_waits_and_the_former_ch
     *_, champion = champion_assets(settings, open_source(settings), (), [])
     said = champion(
         dg.build_asset_context(instance=company.instance),
-        CandidateModel(models[1].pipeline, staged),
+        CandidateModel(candidate=staged.candidate, probabilities="", configured=""),
         blessing,
         clock=settings.clock,
         serving=company.serving,

@@ -19,14 +19,14 @@ from hypothesis import strategies as st
 
 from churn_assets.champion.checks import DESCRIPTIONS, rule_results, rule_specs
 from churn_assets.champion.gate.evidence import Case, Checked, Found
-from churn_assets.champion.gate.export import UNSEEN, altered_rows
 from churn_assets.champion.gate.latency import interleaved
 from churn_assets.champion.gate.segments import chance_of_less, detectable_loss, holm, no_segment_worse
 from churn_assets.champion.gate.verdict import RULES, Judgement, Judging, failed, judge
 from churn_assets.evaluation.baselines import BASE_RATE, LOGISTIC, RECENCY
 from churn_assets.evaluation.intervals import paired_difference
 from churn_assets.settings.company import Evaluation, Gate, Label, Profit, Settings
-from churn_assets.training.families import export, inputs
+from churn_assets.training.families import export
+from churn_assets.training.held_out import UNSEEN, altered_rows, held_out, pipeline_probabilities
 from churn_store.clock import DAY_S
 from churn_store.errors import ReleaseError
 from churn_store.model.scorer import Scorer
@@ -89,7 +89,12 @@ def test_the_first_candidate_needs_no_champion_and_data_without_time_no_dates(wo
     assert (first.verdict, first.gain, first.epoch) == ("accepted", None, 0)
     timeless = world.rows.drop("snapshot_s").with_columns(customer_id=pl.format("c{}", pl.int_range(pl.len())))
     without_time = replace(
-        world.case, training_set=timeless, judging_from=None, candidate_trained_until=None, champion_trained_until=None
+        world.case,
+        trained=world.candidate.says_of(timeless),
+        training_set=timeless,
+        judging_from=None,
+        candidate_trained_until=None,
+        champion_trained_until=None,
     )
     assert verdict(without_time).verdict == "accepted"
     assert verdict(replace(without_time, champion=None, champion_split=None)).verdict == "accepted"
@@ -160,12 +165,38 @@ def interval(case: Case, name: str, **changes: float) -> Case:
 Corrupt = Callable[[Case, World], Case]
 
 FAULTS: dict[str, dict[str, tuple[Corrupt, str]]] = {
-    "pipeline": {
-        "another pipeline": (
-            lambda case, _: replace(case, pipeline=another("gradient_boosting").pipeline),
+    "trained": {
+        "probabilities of another pipeline": (
+            lambda case, _: replace(case, trained=another("gradient_boosting").trained),
             "export_equals_pipeline",
         ),
-        "no pipeline": (lambda case, _: replace(case, pipeline=None), "export_equals_pipeline"),  # type: ignore[arg-type]
+        "probabilities of another pipeline under the name of this model": (
+            lambda case, _: replace(case, trained=replace(another("gradient_boosting").trained, model=case.model)),
+            "export_equals_pipeline",
+        ),
+        "probabilities of other rows": (
+            lambda case, _: replace(case, trained=replace(case.trained, held_out=case.trained.held_out[::-1])),
+            "export_equals_pipeline",
+        ),
+        "probabilities of fewer rows": (
+            lambda case, _: replace(case, trained=replace(case.trained, held_out=case.trained.held_out[:-1])),
+            "export_equals_pipeline",
+        ),
+        "no probabilities of altered rows": (
+            lambda case, _: replace(case, trained=replace(case.trained, altered=case.trained.altered[:0])),
+            "export_equals_pipeline",
+        ),
+        "probabilities that are not numbers": (
+            lambda case, _: replace(case, trained=replace(case.trained, held_out=case.trained.held_out * np.nan)),
+            "export_equals_pipeline",
+        ),
+        "no probabilities": (lambda case, _: replace(case, trained=None), "export_equals_pipeline"),  # type: ignore[arg-type]
+    },
+    "model": {
+        "another model than the probabilities are of": (
+            lambda case, _: replace(case, model="0" * 64),
+            "export_equals_pipeline",
+        ),
     },
     "scorer": {
         "the export of another model": (
@@ -754,16 +785,16 @@ def test_an_export_that_differs_by_little_fails_though_no_decision_flips(world: 
     pipeline = copy.deepcopy(world.candidate.pipeline)
     [calibrated] = pipeline.named_steps["model"].calibrated_classifiers_
     calibrated.calibrators[0].b_ += 1e-4
-    found = judgement(replace(world.case, pipeline=pipeline)).found["export_equals_pipeline"]
+    trained = pipeline_probabilities(pipeline, world.rows, world.candidate.signature, model=world.candidate.fitted.model)
+    found = judgement(replace(world.case, trained=trained)).found["export_equals_pipeline"]
     assert not found.passed
     assert found.numbers["flipped"] == 0
     assert 1e-6 < found.numbers["greatest_difference"] < 1e-4
 
 
 def test_a_decision_that_flips_fails_though_the_export_differs_by_next_to_nothing(world: World) -> None:
-    signature = world.candidate.signature
-    exported = world.candidate.scorer.score_frame(world.judging)
-    trained = world.candidate.pipeline.predict_proba(inputs(world.judging, signature))[:, 1]
+    exported = world.candidate.scorer.score_frame(held_out(world.rows))
+    trained = world.candidate.trained.held_out
     between = float(np.maximum(exported, trained)[int(np.argmax(np.abs(exported - trained)))])
     found = judgement(replace(world.case, threshold=between)).found["export_equals_pipeline"]
     assert not found.passed

@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 import sqlalchemy as sa
+from sklearn.pipeline import Pipeline
 
 from churn_assets.champion.candidate import Candidate, build, describe
 from churn_assets.champion.gate.evidence import Case, Checked
@@ -18,7 +20,9 @@ from churn_assets.features.feature_sets import features_of
 from churn_assets.periods import epoch_s
 from churn_assets.settings.company import Settings
 from churn_assets.tables import JUDGE, SELECT, TRAIN
+from churn_assets.training.fitted_family import GOLDEN, MODEL, PROBABILITIES, FittedFamily, contents, described
 from churn_assets.training.fitting import Fitted, fit_family
+from churn_assets.training.held_out import PipelineProbabilities, decode, pipeline_probabilities
 from churn_store.clock import DAY_S
 from churn_store.database.migrate import migrate
 from churn_store.model.signature import Column
@@ -81,6 +85,28 @@ def training_set(seed: int = 0) -> pl.DataFrame:
 
 
 @dataclass(frozen=True, repr=False)
+class Built(Candidate):
+    """A candidate with what its family has left of the pipeline, and the pipeline."""
+
+    fitted: Fitted
+    trained: PipelineProbabilities
+
+    @property
+    def model(self) -> str:
+        """sha256 of the export."""
+        return sha256(self.files[MODEL]).hexdigest()
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """As trained."""
+        return self.fitted.pipeline
+
+    def says_of(self, rows: pl.DataFrame) -> PipelineProbabilities:
+        """What its pipeline says of the held-out ones of other rows than its own."""
+        return pipeline_probabilities(self.pipeline, rows, self.signature, model=self.files[MODEL])
+
+
+@dataclass(frozen=True, repr=False)
 class World:
     """What the gate's tests share."""
 
@@ -88,7 +114,7 @@ class World:
     engine: sa.Engine
     files: DigestStore
     rows: pl.DataFrame
-    candidate: Candidate
+    candidate: Built
     manifest: Manifest
     champion: Bundle
 
@@ -102,7 +128,8 @@ class World:
         """A candidate that deserves to serve."""
         signature = self.candidate.signature
         return Case(
-            pipeline=self.candidate.pipeline,
+            trained=self.candidate.trained,
+            model=self.candidate.model,
             scorer=self.candidate.scorer,
             threshold=self.manifest.threshold,
             golden=self.candidate.files["golden.json"],
@@ -121,11 +148,12 @@ class World:
             champion_split="by time",
         )
 
-    def instead(self, candidate: Candidate, chosen: Fitted) -> Case:
+    def instead(self, candidate: Built, chosen: Fitted) -> Case:
         """The case of another candidate."""
         return replace(
             self.case,
-            pipeline=candidate.pipeline,
+            trained=candidate.says_of(self.rows),
+            model=candidate.model,
             scorer=candidate.scorer,
             threshold=chosen.threshold,
             golden=candidate.files["golden.json"],
@@ -138,8 +166,20 @@ def fitted(family: str, rows: pl.DataFrame, features: tuple[Feature, ...]) -> Fi
     return fit_family(family, rows, features, Settings(company="test"), made_of=TableVersion(0, "0" * 64))
 
 
-def built(family: str, rows: pl.DataFrame, features: tuple[Feature, ...]) -> Candidate:
-    return build(fitted(family, rows, features), rows, seed=1)
+def built(family: str, rows: pl.DataFrame, features: tuple[Feature, ...]) -> Built:
+    return built_of(fitted(family, rows, features), rows)
+
+
+def built_of(chosen: Fitted, rows: pl.DataFrame) -> Built:
+    """The candidate of a fitted family, through the files that the family leaves."""
+    left = contents(chosen, rows, seed=1)
+    made = build(chosen.signature, model=left[MODEL], golden=left[GOLDEN], training_set=rows, seed=1)
+    return Built(made.signature, made.scorer, made.files, chosen, decode(left[PROBABILITIES]))
+
+
+def document(chosen: Fitted) -> FittedFamily:
+    """What the asset of a fitted family hands on, without its files."""
+    return described(chosen, {})
 
 
 def staged(files: DigestStore, candidate: Candidate, chosen: Fitted, rows: pl.DataFrame) -> Manifest:
@@ -150,7 +190,7 @@ def staged(files: DigestStore, candidate: Candidate, chosen: Fitted, rows: pl.Da
         describe(
             candidate,
             settings=settings,
-            chosen=chosen,
+            chosen=document(chosen),
             training_set=rows,
             metrics={"auc": 0.7},
             evaluation=evaluate(rows, candidate.scorer, threshold=chosen.threshold, settings=settings),
@@ -189,6 +229,6 @@ def make_world(folder: Path) -> World:
     rows = training_set()
     blind = rows.with_columns(visits=pl.col("noise") * 30)
     former, better = (fitted("logistic_regression", seen, attributes()) for seen in (blind, rows))
-    champion = released(engine, files, staged(files, build(former, blind, seed=1), former, blind))
-    candidate = build(better, rows, seed=1)
+    champion = released(engine, files, staged(files, built_of(former, blind), former, blind))
+    candidate = built_of(better, rows)
     return World(folder, engine, files, rows, candidate, staged(files, candidate, better, rows), champion)

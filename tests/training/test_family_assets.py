@@ -29,6 +29,7 @@ from churn_assets.orchestration.instance import instance_of
 from churn_assets.orchestration.run_history import data_version, newest_materialization
 from churn_assets.resources.serving import ServingStore
 from churn_assets.settings.company import Settings
+from churn_assets.training.fitted_family import LIMITS
 from churn_store.cli.main import churn
 from churn_store.database.migrate import migrate
 from churn_store.errors import InputError
@@ -165,6 +166,19 @@ def test_a_family_says_what_it_found_and_mlflow_holds_it_without_a_pickle(compan
     ids = set(company.lake.read("training_set", "all")["customer_id"])
     texts = [path.read_text("utf-8") for path in written if path.suffix == ".json"]
     assert not [name for text in texts for name in ids if f'"{name}"' in text]
+
+
+def test_what_assets_pass_on_is_json_and_the_files_that_it_names_are_in_the_release_store(company: Company) -> None:
+    written = [path for path in Path(company.instance.storage_directory()).rglob("*") if path.is_file()]
+    assert {path.name for path in written} == {f"{name}.json" for name in (*FAMILIES, "candidate_model", "model_blessing")}
+    values = {path.stem: json.loads(path.read_text("utf-8")) for path in written}
+    for family in FAMILIES:
+        assert company.metadata(family)["model_sha256"] == values[family]["files"]["model.onnx"]
+        for name, digest in values[family]["files"].items():
+            assert company.store.files.get(digest, at_most=LIMITS[name])
+    assert values["candidate_model"]["candidate"] == values["model_blessing"]["candidate"]
+    ids = set(company.lake.read("training_set", "all")["customer_id"])
+    assert not [name for path in written for name in ids if f'"{name}"' in path.read_text("utf-8")]
 
 
 def _files(client: mlflow.MlflowClient, run: str, folder: str | None = None) -> set[str]:

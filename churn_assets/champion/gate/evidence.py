@@ -11,10 +11,10 @@ from typing import Literal
 
 import numpy as np
 import polars as pl
-from sklearn.pipeline import Pipeline
 
 from churn_assets.evaluation.measures import Labels, Scores
-from churn_assets.tables import JUDGE, TRAIN
+from churn_assets.tables import JUDGE
+from churn_assets.training.held_out import PipelineProbabilities
 from churn_store.errors import InputError
 from churn_store.model.scorer import Scorer
 from churn_store.releases.bundles import Bundle
@@ -56,7 +56,8 @@ class Case:
     """What the gate looks at.
 
     Attributes:
-        pipeline: the trained pipeline; it predicts here only to be compared with its export.
+        trained: what the trained pipeline said of the rows that the export is compared on.
+        model: sha256 of the export.
         scorer: the export, which will serve.
         threshold: the candidate's decision threshold.
         golden: the bytes of ``golden.json``.
@@ -76,7 +77,8 @@ class Case:
         champion_split: likewise, of the champion.
     """
 
-    pipeline: Pipeline
+    trained: PipelineProbabilities
+    model: str
     scorer: Scorer
     threshold: float
     golden: bytes
@@ -110,11 +112,6 @@ class Case:
                 f"all {rows.height} judging rows {'stayed' if not labels.any() else 'churned'}; expected both; judge on more rows"
             )
         return rows
-
-    @cached_property
-    def held_out(self) -> pl.DataFrame:
-        """The rows that the estimator was not fitted on: those that calibrated it and those that judge."""
-        return self.training_set.filter(pl.col("role") != TRAIN)
 
     @cached_property
     def churned(self) -> Labels:

@@ -1,20 +1,12 @@
 """Whether the exported model is the trained one: on its golden rows, and on every row that it was not fitted on."""
 
-from collections.abc import Iterator
-
 import numpy as np
-import polars as pl
 
 from churn_assets.champion.gate.evidence import Case, Found
-from churn_assets.training.families import inputs
-from churn_store.model.signature import Column, Signature
+from churn_assets.training.held_out import compared_rows
+from churn_store.errors import InputError
 from churn_store.releases.bundles import replay
 from churn_store.releases.manifest import GOLDEN_TOLERANCE, decode_golden
-
-ALTERED_ROWS = 20
-"""Of so many held-out rows each column is taken away, or given a word that nobody has seen."""
-
-UNSEEN = "a word that nobody has seen"
 
 
 def golden_rows_repeat(case: Case) -> Found:
@@ -30,54 +22,35 @@ def golden_rows_repeat(case: Case) -> Found:
 
 
 def export_equals_pipeline(case: Case) -> Found:
-    """The export gives what the pipeline gives, and decides alike, on all held-out rows and with values missing and words unseen."""
-    altered = altered_rows(case.held_out.head(ALTERED_ROWS), case.scorer.signature)
-    rows = pl.concat([case.held_out.select(altered.columns), altered], how="vertical_relaxed")
-    exported = case.scorer.score_frame(rows)
-    trained = case.pipeline.predict_proba(inputs(rows, case.scorer.signature))[:, 1]
+    """The export gives what the pipeline gave, and decides alike, on all held-out rows and with values missing and words unseen.
+
+    Raises:
+        InputError: the pipeline's probabilities are another model's, or of other rows.
+    """
+    if case.trained.model != case.model:
+        raise InputError(
+            f"the pipeline's probabilities are of model {case.trained.model[:12]}, the candidate is model {case.model[:12]}; materialize "
+            "candidate_model again"
+        )
+    rows, altered = compared_rows(case.training_set, case.scorer.signature)
+    if (len(case.trained.held_out), len(case.trained.altered)) != (rows.height, altered.height) or not rows.height:
+        raise InputError(
+            f"the pipeline gave probabilities of {len(case.trained.held_out)} held-out rows and {len(case.trained.altered)} altered ones; "
+            f"expected {rows.height} and {altered.height}, and at least one; run the job retrain"
+        )
+    exported = np.concatenate([case.scorer.score_frame(part) for part in (rows, altered)])
+    trained = np.concatenate([case.trained.held_out, case.trained.altered])
     difference = float(np.max(np.abs(exported - trained)))
     flipped = int(np.sum((exported >= case.threshold) != (trained >= case.threshold)))
     return Found(
         difference <= GOLDEN_TOLERANCE and flipped == 0,
-        f"{difference:.1e} and {flipped} decisions flipped on {case.held_out.height} held-out rows and {altered.height} with values "
+        f"{difference:.1e} and {flipped} decisions flipped on {rows.height} held-out rows and {altered.height} with values "
         "missing or words unseen",
         f"at most {GOLDEN_TOLERANCE:.0e}, and no decision at the threshold {case.threshold:.4f} flipped",
         numbers={
             "greatest_difference": difference,
             "flipped": flipped,
-            "held_out_rows": case.held_out.height,
+            "held_out_rows": rows.height,
             "altered_rows": altered.height,
         },
     )
-
-
-def altered_rows(rows: pl.DataFrame, signature: Signature) -> pl.DataFrame:
-    """Rows with each column alone, and then all together, missing where that is allowed, and of unseen words.
-
-    Args:
-        rows: with the signature's columns.
-        signature: of the model.
-    """
-    rows = rows.select(signature.names)
-    missing = [_missing(column, rows) for column in signature.columns if column.nullable or column.kind == "category"]
-    unseen = [_unseen(column) for column in signature.columns if column.kind == "category"]
-    return pl.concat(_altered(rows, missing, unseen)) if missing or unseen else rows.clear()
-
-
-def _altered(rows: pl.DataFrame, missing: list[pl.Expr], unseen: list[pl.Expr]) -> Iterator[pl.DataFrame]:
-    for expression in (*missing, *unseen):
-        yield rows.with_columns(expression)
-    yield rows.with_columns(missing)
-    yield rows.with_columns(unseen)
-    yield rows.with_columns(missing).with_columns(unseen)
-
-
-def _missing(column: Column, rows: pl.DataFrame) -> pl.Expr:
-    return pl.lit(None, dtype=rows.schema[column.name]).alias(column.name)
-
-
-def _unseen(column: Column) -> pl.Expr:
-    word = UNSEEN
-    while word in column.categories:
-        word += "!"
-    return pl.lit(word).alias(column.name)
