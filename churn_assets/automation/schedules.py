@@ -44,6 +44,7 @@ from churn_assets.orchestration.run_history import (
     versions_digest,
 )
 from churn_assets.periods import text
+from churn_assets.raw.assets import STAGES
 from churn_assets.resources.serving import ServingStore
 from churn_assets.settings.company import Settings, matures_on
 from churn_assets.tables import Source
@@ -72,7 +73,7 @@ def schedules(
             settings,
             INGEST,
             due,
-            lambda: digest_of(source.fingerprint(), code_version("raw"), settings.raw.model_dump_json()),
+            lambda: digest_of(source.fingerprint(), code_version(*STAGES), settings.raw.model_dump_json()),
         )
 
     lake = Lake(settings.lake_url)

@@ -50,7 +50,7 @@ def backtest_assets(settings: Settings, features: tuple[Feature, ...]) -> Sequen
                 CHECK, asset="backtest_report", description="the AUC of the worst fold is at least gate.auc_floor"
             )
         ],
-        code_version=code_version("backtest", "training", "evaluation", "features"),
+        code_version=code_version("backtest"),
     )
     @wrong_input_is_final
     def backtest_report(

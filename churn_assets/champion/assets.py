@@ -73,7 +73,7 @@ def _candidate_model(settings: Settings, source: Source, features: tuple[Feature
         owners=["team:data-science"],
         deps=["training_set"],
         ins={name: dg.AssetIn(name, dagster_type=FittedFamily) for name in settings.training.families},
-        code_version=code_version("champion", "training", "evaluation"),
+        code_version=code_version("champion"),
     )
     @wrong_input_is_final
     def candidate_model(
@@ -166,7 +166,7 @@ def _model_blessing(
         owners=["team:data-science"],
         deps=["training_set"],
         check_specs=rule_specs(),
-        code_version=code_version("champion", "evaluation"),
+        code_version=code_version("champion"),
     )
     @wrong_input_is_final
     def model_blessing(

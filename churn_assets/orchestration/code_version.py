@@ -1,42 +1,61 @@
-"""Code versions: a digest of the source that an asset's rows depend on, so that nobody has to bump a number."""
+"""Code versions: a digest of the source that an asset's rows depend on, so that nobody has to bump a number.
+
+Belongs here: the digest. Does not belong here: what a stage's source consists of (``source_tree``).
+"""
 
 import hashlib
 from functools import cache
 from pathlib import Path
 
-import churn_store
+from churn_assets.orchestration.source_tree import SourceTree
+from churn_assets.orchestration.syntax import Part
 
-PACKAGE = Path(__file__).parents[1]
-SHARED = (
-    "contracts.py",
-    "coverage.py",
-    "orchestration/table_writer.py",
-    "periods.py",
-    "lake/lake.py",
-    "lake/row_digest.py",
-)
-STORE = (
-    "storage/digest_store.py",
-    "releases/manifest.py",
-    "storage/online_store.py",
-    "releases/log.py",
-    "model/scorer.py",
-    "model/signature.py",
-    "model/psi.py",
-)
-"""Modules of the hall that rows, scores and releases depend on."""
-
-LOCK = PACKAGE.parent / "requirements.lock"
+ROOT = Path(__file__).parents[2]
+LOCK = ROOT / "requirements.lock"
 LENGTH = 16
 
 
-@cache
+class CodeVersions:
+    """The code versions of the source in a folder.
+
+    It answers for the source as it was when each stage was first asked for.
+
+    Args:
+        root: the folder that holds the three packages and the lock file.
+    """
+
+    def __init__(self, root: Path) -> None:
+        lock = root / LOCK.name
+        self._lock = lock.read_bytes() if lock.exists() else b""
+        self._tree = SourceTree(root)
+        self._digest = cache(self._tree.digest)
+        self.parts = cache(self._parts)
+
+    def version(self, *stages: str) -> str:
+        """A digest of the source of some stages and of the locked versions of the libraries."""
+        digest = hashlib.sha256(self._lock)
+        for part in self.parts(*sorted(set(stages))):
+            digest.update(f"{part.module} {part.name}\n".encode() + self._digest(part))
+        return digest.hexdigest()[:LENGTH]
+
+    def sections(self, *stages: str) -> frozenset[str]:
+        """The names of the sections of ``churn.yaml`` that some stages take."""
+        return self._tree.sections(self.parts(*sorted(set(stages))))
+
+    def _parts(self, *stages: str) -> list[Part]:
+        return self._tree.closure(stages)
+
+
 def code_version(*stages: str) -> str:
-    """A digest of the modules of the given stages, of what all stages share, and of the locked versions of the libraries."""
-    hall = Path(churn_store.__file__).parent
-    shared = [*(PACKAGE / name for name in SHARED), *(hall / name for name in STORE), *([LOCK] if LOCK.exists() else [])]
-    files = [file for stage in sorted(stages) for file in sorted((PACKAGE / stage).rglob("*.py"))]
-    digest = hashlib.sha256()
-    for file in [*files, *shared]:
-        digest.update(file.read_bytes())
-    return digest.hexdigest()[:LENGTH]
+    """The code version of some stages, which are folders of ``churn_assets``, as the program was started."""
+    return _started_with().version(*stages)
+
+
+def sections_of(*stages: str) -> frozenset[str]:
+    """The names of the sections of ``churn.yaml`` that some stages take."""
+    return _started_with().sections(*stages)
+
+
+@cache
+def _started_with() -> CodeVersions:
+    return CodeVersions(ROOT)

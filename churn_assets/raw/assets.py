@@ -30,6 +30,9 @@ DESCRIPTIONS: dict[Table, str] = {
 }
 
 
+STAGES = ("raw", "connectors")
+"""What makes the rows: the connectors read them, though the stage knows a source by its contract alone."""
+
 ANEW = "churn/anew"
 """The tag of a run that loads a source which can't say when its rows became known as if for the first time; `true`."""
 
@@ -54,7 +57,7 @@ def _raw_asset(
         "group_name": "raw",
         "kinds": {settings.source.kind, "deltalake"},
         "owners": ["team:data"],
-        "code_version": code_version("raw"),
+        "code_version": code_version(*STAGES),
     }
 
     @dg.multi_asset(

@@ -72,7 +72,7 @@ def _training_set(settings: Settings, features: tuple[Feature, ...]) -> dg.Asset
             None,
             besides={"no_single_feature_tells": "no feature alone orders the rows by their label better than is plausible"},
         ),
-        code_version=code_version("training", "features"),
+        code_version=code_version("training"),
     )
     @wrong_input_is_final
     def training_set(
@@ -123,7 +123,7 @@ def _family(name: str, settings: Settings, features: tuple[Feature, ...]) -> dg.
         kinds={"scikitlearn" if family.package is None else family.package, "onnx", "mlflow"},
         owners=["team:data-science"],
         deps=["training_set"],
-        code_version=code_version("training", "evaluation"),
+        code_version=code_version("training"),
     )
     @wrong_input_is_final
     def model(
