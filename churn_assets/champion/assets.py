@@ -1,6 +1,7 @@
 """Candidate, verdict, release: three assets, so that a failed gate can never half-publish."""
 
 from collections.abc import Iterator, Sequence
+from typing import Literal
 
 import dagster as dg
 import polars as pl
@@ -59,7 +60,7 @@ def champion_assets(
     return [
         _candidate_model(settings, source, features),
         _model_blessing(settings, source, features, blocking_specs(upstream)),
-        _champion(settings),
+        _champion(settings.promotion),
     ]
 
 
@@ -250,7 +251,7 @@ def _refuse_champion(serving: ServingStore, manifest: Manifest) -> None:
         )
 
 
-def _champion(settings: Settings) -> dg.AssetsDefinition:
+def _champion(promotion: Literal["automatic", "manual"]) -> dg.AssetsDefinition:
     @dg.asset(
         description="The release that serves. Published only for an accepted candidate, and with `promotion: manual` only by a named "
         "person; otherwise the former one stays.",
@@ -271,7 +272,7 @@ def _champion(settings: Settings) -> dg.AssetsDefinition:
         blessing, manifest = model_blessing, candidate_model.manifest(serving.files)
         if not blessing.releasable:
             result = _stays(serving, "; ".join(f"{rule.name}: {rule.found}" for rule in failed(blessing)))
-        elif settings.promotion == "manual":
+        elif promotion == "manual":
             waits = f"an accepted candidate waits for `{how_to_approve(manifest.candidate)}`, or for the job `approve`"
             context.log.info(f"promotion is manual: {waits}")
             result = _stays(serving, waits, waiting=manifest.candidate)
