@@ -306,6 +306,7 @@ def case_of(rows: pl.DataFrame, chosen: Fitted, candidate: Candidate, champion: 
         epoch=1,
         champion=champion,
         champion_trained_until=FIRST + 5 * MONTH_S,
+        nth=1,
         split="by time",
         champion_split="by time",
     )
