@@ -1,7 +1,7 @@
 """What the service keeps on its own disk so that it can start while the database or the store is away.
 
 Belongs here: writing one small value whole or not at all, with the time it was last known to be right, and reading it back
-while it is young enough. Does not belong here: what is kept (``releases.last_good``, ``security.ring``).
+while it is young enough. Does not belong here: what is kept (``releases.last_good``, ``security.key_ring``).
 """
 
 import os

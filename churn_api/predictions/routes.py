@@ -1,6 +1,6 @@
 """The routes of predictions: read the request, call the predictor, send its answer.
 
-Belongs here: addresses, limits and threads. Does not belong here: anything about a prediction (``predictions.predictor``).
+Belongs here: addresses, limits and threads. Does not belong here: anything about a prediction (``predictions.service``).
 """
 
 import asyncio

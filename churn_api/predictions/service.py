@@ -1,7 +1,7 @@
 """Predictions: from what was asked to what is answered and logged, by what serves when a request begins.
 
 Belongs here: the order of things (look up, score, decide, log, answer). Does not belong here: HTTP (``predictions.routes``),
-what a body may hold (``predictions.requests``) and how a row is scored (``churn_store.model.scorer``).
+what a body may hold (``schemas.requests``) and how a row is scored (``churn_store.model.scorer``).
 """
 
 import math

@@ -1,6 +1,6 @@
 """Follow the table ``releases``: take a newer row, or keep what serves and say why.
 
-Belongs here: the decision what to serve next. Does not belong here: when to look (``rhythm``) and what a valid release is
+Belongs here: the decision what to serve next. Does not belong here: when to look (``background``) and what a valid release is
 (``churn_store.releases.log``).
 """
 

@@ -1,7 +1,7 @@
 """What to say when a body does not fit: the place, what was expected there, and what kind of thing was found.
 
 Belongs here: from msgspec's words to words that a user of the API understands. Does not belong here: the decoding
-(``predictions.requests``). A refused value is never repeated: it may be a customer's.
+(``schemas.requests``). A refused value is never repeated: it may be a customer's.
 """
 
 import re

@@ -1,6 +1,6 @@
 """What a validation answers: findings by column and rule, and how each column lies beside the release's reference.
 
-Belongs here: the body of the answer. Does not belong here: how a finding is made (``validation.checks``).
+Belongs here: the body of the answer. Does not belong here: how a finding is made (``validation.explain``).
 """
 
 from typing import Annotated, Literal

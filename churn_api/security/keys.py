@@ -1,7 +1,7 @@
 """API keys: make, hash, store, list, revoke.
 
 A key reads ``churn_<key_id>_<secret>``. The secret is 32 random bytes, so one sha256 of it is enough to store; the secret
-itself is shown once and kept nowhere. Does not belong here: the check of a request (``security.ring``).
+itself is shown once and kept nowhere. Does not belong here: the check of a request (``security.key_ring``).
 """
 
 import hashlib

@@ -2,7 +2,7 @@
 
 Whether a row is valid is said by the decoder of predictions alone; the rules here only explain its refusals, one for each
 cell, and a refusal without an explanation is still a problem (``not accepted``). Belongs here: the rules. Does not belong
-here: how a body becomes records (``validation.bodies``), and the index of drift (``validation.reference``).
+here: how a body becomes records (``validation.parsing``), and the index of drift (``releases.reference``).
 """
 
 import json

@@ -1,7 +1,7 @@
 """From a body to single records, each written as ``POST /predict`` would be asked for it.
 
 Every record goes through the decoder of predictions afterwards, so what is valid here is what a prediction accepts. Belongs
-here: taking a body apart, and what a cell of CSV means. Does not belong here: judging a record (``validation.checks``).
+here: taking a body apart, and what a cell of CSV means. Does not belong here: judging a record (``validation.explain``).
 """
 
 import csv

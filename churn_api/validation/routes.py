@@ -1,6 +1,6 @@
 """The route of validations: read rows as JSON or CSV, hold them against the release that serves, send what was found.
 
-Belongs here: the address, the limits and the thread. Does not belong here: any rule (``validation.checks``). Nothing is
+Belongs here: the address, the limits and the thread. Does not belong here: any rule (``validation.explain``). Nothing is
 scored, logged as a prediction or counted as one.
 """
 

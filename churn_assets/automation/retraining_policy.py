@@ -1,7 +1,7 @@
 """When a retraining is asked for, and why.
 
-Belongs here: the decision from what is known. Does not belong here: how it is known (``state``) and how a run is requested
-(``sensors``). Nothing here promotes anything: a retraining makes a candidate, and the gate decides.
+Belongs here: the decision from what is known. Does not belong here: how it is known (``orchestration.run_history``) and how a run is requested
+(``retraining_sensor``). Nothing here promotes anything: a retraining makes a candidate, and the gate decides.
 """
 
 from dataclasses import dataclass

@@ -95,7 +95,7 @@ def _paired(model: Scoring, new: Scoring, test: pl.DataFrame, fresh: Scores, pro
 def _mean(periods: int, pairs: Sequence[Pair], *, of: int) -> Age:
     """The mean of the pairs of one age, each alike.
 
-    The bound is that of the mean excess. As for a trend (``clustered_variance.slope``) its variance is the larger of what the drawing of
+    The bound is that of the mean excess. As for a trend (``backtest.clustered_variance.slope``) its variance is the larger of what the drawing of
     customers makes and what the pairs show among each other; the error of all ages together is held (Bonferroni).
     """
     number = len(pairs)

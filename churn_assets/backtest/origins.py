@@ -1,6 +1,6 @@
 """The origins of a backtest: what could be known when a snapshot was the newest, and how old an earlier model was by then.
 
-Belongs here: which snapshots a fold reads. Does not belong here: the rows (``rows``), and what is fitted on them (``rolling``).
+Belongs here: which snapshots a fold reads. Does not belong here: the rows (``training.training_set``), and what is fitted on them (``rolling``).
 """
 
 from collections.abc import Sequence

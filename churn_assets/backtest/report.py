@@ -1,7 +1,7 @@
 """What a backtest found, in the form in which its file and the asset's metadata keep it.
 
 Belongs here: the figures and what each means. Does not belong here: how they come about (``rolling``, ``ageing``), and how they
-are shown (``page``).
+are shown (``report_page``).
 """
 
 import msgspec

@@ -1,7 +1,7 @@
 """Fit a model at each origin, test it on the snapshot that followed, and follow it as it ages.
 
 Belongs here: the backtest of a family on the lake's labelled rows. Does not belong here: which snapshots a fold reads
-(``origins``), how a family is fitted (``training.fitting``), how sure a figure is (``sureness``).
+(``origins``), how a family is fitted (``training.fitting``), how sure a figure is (``clustered_variance``).
 
 All models of a backtest are fitted on equally many rows, so that they differ in time and not in size, and with the family's
 default parameters: a search in every fold would cost as much as all else together.

@@ -1,7 +1,7 @@
 """`churn simulate OUT`: the tables of a synthetic company as files, and the ``churn.yaml`` that reads them.
 
 Belongs here: files, their columns, and their description as a ``files`` source. Does not belong here: the rows
-(``raw.synthetic``) and what the best possible prediction is (``ceiling``).
+(``simulator.source``) and what the best possible prediction is (``verify_simulator``).
 
 The tables go out month by month, so that a company of any size needs memory for one month.
 """

@@ -1,7 +1,7 @@
 """`churn simulate --verify`: what nobody can predict better than, and that no model does.
 
 Belongs here: the ceiling (the true probability of leaving, judged by the same labels as a model), models of every family on
-every built-in set of features, and the paired comparison. Does not belong here: the true probability itself (``raw.synthetic``)
+every built-in set of features, and the paired comparison. Does not belong here: the true probability itself (``simulator.source``)
 and features, labels and models, which are the platform's own.
 
 A model that beats the ceiling knows something that the state at the snapshot does not: the future.

@@ -1,7 +1,7 @@
 """A source whose tables are described by a mapping: which rows a period gets, and customers known only by what they did.
 
-Belongs here: what files and a database have in common. Does not belong here: how they are read (``file_text``,
-``postgres_text``) and what their values mean (``mapped_values``).
+Belongs here: what files and a database have in common. Does not belong here: how they are read (``churn_store.mapping.csv_reader``,
+``connectors.postgres.query``) and what their values mean (``churn_store.mapping.canonical``).
 """
 
 from abc import ABC, abstractmethod

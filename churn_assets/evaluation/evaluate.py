@@ -1,7 +1,7 @@
 """All that is measured of a model on its judging rows, in the form in which its manifest keeps it.
 
 Belongs here: which measures a model gets. Does not belong here: what they must be (``champion.gate``), and how they are shown
-(``pictures``, ``champion.card``).
+(``plots``, ``champion.card``).
 """
 
 from collections.abc import Callable
@@ -35,7 +35,7 @@ def measured(churned: Labels, scores: Scores, *, threshold: float, settings: Set
         settings: the costs.
 
     Returns:
-        Those of ``measures.measures``; ``profit``, per customer at the threshold; and ``expected_maximum_profit``, per customer at
+        Those of ``evaluation.measures.measures``; ``profit``, per customer at the threshold; and ``expected_maximum_profit``, per customer at
         the best threshold for each acceptance (empulse).
 
     Raises:

@@ -59,7 +59,7 @@ def paired_difference(
         theirs: likewise, with theirs.
         customers: whose row it is.
         confidence: of each bound, such as 0.95.
-        largest: by how much one row could differ at all, such as ``profit.largest_difference``; default: the most that was seen.
+        largest: by how much one row could differ at all, such as ``evaluation.profit.largest_difference``; default: the most that was seen.
 
     Raises:
         InputError: fewer than two customers.

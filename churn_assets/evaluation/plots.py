@@ -1,6 +1,6 @@
 """Pictures of what a model is worth: for the asset's metadata, MLflow and the model card.
 
-Belongs here: drawing. Does not belong here: what is drawn (``measures``, ``profit``, ``facts``) and where it is shown. Colours are
+Belongs here: drawing. Does not belong here: what is drawn (``measures``, ``profit``, ``evaluate``) and where it is shown. Colours are
 those of Okabe and Ito (2008), which colour-blind people tell apart; line styles differ besides.
 """
 

@@ -1,6 +1,6 @@
 """Features of what customers do: sessions, uses, tickets, events of any kind.
 
-Belongs here: entries of the catalogue whose table is ``events``. Does not belong here: money (``payment_features``).
+Belongs here: entries of the catalogue whose table is ``events``. Does not belong here: money (``catalogue_payments``).
 """
 
 import narwhals as nw

@@ -1,7 +1,7 @@
 """Features of what customers pay, and of what goes wrong with it.
 
 Belongs here: entries of the catalogue whose table is ``payments``, trouble with support among them where it is counted
-together with payments. Does not belong here: what customers do (``event_features``).
+together with payments. Does not belong here: what customers do (``catalogue_events``).
 """
 
 import narwhals as nw

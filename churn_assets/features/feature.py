@@ -35,7 +35,7 @@ class Feature:
         value: Narwhals expression over the aggregates and the customer's record, which has ``signed_up_age_s`` besides (seconds
             since sign-up); the two times of the record add up to the snapshot.
         aggregates: of the table's rows, which have ``age_s`` (seconds before the snapshot) besides the table's own columns but
-            for ids and ``known_s``, and of events also their ``places.PLACES``. Of a customer without any row they are zero, but
+            for ids and ``known_s``, and of events also their ``features.recency_flags.PLACES``. Of a customer without any row they are zero, but
             null for names that begin with ``age_of_``. A name means the same wherever it is used.
         besides: aggregates of further tables, for what no table says alone.
         kind: ``number`` or ``category``.

@@ -1,7 +1,7 @@
 """Which features a company has, and which of them its models see.
 
 Belongs here: what follows from the company's tables, its attributes, and the section ``features`` of ``churn.yaml``. Does not
-belong here: what a feature is (``feature``), which ones there are (``catalogue``), and what can't be one (``forbidden``).
+belong here: what a feature is (``feature``), which ones there are (``catalogue``), and what can't be one (``protected_attributes``).
 """
 
 from collections.abc import Collection, Mapping, Sequence

@@ -1,7 +1,7 @@
 """What can't be a feature: what the law protects, and what tells the label.
 
 Belongs here: the words by which such an attribute is known, in its name or in that of its column. Does not belong here: which
-features a company has (``feature_sets``), and a leak that only the values show (``training.leak``).
+features a company has (``feature_sets``), and a leak that only the values show (``training.leakage``).
 """
 
 import re

@@ -1,7 +1,7 @@
 """A row's place among its customer's other rows, so that different days and types are counted as rows are.
 
 Belongs here: which of several rows stands for a type, a day or a week, in expressions for any engine. Does not belong here: a
-faster way to the same answer (``engines.event_order``), and what is counted (``event_features``).
+faster way to the same answer (``features.engines.event_order``), and what is counted (``catalogue_events``).
 """
 
 from typing import Any

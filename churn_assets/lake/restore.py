@@ -1,6 +1,6 @@
 """Brings an earlier version of a lake table back, as a new version: nothing is lost, and the restore can be undone the same way.
 
-Belongs here: what the lake then holds. Does not belong here: telling Dagster of it (``instance``).
+Belongs here: what the lake then holds. Does not belong here: telling Dagster of it (``orchestration.instance``).
 """
 
 import json

@@ -1,7 +1,7 @@
 """The versions of a lake table: what each of them wrote, and by what two of them differ.
 
 Belongs here: reading Delta's log and the rows of single periods. Does not belong here: bringing a version back
-(``data_restore``), and what the rows mean. Values of ``customer_id`` never leave this module.
+(``restore``), and what the rows mean. Values of ``customer_id`` never leave this module.
 """
 
 import json

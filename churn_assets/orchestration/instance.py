@@ -1,7 +1,7 @@
 """The Dagster instance that a command works on, and what commands tell it and ask of it.
 
-Belongs here: what the commands outside of any run need of Dagster. Does not belong here: what runs report (``materialization``)
-and what the automation asks (``state``).
+Belongs here: what the commands outside of any run need of Dagster. Does not belong here: what runs report (``table_writer``)
+and what the automation asks (``run_history``).
 """
 
 from collections.abc import Mapping

@@ -1,6 +1,6 @@
 """Documents for people: headings, sentences, tables and pictures, written as one HTML file or as Markdown.
 
-Belongs here: the form. Does not belong here: what a document says (``champion.card``, ``backtest.page``). All text is escaped, as a
+Belongs here: the form. Does not belong here: what a document says (``champion.card``, ``backtest.report_page``). All text is escaped, as a
 company may call a category anything.
 """
 

@@ -1,7 +1,7 @@
 """What comes of the synthetic company's bills: payments in time or late, failures and retries, refunds.
 
 Belongs here: how the state of a customer shows, noisily, in payments. Does not belong here: whether a payment fails, which
-moves the state (``synthetic_law``); list prices (``synthetic_scenarios``); sessions and records (``synthetic_rows``).
+moves the state (``law``); list prices (``scenarios``); sessions and records (``rows``).
 
 A bill is due by the end of the customer's billing day. A discount, which some customers have for a while, and the days that
 a late payment takes are noise of their own and decide nothing else.

@@ -1,7 +1,7 @@
 """Who signs up at the synthetic company and when, and how the state of each customer moves from day to day.
 
 Belongs here: sign-ups, the replay of the chain, the addressing of random numbers. Does not belong here: the law of the
-chain (``synthetic_law``) and the rows that the customers leave behind (``synthetic_rows``, ``synthetic_bills``).
+chain (``law``) and the rows that the customers leave behind (``rows``, ``bills``).
 
 Randomness is counter-based (Philox; Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011): the numbers of
 a (stream, day, block) are the same whatever was drawn before.

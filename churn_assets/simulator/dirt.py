@@ -1,6 +1,6 @@
 """Dirt: what goes wrong with the synthetic company's rows on their way.
 
-Belongs here: which rows are hit, and by what. Does not belong here: rows (``synthetic_rows``, ``synthetic_bills``), and what is
+Belongs here: which rows are hit, and by what. Does not belong here: rows (``rows``, ``bills``), and what is
 done about broken ones (``contracts``).
 
 Whether a row is hit follows from the seed and the row's key alone, by a hash (SplitMix64; Steele, Lea and Flood, "Fast

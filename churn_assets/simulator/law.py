@@ -1,8 +1,8 @@
 """The law of the synthetic company: the Markov chain that decides who leaves, and its exact predictions.
 
 Belongs here: the state of a customer, what may happen in a day and with which probability, and the probability of
-leaving that follows. Does not belong here: which effects a scenario changes (``synthetic_scenarios``), random numbers
-(``synthetic_customers``) and rows (``synthetic_rows``).
+leaving that follows. Does not belong here: which effects a scenario changes (``scenarios``), random numbers
+(``customers``) and rows (``rows``).
 
 The state of a customer at 00:00 UTC of a day is (plan, friction, engagement), numbered
 ``(plan * FRICTION_LEVELS + friction) * ENGAGEMENT_LEVELS + engagement``. On each day exactly one outcome is drawn: the

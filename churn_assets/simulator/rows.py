@@ -1,8 +1,8 @@
 """The rows that a day of the synthetic company leaves behind, as columns of whole numbers.
 
 Belongs here: how the state of a customer shows, noisily, in sessions, tickets and changed records. Does not belong here:
-payments (``synthetic_bills``); anything that moves the state or decides who leaves (``synthetic_law``); periods and text
-(``synthetic_tables``).
+payments (``bills``); anything that moves the state or decides who leaves (``law``); periods and text
+(``tables``).
 
 A day is the grain: what is decided for a day is decided at its 00:00 UTC, and the seconds within it are noise. Of a
 leaver's last day only the sessions before the cancellation are left.

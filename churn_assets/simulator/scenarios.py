@@ -1,7 +1,7 @@
 """Scenarios: what becomes of the synthetic company's world from a given day on.
 
 Belongs here: which scenarios there are and what each of them changes. Does not belong here: how it comes about day by day
-(``synthetic_law``, ``synthetic_customers``, ``synthetic_bills``). Whatever arrived before the day is that of the company
+(``law``, ``customers``, ``bills``). Whatever arrived before the day is that of the company
 without a scenario, bit for bit.
 
 The terms are those of Moreno-Torres et al., "A unifying view on dataset shift in classification" (2012): ``price_increase`` is

@@ -1,9 +1,9 @@
 """The built-in synthetic company: a source of the canonical tables whose answer is known.
 
 Belongs here: its settings, the tables of a period, and the probability of leaving that nobody can predict better than.
-Does not belong here: why customers leave (``synthetic_law``), who signs up (``synthetic_customers``), what they leave
-behind (``synthetic_rows``, ``synthetic_bills``), how that becomes tables (``synthetic_tables``), what changes from a day on
-(``synthetic_scenarios``), what goes wrong (``synthetic_dirt``); nothing here knows about Dagster or the lake.
+Does not belong here: why customers leave (``law``), who signs up (``customers``), what they leave
+behind (``rows``, ``bills``), how that becomes tables (``tables``), what changes from a day on
+(``scenarios``), what goes wrong (``dirt``); nothing here knows about Dagster or the lake.
 
 What a row says was decided on its day or earlier, and days begin at 00:00 UTC, so at a snapshot at 00:00 no row that is
 known depends on anything that happens later.

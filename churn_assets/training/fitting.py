@@ -65,7 +65,7 @@ class Fitted:
         scores: that the measures are of, one for each selecting row.
         trials: what the search tried, the defaults first; empty where nothing was searched.
         ignored: inputs that are taken and not looked at, as they say nothing on the training rows.
-        configured: digest of the settings and features that it was fitted with (``training.configured``).
+        configured: digest of the settings and features that it was fitted with (``training.config_digest``).
     """
 
     family: str

@@ -1,7 +1,7 @@
 """Leaks that show in one feature alone: what tells the label by itself was most likely written down after it.
 
 Belongs here: how well each single feature orders the rows of a training set by their label. Does not belong here: whether a
-whole model is too good to be true (``champion.gate``), and names that tell the label (``features.forbidden``).
+whole model is too good to be true (``champion.gate``), and names that tell the label (``features.protected_attributes``).
 """
 
 import math

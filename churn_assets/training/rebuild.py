@@ -1,7 +1,7 @@
 """Makes a model's training set again from its manifest: the table versions that it names, whatever was written since.
 
 Belongs here: the way from a manifest to rows, and whether they are the rows that the model was made of. Does not belong here:
-which manifest is meant (``champion.registered``).
+which manifest is meant (``churn_store.releases.resolve``).
 """
 
 import re

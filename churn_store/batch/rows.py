@@ -1,7 +1,7 @@
 """Which rows of a file can be scored: those that the service would accept, and for the others the reason in words.
 
 Belongs here: the rules of ``Signature.attributes`` for whole columns, and those of an id. Does not belong here: where rows come
-from (``batch_tables``).
+from (``tables``).
 """
 
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
 """Scores of whole files, some rows at a time: as many rows as a disk holds in the memory of a few thousand.
 
-Belongs here: from a file to its scores, by one verified release. Does not belong here: formats (``batch_tables``), which rows
-can be scored (``batch_rows``), and how a row is scored (``scoring``).
+Belongs here: from a file to its scores, by one verified release. Does not belong here: formats (``tables``), which rows
+can be scored (``rows``), and how a row is scored (``scoring``).
 """
 
 import difflib

@@ -1,6 +1,6 @@
 """Tables in files, read and written some rows at a time: CSV (also gzipped) and Parquet, by the ending of the name.
 
-Belongs here: formats, and lines that are broken. Does not belong here: what the values mean (``batch_rows``). A file that is
+Belongs here: formats, and lines that are broken. Does not belong here: what the values mean (``rows``). A file that is
 written appears under its name when it is whole.
 """
 

@@ -1,6 +1,6 @@
 """The commands of releases: what served and serves, what waits, and a named person's decision about it.
 
-Belongs here: how it is asked for and printed. Does not belong here: what is decided (``approval``, ``challenge``, ``rollback``). Each works with MLflow and
+Belongs here: how it is asked for and printed. Does not belong here: what is decided (``releases.approval``, ``releases.challenge``, ``releases.rollback``). Each works with MLflow and
 Dagster down.
 """
 

@@ -1,7 +1,7 @@
 """Turns the text of a table into the canonical columns.
 
 Belongs here: which canonical column is made of which mapped one. Does not belong here: how times and numbers are written
-(``mapped_times``, ``mapped_numbers``), and which values are allowed in a canonical table (``contracts``).
+(``times``, ``numbers``), and which values are allowed in a canonical table (``contracts``).
 """
 
 from dataclasses import dataclass

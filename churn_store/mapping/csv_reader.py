@@ -1,7 +1,7 @@
 """Reads the mapped columns of a table's files as the text that they hold, each row with its place.
 
-Belongs here: what a file is and what is said when it can't be read. Does not belong here: its bytes (``file_bytes``) and
-what the text means (``mapped_values``).
+Belongs here: what a file is and what is said when it can't be read. Does not belong here: its bytes (``encoding``) and
+what the text means (``canonical``).
 """
 
 import glob

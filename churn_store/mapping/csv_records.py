@@ -1,7 +1,7 @@
 """Counts the fields of each record of a CSV file, and says on which line it begins.
 
-Belongs here: separators, quotes and line ends. Does not belong here: columns and values (``file_text``), encodings
-(``file_bytes``).
+Belongs here: separators, quotes and line ends. Does not belong here: columns and values (``csv_reader``), encodings
+(``encoding``).
 """
 
 import re

@@ -1,6 +1,6 @@
 """Opens a CSV file as UTF-8, whatever its compression and its encoding are, and notices one that was cut off.
 
-Belongs here: bytes. Does not belong here: columns (``file_text``).
+Belongs here: bytes. Does not belong here: columns (``csv_reader``).
 """
 
 import codecs

@@ -1,7 +1,7 @@
 """How files are described in ``churn.yaml``: where they are and what kind of files they are.
 
 Belongs here: what only files have. Does not belong here: which of their columns is which (``mapping``), and what the
-files hold (``file_text``).
+files hold (``csv_reader``).
 """
 
 from typing import Literal

@@ -1,7 +1,7 @@
 """Whether rows are of customers whom the company knows: ids that are written differently in two tables match nobody.
 
 Belongs here: what the ids of two tables look like beside each other. Does not belong here: rows of a few unknown
-customers, which are ingested as all others are; ``churn validate`` counts them (``validation.company``).
+customers, which are ingested as all others are; ``churn validate`` counts them (``churn_assets.preflight.company``).
 """
 
 import re

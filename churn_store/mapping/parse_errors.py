@@ -1,7 +1,7 @@
 """What is said of values that can't be read: some rows are set aside, and a table of them is refused.
 
 Belongs here: which rows a table loses to its values, and the sentence when they are too many. Does not belong here: how
-values are read (``mapped_times``, ``mapped_values``).
+values are read (``times``, ``canonical``).
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """How a company's tables are described in ``churn.yaml``: which of their columns is which, and how values are written.
 
 Belongs here: what files and a database have in common: names, defaults, and which descriptions can't be. Does not belong
-here: where the tables lie (``file_settings``, ``postgres_settings``) and what they hold (``mapped_values``).
+here: where the tables lie (``file_settings``, ``churn_assets.settings.postgres``) and what they hold (``canonical``).
 """
 
 import re

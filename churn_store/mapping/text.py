@@ -1,7 +1,7 @@
 """What is read of a table before it is understood: the text of its mapped columns, each row with its place.
 
-Belongs here: what readers of files and of databases hand over. Does not belong here: reading (``file_text``,
-``postgres_text``) and what the text means (``mapped_values``).
+Belongs here: what readers of files and of databases hand over. Does not belong here: reading (``csv_reader``,
+``churn_assets.connectors.postgres.query``) and what the text means (``canonical``).
 """
 
 from collections.abc import Callable, Mapping, Sequence

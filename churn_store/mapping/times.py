@@ -4,7 +4,7 @@ A day without a time is a day of the calendar, whatever the zone: it begins at m
 east of it would lie in the day before, and so before a snapshot of its own day.
 
 Belongs here: how a time is written, and columns whose times can't be what is meant. Does not belong here: which times a
-period gets (``mapped_source``).
+period gets (``churn_assets.connectors.mapped_source``).
 """
 
 import polars as pl

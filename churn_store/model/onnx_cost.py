@@ -3,7 +3,7 @@
 A few hundred bytes can ask for gigabytes with harmless operators: numbers beside themselves thirty times over, or a column that
 is added to a row. So the shapes of all tensors are inferred, of few rows and of twice as many: a row may take only so much, twice
 the rows at most twice as much, and nothing may be computed from constants alone, as that is done while the model is loaded. Does not
-belong here: which operators there may be (``onnx_contents``).
+belong here: which operators there may be (``onnx_allowlist``).
 """
 
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
 """A release as files: staged by the graph, verified and loaded by whoever scores.
 
 Belongs here: what is in the store of release files, and that nothing of it is used before it was verified. Does not belong
-here: what was said of a candidate (``verdicts``) and which release serves (``releases``).
+here: what was said of a candidate (``blessings``) and which release serves (``releases``).
 """
 
 from collections.abc import Callable, Mapping

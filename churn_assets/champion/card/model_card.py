@@ -1,7 +1,7 @@
 """The model card: what a model is for, what it was made of, what it is worth, where it ends; from its manifest alone.
 
 After Mitchell et al. (2019), "Model cards for model reporting". Belongs here: the order of a card and its sentences. Does not
-belong here: which facts there must be (``card_facts``), what follows from them (``card_conclusions``), the form (``document``).
+belong here: which facts there must be (``required_facts``), what follows from them (``limitations``), the form (``reporting.document``).
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,6 +1,6 @@
 """What a model card must be able to say, and what of it a manifest lacks.
 
-Belongs here: which facts a card can't do without. Does not belong here: how they are told (``card``).
+Belongs here: which facts a card can't do without. Does not belong here: how they are told (``model_card``).
 """
 
 from churn_store.errors import InputError

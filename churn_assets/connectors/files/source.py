@@ -1,7 +1,7 @@
 """The source of a company that has files: CSV or Parquet, with a mapping from its columns to the canonical ones.
 
 Belongs here: when files are read, and what is the same in them. Does not belong here: how a file is described
-(``file_settings``) and read (``file_text``), and which rows a period gets (``mapped_source``).
+(``churn_store.mapping.file_settings``) and read (``churn_store.mapping.csv_reader``), and which rows a period gets (``connectors.mapped_source``).
 """
 
 import hashlib

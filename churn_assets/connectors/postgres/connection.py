@@ -1,7 +1,7 @@
 """Connections to a company's PostgreSQL, to read and never to write, and what is said when one fails.
 
 Belongs here: addresses, transactions and errors of the server. Does not belong here: what is asked of it
-(``postgres_text``).
+(``query``).
 """
 
 import re

@@ -1,7 +1,7 @@
 """Asks a PostgreSQL for the mapped columns of a table as text, over the rows of a stretch of time.
 
-Belongs here: SQL. Does not belong here: connections and their errors (``postgres_connection``) and what the text means
-(``mapped_values``). A bound is pushed down only as far as the database can compare it: whole days more of times without a
+Belongs here: SQL. Does not belong here: connections and their errors (``connection``) and what the text means
+(``churn_store.mapping.canonical``). A bound is pushed down only as far as the database can compare it: whole days more of times without a
 zone, nothing of times that are text to the database; the exact cut is ``mapped_source``'s.
 """
 

@@ -1,7 +1,7 @@
 """The source of a company that has a PostgreSQL: a table or a query for each raw table.
 
 Belongs here: what is asked of the server when, and how it is known that rows have arrived. Does not belong here: SQL
-(``postgres_text``), connections (``postgres_connection``), and which rows a period gets (``mapped_source``).
+(``query``), connections (``connection``), and which rows a period gets (``connectors.mapped_source``).
 """
 
 import hashlib

@@ -1,7 +1,7 @@
 """What a feature engine is: what goes in and what comes out, the same for all engines.
 
 Belongs here: the protocol and its input. Does not belong here: what a feature says
-(``catalogue``), how rows become features (``snapshot``), and how an engine reads them (``polars_engine``, ``spark_engine``).
+(``features.catalogue``), how rows become features (``features.snapshot``), and how an engine reads them (``polars_engine``, ``spark_engine``).
 """
 
 from collections.abc import Iterator, Mapping, Sequence

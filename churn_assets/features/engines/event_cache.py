@@ -1,6 +1,6 @@
 """Events that are kept in memory from one snapshot to the next: most of all rows, so in little room and in order.
 
-Belongs here: how the events in reach are kept, and who ended before that. Does not belong here: any other table (``shelf``).
+Belongs here: how the events in reach are kept, and who ended before that. Does not belong here: any other table (``row_cache``).
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """Events of all types in one order, by customer, type and time, from which their places are read off.
 
-Belongs here: what ``places`` says with window functions, for rows in memory and many times as fast. A row becomes one whole number
+Belongs here: what ``features.recency_flags`` says with window functions, for rows in memory and many times as fast. A row becomes one whole number
 that sorts as it does, as numbers sort faster than rows, and those that lie in order already are only merged.
 """
 
@@ -36,7 +36,7 @@ def in_order(events: pl.DataFrame) -> pl.DataFrame:
 
 
 def placed(parts: Sequence[pl.DataFrame], snapshot_s: int) -> pl.DataFrame:
-    """All events of some frames in one order, with ``age_s`` and the ``PLACES`` that ``places`` says they have.
+    """All events of some frames in one order, with ``age_s`` and the ``PLACES`` that ``features.recency_flags`` says they have.
 
     Args:
         parts: of the columns ``ORDER``; best in order. All their rows were known at the snapshot.

@@ -1,7 +1,7 @@
 """The versions of customers' records that are kept in memory, and which of them counts.
 
 Belongs here: how the newest versions follow from those at an earlier snapshot. Does not belong here: what newest means
-(``population``).
+(``features.population``).
 """
 
 from datetime import date

@@ -1,7 +1,7 @@
 """Rows of the lake that are kept in memory from one snapshot to the next, so that each period is read once.
 
 Belongs here: what of a table is read, kept and let go of as snapshots follow one another, with numbers in place of texts. Does not
-belong here: what is made of the rows (``snapshot``), and in which order snapshots and customers are taken (``in_process``).
+belong here: what is made of the rows (``features.snapshot``), and in which order snapshots and customers are taken (``polars_engine``).
 """
 
 from collections.abc import Iterable
