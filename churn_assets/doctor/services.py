@@ -4,6 +4,8 @@ import importlib.util
 import shutil
 from pathlib import Path
 
+import httpx
+
 from churn_assets.connectors.postgres.connection import reading, server
 from churn_assets.orchestration.instance import daemon_in_words, instance_of
 from churn_assets.resources.service_process import LOOPBACK, Client
@@ -92,14 +94,11 @@ def service(port: int) -> str:
     """
     try:
         status, said = Client(port, "").ask("/health", timeout_s=PATIENCE_S)
-    except ConnectionRefusedError as error:
+    except httpx.ConnectError as error:
         raise AbsentError(f"nobody listens on {LOOPBACK}:{port}; `churn serve` or `churn dev` starts it") from error
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "reason", error)
-        if isinstance(reason, ConnectionRefusedError):
-            raise AbsentError(f"nobody listens on {LOOPBACK}:{port}; `churn serve` or `churn dev` starts it") from error
+    except (httpx.HTTPError, ValueError) as error:
         raise InputError(
-            f"{LOOPBACK}:{port} does not answer as the service does ({type(reason).__name__}); name its port with --port"
+            f"{LOOPBACK}:{port} does not answer as the service does ({type(error).__name__}); name its port with --port"
         ) from error
     if status != OK or not isinstance(said, dict) or "status" not in said:
         raise InputError(

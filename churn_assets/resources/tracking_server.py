@@ -1,9 +1,8 @@
 """Whether MLflow answers, asked once and soon: MLflow itself would try for minutes."""
 
-import urllib.error
-import urllib.request
 from pathlib import Path
 
+import httpx
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -27,10 +26,9 @@ def require_answer(uri: str) -> None:
         InputError: it does not answer, or not as MLflow does.
     """
     try:
-        with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=PATIENCE_S) as answer:  # noqa: S310
-            status = answer.status
-    except (OSError, ValueError) as error:
-        status = error.code if isinstance(error, urllib.error.HTTPError) else type(error).__name__
+        status: int | str = httpx.get(f"{uri.rstrip('/')}/health", timeout=PATIENCE_S, follow_redirects=True).status_code
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        status = type(error).__name__
     if status != OK:
         raise InputError(
             f"the MLflow at {without_password(uri)} does not answer as it should ({status}); start it, or set tracking.uri"

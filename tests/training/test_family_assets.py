@@ -338,7 +338,8 @@ def test_a_tracking_server_that_is_away_fails_the_run_before_anything_is_made(co
     away = Company(company.folder, company.settings.model_copy(update={"tracking": tracking}), company.instance)
     error, wrong_input = why(away.run("logistic_regression", "candidate_model"))
     assert (
-        error == "the MLflow at http://127.0.0.1:9 does not answer as it should (URLError); start it, or set tracking.uri"
+        error
+        == "the MLflow at http://127.0.0.1:9 does not answer as it should (ConnectError); start it, or set tracking.uri"
     )
     assert wrong_input
     assert company.state() == before
