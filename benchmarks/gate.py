@@ -298,7 +298,14 @@ def case_of(rows: pl.DataFrame, chosen: Fitted, candidate: Candidate, champion: 
         golden=candidate.files["golden.json"],
         training_set=rows,
         checks=(Checked("training_set", "schema", None, "passed"),),
-        evaluation=evaluate(rows, candidate.scorer, threshold=chosen.threshold, settings=settings),
+        evaluation=evaluate(
+            rows,
+            candidate.scorer,
+            threshold=chosen.threshold,
+            profit=settings.profit,
+            evaluation=settings.evaluation,
+            seed=settings.training.seed,
+        ),
         baselines=baselines(rows, candidate.signature),
         truth=judging["truth"].to_numpy(),
         judging_from=int(first),  # type: ignore[arg-type]

@@ -39,37 +39,63 @@ def build_defs(settings: Settings | None = None, *, overrides: Mapping[str, Any]
         overrides: resources by name, in place of those that the settings describe.
     """
     settings = settings or Settings.load()
-    partitions = partitions_of(settings)
+    partitions = partitions_of(settings.timeline)
     source = open_source(settings)
     serving = ServingStore(settings.database_url, settings.releases_url, settings.online_url)
     resources: dict[str, Any] = {
         "lake": Lake(settings.lake_url),
         "clock": settings.clock,
         "serving": serving,
-        "mlflow": tracking_resource(settings),
+        "mlflow": tracking_resource(settings.tracking_uri, experiment=f"{settings.tracking.experiment}-{settings.company}"),
         "io_manager": json_values,
         **(overrides or {}),
     }
-    features = company_features(settings, source)
+    features = company_features(source, settings.source, settings.features)
     used = features_in_use(features, settings.features)
     tables = [
-        *raw_assets(settings, partitions, source),
-        *feature_assets(settings, partitions, features),
+        *raw_assets(source, partitions, described=settings.source, timeline=settings.timeline, raw=settings.raw),
+        *feature_assets(
+            features,
+            partitions,
+            timeline=settings.timeline,
+            tables=settings.tables,
+            at_risk=settings.at_risk,
+            label=settings.label,
+            engine=settings.engine,
+            spark=settings.spark,
+        ),
         *training_assets(settings, used),
     ]
     assets = [
         *tables,
         *champion_assets(settings, source, used, tables),
         *backtest_assets(settings, used),
-        *scoring_assets(settings, partitions, features),
-        *monitoring_assets(settings, partitions, features),
+        *scoring_assets(features, partitions, has_time=settings.has_time, online_url=settings.online_url),
+        *monitoring_assets(
+            features,
+            partitions,
+            monitoring=settings.monitoring,
+            reports=settings.reports,
+            seed=settings.training.seed,
+        ),
     ]
     by_name = {job.name: job for job in jobs(settings, partitions)}
     return dg.Definitions(
         assets=assets,
         jobs=[*by_name.values(), *release_jobs()],
         schedules=schedules(settings, source, settings.clock, serving, by_name),
-        sensors=[*sensors(settings, settings.clock, serving, by_name[RETRAIN]), *release_sensors(settings, serving)],
+        sensors=[
+            *sensors(
+                settings.clock,
+                serving,
+                by_name[RETRAIN],
+                timeline=settings.timeline,
+                label=settings.label,
+                training=settings.training,
+                retraining=settings.retraining,
+            ),
+            *release_sensors(settings, serving),
+        ],
         resources=resources,
         executor=dg.in_process_executor,
     )

@@ -8,14 +8,14 @@ from collections.abc import Collection
 from datetime import date
 
 from churn_assets.periods import Calendar, text
-from churn_assets.settings.company import Settings, matures_on
+from churn_assets.settings.company import Label, matures_on
 from churn_store.errors import InputError
 
 
-def arrivals_until(settings: Settings, snapshot: date, *, raw: Collection[str]) -> date:
+def arrivals_until(calendar: Calendar, label: Label, snapshot: date, *, raw: Collection[str]) -> date:
     """The day up to which arrivals make the labels of a snapshot: all that are there, at least up to maturity."""
-    matured = matures_on(snapshot, settings.label)
-    return max(matured, date.fromisoformat(unbroken_until(settings.calendar, raw)))
+    matured = matures_on(snapshot, label)
+    return max(matured, date.fromisoformat(unbroken_until(calendar, raw)))
 
 
 def require_ended(calendar: Calendar, as_of: date, keys: Collection[str]) -> None:
@@ -46,14 +46,14 @@ def require_history(calendar: Calendar, as_of: date, keys: Collection[str], *, r
         )
 
 
-def require_arrivals(settings: Settings, snapshot: date, *, raw: Collection[str]) -> None:
+def require_arrivals(calendar: Calendar, label: Label, snapshot: date, *, raw: Collection[str]) -> None:
     """Refuse to label a snapshot while a raw period up to its maturity is not there: who was active would look gone.
 
     Raises:
         InputError: names the snapshot and the period up to which it needs arrivals.
     """
-    until = text(settings.calendar.ceil(matures_on(snapshot, settings.label)))
-    there = unbroken_until(settings.calendar, raw)
+    until = text(calendar.ceil(matures_on(snapshot, label)))
+    there = unbroken_until(calendar, raw)
     if until > there:
         raise InputError(
             f"the labels of {snapshot} need the raw periods before {until}, which are there up to {there}; ingest the missing ones"

@@ -1,5 +1,8 @@
 """The graph as Dagster loads it: which assets a shape has, and what each says of itself."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import dagster as dg
@@ -116,3 +119,17 @@ def test_schedules_and_sensors_run_in_a_fresh_install(tmp_path: Path) -> None:
     sensors = list(defs.sensors or ())
     assert [schedule.default_status for schedule in schedules] == [dg.DefaultScheduleStatus.RUNNING] * 6
     assert [sensor.default_status for sensor in sensors] == [dg.DefaultSensorStatus.RUNNING] * 2
+
+
+def test_the_graph_of_the_small_company_builds_in_a_folder_whose_configuration_is_broken(tmp_path: Path) -> None:
+    (tmp_path / "churn.yaml").write_text("company: [\nsource: {kind: nonsense", encoding="utf-8")
+    program = (
+        "from pathlib import Path; from churn_assets.build import build_defs; from churn_assets.cli.smoke_test import SmallCompany; "
+        "build_defs(SmallCompany(company='small', home=Path('home')))"
+    )
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("CHURN_")}
+    built = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert (built.returncode, built.stderr) == (0, "")
+    assert [path.name for path in tmp_path.iterdir()] == ["churn.yaml"]

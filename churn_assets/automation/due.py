@@ -10,7 +10,8 @@ from churn_assets.coverage import unbroken_until
 from churn_assets.features.catalogue import CATALOGUE
 from churn_assets.features.feature import longest_window_days
 from churn_assets.periods import Calendar, epoch_s, text
-from churn_assets.settings.company import Settings, matures_on
+from churn_assets.settings.company import AtRisk, Features, Label, matures_on
+from churn_store.mapping.tables import Table
 
 
 def raw_due(calendar: Calendar, as_of: date, have: Collection[str]) -> list[str]:
@@ -18,63 +19,77 @@ def raw_due(calendar: Calendar, as_of: date, have: Collection[str]) -> list[str]
     return [text(key) for key in calendar.complete(as_of) if text(key) not in have]
 
 
-def snapshots(settings: Settings, as_of: date) -> list[str]:
-    """All snapshots whose T has come, from the first one: by default the first whose windows all lie inside the data."""
-    windows = [longest_window_days(CATALOGUE, table) for table in settings.tables]
-    history = timedelta(days=max(settings.at_risk.signed_up_days, settings.at_risk.active_days, *windows))
-    first = settings.features.first_snapshot or settings.start + history
-    return [text(key) for key in settings.calendar.keys(as_of, first=first)]
-
-
-def features_due(settings: Settings, as_of: date, *, raw: Collection[str], have: Collection[str]) -> list[str]:
-    """Snapshots whose raw periods are all there, and which are not there themselves.
+def first_snapshot(start: date, tables: Collection[Table], *, at_risk: AtRisk, features: Features) -> date:
+    """The day from which on there are snapshots: by default the first whose windows all lie inside the data.
 
     Args:
-        settings: the calendar.
+        start: first day with data.
+        tables: raw tables of the company.
+        at_risk: how far back the rule looks.
+        features: the configured first snapshot.
+    """
+    windows = [longest_window_days(CATALOGUE, table) for table in tables]
+    return features.first_snapshot or start + timedelta(days=max(at_risk.signed_up_days, at_risk.active_days, *windows))
+
+
+def features_due(calendar: Calendar, as_of: date, *, first: date, raw: Collection[str], have: Collection[str]) -> list[str]:
+    """Snapshots whose T has come and whose raw periods are all there, and which are not there themselves.
+
+    Args:
+        calendar: periods of the company.
         as_of: today, by the clock.
+        first: ``first_snapshot``.
         raw: periods that every raw table has.
         have: snapshots whose features are there.
     """
-    until = unbroken_until(settings.calendar, raw)
-    return [key for key in snapshots(settings, as_of) if key not in have and key <= until]
+    until = unbroken_until(calendar, raw)
+    return [key for key in map(text, calendar.keys(as_of, first=first)) if key not in have and key <= until]
 
 
 def labels_due(
-    settings: Settings, as_of: date, *, raw: Collection[str], features: Collection[str], have: Collection[str]
+    calendar: Calendar,
+    label: Label,
+    as_of: date,
+    *,
+    raw: Collection[str],
+    features: Collection[str],
+    have: Collection[str],
 ) -> list[str]:
     """Snapshots with features whose labels are mature, with every raw period up to maturity there.
 
     Args:
-        settings: the calendar and the label.
+        calendar: periods of the company.
+        label: when a snapshot matures.
         as_of: today, by the clock.
         raw: periods that every raw table has.
         features: snapshots whose features are there.
         have: snapshots whose labels are there.
     """
-    until = unbroken_until(settings.calendar, raw)
+    until = unbroken_until(calendar, raw)
     found = []
     for key in sorted(set(features) - set(have)):
-        matured = matures_on(date.fromisoformat(key), settings.label)
-        if matured <= as_of and text(settings.calendar.ceil(matured)) <= until:
+        matured = matures_on(date.fromisoformat(key), label)
+        if matured <= as_of and text(calendar.ceil(matured)) <= until:
             found.append(key)
     return found
 
 
 def arrived_into(
-    settings: Settings, *, labels: Collection[str], happened: Mapping[str, tuple[int, int]]
+    calendar: Calendar, label: Label, *, labels: Collection[str], happened: Mapping[str, tuple[int, int]]
 ) -> dict[str, list[str]]:
     """The raw periods after maturity that hold rows of a labelled snapshot's window, by snapshot; only where there are any.
 
     Args:
-        settings: the calendar and the label.
+        calendar: periods of the company.
+        label: its window, and when a snapshot matures.
         labels: snapshots that are labelled.
         happened: by raw period, when its earliest and its latest row happened, in epoch seconds.
     """
     found = {}
     for key in sorted(labels):
         snapshot = date.fromisoformat(key)
-        start_s, end_s = epoch_s(snapshot), epoch_s(snapshot + settings.label.horizon)
-        matured = text(settings.calendar.floor(matures_on(snapshot, settings.label)))
+        start_s, end_s = epoch_s(snapshot), epoch_s(snapshot + label.horizon)
+        matured = text(calendar.floor(matures_on(snapshot, label)))
         late = [
             period
             for period, (first_s, last_s) in happened.items()
@@ -86,19 +101,19 @@ def arrived_into(
 
 
 def labels_to_restate(
-    settings: Settings, late: Mapping[str, Sequence[str]], *, known_until: Mapping[str, str], until: str
+    label: Label, late: Mapping[str, Sequence[str]], *, known_until: Mapping[str, str], until: str
 ) -> list[str]:
     """Labelled snapshots into whose window rows have arrived since: who was called gone may have been active.
 
     Args:
-        settings: the label.
+        label: when a snapshot matures.
         late: ``arrived_into``.
         known_until: by snapshot, the day up to which arrivals have made its labels; up to maturity where it is not said.
         until: the end of the unbroken stretch of raw periods; what came later waits.
     """
     found = []
     for key, periods in late.items():
-        matured = text(matures_on(date.fromisoformat(key), settings.label))
+        matured = text(matures_on(date.fromisoformat(key), label))
         if any(known_until.get(key, matured) <= period < until for period in periods):
             found.append(key)
     return found

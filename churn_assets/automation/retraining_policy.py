@@ -4,10 +4,12 @@ Belongs here: the decision from what is known. Does not belong here: how it is k
 (``retraining_sensor``). Nothing here promotes anything: a retraining makes a candidate, and the gate decides.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from churn_assets.settings.company import Settings, matures_on
+from churn_assets.periods import Calendar
+from churn_assets.settings.company import Label, Retraining, Training, matures_on
 from churn_assets.training.split import Roles, roles_by_time
 from churn_store.errors import InputError
 
@@ -60,8 +62,11 @@ class Decision:
 
 
 def decide(
-    settings: Settings,
     *,
+    timeline: Calendar | None,
+    label: Label,
+    training: Training,
+    retraining: Retraining,
     today: date,
     serving: str | None,
     labelled: list[str],
@@ -73,7 +78,10 @@ def decide(
     """Decide whether a retraining is due: for the first model, for drift, for age, in this order.
 
     Args:
-        settings: the cooldown and what training needs.
+        timeline: calendar of a history; None where the data has no time.
+        label: when a snapshot matures.
+        training: how a training set is cut.
+        retraining: the cooldown, and whether a retraining begins by itself.
         today: by the clock.
         serving: digest of the release that serves; none before the first.
         labelled: snapshots that have labels.
@@ -82,16 +90,23 @@ def decide(
         last_trained: ``as_of`` of the newest candidate.
         staleness: how old the champion may become; none where no limit is known.
     """
+
+    def roles() -> Roles:
+        """What a training of today would read."""
+        days = [date.fromisoformat(key) for key in labelled]
+        mature = [day for day in days if matures_on(day, label) <= today]
+        return roles_by_time(mature, horizon=label.horizon, training=training)
+
     if serving is None:
-        asked = _first(settings, today=today, labelled=labelled, labels_digest=labels_digest)
+        asked = _first(timeline, roles, labelled=labelled, labels_digest=labels_digest)
     else:
         drift = _for_drift(report, serving)
-        aged = _for_age(settings, staleness, serving, today=today, labelled=labelled)
+        aged = _for_age(timeline, roles, staleness, serving)
         asked = drift if drift.retrain or not aged.retrain else aged
-    cooled = None if last_trained is None else last_trained + timedelta(days=settings.retraining.cooldown_days)
+    cooled = None if last_trained is None else last_trained + timedelta(days=retraining.cooldown_days)
     if serving is not None and asked.retrain and cooled is not None and today < cooled:
         return Decision(False, f"{asked.reason}, but the last training was on {last_trained}; cooling down until {cooled}")
-    if asked.retrain and settings.retraining.start == "manual":
+    if asked.retrain and retraining.start == "manual":
         return Decision(
             False, f"a retraining is due ({asked.reason}); retraining.start is manual: run the job retrain to let it begin"
         )
@@ -108,20 +123,18 @@ def _for_drift(report: DriftReport | None, serving: str) -> Decision:
     return Decision(True, f"drift: {report.drifted}", ("drift", str(report.event)))
 
 
-def _for_age(
-    settings: Settings, staleness: Staleness | None, serving: str, *, today: date, labelled: list[str]
-) -> Decision:
+def _for_age(timeline: Calendar | None, roles: Callable[[], Roles], staleness: Staleness | None, serving: str) -> Decision:
     """Once when the champion has reached the limit, and again each time it has aged by as much more.
 
     A candidate that could not be proved better then may be by now.
     """
-    if staleness is None or not settings.has_time:
+    if staleness is None or timeline is None:
         return Decision(False, "no staleness limit is known")
     try:
-        newest = _roles(settings, today=today, labelled=labelled).select[-1]
+        newest = roles().select[-1]
     except InputError as error:
         return Decision(False, f"not enough to train on: {error}")
-    age = len(settings.calendar.keys(newest, first=staleness.read_until)) - 1
+    age = len(timeline.keys(newest, first=staleness.read_until)) - 1
     if age < staleness.limit:
         return Decision(False, f"the champion is {max(age, 0)} periods older than a new model would be")
     return Decision(
@@ -132,19 +145,12 @@ def _for_age(
     )
 
 
-def _first(settings: Settings, *, today: date, labelled: list[str], labels_digest: str) -> Decision:
-    if settings.has_time:
+def _first(timeline: Calendar | None, roles: Callable[[], Roles], *, labelled: list[str], labels_digest: str) -> Decision:
+    if timeline is not None:
         try:
-            _roles(settings, today=today, labelled=labelled)
+            roles()
         except InputError as error:
             return Decision(False, f"no release yet, and not enough to train on: {error}")
     elif not labelled:
         return Decision(False, "no release yet, and no labels to train on")
     return Decision(True, "no release yet", ("first", labels_digest))
-
-
-def _roles(settings: Settings, *, today: date, labelled: list[str]) -> Roles:
-    """What a training of today would read."""
-    days = [date.fromisoformat(key) for key in labelled]
-    mature = [day for day in days if matures_on(day, settings.label) <= today]
-    return roles_by_time(mature, horizon=settings.label.horizon, training=settings.training)

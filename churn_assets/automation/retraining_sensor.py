@@ -19,9 +19,9 @@ from churn_assets.orchestration.run_history import (
     run_key,
     versions_digest,
 )
-from churn_assets.periods import ALL
+from churn_assets.periods import ALL, Calendar
 from churn_assets.resources.serving import ServingStore
-from churn_assets.settings.company import Settings
+from churn_assets.settings.company import Label, Retraining, Training
 from churn_store.clock import Clock
 from churn_store.releases.bundles import load_manifest
 from churn_store.releases.log import Serving
@@ -29,8 +29,27 @@ from churn_store.releases.log import Serving
 INTERVAL_S = 30
 
 
-def sensors(settings: Settings, clock: Clock, serving: ServingStore, job: Any) -> list[dg.SensorDefinition]:
-    """The retraining sensor."""
+def sensors(
+    clock: Clock,
+    serving: ServingStore,
+    job: Any,
+    *,
+    timeline: Calendar | None,
+    label: Label,
+    training: Training,
+    retraining: Retraining,
+) -> list[dg.SensorDefinition]:
+    """The retraining sensor.
+
+    Args:
+        clock: clock that says which labels are mature.
+        serving: store of the release that serves.
+        job: job that is requested.
+        timeline: calendar of a history; None where the data has no time.
+        label: when a snapshot matures.
+        training: how a training set is cut.
+        retraining: when a retraining is asked for.
+    """
 
     @dg.sensor(
         name="retrain_when_due",
@@ -44,7 +63,7 @@ def sensors(settings: Settings, clock: Clock, serving: ServingStore, job: Any) -
         instance = context.instance
         if is_under_way(instance, RETRAIN):
             return dg.SkipReason("a retraining is under way")
-        if settings.has_time:
+        if timeline is not None:
             labelled = sorted(materialized(instance, "churn_labels"))
             labels_digest = versions_digest(instance, ["churn_labels", "customer_features"], periods=labelled)
         else:
@@ -53,14 +72,17 @@ def sensors(settings: Settings, clock: Clock, serving: ServingStore, job: Any) -
         row = serving.newest()
         candidate = newest_materialization(instance, "candidate_model")
         decision = decide(
-            settings,
+            timeline=timeline,
+            label=label,
+            training=training,
+            retraining=retraining,
             today=clock.now().date(),
             serving=None if row is None else row.champion,
             labelled=labelled,
             labels_digest=labels_digest,
             report=_newest_report(instance),
             last_trained=None if candidate is None else datetime.fromisoformat(str(candidate.metadata["as_of"])).date(),
-            staleness=_staleness(instance, settings, serving, row),
+            staleness=None if timeline is None else _staleness(instance, serving, row, retraining.maximum_age_periods),
         )
         if not decision.retrain:
             return dg.SkipReason(decision.reason)
@@ -84,12 +106,11 @@ def _newest_report(instance: dg.DagsterInstance) -> DriftReport | None:
 
 
 def _staleness(
-    instance: dg.DagsterInstance, settings: Settings, serving: ServingStore, row: Serving | None
+    instance: dg.DagsterInstance, serving: ServingStore, row: Serving | None, configured: int | None
 ) -> Staleness | None:
     """How old the champion may become: as configured, else as the newest backtest of its family says."""
     report = newest_materialization(instance, "backtest_report")
-    configured = settings.retraining.maximum_age_periods
-    if row is None or not settings.has_time or (configured is None and report is None):
+    if row is None or (configured is None and report is None):
         return None
     manifest = load_manifest(serving.files, row.champion)
     if not manifest.trained_on:

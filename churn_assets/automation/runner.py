@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from churn_assets.automation.due import contiguous, features_due, labels_due, raw_due
+from churn_assets.automation.due import contiguous, features_due, first_snapshot, labels_due, raw_due
 from churn_assets.automation.jobs import FEATURES, INGEST, LABELS, MONITOR, ORDER, RETRAIN, SCORE
 from churn_assets.automation.schedules import RANGE_END, RANGE_START, REASON
 from churn_assets.lake.lake import Lake
@@ -124,7 +124,7 @@ def _to_ingest(graph: Graph, keys: list[str], *, changed: bool, anew: bool) -> l
     settings = graph.settings
     if anew or (changed and all(graph.source.says_when_known(table) for table in settings.tables)):
         return keys
-    there = raw_periods(graph.instance, settings)
+    there = raw_periods(graph.instance, Lake(settings.lake_url), settings.tables)
     return [key for key in keys if key not in there]
 
 
@@ -158,11 +158,12 @@ def _keys(job: str, settings: Settings) -> list[str] | None:
     if job == INGEST:
         return raw_due(settings.calendar, today, ())
     raw = {text(key) for key in settings.calendar.complete(today)}
-    due = features_due(settings, today, raw=raw, have=())
+    first = first_snapshot(settings.start, settings.tables, at_risk=settings.at_risk, features=settings.features)
+    due = features_due(settings.calendar, today, first=first, raw=raw, have=())
     if job == FEATURES:
         return due
     if job == LABELS:
-        return labels_due(settings, today, raw=raw, features=due, have=())
+        return labels_due(settings.calendar, settings.label, today, raw=raw, features=due, have=())
     return due[-1:]
 
 

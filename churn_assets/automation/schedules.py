@@ -6,7 +6,7 @@ and no period is asked for while a run is under way with it or after one from th
 again when its cause has changed.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from typing import Any
 
@@ -17,6 +17,7 @@ from churn_assets.automation.due import (
     arrived_into,
     contiguous,
     features_due,
+    first_snapshot,
     labels_due,
     labels_to_restate,
     newest_due,
@@ -43,13 +44,14 @@ from churn_assets.orchestration.run_history import (
     run_key,
     versions_digest,
 )
-from churn_assets.periods import text
+from churn_assets.periods import Calendar, text
 from churn_assets.raw.assets import STAGES
 from churn_assets.resources.serving import ServingStore
-from churn_assets.settings.company import Settings, matures_on
+from churn_assets.settings.company import Evaluation, Label, Settings, Training, matures_on
 from churn_assets.tables import Source
 from churn_store.clock import Clock
 from churn_store.errors import InputError
+from churn_store.mapping.tables import Table
 
 EVERY_MINUTE = "* * * * *"
 REASON = "churn/reason"
@@ -61,26 +63,29 @@ RANGE_START, RANGE_END = ASSET_PARTITION_RANGE_START_TAG, ASSET_PARTITION_RANGE_
 def schedules(
     settings: Settings, source: Source, clock: Clock, serving: ServingStore, jobs: dict[str, Any]
 ) -> list[dg.ScheduleDefinition]:
-    """One schedule for each stage that follows the calendar; none where data has no time."""
-    if not settings.has_time:
+    """One schedule for each stage that follows the calendar; none where data has no time.
+
+    Each stage's due periods and cause read their own sections of the settings.
+    """
+    if settings.timeline is None:
         return []
+    calendar, tables, lake = settings.timeline, settings.tables, Lake(settings.lake_url)
+    first = first_snapshot(calendar.start, tables, at_risk=settings.at_risk, features=settings.features)
 
     def ingest(instance: dg.DagsterInstance) -> Requests:
         # A table that lacks a period lacks it alone; all tables of a period are read together.
-        due = raw_due(settings.calendar, clock.now().date(), raw_periods(instance, settings))
+        due = raw_due(calendar, clock.now().date(), raw_periods(instance, lake, tables))
         yield from _stretches(
             instance,
-            settings,
+            calendar,
             INGEST,
             due,
             lambda: digest_of(source.fingerprint(), code_version(*STAGES), settings.raw.model_dump_json()),
         )
 
-    lake = Lake(settings.lake_url)
-
     def built_from(instance: dg.DagsterInstance, *sections: BaseModel) -> str:
         said = [section.model_dump_json() for section in sections]
-        return digest_of(versions_digest(instance, settings.tables), code_version("features"), *said)
+        return digest_of(versions_digest(instance, tables), code_version("features"), *said)
 
     def labelled_from(instance: dg.DagsterInstance) -> str:
         # The labels themselves as well: one that a restore brought back is restated again by the same arrivals.
@@ -90,36 +95,46 @@ def schedules(
 
     def features(instance: dg.DagsterInstance) -> Requests:
         due = features_due(
-            settings,
+            calendar,
             clock.now().date(),
-            raw=raw_periods(instance, settings),
+            first=first,
+            raw=raw_periods(instance, lake, tables),
             have=present(instance, lake, "customer_features"),
         )
         yield from _stretches(
-            instance, settings, FEATURES, due, lambda: built_from(instance, settings.at_risk, settings.features)
+            instance, calendar, FEATURES, due, lambda: built_from(instance, settings.at_risk, settings.features)
         )
 
     def labels(instance: dg.DagsterInstance) -> Requests:
         due = labels_due(
-            settings,
+            calendar,
+            settings.label,
             clock.now().date(),
-            raw=raw_periods(instance, settings),
+            raw=raw_periods(instance, lake, tables),
             features=present(instance, lake, "customer_features"),
             have=present(instance, lake, "churn_labels"),
         )
-        due += _to_restate(instance, settings)
-        yield from _stretches(instance, settings, LABELS, sorted(due), lambda: labelled_from(instance))
+        due += _to_restate(instance, lake, tables, calendar, settings.label)
+        yield from _stretches(instance, calendar, LABELS, sorted(due), lambda: labelled_from(instance))
 
     def scores(instance: dg.DagsterInstance) -> Requests:
-        yield from _newest(instance, settings, serving, SCORE, "churn_scores", code_version("scoring"), clock.now().date())
+        yield from _newest(instance, calendar, serving, SCORE, "churn_scores", code_version("scoring"), clock.now().date())
 
     def monitoring(instance: dg.DagsterInstance) -> Requests:
         yield from _newest(
-            instance, settings, serving, MONITOR, "drift_report", code_version("monitoring"), clock.now().date()
+            instance, calendar, serving, MONITOR, "drift_report", code_version("monitoring"), clock.now().date()
         )
 
     def backtest(instance: dg.DagsterInstance) -> Requests:
-        yield _backtest(instance, settings, clock.now().date(), present(instance, lake, "churn_labels"))
+        yield _backtest(
+            instance,
+            clock.now().date(),
+            present(instance, lake, "churn_labels"),
+            calendar=calendar,
+            label=settings.label,
+            training=settings.training,
+            evaluation=settings.evaluation,
+        )
 
     return [
         _schedule("ingest_due_periods", jobs[INGEST], ingest, "Ingests the periods that have ended."),
@@ -132,12 +147,19 @@ def schedules(
 
 
 def _backtest(
-    instance: dg.DagsterInstance, settings: Settings, today: date, labelled: set[str]
+    instance: dg.DagsterInstance,
+    today: date,
+    labelled: set[str],
+    *,
+    calendar: Calendar,
+    label: Label,
+    training: Training,
+    evaluation: Evaluation,
 ) -> dg.RunRequest | dg.SkipReason:
     """One backtest for each month that has a labelled snapshot, once there are enough of them."""
-    mature = [key for key in map(date.fromisoformat, labelled) if matures_on(key, settings.label) <= today]
+    mature = [key for key in map(date.fromisoformat, labelled) if matures_on(key, label) <= today]
     try:
-        newest = origins(mature, settings, folds=settings.evaluation.folds)[-1].judge[0]
+        newest = origins(mature, calendar, label, training, folds=evaluation.folds)[-1].judge[0]
     except InputError as error:
         return dg.SkipReason(f"not enough to test on: {error}")
     month = f"{newest:%Y-%m}"
@@ -153,23 +175,24 @@ def _backtest(
     )
 
 
-def _to_restate(instance: dg.DagsterInstance, settings: Settings) -> list[str]:
+def _to_restate(
+    instance: dg.DagsterInstance, lake: Lake, tables: Sequence[Table], calendar: Calendar, label: Label
+) -> list[str]:
     """Labelled snapshots of which later arrivals tell something else."""
-    lake = Lake(settings.lake_url)
     happened: dict[str, tuple[int, int]] = {}
-    for table in settings.tables:
+    for table in tables:
         if table != "customers" and lake.has(table):
             for period, (first_s, last_s) in lake.spans(table, "occurred_s").items():
                 there = happened.get(period, (first_s, last_s))
                 happened[period] = min(there[0], first_s), max(there[1], last_s)
-    late = arrived_into(settings, labels=present(instance, lake, "churn_labels"), happened=happened)
+    late = arrived_into(calendar, label, labels=present(instance, lake, "churn_labels"), happened=happened)
     if not late:
         return []
     return labels_to_restate(
-        settings,
+        label,
         late,
         known_until=metadata_of(instance, "churn_labels", KNOWN_UNTIL, periods=late),
-        until=unbroken_until(settings.calendar, raw_periods(instance, settings)),
+        until=unbroken_until(calendar, raw_periods(instance, lake, tables)),
     )
 
 
@@ -191,18 +214,18 @@ def _schedule(
 
 
 def _stretches(
-    instance: dg.DagsterInstance, settings: Settings, job: str, due: list[str], cause_of: Callable[[], str]
+    instance: dg.DagsterInstance, calendar: Calendar, job: str, due: list[str], cause_of: Callable[[], str]
 ) -> Requests:
     if not due:
         yield dg.SkipReason("no period is due")
         return
     cause = cause_of()
-    asked = asked_for(instance, settings.calendar, job, cause)
+    asked = asked_for(instance, calendar, job, cause)
     wanted = [period for period in due if period not in asked]
     if not wanted:
         yield dg.SkipReason(f"{', '.join(due)}: asked for already, and nothing that it is made from has changed since")
         return
-    for first, last in contiguous(settings.calendar, wanted):
+    for first, last in contiguous(calendar, wanted):
         yield dg.RunRequest(
             run_key=run_key(job, first, last, cause),
             partition_key=first if first == last else None,
@@ -215,7 +238,7 @@ def _stretches(
 
 
 def _newest(
-    instance: dg.DagsterInstance, settings: Settings, serving: ServingStore, job: str, asset: str, code: str, today: date
+    instance: dg.DagsterInstance, calendar: Calendar, serving: ServingStore, job: str, asset: str, code: str, today: date
 ) -> Requests:
     row = serving.newest()
     snapshots = {key for key in materialized(instance, "customer_features") if key <= text(today)}
@@ -229,7 +252,7 @@ def _newest(
     else:
         # The epoch and not the release: after a rollback the former release is due again.
         cause = digest_of(row.epoch, versions_digest(instance, ["customer_features"]), code)
-        if key in asked_for(instance, settings.calendar, job, cause):
+        if key in asked_for(instance, calendar, job, cause):
             yield dg.SkipReason(f"{key}: asked for already, and neither the release nor the features have changed since")
             return
         yield dg.RunRequest(

@@ -9,7 +9,7 @@ from datetime import date, timedelta
 import polars as pl
 
 from churn_assets.periods import Calendar
-from churn_assets.settings.company import Settings, Training
+from churn_assets.settings.company import Label, Training
 from churn_assets.training.split import Roles, roles_by_time
 from churn_store.errors import InputError
 
@@ -20,7 +20,9 @@ MOST_TRIED = 10_000
 """Where so many snapshots would not make the folds, no number does."""
 
 
-def origins(mature: Sequence[date], settings: Settings, *, folds: int, more: int = 0) -> list[Roles]:
+def origins(
+    mature: Sequence[date], calendar: Calendar, label: Label, training: Training, *, folds: int, more: int = 0
+) -> list[Roles]:
     """The newest snapshots that a model could have been tested on, each with what it may be trained and calibrated on.
 
     A fold has the roles that a training set would have had, had its test snapshot been the newest: the label windows of the
@@ -28,7 +30,9 @@ def origins(mature: Sequence[date], settings: Settings, *, folds: int, more: int
 
     Args:
         mature: snapshots whose labels are mature.
-        settings: the horizon, and how a training set is cut.
+        calendar: periods of the company.
+        label: the horizon.
+        training: how a training set is cut.
         folds: at least so many.
         more: further ones before those, where there are any.
 
@@ -38,13 +42,13 @@ def origins(mature: Sequence[date], settings: Settings, *, folds: int, more: int
     Raises:
         InputError: there are fewer.
     """
-    found = _admissible(sorted(mature), settings.label.horizon, settings.training)
+    found = _admissible(sorted(mature), label.horizon, training)
     if len(found) < folds:
         there = f" ({min(mature)} to {max(mature)})" if mature else ""
         raise InputError(
             f"{len(mature)} snapshots have mature labels{there}, of which {len(found)} can test a model that was trained on earlier "
-            f"ones, with {settings.label.horizon_days} days of labels in between; a backtest of {folds} folds needs "
-            f"{_needed(sorted(mature), settings, folds)} snapshots. Bring more history, or ask for fewer folds"
+            f"ones, with {label.horizon_days} days of labels in between; a backtest of {folds} folds needs "
+            f"{_needed(sorted(mature), calendar, label, training, folds)} snapshots. Bring more history, or ask for fewer folds"
         )
     return found[-(folds + more) :]
 
@@ -86,9 +90,9 @@ def _admissible(ordered: Sequence[date], horizon: timedelta, training: Training)
     return found
 
 
-def _needed(ordered: Sequence[date], settings: Settings, folds: int) -> int:
+def _needed(ordered: Sequence[date], calendar: Calendar, label: Label, training: Training, folds: int) -> int:
     """How many snapshots there must be, counted on by the calendar."""
-    longer = list(ordered) or [settings.calendar.first]
-    while len(longer) < MOST_TRIED and len(_admissible(longer, settings.label.horizon, settings.training)) < folds:
-        longer.append(settings.calendar.next(longer[-1]))
+    longer = list(ordered) or [calendar.first]
+    while len(longer) < MOST_TRIED and len(_admissible(longer, label.horizon, training)) < folds:
+        longer.append(calendar.next(longer[-1]))
     return len(longer)

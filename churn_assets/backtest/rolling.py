@@ -93,7 +93,14 @@ class Backtester:
         labelled = [date.fromisoformat(key) for key in lake.periods("churn_labels", version=versions["churn_labels"])]
         mature = [snapshot for snapshot in labelled if matures_on(snapshot, self.settings.label) <= as_of]
         at_least = folds or self.settings.evaluation.folds
-        wanted = origins(mature, self.settings, folds=at_least, more=self.settings.evaluation.ages)
+        wanted = origins(
+            mature,
+            self.settings.calendar,
+            self.settings.label,
+            self.settings.training,
+            folds=at_least,
+            more=self.settings.evaluation.ages,
+        )
         rows = {snapshot: self._read(lake, versions, snapshot) for roles in wanted for snapshot in _snapshots(roles)}
         return self._rolling(self._with_enough(wanted, rows, at_least), rows, versions)
 
@@ -172,7 +179,7 @@ class Backtester:
             calibrated_on=test.calibrated_on,
             training_rows=size,
             rows=test.rows.height,
-            measures=measured(churned, scores, threshold=model.threshold, settings=self.settings),
+            measures=measured(churned, scores, threshold=model.threshold, profit=self.settings.profit),
             intervals={**intervals, "profit": mean_interval(brought, customers, confidence=CONFIDENCE)},
         )
 
@@ -188,7 +195,7 @@ class Backtester:
         train, select, test = pool[:size], pool[size : size + later], pool[size + later :]
         model = self._fitted(train, select, rows_at_most=size, versions=versions)
         test = _sampled(test, self.settings.training.tuning_rows, seed)
-        return measured(_churned(test), model.scores(test), threshold=model.threshold, settings=self.settings)
+        return measured(_churned(test), model.scores(test), threshold=model.threshold, profit=self.settings.profit)
 
     def _stratified(self, rows: pl.DataFrame, versions: Mapping[str, int], folds: int) -> Backtest:
         """Folds of data without time: each tests once, while the next one calibrates and the others train."""

@@ -99,8 +99,15 @@ def _candidate_model(settings: Settings, source: Source, features: tuple[Feature
         )
         judging = rows.filter(pl.col("role") == JUDGE)
         churned, scores = judging["churned"].to_numpy(), candidate.scorer.score_frame(judging)
-        metrics = measured(churned, scores, threshold=chosen.threshold, settings=settings)
-        evaluation = evaluate(rows, candidate.scorer, threshold=chosen.threshold, settings=settings)
+        metrics = measured(churned, scores, threshold=chosen.threshold, profit=settings.profit)
+        evaluation = evaluate(
+            rows,
+            candidate.scorer,
+            threshold=chosen.threshold,
+            profit=settings.profit,
+            evaluation=settings.evaluation,
+            seed=settings.training.seed,
+        )
         drawn = pictures(churned, scores, evaluation, threshold=chosen.threshold, profit=settings.profit)
         truth = true_probabilities(source, judging, horizon_s=settings.label.horizon_days * DAY_S)
         if truth is not None:

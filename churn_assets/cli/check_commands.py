@@ -39,7 +39,7 @@ def validate(file: Path | None, table: str | None, as_of: str | None, as_json: b
         os.environ["CHURN_CONFIG"] = str(file)
     settings = Settings.load()
     if file is not None and not is_configuration:
-        settings = with_file(settings, file.absolute(), table)
+        settings = settings.model_copy(update={"source": with_file(settings.source, file.absolute(), table)})
     now_s = settings.clock.now_s() if as_of is None else int(parse_time(as_of, where="--as-of").timestamp())
     report = validate_company(settings, open_source(settings), now_s=now_s)
     if as_json:

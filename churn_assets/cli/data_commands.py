@@ -129,6 +129,7 @@ def training_set(release: str, out: Path | None) -> None:
 def migrate() -> None:
     """Give an older lake's tables the columns that came since; nothing is rewritten, and a second time does nothing."""
     from churn_assets.connectors.open_source import open_source  # noqa: PLC0415
+    from churn_assets.features.feature_sets import company_features  # noqa: PLC0415
     from churn_assets.features.lake_columns import outdated  # noqa: PLC0415
     from churn_assets.lake.lake import Lake  # noqa: PLC0415
     from churn_assets.lake.migrate import migrate_lake  # noqa: PLC0415
@@ -138,7 +139,8 @@ def migrate() -> None:
     lake = Lake(settings.lake_url)
     for table, added in migrate_lake(lake).items():
         click.echo(f"{table}: added {', '.join(added)}; rows that were there have nothing in them")
-    complaints = outdated(lake, settings, open_source(settings))
+    features = company_features(open_source(settings), settings.source, settings.features)
+    complaints = outdated(lake, features, has_time=settings.has_time)
     for complaint in complaints:
         click.echo(complaint)
     if not complaints:

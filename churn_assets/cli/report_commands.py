@@ -20,10 +20,12 @@ def backtest(family: str | None, folds: int | None) -> None:
     from churn_assets.settings.company import Settings  # noqa: PLC0415
 
     settings = Settings.load()
-    features = features_in_use(company_features(settings, open_source(settings)), settings.features)
+    features = features_in_use(
+        company_features(open_source(settings), settings.source, settings.features), settings.features
+    )
     store = ServingStore(settings.database_url, settings.releases_url, settings.online_url)
     as_of = settings.clock.now().date()
-    asked = family_of(family, store, settings)
+    asked = family_of(family, store, settings.training.families)
     found = Backtester(settings, asked, features).run(Lake(settings.lake_url), as_of=as_of, folds=folds)
     page, figures = write(found, settings.reports, as_of=as_of.isoformat())
     click.echo("\n".join([f"backtest of {asked}, {settings.company}", *screen(found), f"  {page}", f"  {figures}"]))

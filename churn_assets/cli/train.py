@@ -178,6 +178,8 @@ def _require_judgeable(instance: dg.DagsterInstance, settings: Settings, *, besi
         raise InputError(
             f"{', '.join(absent)} was never fitted, and the best of all families is judged; run the job retrain"
         )
-    features = features_in_use(company_features(settings, open_source(settings)), settings.features)
+    features = features_in_use(
+        company_features(open_source(settings), settings.source, settings.features), settings.features
+    )
     known = {name: found.metadata.get("configured") for name, found in newest.items() if found is not None}
     require_configured({name: said for name, said in known.items() if said is not None}, features, settings)

@@ -7,6 +7,8 @@ from pathlib import Path
 from churn_assets.connectors.open_source import open_source
 from churn_assets.doctor import machine, services, stores
 from churn_assets.doctor.probe import Found, probed
+from churn_assets.lake.lake import Lake
+from churn_assets.resources.serving import ServingStore
 from churn_assets.settings.company import Settings
 from churn_store.errors import ChurnError
 
@@ -26,17 +28,20 @@ def examine(folder: Path, *, port: int) -> Iterator[Found]:
     except ChurnError as error:
         yield Found("churn.yaml", "failed", str(error))
         return
+    lake = Lake(settings.lake_url)
+    store = ServingStore(settings.database_url, settings.releases_url, settings.online_url)
+    embedded = not settings.store.database_url
     yield probed("churn.yaml", machine.configuration)
-    yield probed("clock", partial(machine.clock, settings))
-    yield probed("home", partial(machine.home, settings))
-    yield probed("source", partial(services.source, settings))
-    yield probed("spark", partial(services.spark, settings))
-    yield probed("lake", partial(stores.lake, settings))
-    yield probed("lake's columns", partial(stores.lake_columns, settings, source))
-    yield probed("serving database", partial(stores.database, settings))
-    yield probed("release", partial(stores.release, settings))
-    yield probed("online features", partial(stores.online, settings))
-    yield probed("MLflow", partial(stores.tracking, settings))
+    yield probed("clock", partial(machine.clock, settings.clock))
+    yield probed("home", partial(machine.home, settings.home))
+    yield probed("source", partial(services.source, settings.source))
+    yield probed("spark", partial(services.spark, settings.engine, settings.spark))
+    yield probed("lake", partial(stores.writable, lake))
+    yield probed("lake's columns", partial(stores.lake_columns, lake, source, settings.source, settings.features))
+    yield probed("serving database", partial(stores.database, settings.database_url, embedded=embedded))
+    yield probed("release", partial(stores.release, store, settings.database_url, embedded=embedded))
+    yield probed("online features", partial(stores.online, settings.online_url))
+    yield probed("MLflow", partial(stores.tracking, settings.tracking_uri))
     yield probed("Dagster", partial(services.dagster, folder))
     yield probed("Dagster's daemon", partial(services.daemon, folder))
     yield probed("service", partial(services.service, port))

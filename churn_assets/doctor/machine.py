@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from churn_assets.orchestration.code_version import LOCK
-from churn_assets.settings.company import Settings
+from churn_store.clock import Clock
 from churn_store.errors import AbsentError, InputError
 from churn_store.settings import config_file
 
@@ -88,19 +88,19 @@ def configuration() -> str:
     return f"{file.absolute()}"
 
 
-def clock(settings: Settings) -> str:
+def clock(shown: Clock) -> str:
     """The time by the clock."""
-    how = "fixed, `churn clock wall` lets it go" if settings.clock.is_fixed else "wall clock"
-    return f"{settings.clock.now():%Y-%m-%d %H:%M} UTC ({how})"
+    how = "fixed, `churn clock wall` lets it go" if shown.is_fixed else "wall clock"
+    return f"{shown.now():%Y-%m-%d %H:%M} UTC ({how})"
 
 
-def home(settings: Settings) -> str:
+def home(home_folder: Path) -> str:
     """The folder of all state: writable, and with room.
 
     Raises:
         InputError: it is not.
     """
-    folder = settings.home.absolute()
+    folder = home_folder.absolute()
     there = next(parent for parent in (folder, *folder.parents) if parent.exists())
     try:
         with tempfile.NamedTemporaryFile(dir=there, prefix=".doctor-"):

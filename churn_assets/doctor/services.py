@@ -9,7 +9,7 @@ import httpx
 from churn_assets.connectors.postgres.connection import reading, server
 from churn_assets.orchestration.instance import daemon_in_words, instance_of
 from churn_assets.resources.service_process import LOOPBACK, Client
-from churn_assets.settings.company import Settings
+from churn_assets.settings.company import EngineName, SourceSettings, Spark
 from churn_assets.settings.postgres import PostgresSettings
 from churn_store.errors import AbsentError, InputError
 from churn_store.mapping.csv_reader import matching_files
@@ -20,13 +20,12 @@ OK = 200
 PATIENCE_S = 3.0
 
 
-def source(settings: Settings) -> str:
+def source(described: SourceSettings) -> str:
     """The source can be reached; nothing is read of its rows.
 
     Raises:
         ChurnError: a file is not there, or the server does not answer.
     """
-    described = settings.source
     if isinstance(described, FilesSettings):
         folder = config_file().absolute().parent
         files = [
@@ -46,22 +45,22 @@ def source(settings: Settings) -> str:
     return "the built-in synthetic company"
 
 
-def spark(settings: Settings) -> str:
+def spark(engine: EngineName, cluster: Spark) -> str:
     """Where features are computed by Spark: PySpark and Java are there.
 
     Raises:
         AbsentError: Polars computes them.
         InputError: something is missing.
     """
-    if settings.engine != "spark":
-        raise AbsentError(f"engine {settings.engine} is configured")
+    if engine != "spark":
+        raise AbsentError(f"engine {engine} is configured")
     if importlib.util.find_spec("pyspark") is None:
         raise InputError(
             "engine spark is configured, but pyspark is not installed; install the extra `spark`, or set engine: polars"
         )
     if shutil.which("java") is None:
         raise InputError("engine spark is configured, but no `java` is found; install Java 17, or set engine: polars")
-    return f"pyspark and java are there; the master is {settings.spark.master}"
+    return f"pyspark and java are there; the master is {cluster.master}"
 
 
 def dagster(folder: Path) -> str:

@@ -9,13 +9,14 @@ import polars as pl
 import redis
 import sqlalchemy as sa
 
+from churn_assets.features.feature_sets import company_features
 from churn_assets.features.lake_columns import outdated
 from churn_assets.lake.lake import Lake
 from churn_assets.lake.migrate import lacking
 from churn_assets.lake.versions import TABLES
 from churn_assets.resources.serving import ServingStore
 from churn_assets.resources.tracking_server import is_server, sign_of_life
-from churn_assets.settings.company import Settings
+from churn_assets.settings.company import Features, SourceSettings
 from churn_assets.tables import Source
 from churn_store.database.migrate import require_migrated
 from churn_store.database.schema import REVISION, connect
@@ -28,31 +29,26 @@ PATIENCE_S = 5.0
 REDIS = ("redis://", "rediss://", "unix://")
 
 
-def database(settings: Settings) -> str:
+def database(url: str, *, embedded: bool) -> str:
     """The serving database answers and is migrated.
+
+    Args:
+        url: its address.
+        embedded: whether it is the file that the first run makes.
 
     Raises:
         AbsentError: it is the embedded one and was never made.
         InputError: it does not answer, or is of another revision.
     """
-    address = sa.make_url(settings.database_url)
-    if not settings.store.database_url and not Path(str(address.database)).exists():
+    address = sa.make_url(url)
+    if embedded and not Path(str(address.database)).exists():
         raise AbsentError(f"{address.database} is made by `churn demo` or `churn migrate`")
-    engine = connect(settings.database_url)
+    engine = connect(url)
     try:
         require_migrated(engine)
     finally:
         engine.dispose()
-    return f"{without_password(settings.database_url)} at revision {REVISION}"
-
-
-def lake(settings: Settings) -> str:
-    """A small table can be written, read and removed.
-
-    Raises:
-        ChurnError: it can't.
-    """
-    return writable(Lake(settings.lake_url))
+    return f"{without_password(url)} at revision {REVISION}"
 
 
 def writable(place: Lake) -> str:
@@ -80,14 +76,19 @@ def writable(place: Lake) -> str:
     return f"{where} can be written and read"
 
 
-def lake_columns(settings: Settings, source: Source) -> str:
+def lake_columns(place: Lake, source: Source, described: SourceSettings, choice: Features) -> str:
     """The lake's tables have the present columns.
+
+    Args:
+        place: the lake.
+        source: source of the rows.
+        described: the section ``source``.
+        choice: the section ``features``.
 
     Raises:
         AbsentError: there are no tables yet.
         InputError: some have not.
     """
-    place = Lake(settings.lake_url)
     there = [table for table in TABLES if place.has(table)]
     if not there:
         raise AbsentError("no tables yet: `churn demo` or the Dagster UI makes them")
@@ -95,22 +96,26 @@ def lake_columns(settings: Settings, source: Source) -> str:
     if old:
         listed = "; ".join(f"{table} lacks {', '.join(names)}" for table, names in old.items())
         raise InputError(f"the lake was written before the present columns: {listed}. Run `churn data migrate`")
-    if complaints := outdated(place, settings, source):
+    if complaints := outdated(place, company_features(source, described, choice), has_time=described.shape == "history"):
         raise InputError("; ".join(complaints))
     return f"{len(there)} tables have the present columns"
 
 
-def release(settings: Settings) -> str:
+def release(store: ServingStore, database_url: str, *, embedded: bool) -> str:
     """The release that serves is there, whole and blessed, and repeats its golden rows.
+
+    Args:
+        store: where it is.
+        database_url: address of the serving database.
+        embedded: whether that is the file that the first run makes.
 
     Raises:
         AbsentError: none was published yet.
         ChurnError: it is missing, changed or unblessed.
     """
     none = "no release serves yet: `churn demo` or the job retrain makes one"
-    if not settings.store.database_url and not Path(str(sa.make_url(settings.database_url).database)).exists():
+    if embedded and not Path(str(sa.make_url(database_url).database)).exists():
         raise AbsentError(none)
-    store = ServingStore(settings.database_url, settings.releases_url, settings.online_url)
     try:
         row = store.newest()
         if row is None:
@@ -128,14 +133,13 @@ def release(settings: Settings) -> str:
     return f"epoch {row.epoch}, {family}, digest {row.champion[:12]} verifies"
 
 
-def online(settings: Settings) -> str:
+def online(url: str) -> str:
     """Online features can be reached.
 
     Raises:
         AbsentError: the folder was not made yet.
         InputError: Redis does not answer.
     """
-    url = settings.online_url
     if not url.startswith(REDIS):
         if not Path(url).exists():
             raise AbsentError(f"{url} is made by the job score")
@@ -152,15 +156,15 @@ def online(settings: Settings) -> str:
     return f"{without_password(url)} answers"
 
 
-def tracking(settings: Settings) -> str:
+def tracking(uri: str) -> str:
     """MLflow can be reached.
 
     Raises:
         AbsentError: it is the embedded one and was never made.
         InputError: it does not answer.
     """
-    shown = sign_of_life(settings.tracking_uri)
-    return f"{shown} answers" if is_server(settings.tracking_uri) else shown
+    shown = sign_of_life(uri)
+    return f"{shown} answers" if is_server(uri) else shown
 
 
 def _missing(place: Lake) -> list[Path]:

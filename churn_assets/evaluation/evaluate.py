@@ -16,7 +16,8 @@ from churn_assets.evaluation.measures import Labels, Ranked, Scores, Weights
 from churn_assets.evaluation.profit import expected_maximum_profit, weighted_expected_maximum_profit, worth
 from churn_assets.evaluation.segments import segments
 from churn_assets.periods import day_of
-from churn_assets.settings.company import Profit, Settings
+from churn_assets.settings.company import Evaluation as EvaluationSettings
+from churn_assets.settings.company import Profit
 from churn_assets.tables import JUDGE
 from churn_store.model.scorer import Scorer
 from churn_store.releases.manifest import Evaluation, ProfitTerms, ReliabilityBin
@@ -25,14 +26,14 @@ CONFIDENCE = 0.95
 BINS = 10
 
 
-def measured(churned: Labels, scores: Scores, *, threshold: float, settings: Settings) -> dict[str, float]:
+def measured(churned: Labels, scores: Scores, *, threshold: float, profit: Profit) -> dict[str, float]:
     """All measures of a model on some rows.
 
     Args:
         churned: true labels, of both classes.
         scores: probabilities, one a label.
         threshold: at or above it a customer is called a churner.
-        settings: the costs.
+        profit: what a decision costs and brings.
 
     Returns:
         Those of ``evaluation.measures.measures``; ``profit``, per customer at the threshold; and ``expected_maximum_profit``, per customer at
@@ -41,11 +42,19 @@ def measured(churned: Labels, scores: Scores, *, threshold: float, settings: Set
     Raises:
         InputError: all rows churned, or none did.
     """
-    found = measuring(churned, scores, threshold=threshold, profit=settings.profit)(None)
-    return {**found, "expected_maximum_profit": expected_maximum_profit(churned, scores, settings.profit)}
+    found = measuring(churned, scores, threshold=threshold, profit=profit)(None)
+    return {**found, "expected_maximum_profit": expected_maximum_profit(churned, scores, profit)}
 
 
-def evaluate(training_set: pl.DataFrame, scorer: Scorer, *, threshold: float, settings: Settings) -> Evaluation:
+def evaluate(
+    training_set: pl.DataFrame,
+    scorer: Scorer,
+    *,
+    threshold: float,
+    profit: Profit,
+    evaluation: EvaluationSettings,
+    seed: int,
+) -> Evaluation:
     """What a model is worth on its judging rows.
 
     Args:
@@ -53,7 +62,9 @@ def evaluate(training_set: pl.DataFrame, scorer: Scorer, *, threshold: float, se
             ``customer_id``, ``churned``, ``role``, and ``snapshot_s`` where data has time.
         scorer: the exported model.
         threshold: its decision threshold.
-        settings: the costs, the segments, the bootstrap.
+        profit: what a decision costs and brings.
+        evaluation: which segments, how many draws of the bootstrap.
+        seed: seed of the bootstrap and of the permutations.
 
     Returns:
         ``by_snapshot`` holds only snapshots at which some churned and some stayed.
@@ -64,7 +75,6 @@ def evaluate(training_set: pl.DataFrame, scorer: Scorer, *, threshold: float, se
     """
     judging = training_set.filter(pl.col("role") == JUDGE)
     churned, scores = judging["churned"].to_numpy(), scorer.score_frame(judging)
-    profit = settings.profit
     return Evaluation(
         confidence=CONFIDENCE,
         intervals=bootstrap(
@@ -72,24 +82,30 @@ def evaluate(training_set: pl.DataFrame, scorer: Scorer, *, threshold: float, se
             churned,
             judging["customer_id"],
             confidence=CONFIDENCE,
-            seed=settings.training.seed,
-            draws=settings.evaluation.draws,
+            seed=seed,
+            draws=evaluation.draws,
         ),
-        by_snapshot=by_snapshot(judging, scores, threshold=threshold, settings=settings),
+        by_snapshot=by_snapshot(judging, scores, threshold=threshold, profit=profit),
         baselines={
-            name: measured(churned, theirs, threshold=threshold, settings=settings)
+            name: measured(churned, theirs, threshold=threshold, profit=profit)
             for name, theirs in baselines(training_set, scorer.signature).items()
         },
-        segments=segments(judging, scores, scorer.signature, threshold=threshold, settings=settings, confidence=CONFIDENCE),
+        segments=segments(
+            judging,
+            scores,
+            scorer.signature,
+            threshold=threshold,
+            profit=profit,
+            evaluation=evaluation,
+            confidence=CONFIDENCE,
+        ),
         reliability=reliability(churned, scores),
-        importance=permutation_importance(judging, scorer, seed=settings.training.seed),
+        importance=permutation_importance(judging, scorer, seed=seed),
         profit=ProfitTerms(**profit.model_dump()),
     )
 
 
-def by_snapshot(
-    judging: pl.DataFrame, scores: Scores, *, threshold: float, settings: Settings
-) -> dict[str, dict[str, float]]:
+def by_snapshot(judging: pl.DataFrame, scores: Scores, *, threshold: float, profit: Profit) -> dict[str, dict[str, float]]:
     """The measures at each snapshot, in the order of time; at one where all churned or none did there are none."""
     if "snapshot_s" not in judging.columns:
         return {}
@@ -98,9 +114,7 @@ def by_snapshot(
     for second in np.unique(seconds):
         at = seconds == second
         if churned[at].any() and not churned[at].all():
-            found[day_of(int(second)).isoformat()] = measured(
-                churned[at], scores[at], threshold=threshold, settings=settings
-            )
+            found[day_of(int(second)).isoformat()] = measured(churned[at], scores[at], threshold=threshold, profit=profit)
     return found
 
 

@@ -11,7 +11,7 @@ import polars as pl
 from churn_assets.evaluation.intervals import mean_interval
 from churn_assets.evaluation.measures import Scores, auc
 from churn_assets.evaluation.profit import most_profitable_threshold, profit_by_row
-from churn_assets.settings.company import Evaluation, Settings
+from churn_assets.settings.company import Evaluation, Profit
 from churn_store.errors import InputError
 from churn_store.model.signature import MISSING_CATEGORY, Signature
 from churn_store.releases.manifest import Segment
@@ -74,7 +74,8 @@ def segments(
     signature: Signature,
     *,
     threshold: float,
-    settings: Settings,
+    profit: Profit,
+    evaluation: Evaluation,
     confidence: float,
 ) -> tuple[Segment, ...]:
     """What a model is worth on each segment with enough judging rows.
@@ -84,17 +85,18 @@ def segments(
         scores: of the model, one a row.
         signature: of the model.
         threshold: of the model.
-        settings: the costs, which segments, how many rows are enough.
+        profit: what a decision costs and brings.
+        evaluation: which segments, how many rows are enough.
         confidence: of the interval of the profit.
 
     Raises:
         InputError: ``evaluation.segments`` has a name that is no category of the model.
     """
     churned = judging["churned"].to_numpy()
-    profits = profit_by_row(churned, scores >= threshold, settings.profit)
+    profits = profit_by_row(churned, scores >= threshold, profit)
     described = []
-    columns = segment_columns(signature, judging, settings.evaluation)
-    for column, word, rows in segments_of(judging, columns, settings.evaluation):
+    columns = segment_columns(signature, judging, evaluation)
+    for column, word, rows in segments_of(judging, columns, evaluation):
         inside = rows.to_numpy()
         left, given = churned[inside], scores[inside]
         described.append(
@@ -106,7 +108,7 @@ def segments(
                 auc=auc(left, given) if left.any() and not left.all() else None,
                 calibration=float(given.mean() - left.mean()),
                 profit=mean_interval(profits[inside], judging["customer_id"].filter(rows), confidence=confidence),
-                threshold=most_profitable_threshold(left, given, settings.profit),
+                threshold=most_profitable_threshold(left, given, profit),
             )
         )
     return tuple(described)

@@ -22,8 +22,8 @@ from churn_assets.orchestration.code_version import code_version
 from churn_assets.orchestration.failure_policy import wrong_input_is_final
 from churn_assets.orchestration.run_history import KNOWN_UNTIL, raw_periods
 from churn_assets.orchestration.table_writer import Built, Events, contract_specs, keys_of, write_table
-from churn_assets.periods import text
-from churn_assets.settings.company import Settings
+from churn_assets.periods import Cadence, Calendar, text
+from churn_assets.settings.company import AtRisk, EngineName, Label, Spark
 from churn_store.clock import Clock
 from churn_store.mapping.tables import Table
 
@@ -32,30 +32,60 @@ ALL_EARLIER = -10_000
 
 
 def feature_assets(
-    settings: Settings, partitions: dg.PartitionsDefinition[Any] | None, features: tuple[Feature, ...]
+    features: tuple[Feature, ...],
+    partitions: dg.PartitionsDefinition[Any] | None,
+    *,
+    timeline: Calendar | None,
+    tables: Sequence[Table],
+    at_risk: AtRisk,
+    label: Label,
+    engine: EngineName,
+    spark: Spark,
 ) -> Sequence[dg.AssetsDefinition]:
-    """``customer_features`` and ``churn_labels``."""
-    if settings.has_time:
-        return [_customer_features(settings, partitions, features), _churn_labels(settings, partitions)]
+    """``customer_features`` and ``churn_labels``.
+
+    Args:
+        features: all features of the company.
+        partitions: periods of a history.
+        timeline: calendar of a history; None where the data has no time, and what follows says nothing.
+        tables: raw tables of the company.
+        at_risk: who can churn.
+        label: what churn is.
+        engine: name of the engine.
+        spark: where the engine ``spark`` computes.
+    """
+    if timeline is not None:
+        return [
+            _customer_features(
+                features, partitions, calendar=timeline, tables=tables, rule=at_risk, engine=engine, spark=spark
+            ),
+            _churn_labels(partitions, calendar=timeline, tables=tables, rule=at_risk, label=label),
+        ]
     return [_table_features(features), _table_labels()]
 
 
 def _customer_features(
-    settings: Settings, partitions: dg.PartitionsDefinition[Any] | None, features: tuple[Feature, ...]
+    features: tuple[Feature, ...],
+    partitions: dg.PartitionsDefinition[Any] | None,
+    *,
+    calendar: Calendar,
+    tables: Sequence[Table],
+    rule: AtRisk,
+    engine: EngineName,
+    spark: Spark,
 ) -> dg.AssetsDefinition:
-    rule = settings.at_risk
-    engine = open_engine(settings)
-    reach = {table: None if reads_all(table, rule) else reach_days(table, features, rule) for table in settings.tables}
+    computing = open_engine(engine, spark)
+    reach = {table: None if reads_all(table, rule) else reach_days(table, features, rule) for table in tables}
 
     @dg.asset(
         description="What was known of each customer at risk at the snapshot T = partition key; nothing at or after T.",
         metadata={"catalogue": dg.MetadataValue.md(as_table(features))},
         group_name="features",
-        kinds={settings.engine, "deltalake"},
+        kinds={engine, "deltalake"},
         owners=["team:data"],
         partitions_def=partitions,
         backfill_policy=dg.BackfillPolicy.single_run(),
-        deps=[dg.AssetDep(table, partition_mapping=_arrived_before(settings, reach[table])) for table in settings.tables],
+        deps=[dg.AssetDep(table, partition_mapping=_arrived_before(calendar.cadence, reach[table])) for table in tables],
         check_specs=contract_specs(
             "customer_features", partitions, besides={"someone_at_risk": "at least one customer is at risk"}
         ),
@@ -66,10 +96,10 @@ def _customer_features(
         context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], clock: dg.ResourceParam[Clock]
     ) -> Events:
         keys = keys_of(context)
-        raw = raw_periods(context.instance, settings)
-        require_history(settings.calendar, clock.now().date(), keys, raw=raw)
-        sources = lake.versions(settings.tables)
-        history = History(lake, {table: sources[table] for table in settings.tables}, settings.calendar, features, rule)
+        raw = raw_periods(context.instance, lake, tables)
+        require_history(calendar, clock.now().date(), keys, raw=raw)
+        sources = lake.versions(tables)
+        history = History(lake, {table: sources[table] for table in tables}, calendar, features, rule)
         built = (
             (
                 text(snapshot),
@@ -79,20 +109,27 @@ def _customer_features(
                     metadata={"snapshot": text(snapshot), "at_risk": frame.height},
                 ),
             )
-            for snapshot, frame in engine.snapshots(history, [date.fromisoformat(key) for key in keys])
+            for snapshot, frame in computing.snapshots(history, [date.fromisoformat(key) for key in keys])
         )
         yield from write_table(context, lake, built, contract=features_contract(features, has_time=True), sources=sources)
 
     return customer_features
 
 
-def _churn_labels(settings: Settings, partitions: dg.PartitionsDefinition[Any] | None) -> dg.AssetsDefinition:
-    used: list[Table] = [table for table in settings.tables if table != "customers"]
+def _churn_labels(
+    partitions: dg.PartitionsDefinition[Any] | None,
+    *,
+    calendar: Calendar,
+    tables: Sequence[Table],
+    rule: AtRisk,
+    label: Label,
+) -> dg.AssetsDefinition:
+    used: list[Table] = [table for table in tables if table != "customers"]
 
     @dg.asset(
         name="churn_labels",
         description=(
-            f"Who of the customers at risk at T = partition key churned within {settings.label.horizon_days} days; "
+            f"Who of the customers at risk at T = partition key churned within {label.horizon_days} days; "
             "exists only once every outcome can be known, and is restated when rows of its window arrive later."
         ),
         group_name="features",
@@ -100,7 +137,10 @@ def _churn_labels(settings: Settings, partitions: dg.PartitionsDefinition[Any] |
         owners=["team:data"],
         partitions_def=partitions,
         backfill_policy=dg.BackfillPolicy.single_run(),
-        deps=["customer_features", *(dg.AssetDep(table, partition_mapping=_until_maturity(settings)) for table in used)],
+        deps=[
+            "customer_features",
+            *(dg.AssetDep(table, partition_mapping=_until_maturity(calendar.cadence, label)) for table in used),
+        ],
         check_specs=contract_specs(
             "churn_labels", partitions, besides={"label_rate": "the share of churn is neither near none nor near all"}
         ),
@@ -111,13 +151,13 @@ def _churn_labels(settings: Settings, partitions: dg.PartitionsDefinition[Any] |
         context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], clock: dg.ResourceParam[Clock]
     ) -> Events:
         built = {}
-        raw = raw_periods(context.instance, settings)
+        raw = raw_periods(context.instance, lake, tables)
         sources = lake.versions(["customer_features", *used])
         for key in keys_of(context):
             snapshot = date.fromisoformat(key)
-            matured = require_mature(snapshot, settings.label, as_of=clock.now().date())
-            require_arrivals(settings, snapshot, raw=raw)
-            until = arrivals_until(settings, snapshot, raw=raw)
+            matured = require_mature(snapshot, label, as_of=clock.now().date())
+            require_arrivals(calendar, label, snapshot, raw=raw)
+            until = arrivals_until(calendar, label, snapshot, raw=raw)
 
             def rows(table: Table, since: str = key, until: date = until) -> nw.LazyFrame[Any] | None:
                 # What was known before T decided who is at risk; only what became known later can tell who left.
@@ -129,8 +169,8 @@ def _churn_labels(settings: Settings, partitions: dg.PartitionsDefinition[Any] |
                 rows("events"),
                 rows("payments"),
                 snapshot=snapshot,
-                label=settings.label,
-                rule=settings.at_risk,
+                label=label,
+                rule=rule,
                 known_until=until,
             )
             rate = plausible_label_rate(labelled.labels)
@@ -200,21 +240,21 @@ def _table_labels() -> dg.AssetsDefinition:
     return churn_labels
 
 
-def _arrived_before(settings: Settings, reach_days: int | None) -> dg.PartitionMapping:
+def _arrived_before(cadence: Cadence, reach_days: int | None) -> dg.PartitionMapping:
     """A snapshot reads the periods that ended by it: all of them, or those that its longest window reaches."""
-    periods = ALL_EARLIER if reach_days is None else -_periods(settings, reach_days)
+    periods = ALL_EARLIER if reach_days is None else -_periods(cadence, reach_days)
     return dg.TimeWindowPartitionMapping(start_offset=periods, end_offset=-1, allow_nonexistent_upstream_partitions=True)
 
 
-def _until_maturity(settings: Settings) -> dg.PartitionMapping:
+def _until_maturity(cadence: Cadence, label: Label) -> dg.PartitionMapping:
     return dg.TimeWindowPartitionMapping(
         start_offset=0,
-        end_offset=_periods(settings, settings.label.horizon_days + settings.label.grace_days) - 1,
+        end_offset=_periods(cadence, label.horizon_days + label.grace_days) - 1,
         allow_nonexistent_upstream_partitions=True,
     )
 
 
-def _periods(settings: Settings, days: int) -> int:
+def _periods(cadence: Cadence, days: int) -> int:
     """How many periods so many days reach into, at most."""
-    shortest = {"monthly": 28, "weekly": 7, "daily": 1}[settings.cadence]
+    shortest = {"monthly": 28, "weekly": 7, "daily": 1}[cadence]
     return -(-days // shortest)

@@ -11,27 +11,29 @@ import narwhals as nw
 from churn_assets.features.catalogue import CATALOGUE, CLASSIC
 from churn_assets.features.feature import Feature
 from churn_assets.features.protected_attributes import refuse_forbidden
-from churn_assets.settings.company import Features, Settings
-from churn_assets.simulator.source import SyntheticSettings
+from churn_assets.settings.company import Features, SourceSettings
 from churn_assets.tables import Source
 from churn_store.errors import InputError
 from churn_store.mapping.tables import Table
 from churn_store.model.signature import Column
 
 
-def company_features(settings: Settings, source: Source) -> tuple[Feature, ...]:
+def company_features(source: Source, described: SourceSettings, choice: Features) -> tuple[Feature, ...]:
     """All features of a company; each is a column of ``customer_features``.
+
+    Args:
+        source: source of the rows.
+        described: the section ``source``.
+        choice: the section ``features``.
 
     Raises:
         InputError: as ``features_of``; or an attribute is read from the label's column.
     """
-    customers = None if isinstance(settings.source, SyntheticSettings) else settings.source.customers
+    customers = described.described("customers")
     columns = {} if customers is None else {name: said.column for name, said in customers.attributes.items()}
     if customers is not None and customers.label is not None:
         tells = sorted(
-            name
-            for name, column in columns.items()
-            if column == customers.label.column and name not in settings.features.exclude
+            name for name, column in columns.items() if column == customers.label.column and name not in choice.exclude
         )
         if tells:
             raise InputError(
@@ -39,11 +41,11 @@ def company_features(settings: Settings, source: Source) -> tuple[Feature, ...]:
                 "itself; take it out"
             )
     return features_of(
-        settings.tables,
+        described.tables,
         source.attributes,
-        has_time=settings.has_time,
-        given={table: source.given(table) for table in settings.tables},
-        choice=settings.features,
+        has_time=described.shape == "history",
+        given={table: source.given(table) for table in described.tables},
+        choice=choice,
         columns=columns,
     )
 

@@ -3,41 +3,38 @@
 from collections.abc import Sequence
 
 from churn_assets.features.contracts import features_contract, labels_contract
-from churn_assets.features.feature_sets import company_features
+from churn_assets.features.feature import Feature
 from churn_assets.lake.lake import PERIOD, Lake
-from churn_assets.settings.company import Settings
-from churn_assets.tables import Source
 
 
-def outdated(lake: Lake, settings: Settings, source: Source) -> list[str]:
+def outdated(lake: Lake, features: tuple[Feature, ...], *, has_time: bool) -> list[str]:
     """What is said of tables that are made from others and have other columns than the present catalogue.
 
     Args:
         lake: the lake.
-        settings: of the company.
-        source: of the company.
+        features: all features of the company.
+        has_time: whether the data is a history.
     """
-    features = company_features(settings, source)
     found = []
     for table, contract in (
-        ("customer_features", features_contract(features, has_time=settings.has_time)),
-        ("churn_labels", labels_contract(has_time=settings.has_time)),
+        ("customer_features", features_contract(features, has_time=has_time)),
+        ("churn_labels", labels_contract(has_time=has_time)),
     ):
         if not lake.has(table):
             continue
         there = set(lake.scan(table).collect_schema().names()) - {PERIOD}
         new, old = sorted(set(contract.columns) - there), sorted(there - set(contract.columns))
         if new or old:
-            found.append(_rebuild(lake, settings, table, new, old))
+            found.append(_rebuild(lake, table, new, old, has_time=has_time))
     return found
 
 
-def _rebuild(lake: Lake, settings: Settings, table: str, new: Sequence[str], old: Sequence[str]) -> str:
+def _rebuild(lake: Lake, table: str, new: Sequence[str], old: Sequence[str], *, has_time: bool) -> str:
     differ = "; ".join(
         filter(None, [f"it lacks {', '.join(new)}" if new else "", f"it has {', '.join(old)} besides" if old else ""])
     )
     which = ""
-    if settings.has_time and (periods := lake.periods(table)):
+    if has_time and (periods := lake.periods(table)):
         which = f" --partition-range {periods[0]}...{periods[-1]}" if len(periods) > 1 else f" --partition {periods[0]}"
     return (
         f"{table} has other columns than the present catalogue: {differ}. Rebuild all its periods in one run: select all "

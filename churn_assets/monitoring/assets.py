@@ -1,6 +1,7 @@
 """The drift report: decided by our rule, drawn by Evidently."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -23,7 +24,7 @@ from churn_assets.orchestration.failure_policy import wrong_input_is_final
 from churn_assets.orchestration.table_writer import columns_schema, keys_of
 from churn_assets.periods import ALL
 from churn_assets.resources.serving import ServingStore
-from churn_assets.settings.company import Settings
+from churn_assets.settings.company import Monitoring
 from churn_store.clock import Clock
 from churn_store.errors import InputError
 from churn_store.model.signature import Column
@@ -38,14 +39,32 @@ ANY_PSI = 1e9
 
 
 def monitoring_assets(
-    settings: Settings, partitions: dg.PartitionsDefinition[Any] | None, features: tuple[Feature, ...]
+    features: tuple[Feature, ...],
+    partitions: dg.PartitionsDefinition[Any] | None,
+    *,
+    monitoring: Monitoring,
+    reports: Path,
+    seed: int,
 ) -> Sequence[dg.AssetsDefinition]:
-    """``drift_report``."""
-    return [_drift_report(settings, partitions, features)]
+    """``drift_report``.
+
+    Args:
+        features: all features of the company.
+        partitions: periods of a history.
+        monitoring: when a snapshot has drifted.
+        reports: folder of the drawn reports.
+        seed: seed of the rows that are drawn.
+    """
+    return [_drift_report(features, partitions, monitoring=monitoring, reports=reports, seed=seed)]
 
 
 def _drift_report(
-    settings: Settings, partitions: dg.PartitionsDefinition[Any] | None, features: tuple[Feature, ...]
+    features: tuple[Feature, ...],
+    partitions: dg.PartitionsDefinition[Any] | None,
+    *,
+    monitoring: Monitoring,
+    reports: Path,
+    seed: int,
 ) -> dg.AssetsDefinition:
     moving = [feature.name for feature in features if feature.drifts_anyway]
 
@@ -85,7 +104,8 @@ def _drift_report(
         reference = read_sample(load_file(serving.files, bundle.manifest, "reference.parquet"))
         version = lake.version("customer_features")
         windows = {
-            period: lake.read("customer_features", period, version=version) for period in _windows(lake, key, settings)
+            period: lake.read("customer_features", period, version=version)
+            for period in _windows(lake, key, monitoring.windows)
         }
         if key not in windows:
             raise InputError(f"customer_features has no rows of {key}; materialize that period of it first")
@@ -94,16 +114,16 @@ def _drift_report(
             period: rows.with_columns(pl.Series(SCORE, bundle.scorer.score_frame(rows))) for period, rows in windows.items()
         }
         columns = [*bundle.manifest.signature.columns, SCORED]
-        drift = judge_windows(reference, windows, columns, [*moving, SCORE], settings.monitoring)
-        page = settings.reports.absolute() / f"drift-{key}-{bundle.digest[:12]}.html"
+        drift = judge_windows(reference, windows, columns, [*moving, SCORE], monitoring)
+        page = reports.absolute() / f"drift-{key}-{bundle.digest[:12]}.html"
         left_out = draw(
             reference,
             windows[key],
             columns,
             page,
-            allowed=_allowed(drift.windows[key], columns, settings.monitoring.effect),
-            rows=settings.monitoring.report_rows,
-            seed=settings.training.seed,
+            allowed=_allowed(drift.windows[key], columns, monitoring.effect),
+            rows=monitoring.report_rows,
+            seed=seed,
         )
         found = drift.verdict
         yield dg.MaterializeResult(
@@ -136,11 +156,11 @@ def _drift_report(
     return drift_report
 
 
-def _windows(lake: Lake, key: str, settings: Settings) -> list[str]:
-    """The newest snapshots up to a key, oldest first."""
+def _windows(lake: Lake, key: str, most: int) -> list[str]:
+    """The newest snapshots up to a key, at most so many, oldest first."""
     if key == ALL:
         return [ALL]
-    return [period for period in lake.periods("customer_features") if period <= key][-settings.monitoring.windows :]
+    return [period for period in lake.periods("customer_features") if period <= key][-most:]
 
 
 def _allowed(rows: Sequence[FeatureDrift], columns: Sequence[Column], effect: float) -> dict[str, float]:

@@ -6,16 +6,16 @@ to say: it counts by the wall clock; ``churn_assets.automation.due`` asks ours.
 
 import dagster as dg
 
-from churn_assets.settings.company import Settings
+from churn_assets.periods import Calendar
 
 
-def partitions_of(settings: Settings) -> dg.TimeWindowPartitionsDefinition | None:
-    """The periods of a history; none where data has no time."""
-    if not settings.has_time:
+def partitions_of(timeline: Calendar | None) -> dg.TimeWindowPartitionsDefinition | None:
+    """The periods of a history; None where the data has no time."""
+    if timeline is None:
         return None
-    first = settings.calendar.first.isoformat()
-    if settings.cadence == "monthly":
+    first = timeline.first.isoformat()
+    if timeline.cadence == "monthly":
         return dg.MonthlyPartitionsDefinition(start_date=first, end_offset=1)
-    if settings.cadence == "weekly":
+    if timeline.cadence == "weekly":
         return dg.WeeklyPartitionsDefinition(start_date=first, day_offset=1, end_offset=1)
     return dg.DailyPartitionsDefinition(start_date=first, end_offset=1)

@@ -22,7 +22,7 @@ from churn_assets.orchestration.dagster_internals import (
 )
 from churn_assets.orchestration.failure_policy import WRONG_INPUT
 from churn_assets.periods import Calendar, text
-from churn_assets.settings.company import Settings
+from churn_store.mapping.tables import Table
 
 RUN_KEY_LENGTH = 32
 
@@ -76,10 +76,9 @@ def present(instance: dg.DagsterInstance, lake: Lake, table: str) -> set[str]:
     return periods - set(metadata_of(instance, table, LACKING, periods=empty))
 
 
-def raw_periods(instance: dg.DagsterInstance, settings: Settings) -> set[str]:
-    """The periods that every raw table has."""
-    lake = Lake(settings.lake_url)
-    return set.intersection(*(present(instance, lake, table) for table in settings.tables))
+def raw_periods(instance: dg.DagsterInstance, lake: Lake, tables: Collection[Table]) -> set[str]:
+    """The periods that every one of a company's raw tables has."""
+    return set.intersection(*(present(instance, lake, table) for table in tables))
 
 
 def data_versions(instance: dg.DagsterInstance, asset: str) -> dict[str, str]:

@@ -8,13 +8,14 @@ from datetime import timedelta
 
 import polars as pl
 
+from churn_assets.automation.due import first_snapshot
 from churn_assets.features.contracts import LABEL_RATE
 from churn_assets.features.feature_sets import company_features, features_in_use
 from churn_assets.periods import day_of
 from churn_assets.preflight.rates import SNAPSHOTS, mature_snapshots, rate_at, rate_of_table
 from churn_assets.preflight.report import Report, SnapshotRate, TableFindings
 from churn_assets.preflight.table import examine
-from churn_assets.settings.company import Settings
+from churn_assets.settings.company import Features, Settings, SourceSettings
 from churn_assets.simulator.source import SyntheticSettings
 from churn_assets.tables import EVER_S, Source
 from churn_assets.training.split import roles_by_time
@@ -37,14 +38,23 @@ def validate(settings: Settings, source: Source, *, now_s: int) -> Report:
     kept: dict[Table, pl.DataFrame] = {}
     for table in settings.tables:
         try:
-            delivery = _all_of(settings, source, table, now_s=now_s)
+            delivery = _all_of(settings.source, source, table, now_s=now_s)
         except ChurnError as error:  # wrong, or away
             report.tables.append(TableFindings(table, findings=[str(error)]))
             continue
-        seen, kept[table] = examine(settings, source, table, delivery, now_s=now_s)
+        seen, kept[table] = examine(
+            source,
+            table,
+            delivery,
+            described=settings.source,
+            timeline=settings.timeline,
+            raw=settings.raw,
+            clock=settings.clock,
+            now_s=now_s,
+        )
         report.tables.append(seen)
     _compare_customers(report, kept)
-    _judge_settings(report, settings, source)
+    _judge_features(report, source, settings.source, settings.features)
     if unread := [table for table in settings.tables if table not in kept]:
         report.notes.append(f"the churn rate is not known before {', '.join(unread)} can be read")
     else:
@@ -52,11 +62,11 @@ def validate(settings: Settings, source: Source, *, now_s: int) -> Report:
     return report
 
 
-def _all_of(settings: Settings, source: Source, table: Table, *, now_s: int) -> Delivery:
-    if not settings.has_time:
+def _all_of(described: SourceSettings, source: Source, table: Table, *, now_s: int) -> Delivery:
+    if described.shape == "table":
         return source.read(table, 0, 0)
     # The synthetic company goes on for ever; every other source has a last row.
-    return source.read(table, -EVER_S, now_s if isinstance(settings.source, SyntheticSettings) else EVER_S)
+    return source.read(table, -EVER_S, now_s if isinstance(described, SyntheticSettings) else EVER_S)
 
 
 def _compare_customers(report: Report, kept: Mapping[Table, pl.DataFrame]) -> None:
@@ -89,28 +99,30 @@ def _why(strange: pl.Series, known: pl.Series, table: str) -> str:
     return f"Look at which columns `customer_id` is mapped to in source.customers and source.{table}"
 
 
-def _judge_settings(report: Report, settings: Settings, source: Source) -> None:
+def _judge_features(report: Report, source: Source, described: SourceSettings, choice: Features) -> None:
     try:
-        features_in_use(company_features(settings, source), settings.features)
+        features_in_use(company_features(source, described, choice), choice)
     except InputError as error:
         report.findings.append(str(error))
 
 
 def _rates(report: Report, settings: Settings, kept: Mapping[Table, pl.DataFrame], *, now_s: int) -> None:
-    if not settings.has_time:
+    calendar, tables, label = settings.timeline, settings.tables, settings.label
+    if calendar is None:
         report.rates = [rate_of_table(kept["customers"])]
         _judge_rates(report)
         return
     # Later than all rows nobody is active any more; that the clock is ahead of the data is said of the tables.
     newest = max((int(frame["known_s"].max() or 0) for name, frame in kept.items() if frame.height), default=0)  # type: ignore[arg-type]
-    ends = settings.calendar.ceil(day_of(newest) + timedelta(days=1))
+    ends = calendar.ceil(day_of(newest) + timedelta(days=1))
     as_of = min(day_of(now_s), ends)
-    mature = mature_snapshots(settings, as_of)
+    first = first_snapshot(calendar.start, tables, at_risk=settings.at_risk, features=settings.features)
+    mature = mature_snapshots(calendar, label, as_of, first=first)
     if as_of < day_of(now_s):
         report.notes.append(f"the rates are those of {as_of}, the end of the data, and not of {day_of(now_s)}")
-    report.rates = [rate_at(settings, kept, snapshot) for snapshot in mature[-SNAPSHOTS:]]
+    report.rates = [rate_at(kept, snapshot, at_risk=settings.at_risk, label=label) for snapshot in mature[-SNAPSHOTS:]]
     try:
-        roles_by_time(mature, horizon=settings.label.horizon, training=settings.training)
+        roles_by_time(mature, horizon=label.horizon, training=settings.training)
     except InputError as error:
         report.findings.append(str(error))
     _judge_rates(report)

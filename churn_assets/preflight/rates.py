@@ -9,35 +9,35 @@ from datetime import date
 import narwhals as nw
 import polars as pl
 
-from churn_assets.automation.due import snapshots
 from churn_assets.features.labels import churn_labels
 from churn_assets.features.snapshot import features_at
-from churn_assets.periods import ALL, epoch_s
+from churn_assets.periods import ALL, Calendar, epoch_s
 from churn_assets.preflight.report import SnapshotRate
-from churn_assets.settings.company import Settings, matures_on
+from churn_assets.settings.company import AtRisk, Label, matures_on
 from churn_store.mapping.tables import Table
 
 SNAPSHOTS = 12
 """So many of the newest mature snapshots are looked at."""
 
 
-def mature_snapshots(settings: Settings, as_of: date) -> list[date]:
-    """All snapshots whose labels are mature, in the order of time."""
-    come = [date.fromisoformat(key) for key in snapshots(settings, as_of)]
-    return [snapshot for snapshot in come if matures_on(snapshot, settings.label) <= as_of]
+def mature_snapshots(calendar: Calendar, label: Label, as_of: date, *, first: date) -> list[date]:
+    """All snapshots from a first one on whose labels are mature, in the order of time."""
+    come = calendar.keys(as_of, first=first)
+    return [snapshot for snapshot in come if matures_on(snapshot, label) <= as_of]
 
 
-def rate_at(settings: Settings, tables: Mapping[Table, pl.DataFrame], snapshot: date) -> SnapshotRate:
+def rate_at(tables: Mapping[Table, pl.DataFrame], snapshot: date, *, at_risk: AtRisk, label: Label) -> SnapshotRate:
     """Who is at risk at a snapshot, and which share of those with a label churned.
 
     Args:
-        settings: the definitions of risk and churn.
         tables: rows that keep their contracts.
         snapshot: T; its labels are mature.
+        at_risk: who can churn.
+        label: what churn is.
     """
     start_s = epoch_s(snapshot)
     lazy = {name: frame.lazy() for name, frame in tables.items()}
-    ids = features_at(lazy, (), start_s, settings.at_risk).select("customer_id")
+    ids = features_at(lazy, (), start_s, at_risk).select("customer_id")
     if ids.height == 0:
         return SnapshotRate(snapshot.isoformat(), 0, None)
 
@@ -45,9 +45,7 @@ def rate_at(settings: Settings, tables: Mapping[Table, pl.DataFrame], snapshot: 
         # What was known before T decided who is at risk; only what became known later can tell who left.
         return nw.from_native(lazy[table].filter(pl.col("known_s") >= start_s)) if table in lazy else None
 
-    labels = churn_labels(
-        ids, arrived("events"), arrived("payments"), snapshot=snapshot, label=settings.label, rule=settings.at_risk
-    ).labels
+    labels = churn_labels(ids, arrived("events"), arrived("payments"), snapshot=snapshot, label=label, rule=at_risk).labels
     return SnapshotRate(snapshot.isoformat(), ids.height, share_of_churn(labels))
 
 

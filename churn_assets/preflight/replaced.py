@@ -1,24 +1,23 @@
-"""A configuration in which one table is read from another file, so that a new delivery can be looked at before it is taken."""
+"""The section ``source`` in which one table is read from another file, so that a new delivery can be looked at before it is taken."""
 
 from pathlib import Path
 
-from churn_assets.settings.company import Settings
+from churn_assets.settings.company import SourceSettings
 from churn_store.errors import InputError
 from churn_store.mapping.file_settings import FilesSettings
 
 
-def with_file(settings: Settings, file: Path, table: str | None) -> Settings:
-    """The settings with one table in another file; its description stays.
+def with_file(source: SourceSettings, file: Path, table: str | None) -> FilesSettings:
+    """The section ``source`` with one table in another file; its description stays.
 
     Args:
-        settings: of the company.
+        source: the section as configured.
         file: absolute.
         table: which one; the only one that is configured if none is named.
 
     Raises:
         InputError: the source has no files, not this table, or several and none is named.
     """
-    source = settings.source
     if not isinstance(source, FilesSettings):
         raise InputError(
             f"the source is of kind {source.kind}, which reads no files; expected kind `files`, whose description says how {file.name} "
@@ -33,4 +32,4 @@ def with_file(settings: Settings, file: Path, table: str | None) -> Settings:
     if chosen not in described:
         raise InputError(f"the source has no files of {chosen}; expected one of {', '.join(described)}")
     instead = described[chosen].model_copy(update={"path": str(file)})
-    return settings.model_copy(update={"source": source.model_copy(update={chosen: instead})})
+    return source.model_copy(update={chosen: instead})

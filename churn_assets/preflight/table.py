@@ -5,15 +5,14 @@ Belongs here: what rows of one table say. Does not belong here: what two tables 
 
 import polars as pl
 
-from churn_assets.periods import day_of, epoch_s, text
+from churn_assets.periods import Calendar, day_of, epoch_s, text
 from churn_assets.preflight.report import BrokenRule, Span, TableFindings
 from churn_assets.raw.contracts import labelled_contract, raw_contract
 from churn_assets.raw.delivery import Arrived
 from churn_assets.raw.quarantine import Parted, by_rule, parted
-from churn_assets.settings.company import Settings
-from churn_assets.simulator.source import SyntheticSettings
+from churn_assets.settings.company import Raw, SourceSettings
 from churn_assets.tables import Source
-from churn_store.clock import DAY_S
+from churn_store.clock import DAY_S, Clock
 from churn_store.mapping.settings import MappedTable
 from churn_store.mapping.tables import KEYS, OPTIONAL, Delivery, Table
 
@@ -27,22 +26,34 @@ PERIODS_SHOWN = 5
 
 
 def examine(
-    settings: Settings, source: Source, table: Table, delivery: Delivery, *, now_s: int
+    source: Source,
+    table: Table,
+    delivery: Delivery,
+    *,
+    described: SourceSettings,
+    timeline: Calendar | None,
+    raw: Raw,
+    clock: Clock,
+    now_s: int,
 ) -> tuple[TableFindings, pl.DataFrame]:
     """Look at what a source delivers of a table.
 
     Args:
-        settings: of the company.
-        source: that delivered it.
-        table: which.
-        delivery: all of it.
-        now_s: the clock's time.
+        source: source that delivered it.
+        table: name of the table.
+        delivery: all of its rows.
+        described: the section ``source``.
+        timeline: calendar of a history; None where the data has no time.
+        raw: the section ``raw``.
+        clock: clock of the company.
+        now_s: time up to which rows count as known.
 
     Returns:
         What is found, and the rows that keep the contract.
     """
-    contract = raw_contract(table, source.attributes) if settings.has_time else labelled_contract(source.attributes)
-    found = parted(contract, Arrived(delivery, delivery.rows.clear()), table, has_time=settings.has_time)
+    has_time, mapping = timeline is not None, described.described(table)
+    contract = raw_contract(table, source.attributes) if has_time else labelled_contract(source.attributes)
+    found = parted(contract, Arrived(delivery, delivery.rows.clear()), table, has_time=has_time)
     absent = set(OPTIONAL[table]) - source.given(table)
     key = [name for name in KEYS[table] if name in delivery.rows.columns]
     seen = TableFindings(
@@ -50,7 +61,7 @@ def examine(
         rows=found.rows,
         key=tuple(key),
         repeated=int(delivery.rows.select(key).is_duplicated().sum()),
-        mapped=mapped_columns(settings, table),
+        mapped=mapped_columns(mapping),
         nulls={
             name: count
             for name in delivery.rows.columns
@@ -67,17 +78,16 @@ def examine(
         seen.findings.append(
             f"{table} has no rows; expected some. Look at the path or query of source.{table} in churn.yaml"
         )
-    if settings.has_time:
-        _look_at_times(seen, settings, source.says_when_known(table), found, now_s=now_s)
-        _name_what_is_missing(seen, settings, source, table)
+    if timeline is not None:
+        _look_at_times(seen, timeline, raw, clock, source.says_when_known(table), found, now_s=now_s)
+        _name_what_is_missing(seen, mapping, source, table, is_mapped=described.kind != "synthetic")
     elif found.rows:
-        _judge_share(seen, "", found, settings.raw.quarantine_limit)
+        _judge_share(seen, "", found, raw.quarantine_limit)
     return seen, found.kept
 
 
-def mapped_columns(settings: Settings, table: Table) -> dict[str, str]:
+def mapped_columns(described: MappedTable | None) -> dict[str, str]:
     """Canonical column: column of the source; empty where the source needs no mapping, or has no such table."""
-    described = _description(settings, table)
     if described is None:
         return {}
     constants: dict[str, str] = {name: f"always {word!r}" for name, word in described.constants.items()}
@@ -86,11 +96,9 @@ def mapped_columns(settings: Settings, table: Table) -> dict[str, str]:
     return {**described.columns, **constants, **attributes, **label}
 
 
-def _description(settings: Settings, table: Table) -> MappedTable | None:
-    return None if isinstance(settings.source, SyntheticSettings) else settings.source.described(table)
-
-
-def _look_at_times(seen: TableFindings, settings: Settings, says_when_known: bool, found: Parted, *, now_s: int) -> None:
+def _look_at_times(
+    seen: TableFindings, calendar: Calendar, raw: Raw, clock: Clock, says_when_known: bool, found: Parted, *, now_s: int
+) -> None:
     rows = found.kept
     if rows.height:
         first, last, known, late = rows.select(
@@ -104,42 +112,42 @@ def _look_at_times(seen: TableFindings, settings: Settings, says_when_known: boo
         seen.future = rows.filter(pl.col("known_s") >= now_s).height
     if seen.future:
         seen.notes.append(f"{seen.future:,} rows become known after the clock's time; they wait for their period")
-    before_s = epoch_s(settings.calendar.first)
+    before_s = epoch_s(calendar.first)
     if earlier := rows.filter(pl.col("known_s") < before_s).height:
         seen.notes.append(
-            f"{earlier:,} rows are from before source.start ({settings.start}); they come with the first period"
+            f"{earlier:,} rows are from before source.start ({calendar.start}); they come with the first period"
         )
     if found.rows == 0:
         return
-    kept, aside = (_by_period(frame, settings, now_s=now_s) for frame in (rows, found.set_aside))
+    kept, aside = (_by_period(frame, calendar, now_s=now_s) for frame in (rows, found.set_aside))
     refused = {
         period: aside[period] / (aside[period] + kept.get(period, 0))
         for period in sorted(aside)
-        if aside[period] / (aside[period] + kept.get(period, 0)) > settings.raw.quarantine_limit
+        if aside[period] / (aside[period] + kept.get(period, 0)) > raw.quarantine_limit
     }
     if refused:
         worst = max(refused, key=lambda period: refused[period])
         seen.findings.append(
             f"{seen.table}: {len(refused)} periods ({_some(list(refused))}) have a larger share of rows that would be set aside than "
-            f"raw.quarantine_limit {settings.raw.quarantine_limit:.1%} allows, {refused[worst]:.1%} in {worst}; they would be "
+            f"raw.quarantine_limit {raw.quarantine_limit:.1%} allows, {refused[worst]:.1%} in {worst}; they would be "
             f"refused. Mend the rows ({_most_frequent(seen)}), or raise the limit"
         )
     if seen.table == "customers":  # nobody has to sign up in a period
         return
-    ended = [text(key) for key in settings.calendar.complete(day_of(now_s))]
+    ended = [text(key) for key in calendar.complete(day_of(now_s))]
     seen.empty_periods = [period for period in ended if not kept.get(period) and not aside.get(period)]
     if seen.empty_periods:
-        _judge_empty(seen, settings, ended)
+        _judge_empty(seen, raw, clock, ended)
 
 
-def _judge_empty(seen: TableFindings, settings: Settings, ended: list[str]) -> None:
+def _judge_empty(seen: TableFindings, raw: Raw, clock: Clock, ended: list[str]) -> None:
     count = len(seen.empty_periods)
     said = f"{seen.table} has no rows in {count} of {len(ended)} periods that have ended ({_some(seen.empty_periods)})"
-    if settings.raw.empty_periods == "accept":
+    if raw.empty_periods == "accept":
         seen.notes.append(said)
     elif seen.span is not None and seen.empty_periods[-1] == ended[-1] and seen.span.known < seen.empty_periods[0]:
         seen.findings.append(
-            f"{said}: the newest row became known on {seen.span.known}, but by the clock it is {settings.clock.now():%Y-%m-%d}; such "
+            f"{said}: the newest row became known on {seen.span.known}, but by the clock it is {clock.now():%Y-%m-%d}; such "
             "periods would be refused. Bring newer rows, set the clock to the end of the data (`churn clock set`), or set "
             "raw.empty_periods to accept"
         )
@@ -150,10 +158,10 @@ def _judge_empty(seen: TableFindings, settings: Settings, ended: list[str]) -> N
         )
 
 
-def _by_period(rows: pl.DataFrame, settings: Settings, *, now_s: int) -> dict[str, int]:
+def _by_period(rows: pl.DataFrame, calendar: Calendar, *, now_s: int) -> dict[str, int]:
     """How many rows arrived in each period that has begun; those without a time are in none."""
-    first = settings.calendar.first
-    period = pl.from_epoch(pl.col("known_s"), time_unit="s").dt.truncate(EVERY_MONTH[settings.cadence]).dt.date()
+    first = calendar.first
+    period = pl.from_epoch(pl.col("known_s"), time_unit="s").dt.truncate(EVERY_MONTH[calendar.cadence]).dt.date()
     counted = (
         rows.filter(pl.col("known_s") < now_s)
         .select(pl.max_horizontal(period, pl.lit(first)).alias("period"))
@@ -171,8 +179,9 @@ def _judge_share(seen: TableFindings, where: str, found: Parted, limit: float) -
         )
 
 
-def _name_what_is_missing(seen: TableFindings, settings: Settings, source: Source, table: Table) -> None:
-    described = _description(settings, table)
+def _name_what_is_missing(
+    seen: TableFindings, described: MappedTable | None, source: Source, table: Table, *, is_mapped: bool
+) -> None:
     for name in OPTIONAL[table]:
         if name not in source.given(table):
             seen.missing[CANONICAL_S[name]] = "features that need it do not exist"
@@ -181,7 +190,7 @@ def _name_what_is_missing(seen: TableFindings, settings: Settings, source: Sourc
             "rows count as known when they happened, and rows that turn up after the first load as known at that load"
         )
     if described is None:
-        if table == "customers" and not isinstance(settings.source, SyntheticSettings):
+        if table == "customers" and is_mapped:
             seen.notes.append("customers are derived from what they did: signed up when they were first seen")
         return
     if table == "customers" and "occurred" not in seen.mapped:

@@ -18,7 +18,7 @@ from churn_assets.raw.arrivals import arrivals
 from churn_assets.raw.contracts import labelled_contract, quarantine_contract, raw_contract
 from churn_assets.raw.delivery import Arrived, Ingested
 from churn_assets.raw.quarantine import EMPTY, SHARE, as_table, outcomes, parted, quality
-from churn_assets.settings.company import Settings
+from churn_assets.settings.company import Raw, SourceSettings
 from churn_assets.tables import Source, quarantine_of
 from churn_store.clock import Clock
 from churn_store.mapping.tables import Table
@@ -41,21 +41,43 @@ LIE_BY: dict[Table, tuple[str, ...]] = {"events": ("event_type", "customer_id")}
 
 
 def raw_assets(
-    settings: Settings, partitions: dg.PartitionsDefinition[Any] | None, source: Source
+    source: Source,
+    partitions: dg.PartitionsDefinition[Any] | None,
+    *,
+    described: SourceSettings,
+    timeline: Calendar | None,
+    raw: Raw,
 ) -> Sequence[dg.AssetsDefinition]:
-    """For each raw table that the source has: the table and its quarantine."""
-    return [_raw_asset(table, settings, partitions, source) for table in settings.tables]
+    """For each raw table that the source has: the table and its quarantine.
+
+    Args:
+        source: source of the rows.
+        partitions: periods of a history.
+        described: the section ``source``: its kind, and which tables it has.
+        timeline: calendar of a history; None where the data has no time.
+        raw: the section ``raw``.
+    """
+    return [
+        _raw_asset(table, source, partitions, kind=described.kind, timeline=timeline, raw=raw) for table in described.tables
+    ]
 
 
 def _raw_asset(
-    table: Table, settings: Settings, partitions: dg.PartitionsDefinition[Any] | None, source: Source
+    table: Table,
+    source: Source,
+    partitions: dg.PartitionsDefinition[Any] | None,
+    *,
+    kind: str,
+    timeline: Calendar | None,
+    raw: Raw,
 ) -> dg.AssetsDefinition:
-    contract = raw_contract(table, source.attributes) if settings.has_time else labelled_contract(source.attributes)
+    has_time = timeline is not None
+    contract = raw_contract(table, source.attributes) if has_time else labelled_contract(source.attributes)
     quarantine = quarantine_of(table)
-    described = DESCRIPTIONS[table] if settings.has_time else "One row a customer: its attributes, and whether it churned."
+    described = DESCRIPTIONS[table] if has_time else "One row a customer: its attributes, and whether it churned."
     shared: dict[str, Any] = {
         "group_name": "raw",
-        "kinds": {settings.source.kind, "deltalake"},
+        "kinds": {kind, "deltalake"},
         "owners": ["team:data"],
         "code_version": code_version(*STAGES),
     }
@@ -76,7 +98,7 @@ def _raw_asset(
             table,
             partitions,
             {
-                SHARE: f"at most {settings.raw.quarantine_limit:.1%} of the rows break the contract",
+                SHARE: f"at most {raw.quarantine_limit:.1%} of the rows break the contract",
                 EMPTY: "some rows arrived",
             },
         ),
@@ -84,8 +106,8 @@ def _raw_asset(
     @wrong_input_is_final
     def ingest(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], clock: dg.ResourceParam[Clock]) -> Events:
         keys = keys_of(context)
-        if settings.has_time:
-            require_ended(settings.calendar, clock.now().date(), keys)
+        if timeline is not None:
+            require_ended(timeline, clock.now().date(), keys)
         anew = context.run.tags.get(ANEW) == "true"
         done = present(context.instance, lake, table)
         if not anew and done - set(keys):
@@ -94,12 +116,12 @@ def _raw_asset(
         apart = not source.says_when_known(table)
         good = TableWriter(context, lake, table, contract, order=LIE_BY.get(table, ()), apart=apart)
         bad = TableWriter(context, lake, quarantine, quarantine_contract(), apart=apart)
-        for key, arrived in _arrivals(source, table, keys, settings, Ingested(done, good.rows, bad.rows), anew=anew):
-            found = parted(contract, arrived, table, has_time=settings.has_time)
-            end_s = settings.calendar.bounds_s(key)[1] if settings.has_time else None
+        for key, arrived in _arrivals(source, table, keys, timeline, Ingested(done, good.rows, bad.rows), anew=anew):
+            found = parted(contract, arrived, table, has_time=has_time)
+            end_s = None if timeline is None else timeline.bounds_s(key)[1]
             measures = quality(found, table, end_s=end_s)
             bad.add(key, Built(found.set_aside, metadata={"rules": dg.MetadataValue.md(as_table(found.set_aside))}))
-            good.add(key, Built(found.kept, checks=outcomes(found, table, settings.raw), metadata=measures))
+            good.add(key, Built(found.kept, checks=outcomes(found, table, raw), metadata=measures))
         # What was set aside is written even where its period is refused, so that it can be looked at.
         bad.finish()
         yield from bad.events()
@@ -109,11 +131,10 @@ def _raw_asset(
 
 
 def _arrivals(
-    source: Source, table: Table, keys: Sequence[str], settings: Settings, before: Ingested, *, anew: bool
+    source: Source, table: Table, keys: Sequence[str], timeline: Calendar | None, before: Ingested, *, anew: bool
 ) -> Iterator[tuple[str, Arrived]]:
-    if settings.has_time:
-        calendar: Calendar = settings.calendar
-        yield from arrivals(source, table, keys, calendar, before, anew=anew)
+    if timeline is not None:
+        yield from arrivals(source, table, keys, timeline, before, anew=anew)
     else:
         delivery = source.read(table, 0, 0)
         yield ALL, Arrived(delivery, delivery.rows.clear())

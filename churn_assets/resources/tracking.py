@@ -13,7 +13,6 @@ import sqlalchemy as sa
 from dagster_mlflow import mlflow_tracking
 
 from churn_assets.resources.tracking_server import is_server, require_answer
-from churn_assets.settings.company import Settings
 
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -35,12 +34,12 @@ def _tracking(context: dg.InitResourceContext) -> Iterator[object]:
         mlflow.end_run()
 
 
-def tracking_resource(settings: Settings) -> dg.ResourceDefinition:
-    """The resource ``mlflow`` for the configured server and experiment."""
+def tracking_resource(uri: str, *, experiment: str) -> dg.ResourceDefinition:
+    """The resource ``mlflow`` for a tracking server and an experiment."""
     tracking: dg.ResourceDefinition = dg.resource(config_schema=mlflow_tracking.config_schema)(_tracking).configured(
         {
-            "experiment_name": f"{settings.tracking.experiment}-{settings.company}",
-            "mlflow_tracking_uri": settings.tracking_uri,
+            "experiment_name": experiment,
+            "mlflow_tracking_uri": uri,
             "env": QUIET,
         }
     )

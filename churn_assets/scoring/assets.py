@@ -16,7 +16,6 @@ from churn_assets.orchestration.table_writer import Built, Events, columns_schem
 from churn_assets.periods import epoch_s
 from churn_assets.resources.serving import ServingStore
 from churn_assets.scoring.contracts import scores_contract
-from churn_assets.settings.company import Settings
 from churn_store.batch.score_file import scores_of
 from churn_store.clock import Clock
 from churn_store.errors import InputError
@@ -24,13 +23,23 @@ from churn_store.storage.online_store import Snapshot, open_reader, write_snapsh
 
 
 def scoring_assets(
-    settings: Settings, partitions: dg.PartitionsDefinition[Any] | None, features: tuple[Feature, ...]
+    features: tuple[Feature, ...], partitions: dg.PartitionsDefinition[Any] | None, *, has_time: bool, online_url: str
 ) -> Sequence[dg.AssetsDefinition]:
-    """``churn_scores`` and ``online_features``."""
-    return [_churn_scores(settings, partitions), _online_features(settings, partitions, features)]
+    """``churn_scores`` and ``online_features``.
+
+    Args:
+        features: all features of the company.
+        partitions: periods of a history.
+        has_time: whether the data is a history.
+        online_url: address of the online features, which says of what kind their store is.
+    """
+    return [
+        _churn_scores(partitions, has_time=has_time),
+        _online_features(features, partitions, has_time=has_time, online_url=online_url),
+    ]
 
 
-def _churn_scores(settings: Settings, partitions: dg.PartitionsDefinition[Any] | None) -> dg.AssetsDefinition:
+def _churn_scores(partitions: dg.PartitionsDefinition[Any] | None, *, has_time: bool) -> dg.AssetsDefinition:
     @dg.asset(
         description="The probability of churn of every customer at risk at the snapshot, by the release that serves.",
         group_name="scoring",
@@ -63,7 +72,7 @@ def _churn_scores(settings: Settings, partitions: dg.PartitionsDefinition[Any] |
             "mean_probability": float(scores["probability"].mean() or 0.0),  # type: ignore[arg-type]
             "called_churn": int(scores["churn"].sum()),
         }
-        contract = scores_contract(has_time=settings.has_time)
+        contract = scores_contract(has_time=has_time)
         built = {key: Built(scores, metadata=metadata)}
         yield from write_table(context, lake, built.items(), contract=contract, sources=sources)
 
@@ -71,12 +80,12 @@ def _churn_scores(settings: Settings, partitions: dg.PartitionsDefinition[Any] |
 
 
 def _online_features(
-    settings: Settings, partitions: dg.PartitionsDefinition[Any] | None, features: tuple[Feature, ...]
+    features: tuple[Feature, ...], partitions: dg.PartitionsDefinition[Any] | None, *, has_time: bool, online_url: str
 ) -> dg.AssetsDefinition:
     @dg.asset(
         description="The newest snapshot's features by customer, where the service looks them up.",
         group_name="scoring",
-        kinds={"redis" if settings.online_url.startswith("redis") else "sqlite"},
+        kinds={"redis" if online_url.startswith("redis") else "sqlite"},
         owners=["team:retention"],
         partitions_def=partitions,
         deps=["customer_features"],
@@ -90,7 +99,7 @@ def _online_features(
         serving: dg.ResourceParam[ServingStore],
     ) -> dg.MaterializeResult[None]:
         [key] = keys_of(context)
-        snapshot_s = epoch_s(date.fromisoformat(key)) if settings.has_time else None
+        snapshot_s = epoch_s(date.fromisoformat(key)) if has_time else None
         serves = asyncio.run(_serving_now(serving.online_url))
         if (
             serves is not None

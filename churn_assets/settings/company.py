@@ -18,7 +18,7 @@ from churn_store.mapping.file_settings import FilesSettings
 from churn_store.mapping.tables import Table
 from churn_store.settings import ConfigFile, Section
 
-Source = Annotated[SyntheticSettings | FilesSettings | PostgresSettings, Field(discriminator="kind")]
+SourceSettings = Annotated[SyntheticSettings | FilesSettings | PostgresSettings, Field(discriminator="kind")]
 """Where the raw tables come from."""
 
 
@@ -233,12 +233,15 @@ class Spark(Section):
     options: dict[str, str] = Field({}, description="further settings of the session, such as spark.executor.memory")
 
 
+EngineName = Literal["polars", "spark"]
+
+
 class Settings(ConfigFile):
     """The whole configuration of the asset graph."""
 
-    source: Source = SyntheticSettings()
+    source: SourceSettings = SyntheticSettings()
     raw: Raw = Raw()
-    engine: Literal["polars", "spark"] = "polars"
+    engine: EngineName = "polars"
     spark: Spark = Spark()
     cadence: Literal["monthly", "weekly", "daily"] = "monthly"
     at_risk: AtRisk = AtRisk()
@@ -282,13 +285,11 @@ class Settings(ConfigFile):
     @property
     def has_time(self) -> bool:
         """Whether the data is a history, rather than one table with a label column."""
-        return isinstance(self.source, SyntheticSettings) or self.source.shape == "history"
+        return self.source.shape == "history"
 
     @property
     def tables(self) -> tuple[Table, ...]:
         """The raw tables that the source has."""
-        if isinstance(self.source, SyntheticSettings):
-            return ("customers", "events", "payments")
         return self.source.tables
 
     @property
@@ -302,6 +303,11 @@ class Settings(ConfigFile):
     def calendar(self) -> Calendar:
         """The periods of a history."""
         return Calendar(self.cadence, self.start)
+
+    @property
+    def timeline(self) -> Calendar | None:
+        """The calendar of a history; None where the data has no time."""
+        return self.calendar if self.has_time else None
 
     @property
     def lake_url(self) -> str:

@@ -23,6 +23,7 @@ from churn_assets.simulator.law import GONE, Floats
 from churn_assets.simulator.rows import CUSTOMER_NUMBERS
 from churn_assets.simulator.scenarios import Scenario
 from churn_assets.simulator.tables import CUSTOMER_DIGITS, Tables
+from churn_store.mapping.settings import MappedTable
 from churn_store.mapping.tables import OPTIONAL, Delivery, Table
 from churn_store.model.signature import Column
 
@@ -64,6 +65,20 @@ class SyntheticSettings(BaseModel):
         le=0.5,
         description="Share of the rows that are hit: delivered again or late, or with a value missing or impossible.",
     )
+
+    @property
+    def shape(self) -> Literal["history", "table"]:
+        """A history, as of a company whose tables are described."""
+        return "history"
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """The raw tables: all of them."""
+        return ("customers", "events", "payments")
+
+    def described(self, table: Table) -> MappedTable | None:  # noqa: ARG002 - as of a source whose tables are described
+        """None: these tables are canonical as they are made."""
+        return None
 
     @model_validator(mode="after")
     def _scenario_is_within_the_data(self) -> Self:

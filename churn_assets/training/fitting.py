@@ -132,7 +132,7 @@ def fit_family(
         chosen,
         pipeline,
         signature,
-        measured(churned, scores, threshold=threshold, settings=settings),
+        measured(churned, scores, threshold=threshold, profit=settings.profit),
         threshold,
         made_of,
         model,

@@ -4,23 +4,15 @@ from datetime import date
 
 import pytest
 
-from churn_assets.automation.due import contiguous, features_due, labels_due, newest_due, raw_due, snapshots
+from churn_assets.automation.due import contiguous, features_due, first_snapshot, labels_due, newest_due, raw_due
 from churn_assets.coverage import require_ended, require_history
 from churn_assets.periods import Calendar
-from churn_assets.settings.company import Features, Label, Settings
-from churn_assets.simulator.source import SyntheticSettings
+from churn_assets.settings.company import AtRisk, Features, Label
 from churn_store.errors import InputError
+from churn_store.mapping.tables import Table
 
 MONTHS = Calendar("monthly", date(2024, 1, 1))
 JAN, FEB, MAR, APR, MAY, JUN = (f"2024-0{month}-01" for month in range(1, 7))
-
-
-def company(*, first: date | None = date(2024, 3, 1), grace_days: int = 3) -> Settings:
-    return Settings(
-        source=SyntheticSettings(start=date(2024, 1, 1)),
-        features=Features(first_snapshot=first),
-        label=Label(horizon_days=30, grace_days=grace_days),
-    )
 
 
 @pytest.mark.parametrize(
@@ -68,7 +60,10 @@ def test_raw_periods_are_due_once_they_have_ended_and_are_not_there(
 def test_a_snapshot_exists_from_the_first_one_on_once_its_day_has_come(
     first: date | None, as_of: date, expected: list[str]
 ) -> None:
-    assert snapshots(company(first=first), as_of) == expected
+    tables: list[Table] = ["customers", "events", "payments"]
+    begins = first_snapshot(MONTHS.start, tables, at_risk=AtRisk(), features=Features(first_snapshot=first))
+    raw = [key.isoformat() for key in MONTHS.keys(date(2025, 1, 1))]
+    assert features_due(MONTHS, as_of, first=begins, raw=raw, have=[]) == expected
 
 
 @pytest.mark.parametrize(
@@ -97,7 +92,7 @@ def test_a_snapshot_exists_from_the_first_one_on_once_its_day_has_come(
 def test_features_are_due_where_every_raw_period_before_the_snapshot_is_there(
     raw: list[str], have: list[str], due: list[str]
 ) -> None:
-    assert features_due(company(), date(2024, 5, 15), raw=raw, have=have) == due
+    assert features_due(MONTHS, date(2024, 5, 15), first=date(2024, 3, 1), raw=raw, have=have) == due
 
 
 @pytest.mark.parametrize(
@@ -126,12 +121,19 @@ def test_features_are_due_where_every_raw_period_before_the_snapshot_is_there(
 def test_labels_are_due_once_every_outcome_can_be_known_and_has_arrived(
     as_of: date, grace_days: int, raw: list[str], have: list[str], due: list[str]
 ) -> None:
-    settings = company(grace_days=grace_days)
-    assert labels_due(settings, as_of, raw=raw, features=[MAR, APR, MAY], have=have) == due
+    label = Label(horizon_days=30, grace_days=grace_days)
+    assert labels_due(MONTHS, label, as_of, raw=raw, features=[MAR, APR, MAY], have=have) == due
 
 
 def test_a_snapshot_without_features_never_gets_labels() -> None:
-    assert labels_due(company(), date(2024, 6, 3), raw=[JAN, FEB, MAR, APR, MAY], features=[APR], have=[]) == [APR]
+    assert labels_due(
+        MONTHS,
+        Label(horizon_days=30, grace_days=3),
+        date(2024, 6, 3),
+        raw=[JAN, FEB, MAR, APR, MAY],
+        features=[APR],
+        have=[],
+    ) == [APR]
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from churn_assets.build import build_defs
 from churn_assets.lake.lake import Lake
 from churn_assets.lake.restore import restore
 from churn_assets.orchestration.instance import report_restored
-from churn_assets.periods import epoch_s
+from churn_assets.periods import Calendar, epoch_s
 from churn_assets.settings.company import Features, Label, Settings
 from churn_store.mapping.file_settings import FilesSettings
 from tests.automation.company import CONFIGURATION, START, file_of, write_company
@@ -49,20 +49,20 @@ def day(text: str) -> int:
     ],
 )
 def test_rows_of_a_window_that_arrive_after_maturity_are_found(span: tuple[str, str], period: str, late: list[str]) -> None:
-    settings = Settings(label=Label(horizon_days=30, grace_days=3))
+    calendar, label = Calendar("monthly", dt.date(2024, 1, 1)), Label(horizon_days=30, grace_days=3)
     happened = {period: (day(span[0]), day(span[1]))}
-    found = arrived_into(settings, labels=[MAR], happened=happened)
+    found = arrived_into(calendar, label, labels=[MAR], happened=happened)
     assert list(found) == late
 
 
 def test_a_label_is_restated_for_what_came_after_its_last_arrivals_and_only_when_no_period_is_missing() -> None:
-    settings = Settings(label=Label(horizon_days=30, grace_days=3))
+    label = Label(horizon_days=30, grace_days=3)
     late = {FEB: [APR, MAY], MAR: [MAY]}
-    assert labels_to_restate(settings, late, known_until={FEB: APR, MAR: APR}, until=APR) == []
-    assert labels_to_restate(settings, late, known_until={FEB: APR, MAR: APR}, until=MAY) == [FEB]
-    assert labels_to_restate(settings, late, known_until={FEB: APR, MAR: APR}, until=JUN) == [FEB, MAR]
-    assert labels_to_restate(settings, late, known_until={FEB: JUN, MAR: JUN}, until=JUN) == []
-    assert labels_to_restate(settings, late, known_until={}, until=JUN) == [FEB, MAR], (
+    assert labels_to_restate(label, late, known_until={FEB: APR, MAR: APR}, until=APR) == []
+    assert labels_to_restate(label, late, known_until={FEB: APR, MAR: APR}, until=MAY) == [FEB]
+    assert labels_to_restate(label, late, known_until={FEB: APR, MAR: APR}, until=JUN) == [FEB, MAR]
+    assert labels_to_restate(label, late, known_until={FEB: JUN, MAR: JUN}, until=JUN) == []
+    assert labels_to_restate(label, late, known_until={}, until=JUN) == [FEB, MAR], (
         "restored or older labels count up to maturity"
     )
 

@@ -39,7 +39,13 @@ def decision(settings: Settings = HISTORY, **known: Any) -> tuple[bool, str, tup
         "report": None,
         "last_trained": None,
     }
-    found = decide(settings, **{**asked, **known})
+    found = decide(
+        timeline=settings.timeline,
+        label=settings.label,
+        training=settings.training,
+        retraining=settings.retraining,
+        **{**asked, **known},
+    )
     return found.retrain, found.reason, found.cause
 
 

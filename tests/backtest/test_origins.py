@@ -48,13 +48,13 @@ def test_every_label_window_ends_before_the_next_role_begins_whatever_the_horizo
     mature = days(cadence, 40)
     gap = timedelta(days=horizon)
     try:
-        found = origins(mature, asked, folds=folds, more=more)
+        found = origins(mature, asked.calendar, asked.label, asked.training, folds=folds, more=more)
     except InputError as error:
         needed = int(str(error).split(" folds needs ")[1].split()[0])
         assert needed > len(mature)
-        assert len(origins(days(cadence, needed), asked, folds=folds)) == folds
+        assert len(origins(days(cadence, needed), asked.calendar, asked.label, asked.training, folds=folds)) == folds
         with pytest.raises(InputError, match=f"needs {needed} snapshots"):
-            origins(days(cadence, needed - 1), asked, folds=folds)
+            origins(days(cadence, needed - 1), asked.calendar, asked.label, asked.training, folds=folds)
         return
     assert folds <= len(found) <= folds + more
     assert [fold.judge for fold in found] == [(day,) for day in mature[-len(found) :]]
@@ -70,7 +70,7 @@ def test_every_label_window_ends_before_the_next_role_begins_whatever_the_horizo
 def test_a_model_is_as_many_periods_old_as_a_fresh_one_has_read_further(cadence: Cadence, horizon: int) -> None:
     asked = settings(cadence, horizon)
     mature = days(cadence, 200)
-    found = origins(mature, asked, folds=6, more=6)
+    found = origins(mature, asked.calendar, asked.label, asked.training, folds=6, more=6)
     for former, later in pairwise(found):
         assert age(former, former, asked.calendar) == 0
         assert age(former, later, asked.calendar) == mature.index(later.select[-1]) - mature.index(former.select[-1])
@@ -79,14 +79,14 @@ def test_a_model_is_as_many_periods_old_as_a_fresh_one_has_read_further(cadence:
 def test_too_few_snapshots_are_refused_with_how_many_there_are_and_how_many_are_needed(tmp_path: Path) -> None:
     asked = settings_of(tmp_path)
     with pytest.raises(InputError) as refused:
-        origins(snapshots(7), asked, folds=6)
+        origins(snapshots(7), asked.calendar, asked.label, asked.training, folds=6)
     assert str(refused.value) == (
         "7 snapshots have mature labels (2024-01-01 to 2024-07-01), of which 4 can test a model that was trained on earlier ones, with "
         "30 days of labels in between; a backtest of 6 folds needs 9 snapshots. Bring more history, or ask for fewer folds"
     )
-    assert len(origins(snapshots(9), asked, folds=6)) == 6
+    assert len(origins(snapshots(9), asked.calendar, asked.label, asked.training, folds=6)) == 6
     with pytest.raises(InputError, match=r"^0 snapshots have mature labels, of which 0 can test"):
-        origins([], asked, folds=6)
+        origins([], asked.calendar, asked.label, asked.training, folds=6)
 
 
 def test_stratified_folds_hold_the_same_share_of_churners_and_every_row_once() -> None:

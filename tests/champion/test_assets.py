@@ -63,8 +63,17 @@ class Company:
         """The assets of the tables that a candidate is made of."""
         source = open_source(self.settings)
         return [
-            *raw_assets(self.settings, None, source),
-            *feature_assets(self.settings, None, attributes()),
+            *raw_assets(source, None, described=self.settings.source, timeline=None, raw=self.settings.raw),
+            *feature_assets(
+                attributes(),
+                None,
+                timeline=None,
+                tables=self.settings.tables,
+                at_risk=self.settings.at_risk,
+                label=self.settings.label,
+                engine=self.settings.engine,
+                spark=self.settings.spark,
+            ),
             *training_assets(self.settings, attributes()),
         ]
 
@@ -98,7 +107,14 @@ class Company:
             fitted = fit_family("logistic_regression", blind, attributes(), self.settings, made_of=made_of)
             left = contents(fitted, rows, seed=1)
             made = build(fitted.signature, model=left[MODEL], golden=left[GOLDEN], training_set=rows, seed=1)
-            evaluation = evaluate(rows, made.scorer, threshold=fitted.threshold, settings=self.settings)
+            evaluation = evaluate(
+                rows,
+                made.scorer,
+                threshold=fitted.threshold,
+                profit=self.settings.profit,
+                evaluation=self.settings.evaluation,
+                seed=self.settings.training.seed,
+            )
             MADE[key] = described(fitted, {}), left, made, evaluation
         chosen, left, made, evaluation = MADE[key]
         manifest = describe(

@@ -18,7 +18,7 @@ from churn_assets.evaluation.evaluate import evaluate
 from churn_assets.features.feature import Feature
 from churn_assets.features.feature_sets import features_of
 from churn_assets.periods import epoch_s
-from churn_assets.settings.company import Settings
+from churn_assets.settings.company import Evaluation, Profit, Settings
 from churn_assets.tables import JUDGE, SELECT, TRAIN
 from churn_assets.training.fitted_family import GOLDEN, MODEL, PROBABILITIES, FittedFamily, contents, described
 from churn_assets.training.fitting import Fitted, fit_family
@@ -157,7 +157,9 @@ class World:
             scorer=candidate.scorer,
             threshold=chosen.threshold,
             golden=candidate.files["golden.json"],
-            evaluation=evaluate(self.rows, candidate.scorer, threshold=chosen.threshold, settings=Settings(company="test")),
+            evaluation=evaluate(
+                self.rows, candidate.scorer, threshold=chosen.threshold, profit=Profit(), evaluation=Evaluation(), seed=42
+            ),
             baselines={**baselines(self.rows, candidate.signature), RECENCY: self.judging["noise"].to_numpy()},
         )
 
@@ -193,7 +195,14 @@ def staged(files: DigestStore, candidate: Candidate, chosen: Fitted, rows: pl.Da
             chosen=document(chosen),
             training_set=rows,
             metrics={"auc": 0.7},
-            evaluation=evaluate(rows, candidate.scorer, threshold=chosen.threshold, settings=settings),
+            evaluation=evaluate(
+                rows,
+                candidate.scorer,
+                threshold=chosen.threshold,
+                profit=settings.profit,
+                evaluation=settings.evaluation,
+                seed=settings.training.seed,
+            ),
             tables={},
             mlflow={},
             now_s=NOW_S,

@@ -175,7 +175,7 @@ def test_a_read_only_home_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         settings = Settings.load()
         with as_nobody():
             with pytest.raises(InputError, match="can't be written"):
-                machine.home(settings)
+                machine.home(settings.home)
             with pytest.raises(InputError, match="can't be written and read"):
                 stores.writable(Lake(settings.lake_url))
 

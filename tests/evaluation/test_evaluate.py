@@ -34,14 +34,16 @@ def scorer(rows: pl.DataFrame) -> Scorer:
 
 @pytest.fixture(scope="module")
 def evaluation(rows: pl.DataFrame, scorer: Scorer) -> manifest.Evaluation:
-    return evaluate(rows, scorer, threshold=0.2, settings=SETTINGS)
+    return evaluate(
+        rows, scorer, threshold=0.2, profit=SETTINGS.profit, evaluation=SETTINGS.evaluation, seed=SETTINGS.training.seed
+    )
 
 
 def test_every_measure_has_an_interval_around_the_value_that_is_logged(
     rows: pl.DataFrame, scorer: Scorer, evaluation: manifest.Evaluation
 ) -> None:
     judging = rows.filter(role=JUDGE)
-    logged = measured(judging["churned"].to_numpy(), scorer.score_frame(judging), threshold=0.2, settings=SETTINGS)
+    logged = measured(judging["churned"].to_numpy(), scorer.score_frame(judging), threshold=0.2, profit=SETTINGS.profit)
     assert {name: interval.value for name, interval in evaluation.intervals.items()} == pytest.approx(logged)
     assert all(interval.low <= interval.value <= interval.high for interval in evaluation.intervals.values())
     assert {"auc", "profit", "expected_maximum_profit", "calibration_intercept", "true_positives"} <= set(logged)
@@ -52,7 +54,12 @@ def test_every_measure_has_an_interval_around_the_value_that_is_logged(
 def test_an_evaluation_is_the_same_again_and_can_be_kept_in_a_manifest(
     rows: pl.DataFrame, scorer: Scorer, evaluation: manifest.Evaluation
 ) -> None:
-    assert evaluate(rows, scorer, threshold=0.2, settings=SETTINGS) == evaluation
+    assert (
+        evaluate(
+            rows, scorer, threshold=0.2, profit=SETTINGS.profit, evaluation=SETTINGS.evaluation, seed=SETTINGS.training.seed
+        )
+        == evaluation
+    )
     kept = msgspec.json.decode(msgspec.json.encode(evaluation), type=manifest.Evaluation)
     assert kept == evaluation
 
@@ -71,14 +78,18 @@ def test_a_snapshot_of_one_class_has_no_measures_and_a_whole_of_one_class_is_ref
 ) -> None:
     last = rows["snapshot_s"].max()
     quiet = rows.with_columns(churned=pl.col("churned") & (pl.col("snapshot_s") != last))
-    found = evaluate(quiet, scorer, threshold=0.2, settings=SETTINGS)
+    found = evaluate(
+        quiet, scorer, threshold=0.2, profit=SETTINGS.profit, evaluation=SETTINGS.evaluation, seed=SETTINGS.training.seed
+    )
     assert len(found.by_snapshot) == 1
     with pytest.raises(InputError, match="all 800 rows stayed; expected both"):
         evaluate(
             rows.with_columns(churned=pl.col("churned") & (pl.col("role") != JUDGE)),
             scorer,
             threshold=0.2,
-            settings=SETTINGS,
+            profit=SETTINGS.profit,
+            evaluation=SETTINGS.evaluation,
+            seed=SETTINGS.training.seed,
         )
 
 
@@ -172,7 +183,9 @@ def test_a_segment_with_too_few_rows_is_not_judged(rows: pl.DataFrame) -> None:
 
 def test_a_segment_in_which_all_stayed_has_no_auc(rows: pl.DataFrame, scorer: Scorer) -> None:
     quiet = rows.with_columns(churned=pl.col("churned") & (pl.col("plan") == "free"))
-    found = evaluate(quiet, scorer, threshold=0.2, settings=SETTINGS).segments
+    found = evaluate(
+        quiet, scorer, threshold=0.2, profit=SETTINGS.profit, evaluation=SETTINGS.evaluation, seed=SETTINGS.training.seed
+    ).segments
     by_word = {segment.word: segment for segment in found}
     assert by_word["pro"].auc is None
     assert by_word["free"].auc is not None
@@ -195,7 +208,14 @@ def test_shuffling_what_a_model_leans_on_costs_auc_and_noise_costs_none(
 
 
 def test_data_without_time_has_no_snapshots(rows: pl.DataFrame, scorer: Scorer) -> None:
-    found = evaluate(rows.drop("snapshot_s"), scorer, threshold=0.2, settings=SETTINGS)
+    found = evaluate(
+        rows.drop("snapshot_s"),
+        scorer,
+        threshold=0.2,
+        profit=SETTINGS.profit,
+        evaluation=SETTINGS.evaluation,
+        seed=SETTINGS.training.seed,
+    )
     assert found.by_snapshot == {}
     assert "profit" in found.intervals
 
@@ -233,7 +253,7 @@ def test_every_picture_is_a_small_png_that_markdown_can_hold(
 def test_a_model_that_asks_nobody_or_says_the_same_of_all_can_be_drawn_and_measured(rows: pl.DataFrame) -> None:
     churned = rows.filter(role=TRAIN)["churned"].to_numpy()
     scores = np.full(len(churned), 0.25)
-    found = measured(churned, scores, threshold=0.9, settings=SETTINGS)
+    found = measured(churned, scores, threshold=0.9, profit=SETTINGS.profit)
     assert (found["profit"], found["precision"], found["auc"]) == (0, 0, 0.5)
     assert all(math.isfinite(value) for value in found.values())
     bins = (manifest.ReliabilityBin(len(churned), 0.25, float(churned.mean())),)

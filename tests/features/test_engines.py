@@ -6,12 +6,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from churn_assets.cli.smoke_test import SmallCompany
 from churn_assets.features.engines.base import History
 from churn_assets.features.engines.open_engine import open_engine
 from churn_assets.features.engines.polars_engine import PolarsEngine
 from churn_assets.lake.row_digest import digest
-from churn_assets.settings.company import AtRisk
+from churn_assets.settings.company import AtRisk, Spark
 from churn_store.errors import InputError
 from tests.features.edges import SNAPSHOTS, from_all_rows, lake_of_edges
 
@@ -98,9 +97,9 @@ def test_each_period_is_read_once_and_a_new_snapshot_reads_only_its_own(
 def test_spark_is_chosen_by_churn_yaml_and_says_how_to_install_it(
     history: History, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert isinstance(open_engine(SmallCompany()), PolarsEngine)
+    assert isinstance(open_engine("polars", Spark()), PolarsEngine)
     monkeypatch.setitem(sys.modules, "pyspark", None)
     monkeypatch.setitem(sys.modules, "pyspark.errors", None)
-    engine = open_engine(SmallCompany(engine="spark"))
+    engine = open_engine("spark", Spark())
     with pytest.raises(InputError, match="make setup-spark"):
         next(engine.snapshots(history, SNAPSHOTS[:1]))

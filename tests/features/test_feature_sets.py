@@ -288,7 +288,7 @@ def test_the_definitions_do_not_load_with_a_protected_attribute_and_do_where_it_
 def test_an_attribute_that_is_read_from_the_label_is_refused() -> None:
     settings = company(Features(), column="left")
     with pytest.raises(InputError, match="has segment, read from left, which is the label itself"):
-        company_features(settings, open_source(settings))
+        company_features(open_source(settings), settings.source, settings.features)
 
 
 @pytest.mark.parametrize(("name", "protected"), [("gender", ()), ("age", ("Age",))])

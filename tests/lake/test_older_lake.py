@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from deltalake import DeltaTable
 
-from churn_assets.features.feature_sets import features_of
+from churn_assets.features.feature_sets import company_features, features_of
 from churn_assets.features.lake_columns import outdated
 from churn_assets.features.snapshot import features_at
 from churn_assets.lake.lake import PERIOD, Lake
@@ -132,7 +132,8 @@ def test_a_table_made_from_the_raw_ones_is_named_with_how_to_rebuild_it(lake: La
         ("2024-07-01", "2024-08-01", "2024-09-01", "2024-10-01"), frame.drop("sessions_30d").with_columns(extra=1)
     )
     lake.replace("customer_features", periods, run_id="r")
-    [said] = outdated(lake, settings, SyntheticSource(SyntheticSettings()))
+    features = company_features(SyntheticSource(SyntheticSettings()), settings.source, settings.features)
+    [said] = outdated(lake, features, has_time=True)
     assert "customer_features has other columns than the present catalogue: it lacks" in said
     assert "sessions_30d" in said
     assert "extra" in said

@@ -134,7 +134,7 @@ def test_no_snapshot_with_an_open_window_is_ever_due_for_labels(
         source=SyntheticSettings(start=date(2024, 1, 1)), cadence=cadence, label=Label(horizon_days=horizon, grace_days=3)
     )
     every = [key.isoformat() for key in company.calendar.complete(date(2025, 1, 1))]
-    due = labels_due(company, as_of, raw=every, features=every, have=[])
+    due = labels_due(company.calendar, company.label, as_of, raw=every, features=every, have=[])
     assert all(matures_on(date.fromisoformat(key), company.label) <= as_of for key in due)
 
 

@@ -324,7 +324,13 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Settings, d
 
 def ingest(settings: Settings, source: FilesSource, instance: dg.DagsterInstance, month: str) -> dg.ExecuteInProcessResult:
     defs = dg.Definitions(
-        assets=raw_assets(settings, partitions_of(settings), source),
+        assets=raw_assets(
+            source,
+            partitions_of(settings.timeline),
+            described=settings.source,
+            timeline=settings.timeline,
+            raw=settings.raw,
+        ),
         resources={"lake": Lake(settings.lake_url), "clock": settings.clock},
         jobs=[dg.define_asset_job("ingest", op_retry_policy=RETRY)],
     )

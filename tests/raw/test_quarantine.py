@@ -170,7 +170,9 @@ def test_a_period_whose_rows_were_all_set_aside_is_refused_whatever_their_times(
             pl.when(keep).then("known").otherwise(pl.lit("soon")).alias("known"),
         ).write_csv(file)
     defs = dg.Definitions(
-        assets=raw_assets(shop, partitions_of(shop), source),
+        assets=raw_assets(
+            source, partitions_of(shop.timeline), described=shop.source, timeline=shop.timeline, raw=shop.raw
+        ),
         resources={"lake": Lake(shop.lake_url), "clock": shop.clock},
     )
     job = defs.resolve_implicit_global_asset_job_def()
