@@ -10,8 +10,8 @@ import pytest
 
 from churn_assets.automation.jobs import ORDER
 from churn_assets.build import build_defs
-from churn_assets.connectors.files.source import FilesSettings
 from churn_assets.settings.company import Label, Settings
+from churn_store.mapping.file_settings import FilesSettings
 
 HISTORY = {
     "customers",

@@ -182,7 +182,8 @@ class Service:
             else:
                 answered["content"] += message["body"]
 
-        self.client.blocking_portal.call(self.app, scope, receive, send)
+        asgi: Any = self.app
+        self.client.blocking_portal.call(lambda: asgi(scope, receive, send))
         return httpx.Response(answered["status"], headers=answered["headers"], content=answered["content"])
 
     def metric(self, name: str, **labels: str) -> float:

@@ -8,6 +8,8 @@ import pytest
 
 from churn_api.background import Rhythm
 from churn_api.releases import poller
+from churn_store.releases.bundles import load_bundle
+from churn_store.releases.log import newest
 from tests.api.conftest import ONLINE_ROWS, Installation, Service
 from tests.release_factory import Candidate
 
@@ -43,7 +45,7 @@ def test_a_panic_is_a_failed_attempt_and_the_next_one_is_made() -> None:
 def test_a_release_at_which_a_library_panics_is_counted_and_shown_and_the_service_follows_on(
     fresh: Service, other_candidate: Candidate, monkeypatch: pytest.MonkeyPatch, role: str
 ) -> None:
-    load = poller.load_bundle
+    load = load_bundle
     installation = fresh.installation
     before = fresh.get("/model/version").json()["release"]
     monkeypatch.setattr(poller, "load_bundle", panics)
@@ -60,7 +62,7 @@ def test_a_release_at_which_a_library_panics_is_counted_and_shown_and_the_servic
 
 
 def test_a_panic_anywhere_else_is_shown_and_the_next_look_is_made(fresh: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    look: Callable[..., object] = poller.newest
+    look: Callable[..., object] = newest
     monkeypatch.setattr(poller, "newest", panics)
     fresh.until(lambda: fresh.metric("churn_model_load_failures_total", role="champion") >= 1)
     assert fresh.post("/predict", {"attributes": ONLINE_ROWS[0]}).status_code == 200

@@ -10,7 +10,7 @@ import pytest
 from onnx import helper
 
 from churn_api.releases import poller
-from churn_store.releases.bundles import stage
+from churn_store.releases.bundles import load_bundle, stage
 from churn_store.releases.manifest import Blessing, Rule, encode
 from tests.api.conftest import ONLINE_ROWS, Installation, Service
 from tests.release_factory import NOW_S, Candidate
@@ -58,7 +58,7 @@ def test_a_hostile_release_is_refused_once_and_what_served_goes_on(
     installation = fresh.installation
     before = fresh.get("/model/version").json()
     loaded: list[str] = []
-    load = poller.load_bundle
+    load = load_bundle
     monkeypatch.setattr(poller, "load_bundle", lambda files, digest: loaded.append(digest) or load(files, digest))
     bad = HOSTILE[case](installation, other_candidate)
     if role == "champion":

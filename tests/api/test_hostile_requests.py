@@ -258,7 +258,7 @@ def test_a_strange_announced_length_does_no_harm(service: Service, length: str) 
     assert response.status_code in {200, 413}
 
 
-FLOODS = {
+FLOODS: dict[str, list[Any]] = {
     "many headers": [(f"x-{i}", "y" * 100) for i in range(5_000)],
     "a long header": [("x-long", "y" * 1_000_000)],
     "many request ids": [("x-request-id", f"id-{i}") for i in range(1_000)],

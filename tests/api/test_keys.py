@@ -5,7 +5,9 @@ import re
 import stat
 import sys
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
@@ -28,7 +30,7 @@ MODELS = [("GET", "/model/version", None), ("GET", "/models", None)]
 PUBLIC = ["/health", "/health/live", "/health/ready", "/metrics", "/docs", "/docs/openapi.json"]
 
 
-def ask(service: Service, route: tuple, headers: dict[str, str]) -> object:
+def ask(service: Service, route: tuple[str, str, Any], headers: dict[str, str]) -> httpx.Response:
     method, path, body = route
     return service.client.request(method, path, json=body, headers=headers)
 
@@ -51,7 +53,7 @@ def keyed(service: Service) -> Service:
 
 @pytest.mark.parametrize("header", ["X-API-Key", "Authorization"])
 @pytest.mark.parametrize("route", [*PREDICTIONS, *MODELS], ids=lambda route: f"{route[0]} {route[1]}")
-def test_a_route_answers_only_a_usable_key_of_its_scope(keyed: Service, route: tuple, header: str) -> None:
+def test_a_route_answers_only_a_usable_key_of_its_scope(keyed: Service, route: tuple[str, str, Any], header: str) -> None:
     keys = {name: made.key for name, made in keyed.installation.keys.items()}
     right, other = ("predict", "read") if route in PREDICTIONS else ("read", "predict")
     expected = {
@@ -71,7 +73,9 @@ def test_a_route_answers_only_a_usable_key_of_its_scope(keyed: Service, route: t
 
 
 @pytest.mark.parametrize("route", [*PREDICTIONS, *MODELS, *RELEASES], ids=lambda route: f"{route[0]} {route[1]}")
-def test_the_scope_release_is_for_that_alone_and_no_other_scope_brings_it(keyed: Service, route: tuple) -> None:
+def test_the_scope_release_is_for_that_alone_and_no_other_scope_brings_it(
+    keyed: Service, route: tuple[str, str, Any]
+) -> None:
     keys = {name: made.key for name, made in keyed.installation.keys.items()}
     refused = ["both", "predict", "read", "admin"] if route in RELEASES else ["release"]
     for name in refused:

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
+from litestar import Litestar
 from litestar.testing import TestClient
 
 from churn_api.app import create_app
@@ -128,7 +129,7 @@ def test_a_prediction_is_on_disk_before_the_first_byte_of_its_answer(tmp_path: P
             await app(scope, receive, sending)
 
         with TestClient(watched) as client:
-            service = Service(installed, app, client)
+            service = Service(installed, app, cast("TestClient[Litestar]", client))
             one = service.get("/predict/c1").json()
             given = service.post("/predict", {"attributes": ONLINE_ROWS[0]}).json()
             batch = service.post("/predict/batch", {"customer_ids": ["c1", "c2"]}).json()

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -18,7 +19,7 @@ from tests.store.servers import Postgres
 SAME = 1e-9
 
 
-def scored(service: Service, rows: list[dict]) -> list[float]:
+def scored(service: Service, rows: list[dict[str, Any]]) -> list[float]:
     return service.installation.bundle().scorer.score_rows(rows).tolist()
 
 

@@ -24,7 +24,7 @@ def second(installation: Installation, candidate: Candidate, other_candidate: Ca
     return installation
 
 
-def roll_back(service: Service, **body: object) -> object:
+def roll_back(service: Service, **body: object) -> httpx.Response:
     return service.post(ROUTE, {**WHY, **body}, key="Ada on call")
 
 

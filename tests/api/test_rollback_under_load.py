@@ -37,8 +37,8 @@ def test_two_workers_under_load_go_back_together_from_a_champion_and_its_challen
         assert load.failed == []
         assert mixed(load.seen) == []
         assert len(load.seen) > 500
-        for worker in (0, 1):
-            assert {(seen.role, seen.release) for seen in load.seen if seen.worker == worker} == {
+        for number in (0, 1):
+            assert {(seen.role, seen.release) for seen in load.seen if seen.worker == number} == {
                 ("champion", good), ("champion", challenged.champion), ("challenger", challenged.challenger),
             }  # fmt: skip
         late = [seen for seen in load.seen if seen.begun > asked + 2.0]

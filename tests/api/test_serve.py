@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,7 +31,7 @@ def only_line(said: str) -> str:
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory, candidate: Candidate) -> Iterator[tuple[Installation, Process]]:
     """A process for tests that only ask it: impatient, and with every request in the access log."""
-    impatient = {"request_s": 0.5, "keep_alive_s": 1, "access_log_share": 1.0, "ship_s": 0.1}
+    impatient: dict[str, Any] = {"request_s": 0.5, "keep_alive_s": 1, "access_log_share": 1.0, "ship_s": 0.1}
     with Installation.make(tmp_path_factory.mktemp("running"), **impatient) as installation:
         installation.release(candidate)
         installation.put_online()

@@ -61,7 +61,7 @@ class RunsHere(RunLauncher, ConfigurableClass):
 
     def __init__(self, inst_data: ConfigurableClassData | None = None) -> None:
         self._inst_data = inst_data
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
 
     @property
     def inst_data(self) -> ConfigurableClassData | None:

@@ -27,7 +27,7 @@ NUMBERS = ("here", "there")
 def features() -> tuple[Feature, ...]:
     """Two numbers and a category."""
     columns = [*(Column(name=name, kind="number", nullable=True) for name in NUMBERS), Column(name="plan", kind="category")]
-    return features_of(("customers",), columns, has_time=False)
+    return features_of(["customers"], columns, has_time=False)
 
 
 def settings_of(home: Path, **sections: Any) -> Settings:

@@ -140,6 +140,7 @@ class Company:
 
     def judged(self, candidate: CandidateModel) -> tuple[Blessing, dict[str, Any]]:
         """Materialize ``model_blessing`` alone: its value and its metadata."""
+        blessing: Any
         _, blessing, _ = champion_assets(self.settings, open_source(self.settings), attributes(), self.upstream)
         with dg.build_asset_context(instance=self.instance) as context:
             result, *checks = blessing(context, candidate, lake=self.lake, clock=self.settings.clock, serving=self.serving)

@@ -35,7 +35,7 @@ def test_the_family_with_the_less_log_loss_is_better_and_of_equal_ones_the_first
 
 def test_families_that_were_fitted_on_other_rows_than_are_there_now_are_refused() -> None:
     one, other = of("logistic_regression", 0.4), of("gradient_boosting", 0.4, digest="1" * 64)
-    now = {"features": attributes(), "settings": Settings(company="test")}
+    now: dict[str, Any] = {"features": attributes(), "settings": Settings(company="test")}
     require_made_of([one, one], TableVersion(4, "0" * 64), **now)
     with pytest.raises(
         InputError, match="gradient_boosting of version 3 of training_set was fitted on other rows than its version 4"

@@ -4,7 +4,7 @@ import re
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -220,7 +220,7 @@ def test_a_manifest_of_format_1_has_no_card_and_says_why() -> None:
 
 
 def test_data_without_time_needs_no_snapshots_and_its_card_says_what_could_not_be_checked() -> None:
-    evaluation = msgspec.structs.replace(manifest_of().evaluation, by_snapshot={})
+    evaluation = msgspec.structs.replace(cast("Evaluation", manifest_of().evaluation), by_snapshot={})
     untimed = manifest_of(
         horizon_days=None,
         trained_on=(),
@@ -294,7 +294,7 @@ def test_only_a_gate_that_has_compared_the_two_is_said_to() -> None:
 def test_a_constant_has_no_calibration_slope() -> None:
     measures = {"auc": 0.5, "log_loss": 0.25, "calibration_slope": 5.689e-20}
     beside = {"base_rate": measures, "recency_rule": {**measures, "calibration_slope": 0.93}}
-    evaluation = msgspec.structs.replace(manifest_of().evaluation, baselines=beside)
+    evaluation = msgspec.structs.replace(cast("Evaluation", manifest_of().evaluation), baselines=beside)
     markdown = card_of(manifest_of(evaluation=evaluation), None).markdown
     [slope] = [line for line in markdown.splitlines() if line.startswith("| calibration slope")]
     assert slope.split(" | ")[-2:] == ["", "0.93 |"]

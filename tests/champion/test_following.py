@@ -32,7 +32,7 @@ from churn_store.releases.rollback import roll_back as serve_former
 from tests.release_factory import NOW_S, Candidate, bless, release, train
 
 MODEL = "churn"
-ADA = {"by": "ada", "reason": "she knows", "now_s": NOW_S}
+ADA: dict[str, Any] = {"by": "ada", "reason": "she knows", "now_s": NOW_S}
 
 
 @dataclass
@@ -52,8 +52,8 @@ class Company:
             for event in said.asset_events:
                 self.instance.report_runless_asset_event(event)
             self.cursor = said.cursor
-            return said.skip_reason.skip_message
-        return said.skip_message
+            return str(said.skip_reason.skip_message)
+        return str(said.skip_message)
 
     def run(self, job: dg.JobDefinition, op: str, **config: Any) -> dg.ExecuteInProcessResult:
         """Run a job of one op, as the launchpad does."""
@@ -90,7 +90,8 @@ def models() -> tuple[Candidate, Candidate]:
 
 def failure(result: dg.ExecuteInProcessResult) -> str:
     [event] = [event for event in result.all_events if event.is_step_failure]
-    return event.step_failure_data.error.cause.message if event.step_failure_data.error.cause else event.message
+    cause = event.step_failure_data.error.cause
+    return str(cause.message if cause else event.message)
 
 
 def registered(company: Company, candidate: Candidate, version: int) -> Candidate:
@@ -235,6 +236,7 @@ def test_where_promotion_is_manual_an_accepted_candidate_waits_and_the_former_ch
     staged = company.waiting(models[1])
     blessing = newest_blessing(company.serving.engine, staged.candidate)
     settings = company.settings.model_copy(update={"promotion": "manual"})
+    champion: Any
     *_, champion = champion_assets(settings, open_source(settings), (), [])
     said = champion(
         dg.build_asset_context(instance=company.instance),

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import polars as pl
@@ -29,7 +30,7 @@ from churn_store.model.signature import Column
 from churn_store.releases.blessings import record_blessing
 from churn_store.releases.bundles import Bundle, load_bundle, stage
 from churn_store.releases.log import newest, publish
-from churn_store.releases.manifest import Blessing, Manifest, Rule, TableVersion
+from churn_store.releases.manifest import Blessing, Evaluation, Manifest, Rule, TableVersion
 from churn_store.storage.digest_store import DigestStore
 from tests.features.company import SNAPSHOT
 
@@ -58,7 +59,7 @@ def company_of_one_table(folder: Path, monkeypatch: pytest.MonkeyPatch, *, attri
 
 def attributes(*more: str) -> tuple[Feature, ...]:
     numbers = [Column(name=name, kind="number", nullable=True) for name in ("visits", "spend", *more)]
-    return features_of(("customers",), [*numbers, Column(name="plan", kind="category")], has_time=False)
+    return features_of(["customers"], [*numbers, Column(name="plan", kind="category")], has_time=False)
 
 
 def training_set(seed: int = 0) -> pl.DataFrame:
@@ -135,7 +136,7 @@ class World:
             golden=self.candidate.files["golden.json"],
             training_set=self.rows,
             checks=tuple(Checked(table, "schema", None, "passed") for table in ("training_set", "churn_labels")),
-            evaluation=self.manifest.evaluation,
+            evaluation=cast("Evaluation", self.manifest.evaluation),
             baselines={**baselines(self.rows, signature), RECENCY: self.judging["noise"].to_numpy()},
             truth=self.judging["truth"].to_numpy(),
             judging_from=JUDGED_FROM,

@@ -112,7 +112,7 @@ def new_shop(server: Postgres) -> str:
 
 def execute(url: str, command: str) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(command)  # type: ignore[call-overload]
+        connection.execute(command)
 
 
 def as_files(url: str, folder: Path) -> FilesSource:
@@ -522,7 +522,7 @@ def test_a_database_that_dies_midway_leaves_the_lake_as_it_was_and_is_not_wrong_
             failed = ingest(url, instance, "2024-02-01")
         assert not failed.success
         assert "SourceAwayError" in str([event.step_failure_data for event in failed.all_events if event.is_step_failure])
-        assert instance.get_run_by_id(failed.run_id).tags.get(WRONG_INPUT) is None  # type: ignore[union-attr]
+        assert instance.get_run_by_id(failed.run_id).tags.get(WRONG_INPUT) is None
         assert lake.periods("events") == ["2024-01-01"]
         assert lake.read("events", "2024-01-01").equals(january)
         assert ingest(shop, instance, "2024-02-01").success

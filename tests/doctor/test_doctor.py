@@ -331,7 +331,7 @@ def test_the_service_itself_is_not_ready_without_a_release(folder: Path) -> None
     key_in_file(folder / ".churn" / "api-key")
     port = free_port()
     environment = {**os.environ, "CHURN_SERVICE__PORT": str(port)}
-    serve = [Path(sys.executable).with_name("churn"), "serve"]
+    serve = [str(Path(sys.executable).with_name("churn")), "serve"]
     with subprocess.Popen(serve, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
             until = time.monotonic() + 30

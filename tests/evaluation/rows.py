@@ -17,7 +17,7 @@ from churn_store.releases.manifest import TableVersion
 from tests.features.company import SNAPSHOT
 
 FEATURES = features_of(
-    ("customers",),
+    ["customers"],
     [
         Column(name="days_since_last_login", kind="number", nullable=True),
         Column(name="noise", kind="number"),

@@ -2,6 +2,7 @@
 
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -42,7 +43,7 @@ def lake_of_edges(folder: Path, *, seed: int = 1, customers: int = 60, rule: AtR
     def delays(count: int) -> list[int]:
         return np.where(drawn.random(count) < 0.6, 0, drawn.choice([1, 2, 9 * DAY_S, 100 * DAY_S], count)).tolist()
 
-    def some(values: list[object], count: int) -> list[object]:
+    def some(values: list[Any], count: int) -> list[Any]:
         return [values[i] for i in drawn.integers(0, len(values), count)]
 
     names = [f"c{i}" for i in range(customers)]
@@ -72,7 +73,7 @@ def lake_of_edges(folder: Path, *, seed: int = 1, customers: int = 60, rule: AtR
         keys = [CALENDAR.floor(day_of(second)).isoformat() for second in arrived["known_s"]]
         by_period = arrived.with_columns(pl.Series(PERIOD, keys)).partition_by(PERIOD, as_dict=True, include_key=False)
         lake.replace(table, {str(period): part for (period,), part in by_period.items()}, run_id="edges")
-    return History(lake, lake.versions(rows), CALENDAR, FEATURES, rule or AtRisk())
+    return History(lake, {table: lake.version(table) for table in rows}, CALENDAR, FEATURES, rule or AtRisk())
 
 
 def from_all_rows(history: History, snapshot: date) -> pl.DataFrame:

@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -12,6 +13,7 @@ from churn_assets.features.engines.polars_engine import PolarsEngine
 from churn_assets.lake.row_digest import digest
 from churn_assets.settings.company import AtRisk, Spark
 from churn_store.errors import InputError
+from churn_store.mapping.tables import Table
 from tests.features.edges import SNAPSHOTS, from_all_rows, lake_of_edges
 
 
@@ -49,7 +51,7 @@ def test_a_company_without_an_event_that_ends_customers_has_them_at_risk_again(t
 
 
 def test_a_company_with_payments_alone_has_snapshots(history: History) -> None:
-    versions = {table: version for table, version in history.versions.items() if table != "events"}
+    versions: dict[Table, int] = {table: version for table, version in history.versions.items() if table != "events"}
     features = tuple(feature for feature in history.features if "events" not in feature.tables)
     paying = History(history.lake, versions, history.calendar, features, history.rule)
     [(_, frame)] = PolarsEngine().snapshots(paying, SNAPSHOTS[:1])
@@ -63,7 +65,9 @@ def test_rows_that_lie_in_an_earlier_period_than_they_became_known_count_from_th
     for table in ("customers", "events", "payments"):
         both = pl.concat([lake.read(table, home), lake.read(table, early)])
         lake.replace(table, {home: both, early: both.clear()}, run_id="early")
-    moved = History(lake, lake.versions(history.versions), history.calendar, history.features, history.rule)
+    moved = History(
+        lake, {table: lake.version(table) for table in history.versions}, history.calendar, history.features, history.rule
+    )
     for snapshot, frame in PolarsEngine().snapshots(moved, SNAPSHOTS[1:3]):
         assert bits(frame) == bits(from_all_rows(moved, snapshot))
 
@@ -80,7 +84,7 @@ def test_each_period_is_read_once_and_a_new_snapshot_reads_only_its_own(
     read: list[str] = []
     collect = pl.LazyFrame.collect
 
-    def counted(frame: pl.LazyFrame, **options: object) -> pl.DataFrame:
+    def counted(frame: pl.LazyFrame, **options: Any) -> Any:
         plan = frame.explain(optimized=False)
         if "period" in plan and "event_type" in plan:
             read.append(plan)

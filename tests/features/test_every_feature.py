@@ -134,10 +134,11 @@ def at_the_edges() -> pl.DataFrame:
     events: list[tuple[str, str, int, int]] = []
     payments: list[Payment] = []
     for base, (seen, paid) in BASES.items():
-        for kind, age in [
+        kinds_and_ages: list[tuple[str, Any]] = [
             ("", ""),
             *((k, d * DAY_S + off) for k in (*EVENTS, *PAYMENTS, "version") for d in DAYS for off in (0, 1)),
-        ]:
+        ]
+        for kind, age in kinds_and_ages:
             who = f"{base}/{kind}/{age}"
             customers.append((who, 399 * DAY_S, 0, 399 * DAY_S, "free", 1.0))
             events += [(who, name, at, 0) for name, at in seen.items()]

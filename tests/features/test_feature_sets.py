@@ -33,7 +33,7 @@ def test_numbers_come_before_categories_in_a_fixed_order() -> None:
     [
         (TABLES, True, {"customers", "events", "payments"}),
         (("customers", "payments"), True, {"customers", "payments"}),
-        (("customers",), False, {"customers"}),
+        (["customers"], False, {"customers"}),
     ],
 )
 def test_only_features_of_tables_that_are_there_exist(
@@ -98,7 +98,7 @@ def test_a_choice_of_features_that_can_not_be_is_refused_in_one_line(
 ) -> None:
     with pytest.raises(InputError) as error:
         features_of(
-            ("customers",) if said.startswith("no") else TABLES,
+            ["customers"] if said.startswith("no") else TABLES,
             attributes,
             has_time=said[0] == "f",
             choice=Features(exclude=exclude),
@@ -117,7 +117,7 @@ def test_data_without_time_keeps_its_attributes_as_they_are() -> None:
     customers = pl.DataFrame(
         {"customer_id": ["b", "a"], "plan": [None, "pro"], "seats": [2.5, None], "churned": [True, False]}
     )
-    frame = features_of_table(customers, features_of(("customers",), ATTRIBUTES, has_time=False))
+    frame = features_of_table(customers, features_of(["customers"], ATTRIBUTES, has_time=False))
     assert frame.columns == ["customer_id", "seats", "plan"]
     assert frame.rows() == [("a", None, "pro"), ("b", 2.5, None)]
 
@@ -208,9 +208,9 @@ def test_what_no_model_may_see_is_no_feature(name: str, column: str, said: str) 
         refuse_forbidden(name, column, ())
     attribute = Column(name=name, kind="category")
     with pytest.raises(InputError, match=said):
-        features_of(("customers",), (attribute, *ATTRIBUTES), has_time=False, columns={name: column})
+        features_of(["customers"], (attribute, *ATTRIBUTES), has_time=False, columns={name: column})
     excluded = features_of(
-        ("customers",), (attribute, *ATTRIBUTES), has_time=False, columns={name: column}, choice=Features(exclude=(name,))
+        ["customers"], (attribute, *ATTRIBUTES), has_time=False, columns={name: column}, choice=Features(exclude=(name,))
     )
     assert [feature.name for feature in excluded] == ["seats", "plan"]
 
@@ -258,8 +258,8 @@ def test_a_company_protects_further_words_in_whatever_case_and_the_built_in_ones
     choice = Features.model_validate({"protected": [protected]})
     for name in (refused, "gender"):
         with pytest.raises(InputError, match="has the protected word"):
-            features_of(("customers",), (Column(name=name, kind="category"),), has_time=False, choice=choice)
-    assert features_of(("customers",), (Column(name=allowed, kind="category"),), has_time=False, choice=choice)
+            features_of(["customers"], (Column(name=name, kind="category"),), has_time=False, choice=choice)
+    assert features_of(["customers"], (Column(name=allowed, kind="category"),), has_time=False, choice=choice)
 
 
 @pytest.mark.parametrize("nothing", ["", "*", "12"])

@@ -14,7 +14,7 @@ from churn_store.clock import DAY_S
 T = 20_000 * DAY_S
 KINDS = ("session", "ticket", "export")
 KIND = pl.Categorical(pl.Categories("kinds", "test_places"))
-SCHEMA = {"customer_id": pl.UInt32, "event_type": KIND, "occurred_s": pl.Int64}
+SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {"customer_id": pl.UInt32, "event_type": KIND, "occurred_s": pl.Int64}
 FAR = 2**40
 
 ages = st.one_of(

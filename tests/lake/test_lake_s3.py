@@ -5,7 +5,9 @@ import signal
 import subprocess
 import sys
 import time
+from typing import Any
 
+import deltalake
 import polars as pl
 import pytest
 from deltalake.exceptions import CommitFailedError
@@ -110,22 +112,22 @@ def test_a_write_that_meets_another_s_commit_looks_again(lake: Lake, monkeypatch
     lake.replace("t", {JAN: rows(1)}, run_id="r")
     import churn_assets.lake.lake as module  # noqa: PLC0415
 
-    write, other = module.write_deltalake, Lake(lake.url)
-    met = []
+    write, other = deltalake.write_deltalake, Lake(lake.url)
+    met: list[bool] = []
 
-    def late(*arguments: object, **options: object) -> None:
+    def late(*arguments: Any, **options: Any) -> None:
         if not met:
             met.append(True)
             with monkeypatch.context() as patch:
                 patch.setattr(module, "write_deltalake", write)
                 other.replace("t", {FEB: rows(2)}, run_id="other")
-        write(*arguments, **options)  # type: ignore[arg-type]
+        write(*arguments, **options)
 
     monkeypatch.setattr(module, "write_deltalake", late)
     lake.replace("t", {JAN: rows(3)}, run_id="r")
     assert (lake.read("t", JAN)["x"][0], lake.read("t", FEB)["x"][0]) == (3, 2)
 
-    def never(*arguments: object, **options: object) -> None:
+    def never(*arguments: Any, **options: Any) -> None:
         raise CommitFailedError("met another")
 
     monkeypatch.setattr(module, "write_deltalake", never)

@@ -20,7 +20,7 @@ from churn_assets.periods import epoch_s
 from churn_assets.settings.company import AtRisk, Settings
 from churn_assets.simulator.source import SyntheticSettings, SyntheticSource
 from churn_store.errors import InputError
-from churn_store.mapping.tables import SCHEMAS
+from churn_store.mapping.tables import SCHEMAS, Table
 
 OLDER = Path(__file__).parent / "older" / "lake-of-4f2c9fc.tar.gz"
 NEW = ["due_s", "list_cents"]
@@ -112,11 +112,9 @@ def test_features_are_computed_at_a_snapshot_whose_payments_are_old_ones(lake: L
     migrate_lake(lake)
     lake.replace("payments", {"2024-10-01": a_new_period(lake)}, run_id="r")
     source = SyntheticSource(SyntheticSettings(customers=120, months=6))
-    features = features_of(("customers", "events", "payments"), source.attributes, has_time=True)
-    tables = {
-        table: lake.scan(table).filter(pl.col(PERIOD) < "2024-09-01").drop(PERIOD)
-        for table in ("customers", "events", "payments")
-    }
+    raw: tuple[Table, ...] = ("customers", "events", "payments")
+    features = features_of(raw, source.attributes, has_time=True)
+    tables = {table: lake.scan(table).filter(pl.col(PERIOD) < "2024-09-01").drop(PERIOD) for table in raw}
     frame = features_at(tables, features, epoch_s(date(2024, 9, 1)), AtRisk())
     stored = lake.read("customer_features", "2024-09-01")
     shared = [name for name in stored.columns if name in frame.columns]

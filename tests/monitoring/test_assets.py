@@ -37,6 +37,7 @@ def report(settings: Settings, window: pl.DataFrame) -> Report:
     """Materialize ``drift_report`` of a window."""
     lake = Lake(settings.lake_url)
     lake.replace("customer_features", {"all": window.select("customer_id", "visits", "spend", "plan")}, run_id="test")
+    drift_report: Any
     [drift_report] = monitoring_assets(
         attributes(), None, monitoring=settings.monitoring, reports=settings.reports, seed=settings.training.seed
     )
@@ -70,6 +71,7 @@ def test_a_window_with_too_few_rows_is_not_judged_and_the_check_does_not_pass(ho
 def test_a_window_without_a_column_of_the_release_is_refused_in_a_sentence(home: Settings) -> None:
     lake = Lake(home.lake_url)
     lake.replace("customer_features", {"all": training_set().select("customer_id", "visits")}, run_id="test")
+    drift_report: Any
     [drift_report] = monitoring_assets(
         attributes(), None, monitoring=home.monitoring, reports=home.reports, seed=home.training.seed
     )

@@ -44,7 +44,7 @@ def leaks(draw: st.DrawFn) -> tuple[pl.DataFrame, Column]:
 @given(leaks())
 def test_one_feature_that_tells_the_label_blocks_and_is_the_one_that_is_named(leak: tuple[pl.DataFrame, Column]) -> None:
     rows, column = leak
-    features = features_of(("customers",), [HONEST, column], has_time=False)
+    features = features_of(["customers"], [HONEST, column], has_time=False)
     found = no_single_feature_tells(single_feature_aucs(rows, features), LIMIT)
     assert not found.passed
     assert found.metadata["features"] == "told"

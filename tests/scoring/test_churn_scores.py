@@ -29,7 +29,7 @@ def materialized(settings: Settings, frame: pl.DataFrame) -> dg.ExecuteInProcess
     lake = Lake(settings.lake_url)
     lake.replace("customer_features", {"all": frame}, run_id="test")
     store = ServingStore(settings.database_url, settings.releases_url, settings.online_url)
-    features = features_of(("customers",), COLUMNS, has_time=False)
+    features = features_of(["customers"], COLUMNS, has_time=False)
     scores, _ = scoring_assets(features, None, has_time=False, online_url=settings.online_url)
     return dg.materialize(
         [scores], resources={"lake": lake, "serving": store, "clock": Clock(settings.home / "as_of")}, raise_on_error=False

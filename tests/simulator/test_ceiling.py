@@ -10,6 +10,7 @@ from churn_assets.settings.company import Training
 from churn_assets.simulator.source import SyntheticSettings, SyntheticSource
 from churn_store.clock import DAY_S
 from churn_store.errors import InputError
+from churn_store.mapping.tables import Table
 
 COMPANY = SyntheticSettings(customers=2_500, months=14)
 
@@ -20,12 +21,12 @@ def source() -> SyntheticSource:
 
 
 @pytest.fixture(scope="module")
-def tables(source):
+def tables(source: SyntheticSource) -> dict[Table, pl.DataFrame]:
     return read_all(source, COMPANY)
 
 
 @pytest.mark.slow
-def test_no_family_on_any_set_beats_the_ceiling(source, tables):
+def test_no_family_on_any_set_beats_the_ceiling(source: SyntheticSource, tables: dict[Table, pl.DataFrame]) -> None:
     verdict = judge(source, tables, COMPANY)
     assert verdict.is_kept
     assert len(verdict.models) == len(SETS) * len(Training().families)
@@ -37,7 +38,7 @@ def test_no_family_on_any_set_beats_the_ceiling(source, tables):
 
 
 @pytest.mark.slow
-def test_a_model_that_sees_the_future_is_caught(source, tables):
+def test_a_model_that_sees_the_future_is_caught(source: SyntheticSource, tables: dict[Table, pl.DataFrame]) -> None:
     left = tables["events"].filter(event_type="cancelled")
     # A ticket two weeks before each cancellation: a feed that writes its rows back in time.
     told = left.with_columns(
@@ -60,7 +61,7 @@ def test_a_model_that_sees_the_future_is_caught(source, tables):
     assert "BEATS THE CEILING" in "\n".join(in_words(verdict))
 
 
-def test_a_company_with_too_few_months_is_refused():
+def test_a_company_with_too_few_months_is_refused() -> None:
     result = CliRunner().invoke(simulate, ["--verify", "--months", "6", "--customers", "100"])
     assert isinstance(result.exception, InputError)
     assert "ask for at least 10 months" in str(result.exception)

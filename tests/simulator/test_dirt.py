@@ -63,7 +63,8 @@ def clean() -> dict[Table, pl.DataFrame]:
 def dirty(clean: dict[Table, pl.DataFrame]) -> dict[Table, pl.DataFrame]:
     found = {table: rows(table, SHARE) for table in TABLES}
     # A time of 1850 hides what happened after END_S; ids are never spoiled.
-    for table, name in (("events", "event_id"), ("payments", "payment_id")):
+    ids: dict[Table, str] = {"events": "event_id", "payments": "payment_id"}
+    for table, name in ids.items():
         found[table] = found[table].join(clean[table], on=name, how="semi")
     return found
 
@@ -75,7 +76,9 @@ def sifted(dirty: dict[Table, pl.DataFrame]) -> dict[Table, Sifted]:
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_what_the_contract_keeps_is_clean_but_for_late_rows(clean, sifted, table):
+def test_what_the_contract_keeps_is_clean_but_for_late_rows(
+    clean: dict[Table, pl.DataFrame], sifted: dict[Table, Sifted], table: Table
+) -> None:
     content = [name for name in clean[table].columns if name != "known_s"]
     kept = sifted[table].kept.join(clean[table], on=content, how="left", suffix="_clean")
     assert kept["known_s_clean"].null_count() == 0
@@ -87,7 +90,9 @@ def test_what_the_contract_keeps_is_clean_but_for_late_rows(clean, sifted, table
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_what_the_contract_sets_aside_is_dirty_and_nothing_dirty_is_kept(clean, dirty, sifted, table):
+def test_what_the_contract_sets_aside_is_dirty_and_nothing_dirty_is_kept(
+    clean: dict[Table, pl.DataFrame], dirty: dict[Table, pl.DataFrame], sifted: dict[Table, Sifted], table: Table
+) -> None:
     content = [name for name in clean[table].columns if name != "known_s"]
     spoiled = dirty[table].join(clean[table], on=content, how="anti", nulls_equal=True)
     repeated = dirty[table].join(clean[table], on=content, how="semi").filter(~pl.struct(KEYS[table]).is_first_distinct())
@@ -99,12 +104,14 @@ def test_what_the_contract_sets_aside_is_dirty_and_nothing_dirty_is_kept(clean, 
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_every_kind_of_dirt_breaks_its_rule(sifted, table):
+def test_every_kind_of_dirt_breaks_its_rule(sifted: dict[Table, Sifted], table: Table) -> None:
     assert set(sifted[table].set_aside.select("rule", "column").rows()) == KNOWN_KINDS[table]
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_the_share_is_the_share_of_the_rows_that_are_hit(clean, dirty, table):
+def test_the_share_is_the_share_of_the_rows_that_are_hit(
+    clean: dict[Table, pl.DataFrame], dirty: dict[Table, pl.DataFrame], table: Table
+) -> None:
     whole = clean[table].columns
     untouched = clean[table].join(dirty[table].unique(KEYS[table], keep="first", maintain_order=True), on=whole, how="semi")
     repeated = dirty[table].height - clean[table].height
@@ -113,7 +120,9 @@ def test_the_share_is_the_share_of_the_rows_that_are_hit(clean, dirty, table):
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_some_repetitions_come_in_the_same_period_and_some_in_a_later_one(dirty, table):
+def test_some_repetitions_come_in_the_same_period_and_some_in_a_later_one(
+    dirty: dict[Table, pl.DataFrame], table: Table
+) -> None:
     month = pl.from_epoch("known_s").dt.month()
     keys = (
         dirty[table].filter(pl.struct(KEYS[table]).is_duplicated()).group_by(KEYS[table]).agg(month.n_unique().alias("n"))
@@ -121,7 +130,7 @@ def test_some_repetitions_come_in_the_same_period_and_some_in_a_later_one(dirty,
     assert set(keys["n"]) == {1, 2}
 
 
-def test_cancellations_lose_nothing_but_time(clean, dirty):
+def test_cancellations_lose_nothing_but_time(clean: dict[Table, pl.DataFrame], dirty: dict[Table, pl.DataFrame]) -> None:
     content = [name for name in clean["events"].columns if name != "known_s"]
     was, came = (side["events"].filter(event_type="cancelled") for side in (clean, dirty))
     assert came.select(content).equals(was.select(content))
@@ -130,7 +139,7 @@ def test_cancellations_lose_nothing_but_time(clean, dirty):
     assert days.filter(days > 0).is_between(2, LONGEST_DELAY_DAYS).all()
 
 
-def test_another_seed_hits_other_rows_and_more_dirt_hits_the_same_ones_and_more(clean):
+def test_another_seed_hits_other_rows_and_more_dirt_hits_the_same_ones_and_more(clean: dict[Table, pl.DataFrame]) -> None:
     company = SyntheticSource(SyntheticSettings(customers=6_000, dirt=SHARE / 2))
     less = company.read("payments", START_S, LATEST_S).rows.filter(pl.col("occurred_s") < END_S)
     more = rows("payments", SHARE)

@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 from pathlib import Path
+from typing import Any, Literal
 
 import polars as pl
 import pytest
@@ -21,7 +22,7 @@ TABLES: tuple[Table, ...] = ("customers", "events", "payments")
 
 
 def both_sources(
-    folder: Path, settings: SyntheticSettings, file_format: str, monkeypatch: pytest.MonkeyPatch
+    folder: Path, settings: SyntheticSettings, file_format: Literal["csv", "parquet"], monkeypatch: pytest.MonkeyPatch
 ) -> tuple[SyntheticSource, FilesSource]:
     """The company as it is, and as it is read back from its files by the churn.yaml beside them."""
     list(write_company(settings, folder, file_format))
@@ -32,7 +33,9 @@ def both_sources(
 
 
 @pytest.mark.parametrize("file_format", ["parquet", "csv"])
-def test_the_files_read_back_period_by_period_are_the_rows_of_the_company(tmp_path, monkeypatch, file_format):
+def test_the_files_read_back_period_by_period_are_the_rows_of_the_company(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file_format: Literal["csv", "parquet"]
+) -> None:
     settings = company(
         customers=600, months=5, seed=3, scenario={"kind": "price_increase", "start": "2024-03-10"}, dirt=0.0
     )
@@ -51,7 +54,7 @@ def test_the_files_read_back_period_by_period_are_the_rows_of_the_company(tmp_pa
             assert ours.height > 20
 
 
-def test_dirt_goes_into_the_files_as_it_is(tmp_path, monkeypatch):
+def test_dirt_goes_into_the_files_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = company(customers=3_000, months=3, dirt=0.1)
     synthetic, _ = both_sources(tmp_path / "out", settings, "parquet", monkeypatch)
     written = pl.read_parquet(tmp_path / "out" / "payments" / "*.parquet")
@@ -65,7 +68,7 @@ def test_dirt_goes_into_the_files_as_it_is(tmp_path, monkeypatch):
     assert written["amount"].min() < 0
 
 
-def test_the_command_writes_and_says_what(tmp_path):
+def test_the_command_writes_and_says_what(tmp_path: Path) -> None:
     out = tmp_path / "out"
     options = ["--customers", "200", "--months", "2", "--format", "csv"]
     result = CliRunner().invoke(simulate, [str(out), *options])
@@ -87,7 +90,7 @@ def test_the_command_writes_and_says_what(tmp_path):
         (["out", "--scenario", "meteorite"], "meteorite"),
     ],
 )
-def test_a_wrong_use_is_one_line(arguments, said):
+def test_a_wrong_use_is_one_line(arguments: list[str], said: str) -> None:
     result = CliRunner().invoke(simulate, arguments)
     assert result.exit_code == 2
     assert said in result.output
@@ -101,6 +104,6 @@ def test_a_wrong_use_is_one_line(arguments, said):
         ({"scenario": {"kind": "competitor", "start": "soon"}}, "start"),
     ],
 )
-def test_a_company_that_can_not_be_is_wrong_input(given, said):
+def test_a_company_that_can_not_be_is_wrong_input(given: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError, match=said):
         company(**given)

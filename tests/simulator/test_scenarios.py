@@ -1,7 +1,7 @@
 """Scenarios of the synthetic company: nothing before the day, exactly what was announced from the day on."""
 
 from datetime import date
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import polars as pl
@@ -35,7 +35,9 @@ def tables() -> dict[Kind, dict[Table, pl.DataFrame]]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_arrived_before_the_day_is_that_of_the_company_without_it_and_some_of_the_rest_is_not(tables, kind):
+def test_what_arrived_before_the_day_is_that_of_the_company_without_it_and_some_of_the_rest_is_not(
+    tables: dict[Kind, dict[Table, pl.DataFrame]], kind: Kind
+) -> None:
     same = []
     for table in TABLES:
         before = pl.col("known_s") < DAY_0_S
@@ -47,7 +49,9 @@ def test_what_arrived_before_the_day_is_that_of_the_company_without_it_and_some_
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("table", TABLES)
-def test_its_rows_keep_the_contract_but_for_the_countries_that_the_bug_loses(tables, kind, table):
+def test_its_rows_keep_the_contract_but_for_the_countries_that_the_bug_loses(
+    tables: dict[Kind, dict[Table, pl.DataFrame]], kind: Kind, table: Table
+) -> None:
     set_aside = sift(raw_contract(table, company(kind).attributes), tables[kind][table]).set_aside
     if kind == "tracking_bug" and table == "customers":
         assert set(set_aside["column"]) == {"country"}
@@ -58,7 +62,9 @@ def test_its_rows_keep_the_contract_but_for_the_countries_that_the_bug_loses(tab
         assert set_aside.is_empty()
 
 
-def test_a_price_increase_raises_list_prices_and_moves_people_but_no_hazard(tables):
+def test_a_price_increase_raises_list_prices_and_moves_people_but_no_hazard(
+    tables: dict[Kind, dict[Table, pl.DataFrame]],
+) -> None:
     after = tables["price_increase"]["payments"].filter(pl.col("due_s") >= DAY_0_S)
     assert set(after["list_cents"]) == {2_400, 6_400}
     before = tables["price_increase"]["payments"].filter(pl.col("due_s") < DAY_0_S)
@@ -74,7 +80,7 @@ def test_a_price_increase_raises_list_prices_and_moves_people_but_no_hazard(tabl
     assert changes[1] > 2 * changes[0]
 
 
-def test_a_competitor_changes_who_leaves_and_the_prediction_stays_exact_over_a_window_that_spans_the_day():
+def test_a_competitor_changes_who_leaves_and_the_prediction_stays_exact_over_a_window_that_spans_the_day() -> None:
     changed, unchanged = company("competitor", 30_000), company("none", 30_000)
     for snapshot_s, days in ((DAY_0_S - 15 * DAY_S, 30), (DAY_0_S, 30)):
         end_s = snapshot_s + days * DAY_S
@@ -97,7 +103,7 @@ def test_a_competitor_changes_who_leaves_and_the_prediction_stays_exact_over_a_w
             assert roc_auc_score(leaves, former) < roc_auc_score(leaves, exact) - 0.1
 
 
-def test_a_tracking_bug_changes_rows_and_no_behaviour(tables):
+def test_a_tracking_bug_changes_rows_and_no_behaviour(tables: dict[Kind, dict[Table, pl.DataFrame]]) -> None:
     bug, fine = tables["tracking_bug"], tables["none"]
     after = pl.col("occurred_s") >= DAY_0_S
     assert "feature_used" in set(bug["events"].filter(~after)["event_type"])
@@ -110,11 +116,15 @@ def test_a_tracking_bug_changes_rows_and_no_behaviour(tables):
     assert bug["customers"].drop("country").equals(fine["customers"].drop("country"))
     ids = fine["customers"].filter(pl.col("signed_up_s") > END_S - 30 * DAY_S)["customer_id"].to_list()
     staying = [name for name in ids if name not in set(fine["events"].filter(event_type="cancelled")["customer_id"])]
-    predictions = [company(kind).probability_of_leaving(staying, END_S, 30 * DAY_S) for kind in ("tracking_bug", "none")]
-    assert np.array_equal(*predictions)
+    with_bug, without = (
+        company(kind).probability_of_leaving(staying, END_S, 30 * DAY_S) for kind in ("tracking_bug", "none")
+    )
+    assert np.array_equal(with_bug, without)
 
 
-def test_a_new_country_brings_its_own_customers_with_other_plans_and_leaves_the_others_alone(tables):
+def test_a_new_country_brings_its_own_customers_with_other_plans_and_leaves_the_others_alone(
+    tables: dict[Kind, dict[Table, pl.DataFrame]],
+) -> None:
     grown, alone = tables["new_country"], tables["none"]
     abroad = grown["customers"].filter(country="PL")
     for table in TABLES:
@@ -131,7 +141,7 @@ def test_a_new_country_brings_its_own_customers_with_other_plans_and_leaves_the_
     assert 0 < company("new_country").probability_of_leaving([newest], END_S, 30 * DAY_S)[0] < 1
 
 
-def test_before_the_day_nothing_of_the_law_differs():
+def test_before_the_day_nothing_of_the_law_differs() -> None:
     laws = Scenario(kind="competitor", start=DAY).laws(0.06)
     day = epoch_s(DAY) // DAY_S
     assert laws.on(day - 1) is laws.before
@@ -148,6 +158,6 @@ def test_before_the_day_nothing_of_the_law_differs():
         ({"kind": "competitor", "start": date(2023, 1, 1)}, "before the first day with data"),
     ],
 )
-def test_a_scenario_that_can_not_be_is_refused(scenario, said):
+def test_a_scenario_that_can_not_be_is_refused(scenario: dict[str, Any], said: str) -> None:
     with pytest.raises(ValidationError, match=said):
         SyntheticSettings(scenario=scenario)

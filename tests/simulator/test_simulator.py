@@ -2,7 +2,7 @@
 
 from datetime import UTC, date, datetime
 from itertools import pairwise
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -85,7 +85,9 @@ def standard_errors_off(rows: pl.DataFrame) -> float:
     dirt=st.sampled_from([0.0, 0.2]),
 )
 @settings(max_examples=15, deadline=None)
-def test_rows_are_the_same_however_the_range_is_cut_and_whatever_was_read_before(cuts, order, fresh, kind, dirt):
+def test_rows_are_the_same_however_the_range_is_cut_and_whatever_was_read_before(
+    cuts: list[int], order: Any, fresh: bool, kind: Kind, dirt: float
+) -> None:
     scenario = {"kind": kind} if kind == "none" else {"kind": kind, "start": date(2024, 2, 10)}
     company = SyntheticSettings(customers=1_000, scenario=scenario, dirt=dirt)
     cuts = sorted(cuts)
@@ -100,14 +102,16 @@ def test_rows_are_the_same_however_the_range_is_cut_and_whatever_was_read_before
             assert whole.equals(whole.sort(KEYS[table]))
 
 
-def test_a_refund_of_a_late_payment_is_in_its_week_though_the_bill_is_weeks_older():
+def test_a_refund_of_a_late_payment_is_in_its_week_though_the_bill_is_weeks_older() -> None:
     company = SyntheticSource(SyntheticSettings(customers=10_000))
     weeks = list(pairwise(range(START_S, START_S + 245 * DAY_S, 7 * DAY_S)))
     parts = [company.read("payments", *week).rows for week in weeks]
     assert pl.concat(parts).sort("payment_id").equals(company.read("payments", START_S, weeks[-1][1]).rows)
 
 
-def test_a_prediction_asked_for_early_late_or_alone_is_the_same(source, tables):
+def test_a_prediction_asked_for_early_late_or_alone_is_the_same(
+    source: SyntheticSource, tables: dict[Table, pl.DataFrame]
+) -> None:
     snapshot_s = START_S + 200 * DAY_S
     fresh = SyntheticSource(COMPANY)
     left = tables["events"].filter(pl.col("event_type") == "cancelled", pl.col("known_s") < snapshot_s)
@@ -124,7 +128,9 @@ def test_a_prediction_asked_for_early_late_or_alone_is_the_same(source, tables):
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_a_table_has_its_canonical_columns_no_nulls_and_unique_keys(tables, source, table):
+def test_a_table_has_its_canonical_columns_no_nulls_and_unique_keys(
+    tables: dict[Table, pl.DataFrame], source: SyntheticSource, table: Table
+) -> None:
     attributes = {column.name: pl.String for column in source.attributes} if table == "customers" else {}
     frame = tables[table]
     assert dict(frame.schema) == {**SCHEMAS[table], **attributes}
@@ -133,13 +139,15 @@ def test_a_table_has_its_canonical_columns_no_nulls_and_unique_keys(tables, sour
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_a_row_is_known_within_its_period_and_never_before_it_occurred(tables, table):
+def test_a_row_is_known_within_its_period_and_never_before_it_occurred(
+    tables: dict[Table, pl.DataFrame], table: Table
+) -> None:
     frame = tables[table]
     assert frame.filter((pl.col("known_s") < START_S) | (pl.col("known_s") >= END_S)).is_empty()
     assert frame.filter(pl.col("known_s") < pl.col("occurred_s")).is_empty()
 
 
-def test_some_rows_become_known_late_but_cancellations_at_once(tables):
+def test_some_rows_become_known_late_but_cancellations_at_once(tables: dict[Table, pl.DataFrame]) -> None:
     delay_s = pl.col("known_s") - pl.col("occurred_s")
     others = tables["events"].filter(pl.col("event_type") != "cancelled")
     assert 0.05 < others.select((delay_s > 0).mean()).item() < 0.15
@@ -148,21 +156,21 @@ def test_some_rows_become_known_late_but_cancellations_at_once(tables):
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_nothing_happens_after_cancelling(tables, table):
+def test_nothing_happens_after_cancelling(tables: dict[Table, pl.DataFrame], table: Table) -> None:
     left = tables["events"].filter(event_type="cancelled").select("customer_id", left_s="occurred_s")
     assert left["customer_id"].is_unique().all()
     later = tables[table].join(left, on="customer_id").filter(pl.col("occurred_s") > pl.col("left_s"))
     assert later.is_empty()
 
 
-def test_nothing_happens_before_signing_up(tables):
+def test_nothing_happens_before_signing_up(tables: dict[Table, pl.DataFrame]) -> None:
     signed_up = tables["customers"].group_by("customer_id").agg(pl.col("signed_up_s").first())
     for table in TABLES:
         early = tables[table].select("customer_id", "occurred_s").join(signed_up, on="customer_id", how="left")
         assert early.filter(pl.col("signed_up_s").is_null() | (pl.col("occurred_s") < pl.col("signed_up_s"))).is_empty()
 
 
-def test_payments_are_the_price_of_a_paid_plan_and_refunds_follow_a_settled_one(tables):
+def test_payments_are_the_price_of_a_paid_plan_and_refunds_follow_a_settled_one(tables: dict[Table, pl.DataFrame]) -> None:
     payments = tables["payments"]
     assert set(payments["status"]) == {"settled", "failed", "refunded"}
     assert set(payments["list_cents"]) == {1_900, 4_900}
@@ -176,7 +184,7 @@ def test_payments_are_the_price_of_a_paid_plan_and_refunds_follow_a_settled_one(
     assert paired.filter(pl.col("paid") != pl.col("amount_cents")).is_empty()
 
 
-def test_a_customer_pays_the_list_price_less_a_discount_that_runs_for_a_while(tables):
+def test_a_customer_pays_the_list_price_less_a_discount_that_runs_for_a_while(tables: dict[Table, pl.DataFrame]) -> None:
     paid = tables["payments"].with_columns(off=100 - pl.col("amount_cents") * 100 / pl.col("list_cents"))
     assert set(paid["off"]) == {0, 10, 20, 30}
     assert 0.05 < (paid["off"] > 0).mean() < 0.25
@@ -185,7 +193,9 @@ def test_a_customer_pays_the_list_price_less_a_discount_that_runs_for_a_while(ta
     assert changes.max() == 2
 
 
-def test_a_bill_is_due_on_its_day_and_paid_on_it_or_days_late_more_often_under_trouble(tables):
+def test_a_bill_is_due_on_its_day_and_paid_on_it_or_days_late_more_often_under_trouble(
+    tables: dict[Table, pl.DataFrame],
+) -> None:
     payments = tables["payments"].filter(pl.col("payment_id").str.ends_with("0"))
     assert (payments["due_s"] % DAY_S == DAY_S - 1).all()
     settled = payments.filter(status="settled").with_columns(late_s=pl.col("occurred_s") - pl.col("due_s"))
@@ -207,7 +217,7 @@ def test_a_bill_is_due_on_its_day_and_paid_on_it_or_days_late_more_often_under_t
     )
 
 
-def test_a_failed_payment_is_retried_within_days_unless_the_customer_leaves(tables):
+def test_a_failed_payment_is_retried_within_days_unless_the_customer_leaves(tables: dict[Table, pl.DataFrame]) -> None:
     bill = pl.col("payment_id").str.head(-1)
     attempts = tables["payments"].filter(pl.col("status") != "refunded").with_columns(bill=bill).sort("occurred_s")
     bills = attempts.group_by("bill", maintain_order=True).agg("status", "occurred_s")
@@ -220,7 +230,9 @@ def test_a_failed_payment_is_retried_within_days_unless_the_customer_leaves(tabl
     assert retried.height > 0.9 * bills.filter(pl.col("status").list.first() == "failed").height
 
 
-def test_exactly_the_asked_number_signs_up_within_the_months_and_more_come_afterwards(source, tables):
+def test_exactly_the_asked_number_signs_up_within_the_months_and_more_come_afterwards(
+    source: SyntheticSource, tables: dict[Table, pl.DataFrame]
+) -> None:
     assert tables["customers"]["customer_id"].n_unique() == COMPANY.customers
     later = source.read("customers", END_S, END_S + 30 * DAY_S).rows
     new = later.filter(pl.col("signed_up_s") >= END_S)["customer_id"].n_unique()
@@ -228,13 +240,13 @@ def test_exactly_the_asked_number_signs_up_within_the_months_and_more_come_after
     assert source.read("events", END_S, END_S + 30 * DAY_S).rows.height > 1_000
 
 
-def test_some_customers_were_there_for_years_before_the_start(tables):
+def test_some_customers_were_there_for_years_before_the_start(tables: dict[Table, pl.DataFrame]) -> None:
     existing = tables["customers"].filter(pl.col("known_s") == START_S)
     assert existing.height == pytest.approx(0.15 * COMPANY.customers, abs=1)
     assert existing["signed_up_s"].min() < START_S - 3 * 365 * DAY_S
 
 
-def test_a_company_larger_than_a_block_has_no_seam():
+def test_a_company_larger_than_a_block_has_no_seam() -> None:
     large = SyntheticSource(SyntheticSettings(customers=40_000, months=1))
     end_s = START_S + 31 * DAY_S
     customers = large.read("customers", START_S, end_s).rows
@@ -245,14 +257,16 @@ def test_a_company_larger_than_a_block_has_no_seam():
     assert len(large.probability_of_leaving(["c00039999", "c00032767"], end_s, DAY_S)) == 2
 
 
-def test_a_period_before_the_start_is_empty_with_the_same_columns(source, tables):
+def test_a_period_before_the_start_is_empty_with_the_same_columns(
+    source: SyntheticSource, tables: dict[Table, pl.DataFrame]
+) -> None:
     for table in TABLES:
         empty = source.read(table, START_S - 60 * DAY_S, START_S).rows
         assert empty.is_empty()
         assert empty.schema == tables[table].schema
 
 
-def test_the_probability_of_leaving_is_calibrated_overall_and_in_every_decile(outcomes):
+def test_the_probability_of_leaving_is_calibrated_overall_and_in_every_decile(outcomes: pl.DataFrame) -> None:
     assert outcomes.height > 15_000
     assert abs(standard_errors_off(outcomes)) < 4
     decile = (outcomes["probability"].rank("ordinal") * 10 // (outcomes.height + 1)).alias("decile")
@@ -260,14 +274,14 @@ def test_the_probability_of_leaving_is_calibrated_overall_and_in_every_decile(ou
         assert abs(standard_errors_off(rows)) < 4
 
 
-def test_about_the_configured_share_leaves_and_more_where_more_is_asked_for(outcomes):
+def test_about_the_configured_share_leaves_and_more_where_more_is_asked_for(outcomes: pl.DataFrame) -> None:
     at_risk = outcomes.filter("at_risk")
     assert 0.05 < at_risk["left"].mean() < 0.08
     calm, usual, harsh = (law.Law.calibrated(share) for share in (0.02, 0.06, 0.20))
     assert calm.intercept < usual.intercept < harsh.intercept
 
 
-def test_the_ceiling_is_where_it_should_be_and_recency_stays_below_it(outcomes):
+def test_the_ceiling_is_where_it_should_be_and_recency_stays_below_it(outcomes: pl.DataFrame) -> None:
     at_risk = outcomes.filter("at_risk")
     ceiling = roc_auc_score(at_risk["left"], at_risk["probability"])
     assert 0.77 < ceiling < 0.84
@@ -300,7 +314,9 @@ def leave_by_simulation(
 
 @pytest.mark.parametrize("changes_to", [law.Effects(), EFFECTS["competitor"], EFFECTS["price_increase"]])
 @pytest.mark.parametrize("state", [(0, 0, 0), (1, 0, 3), (1, 3, 4), (2, 1, 2), (2, 0, 5)])
-def test_the_matrix_product_equals_brute_force_simulation_from_the_state_also_over_a_change_of_law(state, changes_to):
+def test_the_matrix_product_equals_brute_force_simulation_from_the_state_also_over_a_change_of_law(
+    state: tuple[int, int, int], changes_to: law.Effects
+) -> None:
     before = law.Law.calibrated(0.06)
     laws = law.DatedLaws(before, law.Law(before.intercept, changes_to), from_day=1_020)
     bills_due = np.arange(60) % 30 == 12
@@ -310,35 +326,37 @@ def test_the_matrix_product_equals_brute_force_simulation_from_the_state_also_ov
     assert abs(gone.mean() - exact) < 4 * np.sqrt(exact * (1 - exact) / len(gone))
 
 
-def test_outcomes_are_probabilities_and_transitions_lose_nobody():
+def test_outcomes_are_probabilities_and_transitions_lose_nobody() -> None:
     chain = law.Law.calibrated(0.5)
     assert chain.probability.min() >= 0
     assert np.allclose(chain.probability.sum(axis=2), 1)
     assert np.allclose(chain.transition.sum(axis=2), 1)
 
 
-def test_nobody_leaves_within_no_time_and_more_leave_within_more(source):
+def test_nobody_leaves_within_no_time_and_more_leave_within_more(source: SyntheticSource) -> None:
     within = [source.probability_of_leaving(["c00000001"], START_S, days * DAY_S)[0] for days in (0, 1, 30, 365)]
     assert within[0] == 0
     assert within == sorted(within)
     assert 0 < within[1] < within[3] < 1
 
 
-def test_a_prediction_for_somebody_who_is_no_customer_is_refused(source, tables):
+def test_a_prediction_for_somebody_who_is_no_customer_is_refused(
+    source: SyntheticSource, tables: dict[Table, pl.DataFrame]
+) -> None:
     leaver = tables["events"].filter(event_type="cancelled").row(0, named=True)
     for customer_id in (leaver["customer_id"], "c99999999", "c1", "x00000001", ""):
         with pytest.raises(ValueError, match="is no customer"):
             source.probability_of_leaving([customer_id], END_S, 30 * DAY_S)
 
 
-def test_a_prediction_for_a_part_of_a_day_is_refused(source):
+def test_a_prediction_for_a_part_of_a_day_is_refused(source: SyntheticSource) -> None:
     with pytest.raises(ValueError, match="whole days"):
         source.probability_of_leaving(["c00000001"], START_S + 1, 30 * DAY_S)
     with pytest.raises(ValueError, match="whole days"):
         source.probability_of_leaving(["c00000001"], START_S, 3_600)
 
 
-def test_another_seed_gives_another_company_with_another_fingerprint():
+def test_another_seed_gives_another_company_with_another_fingerprint() -> None:
     one, same, other = (SyntheticSource(SyntheticSettings(customers=500, seed=seed)) for seed in (1, 1, 2))
     period = (START_S, START_S + 20 * DAY_S)
     assert one.fingerprint() == same.fingerprint() != other.fingerprint()
@@ -347,14 +365,14 @@ def test_another_seed_gives_another_company_with_another_fingerprint():
         assert not one.read(table, *period).rows.equals(other.read(table, *period).rows)
 
 
-def test_it_is_a_source_and_its_settings_take_nothing_unknown(source):
+def test_it_is_a_source_and_its_settings_take_nothing_unknown(source: SyntheticSource) -> None:
     as_source: Source = source
     assert [column.name for column in as_source.attributes] == ["plan", "country"]
     with pytest.raises(ValidationError, match="customer"):
         SyntheticSettings.model_validate({"customer": 5})
 
 
-def test_a_company_that_starts_within_a_month_starts_on_that_day():
+def test_a_company_that_starts_within_a_month_starts_on_that_day() -> None:
     late = SyntheticSource(SyntheticSettings(customers=500, start=date(2025, 12, 31), months=2))
     start_s = int(datetime(2025, 12, 31, tzinfo=UTC).timestamp())
     assert late.read("events", start_s - DAY_S, start_s).rows.is_empty()

@@ -1,5 +1,7 @@
 """The two lines that stand in the history for ever: what they may hold."""
 
+from collections.abc import Callable
+
 import pytest
 
 from churn_store.errors import InputError
@@ -40,7 +42,7 @@ def test_white_space_is_one_space_and_every_script_is_welcome(text: str, line: s
 
 
 @pytest.mark.parametrize(("required", "at_most"), [(require_name, LONGEST_NAME), (require_reason, LONGEST_REASON)])
-def test_a_line_has_an_end(required: object, at_most: int) -> None:
+def test_a_line_has_an_end(required: Callable[[str], str], at_most: int) -> None:
     assert required("a" * at_most) == "a" * at_most
     with pytest.raises(InputError, match=f"has {at_most + 1} letters; expected at most {at_most}"):
         required("a" * (at_most + 1))

@@ -8,6 +8,7 @@ import json
 import os
 import pickle
 import re
+import subprocess
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -34,7 +35,7 @@ from churn_store.storage.safe_read import read_regular
 from tests.release_factory import NOW_S, Candidate
 
 PARSERS = {
-    "manifest": (manifest.msgspec.json, "decode"),
+    "manifest": (msgspec.json, "decode"),
     "golden": (bundles, "decode_golden"),
     "onnx": (onnx.ModelProto, "FromString"),
     "onnxruntime": (onnxruntime, "InferenceSession"),
@@ -124,7 +125,7 @@ def folder(file: Path, _: bytes) -> None:
     file.mkdir()
 
 
-TAMPERED = {
+TAMPERED: dict[Callable[[Path, bytes], None], str] = {
     flipped: "was changed", truncated: "was changed", emptied: "was changed", swapped: "was changed", pickled: "was changed",
     too_large: "more than the limit of", linked: "is a link", device: "is a link", pipe: "is not an ordinary file",
     folder: "is not an ordinary file",
@@ -593,8 +594,8 @@ def test_a_sample_that_says_it_is_more_is_refused_by_its_footer(monkeypatch: pyt
     content = BOMBS[case]()
     assert len(content) < 1_000_000
     monkeypatch.setattr(reference_sample, "LARGEST_UNPACKED", 2**20)
-    monkeypatch.setattr(reference_sample.subprocess, "run", lambda *_, **__: pytest.fail("it was read"))
-    monkeypatch.setattr(reference_sample.pl, "read_parquet", lambda *_, **__: pytest.fail("it was read"))
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: pytest.fail("it was read"))
+    monkeypatch.setattr(pl, "read_parquet", lambda *_, **__: pytest.fail("it was read"))
     with pytest.raises(ReleaseError, match=r"reference\.parquet"):
         read_sample(content)
 
@@ -604,7 +605,7 @@ def test_a_damaged_sample_that_ends_the_process_that_reads_it_does_not_end_this_
 ) -> None:
     content = bytearray(parquet(pl.DataFrame({"a": [float(i % 7) for i in range(300)]})))
     content[4:40] = b"\xff" * 36  # the head of the first page; the footer is whole
-    monkeypatch.setattr(reference_sample.pl, "read_parquet", lambda *_, **__: pytest.fail("it was read in this process"))
+    monkeypatch.setattr(pl, "read_parquet", lambda *_, **__: pytest.fail("it was read in this process"))
     with pytest.raises(ReleaseError, match="damaged"):
         read_sample(bytes(content))
 
@@ -612,6 +613,6 @@ def test_a_damaged_sample_that_ends_the_process_that_reads_it_does_not_end_this_
 def test_a_sample_that_grows_a_thousandfold_is_read_by_a_child_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     content = parquet(pl.DataFrame({f"c{i}": np.full(1_000_000, 1.5) for i in range(20)}))
     assert len(content) < 500_000
-    monkeypatch.setattr(reference_sample.pl, "read_parquet", lambda *_, **__: pytest.fail("it was read in this process"))
+    monkeypatch.setattr(pl, "read_parquet", lambda *_, **__: pytest.fail("it was read in this process"))
     with pytest.raises(ReleaseError, match="takes more than 134217728 bytes when it is read"):
         read_sample(content)

@@ -1,6 +1,7 @@
 """kill -9 at every step of a release, and writers that meet right before they write: real processes, on both databases."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 import pytest
@@ -20,7 +21,7 @@ from tests.store.invariants import assert_invariants
 from tests.store.writers import killed, make_and_publish, promote, publish_as, together
 
 ACCEPTED = Blessing("", "accepted", (Rule("auc", True, "0.8", "0.6"),), "gate", NOW_S)
-WHO = {"by": "ada", "reason": "she knows", "now_s": NOW_S}
+WHO: dict[str, Any] = {"by": "ada", "reason": "she knows", "now_s": NOW_S}
 
 
 @pytest.fixture

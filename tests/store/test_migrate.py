@@ -51,7 +51,7 @@ def test_of_two_migrating_processes_both_succeed(empty_database: str) -> None:
 
 def test_a_database_without_tables_is_refused_with_what_to_do(empty_database: str) -> None:
     if empty_database.startswith("sqlite"):
-        Path(sa.make_url(empty_database).database).touch()
+        Path(str(sa.make_url(empty_database).database)).touch()
     with pytest.raises(InputError, match=r"at revision none, expected .*; run `churn migrate`"):
         require_migrated(connect(empty_database))
 

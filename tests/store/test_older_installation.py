@@ -42,7 +42,7 @@ CANDIDATES = {
 }
 REJECTED = "0fce98b50484556071f1a35c58bc719bc5629bc442db53fec8560b8e1fe5aab3"
 ROWS = {"releases": 2, "blessings": 3, "prediction_log": 28}
-ADA = {"by": "ada", "reason": "she knows", "now_s": NOW_S}
+ADA: dict[str, Any] = {"by": "ada", "reason": "she knows", "now_s": NOW_S}
 
 
 @pytest.fixture
@@ -96,10 +96,10 @@ def engine(older: sa.Engine) -> sa.Engine:
 
 def everything(engine: sa.Engine, names: dict[str, list[str]]) -> dict[str, list[Any]]:
     with engine.connect() as connection:
-        found = {}
+        found: dict[str, list[Any]] = {}
         for name, columns in names.items():
             table = table_of(engine, name)
-            found[name] = connection.execute(sa.select(*(table.c[column] for column in columns))).all()
+            found[name] = list(connection.execute(sa.select(*(table.c[column] for column in columns))).all())
         return found
 
 

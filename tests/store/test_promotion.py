@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -19,8 +20,8 @@ from churn_store.releases.rollback import roll_back
 from churn_store.storage.digest_store import DigestStore
 from tests.release_factory import NOW_S, Candidate, bless, release, small_columns, train
 
-ADA = {"by": "ada", "reason": "she looked at it", "now_s": NOW_S + 60}
-BOB = {"by": "bob", "reason": "too many offers", "now_s": NOW_S + 120}
+ADA: dict[str, Any] = {"by": "ada", "reason": "she looked at it", "now_s": NOW_S + 60}
+BOB: dict[str, Any] = {"by": "bob", "reason": "too many offers", "now_s": NOW_S + 120}
 
 
 def judged(
@@ -110,7 +111,7 @@ def test_no_decision_without_a_name_and_a_reason(
     engine: sa.Engine, files: DigestStore, candidate: Candidate, by: str, reason: str, said: str
 ) -> None:
     digest = judged(engine, files, candidate, "rejected")
-    who = {"by": by, "reason": reason, "now_s": NOW_S}
+    who: dict[str, Any] = {"by": by, "reason": reason, "now_s": NOW_S}
     for asked in (
         lambda: approve(engine, files, digest, **who, override=True),
         lambda: challenge(engine, files, digest, share=0.1, **who, override=True),
@@ -191,9 +192,9 @@ def test_where_a_former_champion_is_damaged_the_epochs_are_named_that_can_be_gon
     serves = release(engine, files, other_candidate)
     for gone in (others[-1], others[-2]):
         damage(files, gone.champion)
-    for asked in ({}, {"to": 6}):
+    for to in (None, 6):
         with pytest.raises(ReleaseError, match=r"the champion of epoch 6 can't serve again") as refused:
-            roll_back(engine, files, **BOB, **asked)
+            roll_back(engine, files, **BOB, to=to)
         assert str(refused.value).endswith("these epochs can be gone back to: --to 4, --to 3, --to 2")
     assert newest(engine) == serves
     assert roll_back(engine, files, **BOB, to=4).champion == others[3].champion
@@ -211,7 +212,7 @@ def damage(files: DigestStore, digest: str) -> None:
     path.write_bytes(content)
 
 
-SAME = {"read_epoch": 3}
+SAME: dict[str, Any] = {"read_epoch": 3}
 
 
 @pytest.mark.parametrize(
@@ -226,7 +227,7 @@ SAME = {"read_epoch": 3}
     ids=["another epoch", "another person", "another reason", "the default", "another read"],
 )
 def test_only_the_very_same_rollback_is_answered_with_the_row_that_is_there(
-    engine: sa.Engine, files: DigestStore, candidate: Candidate, other_candidate: Candidate, asked: dict[str, object]
+    engine: sa.Engine, files: DigestStore, candidate: Candidate, other_candidate: Candidate, asked: dict[str, Any]
 ) -> None:
     for one in (candidate, other_candidate, train(seed=9)):
         release(engine, files, one)
@@ -244,6 +245,7 @@ def test_a_challenger_answers_a_share_until_it_is_ended_or_approved(
     digest = judged(engine, files, other_candidate)
     row = challenge(engine, files, digest, share=0.2, **ADA)
     assert (row.champion, row.challenger_share, row.kind) == (first.champion, 0.2, "challenged")
+    assert row.challenger is not None
     assert manifest_of(files, row.challenger).candidate == digest
     assert states(engine, files)[digest] == "challenger"
     assert challenge(engine, files, digest, share=0.2, **BOB) == row

@@ -1,8 +1,10 @@
 """Releases: only what is blessed and whole can be published and loaded, and of two writers one wins."""
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -23,7 +25,7 @@ from tests.release_factory import NOW_S, Candidate, bless, expected_probability,
 
 def publish_staged(engine: sa.Engine, files: DigestStore, candidate: Candidate, **changed: object) -> None:
     staged = stage(files, candidate.contents, candidate.manifest)
-    wanted = {
+    wanted: dict[str, Any] = {
         "read_epoch": 0,
         "actor": "test",
         "reason": "test",
@@ -202,7 +204,7 @@ BROKEN = [
 
 @pytest.mark.parametrize(("name", "broken", "said"), BROKEN)
 def test_a_release_with_a_broken_file_is_refused_with_its_name(
-    engine: sa.Engine, files: DigestStore, candidate: Candidate, name: str, broken: object, said: str
+    engine: sa.Engine, files: DigestStore, candidate: Candidate, name: str, broken: Callable[[bytes], bytes], said: str
 ) -> None:
     contents = {**candidate.contents, name: broken(candidate.contents[name])}
     with pytest.raises(ReleaseError, match=said):
@@ -256,7 +258,7 @@ def test_of_two_writers_at_once_exactly_one_wins(engine: sa.Engine, files: Diges
         together = threading.Barrier(4)
 
         def write(
-            name: int, *, read: int = round_, together: threading.Barrier = together, outcomes: list = outcomes
+            name: int, *, read: int = round_, together: threading.Barrier = together, outcomes: list[Any] = outcomes
         ) -> None:
             together.wait()
             try:

@@ -1,5 +1,6 @@
 """Configuration: the environment before ``churn.yaml`` before the defaults, and every mistake named in one line."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from churn_store.settings import ConfigFile
 
 
 @pytest.fixture
-def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], object]:
     """Writes the ``churn.yaml`` in force."""
     file = tmp_path / "churn.yaml"
     monkeypatch.setenv("CHURN_CONFIG", str(file))
@@ -31,7 +32,9 @@ def test_without_a_file_everything_has_a_default_beside_the_current_folder(
     assert (config.service.host, config.service.port) == ("127.0.0.1", 8000)
 
 
-def test_a_value_of_the_environment_goes_before_one_of_the_file(write, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_value_of_the_environment_goes_before_one_of_the_file(
+    write: Callable[[str], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
     write("service: {port: 9000, max_batch: 7}\nstore: {database_url: 'sqlite:////of-the-file.db'}\n")
     monkeypatch.setenv("CHURN_SERVICE__PORT", "9001")
     monkeypatch.setenv("CHURN_STORE__DATABASE_URL", "sqlite:////of-the-environment.db")
@@ -40,7 +43,7 @@ def test_a_value_of_the_environment_goes_before_one_of_the_file(write, monkeypat
     assert config.database_url == "sqlite:////of-the-environment.db"
 
 
-def test_the_hall_reads_a_file_that_holds_sections_of_both_wings(write) -> None:
+def test_the_hall_reads_a_file_that_holds_sections_of_both_wings(write: Callable[[str], object]) -> None:
     write("company: acme\nservice: {port: 9000}\ntraining: {}\n")
     assert ConfigFile.load().company == "acme"
 
@@ -63,7 +66,9 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("text", "said"), WRONG, ids=[text.strip() for text, _ in WRONG])
-def test_a_mistake_in_the_file_is_one_line_that_names_the_place(write, text: str, said: str) -> None:
+def test_a_mistake_in_the_file_is_one_line_that_names_the_place(
+    write: Callable[[str], object], text: str, said: str
+) -> None:
     write(text)
     with pytest.raises(InputError, match=said) as refused:
         ServiceConfig.load()
@@ -71,7 +76,7 @@ def test_a_mistake_in_the_file_is_one_line_that_names_the_place(write, text: str
     assert "churn.yaml" in str(refused.value)
 
 
-def test_a_password_in_an_address_is_never_repeated(write) -> None:
+def test_a_password_in_an_address_is_never_repeated(write: Callable[[str], object]) -> None:
     write("store: {database_url: [postgresql://user:secret@host/db]}\n")
     with pytest.raises(InputError) as refused:
         ServiceConfig.load()
@@ -89,7 +94,9 @@ def test_a_password_in_an_address_is_never_repeated(write) -> None:
         "source: {url: 'postgresql://user:secret@host/db'\n",
     ],
 )
-def test_a_password_behind_a_misspelt_name_or_in_a_broken_file_is_never_repeated(write, text: str) -> None:
+def test_a_password_behind_a_misspelt_name_or_in_a_broken_file_is_never_repeated(
+    write: Callable[[str], object], text: str
+) -> None:
     write(text)
     with pytest.raises(InputError, match=r"churn\.yaml") as refused:
         Settings.load()
@@ -97,7 +104,9 @@ def test_a_password_behind_a_misspelt_name_or_in_a_broken_file_is_never_repeated
     assert "\n" not in str(refused.value)
 
 
-def test_a_password_in_a_misspelt_variable_is_never_repeated(write, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_password_in_a_misspelt_variable_is_never_repeated(
+    write: Callable[[str], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
     write("source: {kind: postgres}\n")
     monkeypatch.setenv("CHURN_SOURCE__URI", "postgresql://user:secret@host/db")
     with pytest.raises(InputError, match=r"uri: Extra inputs") as refused:
@@ -106,7 +115,9 @@ def test_a_password_in_a_misspelt_variable_is_never_repeated(write, monkeypatch:
 
 
 @pytest.mark.parametrize("name", ["CHURN_SERVICE__PROT", "CHURN_PORT", "CHURN_SERVCE__PORT"])
-def test_an_unknown_name_in_the_environment_is_refused(write, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_an_unknown_name_in_the_environment_is_refused(
+    write: Callable[[str], object], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     write("{}\n")
     monkeypatch.setenv(name, "1")
     with pytest.raises(InputError, match=r"service.prot|CHURN_PORT|CHURN_SERVCE__PORT"):

@@ -1,5 +1,7 @@
 """A model's inputs: what is decoded strictly, and how rows and frames become the same two tensors."""
 
+from typing import Any
+
 import msgspec
 import numpy as np
 import polars as pl
@@ -70,7 +72,7 @@ def test_a_row_becomes_numbers_and_texts_with_the_missing_marked() -> None:
 
 
 def test_rows_and_a_frame_become_the_same_tensors() -> None:
-    rows = [GOOD, {"plan": None, "sessions": 7.5, "days since ticket": 1.25}]
+    rows: list[dict[str, Any]] = [GOOD, {"plan": None, "sessions": 7.5, "days since ticket": 1.25}]
     frame = pl.DataFrame(rows, schema={"plan": pl.String, "sessions": pl.Float64, "days since ticket": pl.Float64})
     for of_rows, of_frame in zip(SIGNATURE.tensors(rows), SIGNATURE.frame_tensors(frame), strict=True):
         np.testing.assert_array_equal(of_rows, of_frame)

@@ -40,7 +40,7 @@ def attributes(*, numbers: tuple[str, ...] = NUMBERS, categories: tuple[str, ...
         *(Column(name=name, kind="number", nullable=True) for name in numbers),
         *(Column(name=name, kind="category", nullable=True) for name in categories),
     ]
-    return features_of(("customers",), columns, has_time=False)
+    return features_of(["customers"], columns, has_time=False)
 
 
 @cache
@@ -52,7 +52,7 @@ def company(count: int = 1_500, seed: int = 0) -> pl.DataFrame:
     generator = np.random.default_rng(seed)
     visits = generator.integers(0, 50, count).astype(float)
     spend = np.exp(generator.normal(8, 2, count)).round()
-    plan = generator.choice(["free", "pro", "team", None], count)
+    plan = generator.choice(np.array(["free", "pro", "team", None], dtype=object), count)
     seen = generator.integers(0, 40, count)
     log_odds = (25 - visits) / 10 - np.log1p(spend) / 4 + 2 * (plan == "free") + np.sin(seen) + 1
     return pl.DataFrame(

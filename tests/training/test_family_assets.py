@@ -182,7 +182,7 @@ def test_what_assets_pass_on_is_json_and_the_files_that_it_names_are_in_the_rele
 
 
 def _files(client: mlflow.MlflowClient, run: str, folder: str | None = None) -> set[str]:
-    found = set()
+    found: set[str] = set()
     for one in client.list_artifacts(run, folder):
         found |= _files(client, run, one.path) if one.is_dir else {one.path}
     return found

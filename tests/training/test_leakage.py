@@ -20,7 +20,7 @@ Draw = Callable[[np.random.Generator, np.ndarray], list[object]]
 
 
 def attribute(kind: str) -> tuple[Feature, ...]:
-    return features_of(("customers",), [Column(name="told", kind=kind, nullable=True)], has_time=False)  # type: ignore[arg-type]
+    return features_of(["customers"], [Column(name="told", kind=kind, nullable=True)], has_time=False)  # type: ignore[arg-type]
 
 
 def rows_with(draw: Draw, kind: str, seed: int = 1) -> pl.DataFrame:
@@ -171,7 +171,7 @@ def test_too_few_rows_of_a_class_are_not_measured_and_the_check_says_so(kind: st
 def test_a_hundred_thousand_rows_of_fifty_features_take_seconds() -> None:
     generator = np.random.default_rng(2)
     count = 100_000
-    features = features_of(("customers",), [Column(name=f"f{i}", kind="number") for i in range(50)], has_time=False)
+    features = features_of(["customers"], [Column(name=f"f{i}", kind="number") for i in range(50)], has_time=False)
     rows = pl.DataFrame({f"f{i}": generator.random(count) for i in range(50)}).with_columns(
         churned=pl.Series(generator.random(count) < 0.1)
     )

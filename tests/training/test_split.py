@@ -42,7 +42,7 @@ def test_no_label_window_reaches_into_a_later_role(
     assert len(roles.select) == selecting
     assert 1 <= len(roles.train) <= training
     for snapshot in mature:
-        named = [name for name in (TRAIN, SELECT, JUDGE) if snapshot in getattr(roles, name)]
+        named: list[str | None] = [name for name in (TRAIN, SELECT, JUDGE) if snapshot in getattr(roles, name)]
         assert [roles.of(snapshot)] == (named or [None])
 
 
