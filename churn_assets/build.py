@@ -79,7 +79,7 @@ def build_defs(settings: Settings | None = None, *, overrides: Mapping[str, Any]
             seed=settings.training.seed,
         ),
     ]
-    by_name = {job.name: job for job in jobs(settings, partitions)}
+    by_name = {job.name: job for job in jobs(partitions)}
     return dg.Definitions(
         assets=assets,
         jobs=[*by_name.values(), *release_jobs()],

@@ -9,8 +9,6 @@ import dagster as dg
 from dagster_mlflow import end_mlflow_on_run_finished
 
 from churn_assets.orchestration.failure_policy import RETRY
-from churn_assets.settings.company import Settings
-from churn_assets.tables import quarantine_of
 
 INGEST, FEATURES, LABELS, RETRAIN, SCORE, MONITOR, BACKTEST = (
     "ingest",
@@ -25,21 +23,20 @@ ORDER = (INGEST, FEATURES, LABELS, RETRAIN, SCORE, MONITOR)
 """The jobs in the order of the data's way. The backtest is beside it: nothing waits for it."""
 
 
-def selections(settings: Settings) -> dict[str, tuple[str, ...]]:
-    """The assets of each job."""
-    return {
-        INGEST: (*settings.tables, *(quarantine_of(table) for table in settings.tables)),
-        FEATURES: ("customer_features",),
-        LABELS: ("churn_labels",),
-        RETRAIN: ("training_set", *settings.training.families, "candidate_model", "model_blessing", "champion"),
-        SCORE: ("churn_scores", "online_features"),
-        MONITOR: ("drift_report",),
-        BACKTEST: ("backtest_report",),
-    }
+SELECTIONS = {
+    INGEST: dg.AssetSelection.groups("raw"),
+    FEATURES: dg.AssetSelection.assets("customer_features"),
+    LABELS: dg.AssetSelection.assets("churn_labels"),
+    RETRAIN: dg.AssetSelection.assets("champion").upstream() & dg.AssetSelection.groups("training", "champion"),
+    SCORE: dg.AssetSelection.groups("scoring"),
+    MONITOR: dg.AssetSelection.groups("monitoring"),
+    BACKTEST: dg.AssetSelection.assets("backtest_report"),
+}
+"""What of the asset graph each job makes."""
 
 
-def jobs(settings: Settings, partitions: dg.PartitionsDefinition[Any] | None) -> list[Any]:
-    """One job for each entry of ``selections``."""
+def jobs(partitions: dg.PartitionsDefinition[Any] | None) -> list[Any]:
+    """One job for each entry of ``SELECTIONS``."""
     described = {
         INGEST: "Read what arrived in a period.",
         FEATURES: "Compute the features of a snapshot.",
@@ -52,11 +49,11 @@ def jobs(settings: Settings, partitions: dg.PartitionsDefinition[Any] | None) ->
     return [
         dg.define_asset_job(
             name,
-            selection=dg.AssetSelection.assets(*assets),
+            selection=selection,
             partitions_def=None if name in (RETRAIN, BACKTEST) else partitions,
             description=described[name],
             hooks={end_mlflow_on_run_finished} if name == RETRAIN else None,
             op_retry_policy=RETRY,
         )
-        for name, assets in selections(settings).items()
+        for name, selection in SELECTIONS.items()
     ]

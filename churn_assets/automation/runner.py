@@ -1,7 +1,8 @@
 """Run what is due, in order and in this process: the jobs of the graph, each once, skipping what is unchanged.
 
 What the schedules and the sensor request one by one, the demo and the checks run to the end. A job is skipped if its newest
-successful run had the same fingerprint: the same code, settings, periods and upstream data versions.
+successful run had the same fingerprint: the same code, sections of settings, periods and upstream data versions. What a job makes,
+and of what, the asset graph knows.
 """
 
 import time
@@ -11,10 +12,11 @@ from dataclasses import dataclass
 import dagster as dg
 
 from churn_assets.automation.due import contiguous, features_due, first_snapshot, labels_due, raw_due
-from churn_assets.automation.jobs import FEATURES, INGEST, LABELS, MONITOR, ORDER, RETRAIN, SCORE
+from churn_assets.automation.jobs import FEATURES, INGEST, LABELS, ORDER, RETRAIN, SCORE
 from churn_assets.automation.schedules import RANGE_END, RANGE_START, REASON
 from churn_assets.lake.lake import Lake
-from churn_assets.orchestration.code_version import code_version
+from churn_assets.orchestration.code_version import sections_of
+from churn_assets.orchestration.dagster_internals import AssetNode
 from churn_assets.orchestration.run_history import data_version, data_versions, digest_of, raw_periods
 from churn_assets.periods import text
 from churn_assets.raw.assets import ANEW
@@ -27,17 +29,14 @@ from churn_store.releases.lifecycle import SHOWN_DIGITS, how_to_approve, waiting
 
 FINGERPRINT = "churn/fingerprint"
 
+CHAMPION = "champion"
+"""The asset whose version is the release that serves."""
+
+IN_LAKE = "deltalake"
+"""The kind of an asset that is a table of the lake."""
+
 QUIET = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
 """A run's events are in the instance; the console shows only what went wrong."""
-
-STAGES = {
-    INGEST: ("raw",),
-    FEATURES: ("features",),
-    LABELS: ("features",),
-    RETRAIN: ("training", "evaluation", "champion", "features"),
-    SCORE: ("scoring",),
-    MONITOR: ("monitoring",),
-}
 
 
 @dataclass(frozen=True)
@@ -99,8 +98,8 @@ def run_all(graph: Graph, *, started: Callable[[str], None], anew: bool = False)
         if job == SCORE and graph.serving.newest() is None:
             yield Step(job, None, False, 0.0, error=_nothing_serves(graph.serving), wrong_input=True)
             return
-        fingerprint = _fingerprint(graph, job, keys)
-        changed = _newest_fingerprint(graph.instance, job) != fingerprint or not _is_there(graph, job)
+        current = fingerprint(graph, job, keys)
+        changed = _newest_fingerprint(graph.instance, job) != current or not _is_there(graph, job)
         wanted, by_period = keys, job == INGEST and keys is not None
         if by_period and keys is not None:
             wanted = _to_ingest(graph, keys, changed=changed, anew=anew)
@@ -109,7 +108,7 @@ def run_all(graph: Graph, *, started: Callable[[str], None], anew: bool = False)
             continue
         started(job)
         for stretch in [None] if wanted is None else _stretches(graph, wanted):
-            step = _run(graph, job, stretch, fingerprint, anew=anew and by_period)
+            step = _run(graph, job, stretch, current, anew=anew and by_period)
             yield step
             if step.error is not None:
                 return
@@ -167,44 +166,42 @@ def _keys(job: str, settings: Settings) -> list[str] | None:
     return due[-1:]
 
 
-def _fingerprint(graph: Graph, job: str, keys: list[str] | None) -> str:
-    settings = graph.settings
-    read: list[object] = [job, None if job == INGEST else keys, code_version(*STAGES[job]), settings.model_dump_json()]
+def fingerprint(graph: Graph, job: str, keys: list[str] | None) -> str:
+    """A digest of all that a job's assets are made from: their code, the sections that it reads, what is upstream of them."""
+    settings, made = graph.settings, _made_by(graph, job)
+    sections = sections_of(*{node.group_name for node in made if node.group_name})
+    read: list[object] = [
+        job,
+        None if job == INGEST else keys,
+        sorted((node.key.to_user_string(), node.code_version) for node in made),
+        settings.model_dump_json(include=set(sections)),
+    ]
     if job == INGEST:
         read.append(graph.source.fingerprint())
-    upstream = {
-        INGEST: (),
-        FEATURES: settings.tables,
-        LABELS: (*settings.tables, "customer_features"),
-        RETRAIN: ("customer_features", "churn_labels"),
-        SCORE: ("customer_features",),
-        MONITOR: ("customer_features",),
-    }[job]
-    for asset in upstream:
-        versions = (
-            sorted(data_versions(graph.instance, asset).items())
-            if settings.has_time
-            else data_version(graph.instance, asset)
-        )
-        read.append((asset, versions))
-    if job in (SCORE, MONITOR):
-        row = graph.serving.newest()
-        read.append(None if row is None else row.champion)
+    for key in sorted({key for node in made for key in node.parent_keys} - {node.key for node in made}):
+        asset = key.to_user_string()
+        if asset == CHAMPION:  # what serves, which an approval or a rollback changes as well
+            row = graph.serving.newest()
+            read.append(None if row is None else row.champion)
+        elif settings.has_time:
+            read.append((asset, sorted(data_versions(graph.instance, asset).items())))
+        else:
+            read.append((asset, data_version(graph.instance, asset)))
     return digest_of(*read)
 
 
 def _is_there(graph: Graph, job: str) -> bool:
     """Whether what a job writes still is where it was written."""
-    lake = Lake(graph.settings.lake_url)
-    written = {
-        INGEST: graph.settings.tables,
-        FEATURES: ("customer_features",),
-        LABELS: ("churn_labels",),
-        RETRAIN: ("training_set",),
-        SCORE: ("churn_scores",),
-        MONITOR: (),
-    }[job]
-    return all(lake.has(table) for table in written) and (job != RETRAIN or graph.serving.newest() is not None)
+    lake, made = Lake(graph.settings.lake_url), _made_by(graph, job)
+    tables = [node.key.to_user_string() for node in made if IN_LAKE in node.kinds]
+    released = all(node.key.to_user_string() != CHAMPION for node in made) or graph.serving.newest() is not None
+    return released and all(lake.has(table) for table in tables)
+
+
+def _made_by(graph: Graph, job: str) -> list[AssetNode]:
+    """The assets of a job, as the graph has them."""
+    assets = graph.defs.resolve_asset_graph()
+    return [assets.get(key) for key in graph.defs.resolve_job_def(job).asset_layer.selected_asset_keys]
 
 
 def _newest_fingerprint(instance: dg.DagsterInstance, job: str) -> str | None:

@@ -4,6 +4,7 @@ Belongs here: re-exports alone, each with what it is needed for. Does not belong
 Ruff bans Dagster's private modules everywhere else in the package.
 """
 
+from dagster._core.definitions.assets.graph.asset_graph import AssetNode
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
 from dagster._core.event_api import PartitionKeyFilter
 from dagster._core.instance.config import is_dagster_home_set
@@ -21,6 +22,8 @@ __all__ = [
     "ASSET_PARTITION_RANGE_END_TAG",
     "ASSET_PARTITION_RANGE_START_TAG",
     "PARTITION_NAME_TAG",
+    # The type of an asset in the resolved graph, whose code version, parents and kinds the runner reads.
+    "AssetNode",
     # The newest result of a check for each period, read in one go; the public interface has one for the whole asset.
     "AssetCheckExecutionRecordStatus",
     "AssetCheckPartitionInfo",

@@ -8,15 +8,17 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from churn_assets.automation.jobs import INGEST
-from churn_assets.automation.runner import Graph, Step, run_all
+from churn_assets.automation.jobs import FEATURES, INGEST, LABELS, MONITOR, ORDER, RETRAIN
+from churn_assets.automation.runner import Graph, Step, fingerprint, run_all
 from churn_assets.build import build_defs
 from churn_assets.connectors.open_source import open_source
 from churn_assets.lake.lake import Lake
+from churn_assets.orchestration.dagster_internals import DATA_VERSION_TAG
 from churn_assets.resources.serving import ServingStore
-from churn_assets.settings.company import Label, Settings
+from churn_assets.settings.company import AtRisk, Gate, Label, Monitoring, Raw, Retraining, Settings
 from churn_store.database.migrate import migrate
 from churn_store.mapping.file_settings import FilesSettings
+from churn_store.settings import Section
 
 JAN, FEB = "2024-01-01", "2024-02-01"
 HEAD = "who,when,amount,seen\n"
@@ -90,3 +92,50 @@ def test_a_source_that_says_when_is_read_again_where_it_has_changed_as_nothing_c
     settings = company(tmp_path, JANUARY + LATE + FEBRUARY, recorded=True, as_of="2024-03-01", monkeypatch=monkeypatch)
     assert [(step.periods, step.skipped) for step in ingested(settings, instance)] == [(2, False)]
     assert payments(settings) == {JAN: [("a", False), ("b", False)], FEB: [("a", False), ("c", True)]}
+
+
+def fingerprints(folder: Path, instance: dg.DagsterInstance, **sections: Any) -> dict[str, str]:
+    """The fingerprint of each job of a synthetic company, with some sections of its own."""
+    settings = Settings(home=folder, **sections)
+    migrate(settings.database_url)
+    store = ServingStore(settings.database_url, settings.releases_url, settings.online_url)
+    graph = Graph(build_defs(settings), settings, open_source(settings), store, instance)
+    return {job: fingerprint(graph, job, None) for job in ORDER}
+
+
+@pytest.mark.parametrize(
+    ("sections", "jobs"),
+    [
+        ({"retraining": Retraining(cooldown_days=3)}, set()),
+        ({"monitoring": Monitoring(effect=0.3)}, {MONITOR}),
+        ({"gate": Gate(auc_floor=0.7)}, {RETRAIN}),
+        ({"raw": Raw(quarantine_limit=0.1)}, {INGEST}),
+        ({"at_risk": AtRisk(active_days=40)}, {FEATURES, LABELS, RETRAIN, MONITOR}),
+    ],
+)
+def test_a_job_is_due_again_for_a_setting_that_it_reads_and_for_no_other(
+    sections: dict[str, Section], jobs: set[str], tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    before, after = fingerprints(tmp_path, instance), fingerprints(tmp_path, instance, **sections)
+    assert {job for job in ORDER if before[job] != after[job]} == jobs
+
+
+def test_a_job_is_due_again_for_another_version_of_what_is_upstream_of_it(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    before = fingerprints(tmp_path, instance)
+    tags = {DATA_VERSION_TAG: "another"}
+    instance.report_runless_asset_event(dg.AssetMaterialization("payments", partition=JAN, tags=tags))
+    after = fingerprints(tmp_path, instance)
+    assert {job for job in ORDER if before[job] != after[job]} == {FEATURES, LABELS}
+
+
+def test_a_setting_of_another_section_skips_the_job_and_one_of_its_own_runs_it(
+    tmp_path: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = company(tmp_path, JANUARY, recorded=True, as_of="2024-02-01", monkeypatch=monkeypatch)
+    assert [step.skipped for step in ingested(settings, instance)] == [False]
+    other = settings.model_copy(update={"monitoring": Monitoring(effect=0.3)})
+    assert [step.skipped for step in ingested(other, instance)] == [True]
+    own = settings.model_copy(update={"raw": Raw(quarantine_limit=0.1)})
+    assert [step.skipped for step in ingested(own, instance)] == [False]

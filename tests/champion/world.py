@@ -19,7 +19,8 @@ from churn_assets.evaluation.evaluate import evaluate
 from churn_assets.features.feature import Feature
 from churn_assets.features.feature_sets import features_of
 from churn_assets.periods import epoch_s
-from churn_assets.settings.company import Evaluation, Profit, Settings
+from churn_assets.settings.company import Evaluation as EvaluationSettings
+from churn_assets.settings.company import Profit, Settings
 from churn_assets.tables import JUDGE, SELECT, TRAIN
 from churn_assets.training.fitted_family import GOLDEN, MODEL, PROBABILITIES, FittedFamily, contents, described
 from churn_assets.training.fitting import Fitted, fit_family
@@ -159,7 +160,12 @@ class World:
             threshold=chosen.threshold,
             golden=candidate.files["golden.json"],
             evaluation=evaluate(
-                self.rows, candidate.scorer, threshold=chosen.threshold, profit=Profit(), evaluation=Evaluation(), seed=42
+                self.rows,
+                candidate.scorer,
+                threshold=chosen.threshold,
+                profit=Profit(),
+                evaluation=EvaluationSettings(),
+                seed=42,
             ),
             baselines={**baselines(self.rows, candidate.signature), RECENCY: self.judging["noise"].to_numpy()},
         )
