@@ -16,7 +16,7 @@ from churn_assets.cli.report_commands import backtest
 from churn_assets.lake.lake import Lake
 from churn_assets.orchestration.run_history import newest_materialization
 from churn_assets.resources.serving import ServingStore
-from churn_assets.settings.company import Evaluation, Gate, Retraining, Settings
+from churn_assets.settings.company import Evaluation, Gate, Settings
 from churn_store.database.migrate import migrate
 from churn_store.errors import InputError
 from tests.backtest.company import SNAPSHOTS, features, rows_at, settings_of, snapshots, turning
@@ -103,20 +103,19 @@ def told(instance: dg.DagsterInstance, **metadata: Any) -> None:
 def test_the_sensor_reads_the_limit_of_the_family_that_serves(tmp_path: Path, instance: dg.DagsterInstance) -> None:
     settings = settings_of(tmp_path)
     serving = store(settings)
-    assert _staleness(instance, settings, serving, None) is None
+    assert _staleness(instance, serving, None, None) is None
     row = release(serving.engine, serving.files, train())
-    assert _staleness(instance, settings, serving, row) is None, "there is no backtest"
+    assert _staleness(instance, serving, row, None) is None, "there is no backtest"
     told(instance, family="logistic_regression", staleness_limit_periods=3, as_of="2025-04-01")
-    found = _staleness(instance, settings, serving, row)
+    found = _staleness(instance, serving, row, None)
     assert found is not None
     assert (found.read_until.isoformat(), found.limit) == ("2025-12-01", 3)
     assert found.said_by == "the backtest of 2025-04-01"
     told(instance, family="random_forest", staleness_limit_periods=1, as_of="2025-05-01")
-    assert _staleness(instance, settings, serving, row) is None, "of another family"
+    assert _staleness(instance, serving, row, None) is None, "of another family"
     told(instance, family="logistic_regression", staleness_limit_periods=0, as_of="2025-06-01")
-    assert _staleness(instance, settings, serving, row) is None, "no limit was seen"
-    configured = settings.model_copy(update={"retraining": Retraining(maximum_age_periods=5)})
-    found = _staleness(instance, configured, serving, row)
+    assert _staleness(instance, serving, row, None) is None, "no limit was seen"
+    found = _staleness(instance, serving, row, 5)
     assert found is not None
     assert (found.limit, found.said_by) == (5, "retraining.maximum_age_periods")
 

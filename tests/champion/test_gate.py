@@ -425,7 +425,8 @@ def test_whatever_is_broken_together_is_rejected(world: World, chosen: list[str]
 @pytest.mark.parametrize("name", [field.name for field in fields(Case)])
 def test_an_input_that_is_gone_promotes_nothing(world: World, name: str) -> None:
     """None is what a first candidate has for a champion, and data of no simulator for the truth: those alone may be away."""
-    gone = verdict(replace(world.case, **{name: None}))
+    nothing: Any = {name: None}
+    gone = verdict(replace(world.case, **nothing))
     if name in {"champion", "truth"}:
         assert gone.verdict == "accepted"
     elif name == "epoch":
@@ -495,7 +496,7 @@ def test_a_case_that_takes_too_long_to_read_fails_every_rule(world: World) -> No
 
 
 def test_labels_that_are_not_mature_by_the_clock_judge_nothing(world: World) -> None:
-    newest_snapshot = int(world.judging["snapshot_s"].max())  # type: ignore[call-overload]
+    newest_snapshot = world.judging.select(pl.col("snapshot_s").max()).item()
     label = Label()
     ripe_s = newest_snapshot + (label.horizon_days + label.grace_days) * DAY_S
     early = judgement(world.case, now_s=ripe_s - 1).blessing

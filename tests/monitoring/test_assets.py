@@ -7,13 +7,13 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from churn_assets.champion.candidate import SCORE, build
+from churn_assets.champion.candidate import SCORE
 from churn_assets.lake.lake import Lake
 from churn_assets.monitoring.assets import monitoring_assets
 from churn_assets.monitoring.drift import LEAST_ROWS
 from churn_assets.resources.serving import ServingStore
 from churn_assets.settings.company import Settings
-from tests.champion.world import attributes, company_of_one_table, fitted, released, staged, training_set
+from tests.champion.world import attributes, built_of, company_of_one_table, fitted, released, staged, training_set
 
 Report = tuple[dict[str, Any], dg.AssetCheckResult]
 
@@ -24,7 +24,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     settings = company_of_one_table(tmp_path, monkeypatch)
     serving, rows = store(settings), training_set().drop("snapshot_s")
     chosen = fitted("logistic_regression", rows, attributes())
-    candidate = build(chosen, rows, seed=1)
+    candidate = built_of(chosen, rows)
     released(serving.engine, serving.files, staged(serving.files, candidate, chosen, training_set()))
     return settings
 

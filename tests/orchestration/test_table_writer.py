@@ -7,6 +7,7 @@ import dagster as dg
 import pandera.polars as pa
 import polars as pl
 import pytest
+from deltalake import DeltaTable
 
 from churn_assets.lake import lake as lake_module
 from churn_assets.lake.lake import Lake
@@ -40,7 +41,7 @@ def write(lake: Lake, period: str, *order: str) -> Any:
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Addresses of Delta tables, once for each time that one was opened."""
     addresses: list[str] = []
-    delta_table = lake_module.DeltaTable
+    delta_table = DeltaTable
 
     def counted(uri: str, **options: Any) -> Any:
         addresses.append(uri)

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from churn_assets.automation.jobs import FEATURES, RETRAIN
 from churn_assets.automation.runner import Graph, Step, run_all
 from churn_assets.build import build_defs
-from churn_assets.champion.candidate import build, describe
+from churn_assets.champion.candidate import describe
 from churn_assets.cli.data_commands import data
 from churn_assets.connectors.open_source import open_source
 from churn_assets.evaluation.evaluate import evaluate
@@ -34,7 +34,7 @@ from churn_store.database.migrate import migrate
 from churn_store.errors import InputError
 from churn_store.releases.manifest import TableVersion
 from churn_store.releases.resolve import find_manifest
-from tests.champion.world import NOW_S, attributes
+from tests.champion.world import NOW_S, attributes, built_of, document
 from tests.champion.world import training_set as labelled_rows
 
 pytestmark = pytest.mark.slow
@@ -203,11 +203,11 @@ def test_of_data_without_time_the_split_is_that_of_the_manifest(tmp_path: Path) 
     settings = Settings(company="small", training=training)
     made_of = TableVersion(0, digest_at("training_set", used))
     fitted = fit_family("logistic_regression", used, attributes(), settings, made_of=made_of)
-    candidate = build(fitted, used, seed=1)
+    candidate = built_of(fitted, used)
     manifest = describe(
         candidate,
         settings=settings,
-        chosen=fitted,
+        chosen=document(fitted),
         training_set=used,
         metrics={},
         evaluation=evaluate(
