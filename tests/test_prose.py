@@ -22,7 +22,7 @@ DOTTED = re.compile(r"\bchurn_(?:assets|store|api)(?:\.\w+)+")
 PATH = re.compile(r"\bchurn_(?:assets|store|api)/[\w/.]*\w")
 QUOTED = re.compile(r"(?<!`)`{1,2}([a-z_]\w*(?:\.\w+)+)(?:\(\))?`")
 FILE_NAME = re.compile(r".*\.(csv|html|json|lock|md|onnx|parquet|py|svg|yaml|yml)")
-OWNERS = re.compile(r"\(((?:``[\w.]+``(?:, | and )?)+)\)")
+OWNERS = re.compile(r"\(((?:``[a-z_.]+``(?:, | and )?)+)\)")
 """Modules in brackets, as behind "does not belong here"."""
 
 
@@ -90,3 +90,16 @@ def test_what_does_not_belong_into_a_module_has_its_place_elsewhere() -> None:
         owners = {name for bracket in OWNERS.findall(elsewhere) for name in re.findall(r"[\w.]+", bracket)}
         lost += [f"{file.relative_to(ROOT)}: {name}" for name in sorted(owners) if not leads_somewhere(name, file)]
     assert lost == []
+
+
+def test_every_decision_has_the_same_head_and_a_line_in_the_index() -> None:
+    folder = ROOT / "docs" / "decisions"
+    index = (folder / "README.md").read_text(encoding="utf-8")
+    form = re.compile(
+        r"# \d{4}: .+\n\n- Status: (accepted|superseded by \d{4}.*)\n- Date: \d{4}-\d\d-\d\d\n"
+        r"\n## Context\n.+\n## Decision\n.+\n## Alternatives\n.+\n## Consequences\n.+",
+        re.DOTALL,
+    )
+    records = sorted(folder.glob("[0-9]*.md"))
+    assert [record.name for record in records if not form.fullmatch(record.read_text(encoding="utf-8"))] == []
+    assert [record.name for record in records if f"]({record.name})" not in index] == []
