@@ -4,6 +4,7 @@ Belongs here: what the commands outside of any run need of Dagster. Does not bel
 and what the automation asks (``run_history``).
 """
 
+import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,12 +25,28 @@ def instance_of(folder: Path) -> dg.DagsterInstance:
         InputError: neither is there.
     """
     if is_dagster_home_set():
+        home = Path(os.environ["DAGSTER_HOME"]).expanduser()
+        if not home.is_absolute() or not home.is_dir():
+            raise InputError(
+                f"DAGSTER_HOME is {home}; expected the absolute path of a folder that is there, or no DAGSTER_HOME"
+            )
         return dg.DagsterInstance.get()
     if not (folder / "dagster.yaml").exists():
         raise InputError(
             f"{folder} has no dagster.yaml; run this where churn.yaml and dagster.yaml lie, or set DAGSTER_HOME"
         )
     return dg.DagsterInstance.from_config(str(folder), "dagster.yaml")
+
+
+def instance_in_words(folder: Path | None = None) -> str:
+    """Which instance ``instance_of`` gives, as a screen or a refusal names it.
+
+    Args:
+        folder: as for ``instance_of``; default: the current one.
+    """
+    if is_dagster_home_set():
+        return f"the Dagster instance of DAGSTER_HOME={os.environ['DAGSTER_HOME']}"
+    return f"the Dagster instance of {(folder or Path.cwd()).absolute()}"
 
 
 def require_no_run(instance: dg.DagsterInstance, table: str) -> None:
