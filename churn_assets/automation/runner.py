@@ -17,6 +17,7 @@ from churn_assets.automation.schedules import RANGE_END, RANGE_START, REASON
 from churn_assets.lake.lake import Lake
 from churn_assets.orchestration.code_version import sections_of
 from churn_assets.orchestration.dagster_internals import AssetNode
+from churn_assets.orchestration.in_process import execute
 from churn_assets.orchestration.run_history import data_version, data_versions, digest_of, raw_periods
 from churn_assets.periods import text
 from churn_assets.raw.assets import ANEW
@@ -219,8 +220,8 @@ def _run(graph: Graph, job: str, keys: list[str] | None, fingerprint: str, *, an
         else:
             tags |= {RANGE_START: first, RANGE_END: last}
     begun = time.monotonic()
-    result = graph.defs.resolve_job_def(job).execute_in_process(
-        instance=graph.instance, tags=tags, partition_key=partition_key, raise_on_error=False, run_config=QUIET
+    result = execute(
+        graph.defs.resolve_job_def(job), graph.instance, tags=tags, run_config=QUIET, partition_key=partition_key
     )
     seconds = time.monotonic() - begun
     failed = [

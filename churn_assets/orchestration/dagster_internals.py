@@ -8,11 +8,13 @@ from dagster._core.definitions.assets.graph.asset_graph import AssetNode
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
 from dagster._core.event_api import PartitionKeyFilter
 from dagster._core.instance.config import is_dagster_home_set
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteRepositoryOrigin
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus, AssetCheckPartitionInfo
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
+    MAX_RETRIES_TAG,
     PARTITION_NAME_TAG,
 )
 from dagster._daemon.controller import get_daemon_statuses
@@ -36,4 +38,9 @@ __all__ = [
     "get_daemon_statuses",
     # Whether DAGSTER_HOME is in force, as Dagster itself reads it.
     "is_dagster_home_set",
+    # The tag of a run that says how often the daemon may repeat it.
+    "MAX_RETRIES_TAG",
+    # Which job of which code location a run is of: by this the Dagster UI finds the runs of a job.
+    "RegisteredCodeLocationOrigin",
+    "RemoteRepositoryOrigin",
 ]
