@@ -89,6 +89,8 @@ def build_defs(settings: Settings | None = None, *, overrides: Mapping[str, Any]
                 settings.clock,
                 serving,
                 by_name[RETRAIN],
+                company=settings.company,
+                lake_url=settings.lake_url,
                 timeline=settings.timeline,
                 label=settings.label,
                 training=settings.training,

@@ -8,6 +8,7 @@ import dagster as dg
 from churn_assets.automation.jobs import RETRAIN
 from churn_assets.automation.retraining_policy import DriftReport, Staleness, decide
 from churn_assets.automation.schedules import REASON
+from churn_assets.orchestration.ownership import require_own
 from churn_assets.orchestration.run_history import (
     CAUSE,
     data_version,
@@ -34,6 +35,8 @@ def sensors(
     serving: ServingStore,
     job: Any,
     *,
+    company: str,
+    lake_url: str,
     timeline: Calendar | None,
     label: Label,
     training: Training,
@@ -45,6 +48,8 @@ def sensors(
         clock: clock that says which labels are mature.
         serving: store of the release that serves.
         job: job that is requested.
+        company: name of the company, to which the instance must belong.
+        lake_url: address of its lake.
         timeline: calendar of a history; None where the data has no time.
         label: when a snapshot matures.
         training: how a training set is cut.
@@ -61,6 +66,7 @@ def sensors(
     )
     def retrain_when_due(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         instance = context.instance
+        require_own(instance, company, lake_url)
         if is_under_way(instance, RETRAIN):
             return dg.SkipReason("a retraining is under way")
         if timeline is not None:

@@ -29,6 +29,7 @@ from churn_assets.coverage import unbroken_until
 from churn_assets.lake.lake import Lake
 from churn_assets.orchestration.code_version import code_version
 from churn_assets.orchestration.dagster_internals import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
+from churn_assets.orchestration.ownership import require_own
 from churn_assets.orchestration.run_history import (
     CAUSE,
     KNOWN_UNTIL,
@@ -137,12 +138,22 @@ def schedules(
         )
 
     return [
-        _schedule("ingest_due_periods", jobs[INGEST], ingest, "Ingests the periods that have ended."),
-        _schedule("build_due_features", jobs[FEATURES], features, "Computes the features of snapshots whose T has come."),
-        _schedule("build_due_labels", jobs[LABELS], labels, "Labels the snapshots that have matured."),
-        _schedule("score_newest_snapshot", jobs[SCORE], scores, "Scores the newest snapshot with the serving release."),
-        _schedule("monitor_newest_snapshot", jobs[MONITOR], monitoring, "Measures the newest snapshot's drift."),
-        _schedule("backtest_each_month", jobs[BACKTEST], backtest, "Tests the family that serves, once a month of labels."),
+        _schedule("ingest_due_periods", jobs[INGEST], settings, ingest, "Ingests the periods that have ended."),
+        _schedule(
+            "build_due_features", jobs[FEATURES], settings, features, "Computes the features of snapshots whose T has come."
+        ),
+        _schedule("build_due_labels", jobs[LABELS], settings, labels, "Labels the snapshots that have matured."),
+        _schedule(
+            "score_newest_snapshot", jobs[SCORE], settings, scores, "Scores the newest snapshot with the serving release."
+        ),
+        _schedule("monitor_newest_snapshot", jobs[MONITOR], settings, monitoring, "Measures the newest snapshot's drift."),
+        _schedule(
+            "backtest_each_month",
+            jobs[BACKTEST],
+            settings,
+            backtest,
+            "Tests the family that serves, once a month of labels.",
+        ),
     ]
 
 
@@ -197,7 +208,7 @@ def _to_restate(
 
 
 def _schedule(
-    name: str, job: Any, requests: Callable[[dg.DagsterInstance], Requests], description: str
+    name: str, job: Any, settings: Settings, requests: Callable[[dg.DagsterInstance], Requests], description: str
 ) -> dg.ScheduleDefinition:
     @dg.schedule(
         name=name,
@@ -208,6 +219,7 @@ def _schedule(
         description=description,
     )
     def evaluate(context: dg.ScheduleEvaluationContext) -> Requests:
+        require_own(context.instance, settings.company, settings.lake_url)
         yield from requests(context.instance)
 
     return evaluate

@@ -9,6 +9,7 @@ from mlflow.tracking import MlflowClient
 from churn_assets.champion.metadata import facts
 from churn_assets.champion.registry_mirror import try_to_mirror
 from churn_assets.orchestration.dagster_internals import DATA_VERSION_TAG
+from churn_assets.orchestration.ownership import require_own
 from churn_assets.orchestration.run_history import newest_materialization
 from churn_assets.resources.serving import ServingStore
 from churn_assets.resources.tracking_server import sign_of_life
@@ -30,6 +31,7 @@ def release_sensors(settings: Settings, serving: ServingStore) -> list[dg.Sensor
         description="Reports each release that a person or the service made as a materialization of `champion`, and mirrors it in MLflow.",
     )
     def follow_releases(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        require_own(context.instance, settings.company, settings.lake_url)
         row = serving.newest()
         if row is None:
             return dg.SkipReason("nothing was released yet")

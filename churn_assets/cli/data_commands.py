@@ -67,10 +67,13 @@ def restore(table: str, version: int, periods: tuple[str, ...]) -> None:
     from churn_assets.lake.migrate import lacking  # noqa: PLC0415
     from churn_assets.lake.restore import restore as restore_table  # noqa: PLC0415
     from churn_assets.orchestration.instance import instance_of, report_restored, require_no_run, untold  # noqa: PLC0415
+    from churn_assets.orchestration.ownership import claim  # noqa: PLC0415
     from churn_assets.settings.company import Settings  # noqa: PLC0415
 
-    lake = Lake(Settings.load().lake_url)
+    settings = Settings.load()
+    lake = Lake(settings.lake_url)
     with instance_of(Path.cwd()) as instance:
+        claim(instance, settings.company, settings.lake_url)
         require_no_run(instance, table)
         before = lake.version(table)
         done = restore_table(lake, table, version, periods=periods)
@@ -123,6 +126,20 @@ def training_set(release: str, out: Path | None) -> None:
         click.echo(f"written to {out}")
     click.echo(rebuilt.said)
     sys.exit(0 if rebuilt.is_equal else 1)
+
+
+@data.command()
+def adopt() -> None:
+    """Tell the Dagster instance that its history is this company's and this lake's, after a new name or place."""
+    from churn_assets.orchestration.instance import instance_in_words, instance_of  # noqa: PLC0415
+    from churn_assets.orchestration.ownership import adopt as adopt_instance  # noqa: PLC0415
+    from churn_assets.settings.company import Settings  # noqa: PLC0415
+
+    settings = Settings.load()
+    with instance_of(Path.cwd()) as instance:
+        former = adopt_instance(instance, settings.company, settings.lake_url)
+    was = "" if former is None else f"; before, of company {former.company} with the lake {former.lake_url}"
+    click.echo(f"{instance_in_words()} is of company {settings.company} with the lake {settings.lake_url}{was}")
 
 
 @data.command()

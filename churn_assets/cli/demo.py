@@ -8,7 +8,7 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -24,11 +24,13 @@ from churn_assets.build import build_defs
 from churn_assets.connectors.open_source import open_source
 from churn_assets.lake.lake import PERIOD, Lake
 from churn_assets.lake.migrate import migrate_lake
+from churn_assets.orchestration.instance import instance_in_words, instance_of
+from churn_assets.orchestration.ownership import claim
 from churn_assets.resources.service_process import Client, free_port, key_in_file, serving
 from churn_assets.resources.serving import ServingStore
 from churn_assets.settings.company import Settings
 from churn_store.database.migrate import migrate
-from churn_store.errors import ChurnError, InputError
+from churn_store.errors import ChurnError
 from churn_store.releases.bundles import Bundle
 from churn_store.releases.manifest import Evaluation
 
@@ -64,17 +66,19 @@ def run_demo(as_of: datetime | None, *, anew: bool = False) -> int:
     """Run the demo in the current folder; the exit status."""
     begun = time.monotonic()
     settings = Settings.load()
-    if as_of is not None and not (settings.clock.is_fixed and settings.clock.now() > as_of):
-        # A clock that was moved on since stays: snapshots that the service has already would be newer than the demo's.
-        settings.clock.fix(as_of)
     settings.home.mkdir(parents=True, exist_ok=True)
     log = Path(os.path.relpath(settings.home / "demo.log"))
-    click.echo(f"company {settings.company}, as of {settings.clock.now():%Y-%m-%d}; details go to {log}")
-    migrate(settings.database_url)
-    migrate_lake(Lake(settings.lake_url))
     store = ServingStore(settings.database_url, settings.releases_url, settings.online_url)
     screen = Screen()
-    steps = _materialize(settings, store, log, screen, anew=anew)
+    with _own_instance(settings, log) as instance:
+        if as_of is not None and not (settings.clock.is_fixed and settings.clock.now() > as_of):
+            # A clock that was moved on since stays: snapshots that the service has already would be newer than the demo's.
+            settings.clock.fix(as_of)
+        click.echo(f"company {settings.company}, as of {settings.clock.now():%Y-%m-%d}; details go to {log}")
+        click.echo(f"runs are kept in {instance_in_words()}")
+        migrate(settings.database_url)
+        migrate_lake(Lake(settings.lake_url))
+        steps = _materialize(settings, store, instance, log, screen, anew=anew)
     if screen.untrue:
         return _failed(screen, status=WRONG_INPUT if steps[-1].wrong_input else 1)
     bundle = store.champion()
@@ -111,39 +115,41 @@ def _failed(screen: Screen, *, status: int = 1) -> int:
     return status
 
 
-def _materialize(settings: Settings, store: ServingStore, log: Path, screen: Screen, *, anew: bool) -> list[Step]:
+@contextlib.contextmanager
+def _own_instance(settings: Settings, log: Path) -> Iterator[dg.DagsterInstance]:
+    """The instance that every command uses, refused if it is another company's."""
+    with open(log, "w", encoding="utf-8") as details, contextlib.redirect_stderr(details):
+        instance = instance_of(Path.cwd())
+    with instance:
+        claim(instance, settings.company, settings.lake_url)
+        yield instance
+
+
+def _materialize(
+    settings: Settings, store: ServingStore, instance: dg.DagsterInstance, log: Path, screen: Screen, *, anew: bool
+) -> list[Step]:
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     steps = []
-    with open(log, "w", encoding="utf-8") as details:
-        with contextlib.redirect_stderr(details):
-            instance = _instance(Path.cwd())
-            graph = Graph(build_defs(settings), settings, open_source(settings), store, instance)
-        with instance, contextlib.redirect_stderr(details):
-            for step in run_all(graph, started=_progress, anew=anew):
-                steps.append(step)
-                number = f"{ORDER.index(step.job) + 1}/{len(ORDER)}"
-                what = step.job + ("" if step.periods is None else f" ({step.periods} periods)")
-                click.echo(f"\r[{number}] {what:<32} {'unchanged' if step.skipped else f'{step.seconds:5.1f} s'}")
-                if step.kept:
-                    click.echo(
-                        "      the source, a setting or the code is another one than before; what was ingested stays as it arrived, and "
-                        "`churn demo --anew` loads all of it as if for the first time"
-                    )
-                for failed in step.failed_checks:
-                    click.echo(f"      failed check {failed}")
-                screen.must(step.error is None, f"{step.job}: {step.error}; see {log} and the run in the Dagster UI")
+    with open(log, "a", encoding="utf-8") as details, contextlib.redirect_stderr(details):
+        graph = Graph(build_defs(settings), settings, open_source(settings), store, instance)
+        for step in run_all(graph, started=_progress, anew=anew):
+            steps.append(step)
+            number = f"{ORDER.index(step.job) + 1}/{len(ORDER)}"
+            what = step.job + ("" if step.periods is None else f" ({step.periods} periods)")
+            click.echo(f"\r[{number}] {what:<32} {'unchanged' if step.skipped else f'{step.seconds:5.1f} s'}")
+            if step.kept:
+                click.echo(
+                    "      the source, a setting or the code is another one than before; what was ingested stays as it arrived, and "
+                    "`churn demo --anew` loads all of it as if for the first time"
+                )
+            for failed in step.failed_checks:
+                click.echo(f"      failed check {failed}")
+            screen.must(step.error is None, f"{step.job}: {step.error}; see {log} and the run in the Dagster UI")
     return steps
 
 
 def _progress(job: str) -> None:
     click.echo(f"[{ORDER.index(job) + 1}/{len(ORDER)}] {job} ...", nl=False)
-
-
-def _instance(folder: Path) -> dg.DagsterInstance:
-    """The instance of the folder, which the Dagster UI shows as well."""
-    if not (folder / "dagster.yaml").exists():
-        raise InputError(f"{folder} has no dagster.yaml; run this where churn.yaml and dagster.yaml lie")
-    return dg.DagsterInstance.from_config(str(folder), "dagster.yaml")
 
 
 def _describe_data(screen: Screen, settings: Settings) -> None:

@@ -11,6 +11,8 @@ from types import FrameType
 import click
 
 import churn_store
+from churn_assets.orchestration.instance import instance_in_words, instance_of
+from churn_assets.orchestration.ownership import claim
 from churn_assets.resources.service_process import LOOPBACK, churn_command, key_in_file, stop
 from churn_assets.settings.company import Settings
 from churn_store.database.migrate import migrate
@@ -25,9 +27,11 @@ def run_dev(folder: Path, *, ui_port: int, port: int) -> int:
     migrate(settings.database_url)
     key_file = settings.home / "api-key"
     key_in_file(key_file)
+    with instance_of(folder) as instance:
+        claim(instance, settings.company, settings.lake_url)
     environment = {
-        **os.environ,
         "DAGSTER_HOME": str(folder),
+        **{name: value for name, value in os.environ.items() if value or name != "DAGSTER_HOME"},
         "CHURN_SERVICE__HOST": LOOPBACK,
         "CHURN_SERVICE__PORT": str(port),
     }
@@ -35,7 +39,7 @@ def run_dev(folder: Path, *, ui_port: int, port: int) -> int:
     serve = [*churn_command(), "serve"]
     processes = [subprocess.Popen(command, env=environment) for command in (ui, serve)]  # noqa: S603
     click.echo(
-        f"Dagster UI  http://{LOOPBACK}:{ui_port}\n"
+        f"Dagster UI  http://{LOOPBACK}:{ui_port}, of {instance_in_words(folder)}\n"
         f"service     http://{LOOPBACK}:{port} (documentation at /docs)\n"
         f"API key     in {key_file.absolute()}\n"
         "Ctrl-C stops both. The service restarts when its code changes; the UI has `Reload definitions` for the graph."

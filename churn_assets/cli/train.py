@@ -22,7 +22,9 @@ from churn_assets.champion.candidate import require_configured
 from churn_assets.connectors.open_source import open_source
 from churn_assets.features.feature_sets import company_features, features_in_use
 from churn_assets.lake.lake import Lake
-from churn_assets.orchestration.instance import instance_of, require_no_run
+from churn_assets.orchestration.in_process import execute
+from churn_assets.orchestration.instance import instance_in_words, instance_of, require_no_run
+from churn_assets.orchestration.ownership import claim
 from churn_assets.orchestration.run_history import newest_materialization
 from churn_assets.settings.company import Settings
 from churn_assets.training.families import FAMILIES
@@ -100,17 +102,19 @@ def run_train(folder: Path, asked: Asked, *, judge: bool) -> int:
     log = settings.home / "train.log"
     assets = [asked.family, *(JUDGED if judge else ())]
     with open(log, "w", encoding="utf-8") as details, instance_of(folder) as instance:
+        claim(instance, settings.company, settings.lake_url)
         require_no_run(instance, "training_set")
+        click.echo(f"company {settings.company}; runs are kept in {instance_in_words(folder)}")
         if judge:
             _require_judgeable(instance, settings, besides=asked.family)
         with contextlib.redirect_stderr(details):
             job = build_defs(settings).resolve_implicit_global_asset_job_def()
-            result = job.execute_in_process(
-                instance=instance,
-                asset_selection=[dg.AssetKey(name) for name in assets],
-                run_config={**QUIET, "ops": {asked.family: {"config": config}}},
+            result = execute(
+                job,
+                instance,
                 tags={REASON: f"churn train --family {asked.family}"},
-                raise_on_error=False,
+                run_config={**QUIET, "ops": {asked.family: {"config": config}}},
+                assets=assets,
             )
         if not result.success:
             error, wrong_input = why(result)

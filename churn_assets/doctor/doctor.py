@@ -42,6 +42,6 @@ def examine(folder: Path, *, port: int) -> Iterator[Found]:
     yield probed("release", partial(stores.release, store, settings.database_url, embedded=embedded))
     yield probed("online features", partial(stores.online, settings.online_url))
     yield probed("MLflow", partial(stores.tracking, settings.tracking_uri))
-    yield probed("Dagster", partial(services.dagster, folder))
+    yield probed("Dagster", partial(services.dagster, folder, settings.company, settings.lake_url))
     yield probed("Dagster's daemon", partial(services.daemon, folder))
     yield probed("service", partial(services.service, port))

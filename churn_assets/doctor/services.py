@@ -7,7 +7,8 @@ from pathlib import Path
 import httpx
 
 from churn_assets.connectors.postgres.connection import reading, server
-from churn_assets.orchestration.instance import daemon_in_words, instance_of
+from churn_assets.orchestration.instance import daemon_in_words, instance_in_words, instance_of
+from churn_assets.orchestration.ownership import require_not_another
 from churn_assets.resources.service_process import LOOPBACK, Client
 from churn_assets.settings.company import EngineName, SourceSettings, Spark
 from churn_assets.settings.postgres import PostgresSettings
@@ -63,14 +64,15 @@ def spark(engine: EngineName, cluster: Spark) -> str:
     return f"pyspark and java are there; the master is {cluster.master}"
 
 
-def dagster(folder: Path) -> str:
-    """The Dagster instance loads, and its storage answers.
+def dagster(folder: Path, company: str, lake_url: str) -> str:
+    """The Dagster instance loads, its storage answers, and it is this company's.
 
     Raises:
-        InputError: there is none.
+        InputError: there is none, or it is another company's.
     """
     with instance_of(folder) as instance:
-        return f"{instance.get_runs_count()} runs so far"
+        require_not_another(instance, company, lake_url)
+        return f"{instance.get_runs_count()} runs so far in {instance_in_words(folder)}"
 
 
 def daemon(folder: Path) -> str:

@@ -110,7 +110,7 @@ def timeline(daemon: WorkspaceProcessContext, status: str) -> list[tuple[str, st
 def runs_of(job: dg.JobDefinition, instance: dg.DagsterInstance) -> str:
     result = execute(job, instance, tags={"churn/reason": "asked for by hand"}, run_config={})
     assert result.success
-    assert instance.get_run_by_id(result.run_id).tags["churn/reason"] == "asked for by hand"  # type: ignore[union-attr]
+    assert instance.get_run_by_id(result.run_id).tags["churn/reason"] == "asked for by hand"
     return result.run_id
 
 
