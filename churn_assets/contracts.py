@@ -34,7 +34,7 @@ class Violation:
     Attributes:
         kind: one of ``KINDS``.
         rule: the column and what it must satisfy.
-        rows: how many rows break it; none where the rule is about the table.
+        rows: how many rows break it; None where the rule is about the table.
         values: some of the offending values.
     """
 
@@ -160,7 +160,7 @@ def sift(schema: pa.DataFrameSchema, frame: pl.DataFrame) -> Sifted:
         frame: the rows, in an order of their own: of repeated keys the first stays.
 
     Raises:
-        ValueError: other columns or types.
+        ValueError: if the columns or types differ.
     """
     if others := _schema_violations(schema, frame):
         raise ValueError("; ".join(map(str, others)))
@@ -215,7 +215,7 @@ def _is_endless(name: str) -> pl.Expr:
 
 
 def _failures(schema: pa.DataFrameSchema, frame: pl.DataFrame) -> pl.DataFrame | None:
-    """What pandera finds wrong with columns, a row a value; none where it finds nothing.
+    """What pandera finds wrong with columns, a row a value; None where it finds nothing.
 
     Uniqueness is looked at apart, as pandera reports it without the values.
     """

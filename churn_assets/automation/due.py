@@ -37,7 +37,7 @@ def features_due(calendar: Calendar, as_of: date, *, first: date, raw: Collectio
 
     Args:
         calendar: periods of the company.
-        as_of: today, by the clock.
+        as_of: today's date by the platform's clock.
         first: ``first_snapshot``.
         raw: periods that every raw table has.
         have: snapshots whose features are there.
@@ -60,7 +60,7 @@ def labels_due(
     Args:
         calendar: periods of the company.
         label: when a snapshot matures.
-        as_of: today, by the clock.
+        as_of: today's date by the platform's clock.
         raw: periods that every raw table has.
         features: snapshots whose features are there.
         have: snapshots whose labels are there.
@@ -107,7 +107,7 @@ def labels_to_restate(
 
     Args:
         label: when a snapshot matures.
-        late: ``arrived_into``.
+        late: raw periods with late rows by snapshot, as ``arrived_into`` returns them.
         known_until: by snapshot, the day up to which arrivals have made its labels; up to maturity where it is not said.
         until: the end of the unbroken stretch of raw periods; what came later waits.
     """
@@ -124,7 +124,7 @@ def newest_due(features: Collection[str], *, release: str | None, done: tuple[st
 
     Args:
         features: snapshots whose features are there.
-        release: digest of the release that serves; none before the first.
+        release: digest of the release that serves; None before the first.
         done: the snapshot and the release that was done last.
     """
     if not features or release is None:

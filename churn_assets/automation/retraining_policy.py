@@ -38,7 +38,7 @@ class Staleness:
     Attributes:
         read_until: the newest snapshot that it was trained or calibrated on.
         limit: so many periods older than a new model, it is stale.
-        said_by: who says so, in words.
+        said_by: source of the limit, in words.
     """
 
     read_until: date
@@ -51,7 +51,7 @@ class Decision:
     """Whether to retrain.
 
     Attributes:
-        retrain: yes or no.
+        retrain: whether to retrain.
         reason: in words, with the numbers.
         cause: what the request's key is made of.
     """
@@ -82,13 +82,13 @@ def decide(
         label: when a snapshot matures.
         training: how a training set is cut.
         retraining: the cooldown, and whether a retraining begins by itself.
-        today: by the clock.
-        serving: digest of the release that serves; none before the first.
+        today: today's date by the platform's clock.
+        serving: digest of the release that serves; None before the first.
         labelled: snapshots that have labels.
         labels_digest: of those labels, so that the first training is asked for again only when they have changed.
         report: the newest drift report.
         last_trained: ``as_of`` of the newest candidate.
-        staleness: how old the champion may become; none where no limit is known.
+        staleness: how old the champion may become; None where no limit is known.
     """
 
     def roles() -> Roles:

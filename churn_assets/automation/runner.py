@@ -45,12 +45,12 @@ class Step:
     """One job, run or skipped.
 
     Attributes:
-        job: its name.
-        periods: how many periods it was for; none for a job without.
+        job: name of the job.
+        periods: how many periods it was for; None for a job without.
         skipped: whether nothing had changed.
-        seconds: how long it took.
+        seconds: duration of the job.
         failed_checks: the asset checks that failed, as ``asset:check``, with what was found.
-        error: what failed the run, in one line; none if it succeeded.
+        error: what failed the run, in one line; None if it succeeded.
         wrong_input: whether that is for the user to put right: a table, a file or a setting.
         kept: whether it was skipped though something has changed: what is there of the source stays as it is.
     """
@@ -71,10 +71,10 @@ class Graph:
 
     Attributes:
         defs: the definitions.
-        settings: that they were built from.
-        source: that they read.
+        settings: settings that they were built from.
+        source: source of the raw tables.
         serving: where their releases go.
-        instance: that remembers the runs.
+        instance: instance that remembers the runs.
     """
 
     defs: dg.Definitions

@@ -64,7 +64,7 @@ RANGE_START, RANGE_END = ASSET_PARTITION_RANGE_START_TAG, ASSET_PARTITION_RANGE_
 def schedules(
     settings: Settings, source: Source, clock: Clock, serving: ServingStore, jobs: dict[str, Any]
 ) -> list[dg.ScheduleDefinition]:
-    """One schedule for each stage that follows the calendar; none where data has no time.
+    """One schedule for each stage that follows the calendar; None where data has no time.
 
     Each stage's due periods and cause read their own sections of the settings.
     """

@@ -55,10 +55,10 @@ def aged(
 
     Args:
         folds: in the order of time, each with one test snapshot.
-        models: of the folds.
+        models: the models of the folds.
         tests: the rows of the test snapshots.
         fresh: the scores of each fold's own model on its test rows.
-        calendar: that periods are counted by.
+        calendar: calendar that periods are counted by.
         profit: costs and values.
         ages: followed up to so many periods.
     """

@@ -33,14 +33,14 @@ def origins(
         calendar: periods of the company.
         label: the horizon.
         training: how a training set is cut.
-        folds: at least so many.
+        folds: smallest number of folds.
         more: further ones before those, where there are any.
 
     Returns:
         In the order of time; of each, ``judge`` is the one test snapshot.
 
     Raises:
-        InputError: there are fewer.
+        InputError: if there are fewer.
     """
     found = _admissible(sorted(mature), label.horizon, training)
     if len(found) < folds:

@@ -23,8 +23,8 @@ class TestedFold(msgspec.Struct, frozen=True, kw_only=True):
         calibrated_on: the snapshots that calibrated it.
         training_rows: how many it was fitted on.
         rows: how many it was tested on.
-        measures: on those.
-        intervals: of the measures, whole customers drawn.
+        measures: measures on those rows.
+        intervals: intervals of the measures, whole customers drawn.
     """
 
     test: str
@@ -63,9 +63,9 @@ class Age(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         periods: by how many the newest snapshot that the model has read is older than what the fresh one has read.
         origins: how many models reached it.
-        auc: of the aged ones.
-        fresh_auc: of the fresh ones.
-        log_loss: of the aged ones.
+        auc: AUC of the aged models.
+        fresh_auc: AUC of the fresh models.
+        log_loss: log loss of the aged models.
         excess: log loss of the aged less that of the fresh ones; above 0 the aged ones are worse.
         low: its one-sided lower bound, corrected for the number of ages.
         lost_profit: profit per customer of the fresh ones less that of the aged ones, each at its own threshold.
@@ -90,15 +90,15 @@ class Backtest(msgspec.Struct, frozen=True, kw_only=True):
     """A whole backtest.
 
     Attributes:
-        company: whose.
-        family: of all its models, with its default parameters.
+        company: name of the company.
+        family: family of all its models, with its default parameters.
         by_time: whether the folds follow time; else they are stratified, and what follows is none.
         tables: the versions of the tables that were read.
-        folds: in the order of time.
-        trend: over the folds.
+        folds: results of the folds in the order of time.
+        trend: trend of the AUC over the folds.
         honest: the mean of each measure over the folds.
         random_split: what a random split of the same rows would have claimed of each measure: the same customers on both sides.
-        ages: by periods.
+        ages: results by age of the model in periods.
         staleness_limit: the first age at which models are worse than fresh ones by more than the noise; none seen.
     """
 

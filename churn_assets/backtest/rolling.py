@@ -65,9 +65,9 @@ class Backtester:
     """A family on a company's rows.
 
     Attributes:
-        settings: of the company.
-        family: its name.
-        features: the models' inputs.
+        settings: the company's settings.
+        family: name of the family.
+        features: inputs of the models.
     """
 
     settings: Settings
@@ -78,7 +78,7 @@ class Backtester:
         """The whole backtest of what is in the lake.
 
         Args:
-            lake: with features and labels.
+            lake: lake with features and labels.
             as_of: today, by the clock: only labels that are mature by then are read.
             folds: at least so many; default: as configured, or five of data without time.
 

@@ -52,9 +52,9 @@ def champion_assets(
     """``candidate_model``, ``model_blessing`` and ``champion``.
 
     Args:
-        settings: of the company.
-        source: of the raw tables.
-        features: that models see.
+        settings: the company's settings.
+        source: source of the raw tables.
+        features: features that models may use.
         upstream: the assets of the tables that a candidate is made of; their blocking checks must have passed.
     """
     return [

@@ -55,11 +55,11 @@ def require_made_of(
     Args:
         families: as their assets left them.
         data: the training set as it is now.
-        features: that models see now.
-        settings: as they are now.
+        features: features that models may use at present.
+        settings: the present settings.
 
     Raises:
-        InputError: names them.
+        InputError: with the names of those that differ.
     """
     other = [
         f"{fitted.family} of version {fitted.training_set.version}"
@@ -79,11 +79,11 @@ def require_configured(configured: Mapping[str, str], features: tuple[Feature, .
 
     Args:
         configured: the digest of what each family was fitted with, by its name.
-        features: that models see now.
-        settings: as they are now.
+        features: features that models may use at present.
+        settings: the present settings.
 
     Raises:
-        InputError: names them.
+        InputError: with the names of those that differ.
     """
     stale = [family for family, digest in configured.items() if digest != configured_by(family, features, settings)]
     if stale:

@@ -72,8 +72,8 @@ def evaluated(
     was evaluated before it counts. A check that was planned by a run that did make it, and never evaluated, was not.
 
     Args:
-        instance: that remembers the evaluations.
-        specs: the checks.
+        instance: instance that remembers the evaluations.
+        specs: the check specifications.
         required: tables whose checks must all be there, with their periods (none for a table without).
         besides: tables of which only what was evaluated counts: an older version of the platform may have had fewer checks.
     """

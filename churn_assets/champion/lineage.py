@@ -21,7 +21,7 @@ def training_set_of(manifest: Manifest, lake: Lake) -> pl.DataFrame:
 
     Args:
         manifest: manifest of the candidate.
-        lake: the lake.
+        lake: the lake to read.
 
     Raises:
         InputError: that version has other rows than the candidate was made of, which may judge on rows that trained it.

@@ -11,8 +11,8 @@ def facts(row: Serving | None, manifest: Manifest | None, *, published: bool, wh
     """Metadata of ``champion``.
 
     Args:
-        row: the newest release; none before the first.
-        manifest: of its champion.
+        row: the newest release; None before the first.
+        manifest: manifest of the champion.
         published: whether the run that tells it has published it.
         why: why this one serves, or still serves.
     """

@@ -16,8 +16,8 @@ def nth_model(serving: ServingStore, manifest: Manifest, serves: Serving | None)
 
     Args:
         serving: the serving database and the release files.
-        manifest: the candidate's.
-        serves: the row that says which release serves; none before the first, when nothing is compared.
+        manifest: manifest of the candidate.
+        serves: the row that says which release serves; None before the first, when nothing is compared.
 
     Returns:
         A candidate whose manifest is no longer there counts as one; the same model again does not.

@@ -18,7 +18,7 @@ def true_probabilities(source: Source, rows: pl.DataFrame, *, horizon_s: int) ->
         horizon_s: length of the label's window in seconds.
 
     Returns:
-        One a row, in their order; none where the source does not know.
+        One a row, in their order; None where the source does not know.
     """
     known: Any = getattr(source, "probability_of_leaving", None)
     if known is None:

@@ -21,7 +21,7 @@ def mirror(client: MlflowClient, files: DigestStore, row: Serving) -> str:
     """Let the aliases ``champion`` and ``challenger`` name the versions that serve, and tag these with what they are.
 
     Args:
-        client: of the registry.
+        client: client of the model registry.
         files: the release files, where manifests name the versions.
         row: the newest release.
 

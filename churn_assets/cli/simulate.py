@@ -98,8 +98,8 @@ def write_company(settings: SyntheticSettings, folder: Path, file_format: Format
 
     Args:
         settings: the company.
-        folder: made if it is missing.
-        file_format: of the files; times are timestamps in Parquet and ISO 8601 in CSV, both UTC.
+        folder: target folder; created if missing.
+        file_format: file format of the files; times are timestamps in Parquet and ISO 8601 in CSV, both UTC.
 
     Yields:
         Each month when its files are there.

@@ -51,10 +51,10 @@ class Asked:
     """What somebody has asked for.
 
     Attributes:
-        family: to be fitted.
-        values: of its parameters, as ``name=value``.
-        trials: of the search; none for that of the settings.
-        seed: none for that of the settings.
+        family: name of the family to fit.
+        values: values of its parameters, as ``name=value``.
+        trials: trials of the search; None for that of the settings.
+        seed: None for that of the settings.
     """
 
     family: str

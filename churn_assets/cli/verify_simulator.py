@@ -61,10 +61,10 @@ class Compared:
     Attributes:
         features: the name of the set.
         number: how many features that is.
-        family: of the model.
-        auc: of the model.
+        family: family of the model.
+        auc: AUC of the model.
         low: lower bound of the ceiling's AUC minus the model's, 95 %, clustered by customer.
-        high: its upper bound.
+        high: upper bound of the interval.
     """
 
     features: str
@@ -117,9 +117,9 @@ def judge(source: SyntheticSource, tables: Mapping[Table, pl.DataFrame], setting
     """Hold every family on every built-in set of features against the true probability of leaving.
 
     Args:
-        source: knows the truth.
+        source: the simulator, which knows the true probabilities.
         tables: what the models are trained and judged on.
-        settings: of the company.
+        settings: the company's settings.
 
     Raises:
         InputError: the company has too few months.

@@ -22,7 +22,7 @@ class MappedSource(ABC):
     """Rows of described tables, as they arrive.
 
     Args:
-        settings: the description.
+        settings: description of the tables.
         rules: what the platform says of all values.
     """
 

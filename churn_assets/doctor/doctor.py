@@ -17,7 +17,7 @@ def examine(folder: Path, *, port: int) -> Iterator[Found]:
     """Probe every part.
 
     Args:
-        folder: of dagster.yaml, where ``DAGSTER_HOME`` is not set.
+        folder: folder of dagster.yaml, where ``DAGSTER_HOME`` is not set.
         port: where the service may listen.
     """
     yield probed("Python", machine.python)

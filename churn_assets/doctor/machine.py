@@ -98,7 +98,7 @@ def home(home_folder: Path) -> str:
     """The folder of all state: writable, and with room.
 
     Raises:
-        InputError: it is not.
+        InputError: if it is not.
     """
     folder = home_folder.absolute()
     there = next(parent for parent in (folder, *folder.parents) if parent.exists())

@@ -50,8 +50,8 @@ def spark(engine: EngineName, cluster: Spark) -> str:
     """Where features are computed by Spark: PySpark and Java are there.
 
     Raises:
-        AbsentError: Polars computes them.
-        InputError: something is missing.
+        AbsentError: if Polars computes the features.
+        InputError: if something is missing.
     """
     if engine != "spark":
         raise AbsentError(f"engine {engine} is configured")
@@ -79,7 +79,7 @@ def daemon(folder: Path) -> str:
     """Dagster's daemon ticks.
 
     Raises:
-        AbsentError: it was never started.
+        AbsentError: if it was never started.
         InputError: it was, but has fallen silent or has errors.
     """
     with instance_of(folder) as instance:
@@ -90,7 +90,7 @@ def service(port: int) -> str:
     """The service on this machine answers.
 
     Raises:
-        AbsentError: nobody listens.
+        AbsentError: if nothing listens there.
         InputError: it is not ready, or somebody else listens there.
     """
     try:

@@ -55,7 +55,7 @@ def writable(place: Lake) -> str:
     """Write a small table, read it and remove it again.
 
     Raises:
-        InputError: one of it fails.
+        InputError: if a part of it fails.
     """
     table = f"doctor_{secrets.token_hex(4)}"
     rows = pl.DataFrame({"key": ["a"], "value": [1]})
@@ -87,7 +87,7 @@ def lake_columns(place: Lake, source: Source, described: SourceSettings, choice:
 
     Raises:
         AbsentError: there are no tables yet.
-        InputError: some have not.
+        InputError: if some have not.
     """
     there = [table for table in TABLES if place.has(table)]
     if not there:
@@ -110,7 +110,7 @@ def release(store: ServingStore, database_url: str, *, embedded: bool) -> str:
         embedded: whether that is the file that the first run makes.
 
     Raises:
-        AbsentError: none was published yet.
+        AbsentError: if none was published yet.
         ChurnError: it is missing, changed or unblessed.
     """
     none = "no release serves yet: `churn demo` or the job retrain makes one"
@@ -138,7 +138,7 @@ def online(url: str) -> str:
 
     Raises:
         AbsentError: the folder was not made yet.
-        InputError: Redis does not answer.
+        InputError: if Redis does not answer.
     """
     if not url.startswith(REDIS):
         if not Path(url).exists():
@@ -161,7 +161,7 @@ def tracking(uri: str) -> str:
 
     Raises:
         AbsentError: it is the embedded one and was never made.
-        InputError: it does not answer.
+        InputError: if it does not answer.
     """
     shown = sign_of_life(uri)
     return f"{shown} answers" if is_server(uri) else shown

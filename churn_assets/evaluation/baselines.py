@@ -32,8 +32,8 @@ def baselines(training_set: pl.DataFrame, signature: Signature) -> dict[str, Sco
     """The probabilities that the baselines give to the judging rows.
 
     Args:
-        training_set: of all roles: the signature's columns, ``churned``, ``role``.
-        signature: of the model that is compared with them; the logistic regression takes the same inputs.
+        training_set: training set of all roles: the signature's columns, ``churned``, ``role``.
+        signature: signature of the model that is compared with them; the logistic regression takes the same inputs.
 
     Returns:
         By name, one probability a judging row in the order of the table: ``base_rate``, the same for all; ``recency_rule``, where the

@@ -41,8 +41,8 @@ def slope(
 
     Args:
         churned: 1 or 0, one a row, both of them with some weight.
-        odds: log odds of the scores.
-        weights: of the rows, not negative.
+        odds: log odds of the scores, one a row.
+        weights: weights of the rows, not negative.
         start: where to begin: an intercept and a slope, such as those of the same rows with other weights.
 
     Returns:
@@ -70,8 +70,8 @@ def intercept(churned: Floats, odds: Floats, weights: Floats) -> float:
 
     Args:
         churned: 1 or 0, one a row, both of them with some weight.
-        odds: log odds of the scores.
-        weights: of the rows, not negative.
+        odds: log odds of the scores, one a row.
+        weights: weights of the rows, not negative.
 
     Returns:
         0 for scores that are right on the mean, above 0 where more churn than they say.

@@ -60,8 +60,8 @@ def evaluate(
     Args:
         training_set: rows of all roles, as the baselines are fitted on those before the judging ones: the model's inputs,
             ``customer_id``, ``churned``, ``role``, and ``snapshot_s`` where data has time.
-        scorer: the exported model.
-        threshold: its decision threshold.
+        scorer: scorer of the exported model.
+        threshold: decision threshold of the model.
         profit: what a decision costs and brings.
         evaluation: which segments, how many draws of the bootstrap.
         seed: seed of the bootstrap and of the permutations.

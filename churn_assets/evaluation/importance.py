@@ -18,9 +18,9 @@ def permutation_importance(judging: pl.DataFrame, scorer: Scorer, *, seed: int, 
 
     Args:
         judging: the signature's columns and ``churned``.
-        scorer: the model.
-        seed: of the sample and of the shuffles.
-        rows: how many are sampled.
+        scorer: scorer of the model.
+        seed: seed of the sample and of the shuffles.
+        rows: number of sampled rows.
 
     Returns:
         By input, greatest first, equal ones by name; about 0, of either sign, for an input that says nothing. Empty where all sampled

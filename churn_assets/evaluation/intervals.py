@@ -25,13 +25,13 @@ class Difference:
     """The mean over rows of what one model brings above another on the same rows.
 
     Attributes:
-        mean: per row.
+        mean: mean per row.
         low: one-sided lower bound: the truth lies below it in at most a share of ``1 - confidence`` of all cases.
         high: one-sided upper bound, likewise.
-        standard_error: of the mean, clustered by customer.
-        customers: how many there are.
+        standard_error: standard error of the mean, clustered by customer.
+        customers: number of customers.
         differing: how many of them have a row that differs.
-        confidence: of each bound.
+        confidence: confidence level of each bound.
     """
 
     mean: float
@@ -56,9 +56,9 @@ def paired_difference(
 
     Args:
         ours: what each row brings with our model.
-        theirs: likewise, with theirs.
-        customers: whose row it is.
-        confidence: of each bound, such as 0.95.
+        theirs: the same values of the other model.
+        customers: customer of each row.
+        confidence: confidence of each bound, such as 0.95.
         largest: by how much one row could differ at all, such as ``evaluation.profit.largest_difference``; default: the most that was seen.
 
     Raises:
@@ -110,10 +110,10 @@ def bootstrap(
 
     Args:
         measured: the measures of the rows, given how often each was drawn; without, of the rows as they are.
-        churned: true labels, one a row.
-        customers: whose row it is.
-        confidence: of the two-sided intervals.
-        seed: of the draws.
+        churned: true labels, one for each row.
+        customers: customer of each row.
+        confidence: confidence of the two-sided intervals.
+        seed: seed of the draws.
         draws: how many. One that holds a single class has no measures and is left out.
 
     Raises:

@@ -61,7 +61,7 @@ class Ranked:
         """The measures, as ``measures`` lists them.
 
         Args:
-            weights: of the rows as they were given; default: all alike. Both classes must have some.
+            weights: weights of the rows as they were given; default: all alike. Both classes must have some.
         """
         churners, stayers = self.groups(weights)
         weights = self._sorted(weights)
@@ -120,7 +120,7 @@ def auc(churned: Labels, scores: Scores, weights: Weights | None = None) -> floa
     Args:
         churned: true labels, of both classes.
         scores: one a label; only their order matters.
-        weights: of the rows; default: all alike.
+        weights: weights of the rows; default: all alike.
     """
     order = np.argsort(-scores, kind="stable")
     ranked = scores[order]
@@ -135,8 +135,8 @@ def lift(churned: Labels, scores: Scores, *, share: float) -> float:
 
     Args:
         churned: true labels, of both classes.
-        scores: one a label.
-        share: of the rows that is looked at, at least one row; where it ends among equal scores, a part of each of them.
+        scores: scores, one for each label.
+        share: share of the rows that is looked at, at least one row; where it ends among equal scores, a part of each of them.
     """
     return _lift(*Ranked(churned, scores, threshold=0.0).groups(), share=share)
 

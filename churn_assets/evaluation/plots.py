@@ -40,9 +40,9 @@ def pictures(
     Args:
         churned: true labels.
         scores: probabilities, one a label.
-        evaluation: of the same rows.
-        threshold: of the model.
-        profit: the costs.
+        evaluation: evaluation on the same rows.
+        threshold: decision threshold of the model.
+        profit: costs and values.
 
     Returns:
         ``reliability``, ``profit_curve``, ``lift``, ``score_distribution``; ``importance`` where inputs were shuffled; ``snapshots``

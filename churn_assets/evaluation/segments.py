@@ -21,7 +21,7 @@ def segment_columns(signature: Signature, judging: pl.DataFrame, settings: Evalu
     """The categories whose words make segments.
 
     Args:
-        signature: of the model; its words are those of the training rows, and the missing one.
+        signature: signature of the model; its words are those of the training rows, and the missing one.
         judging: has the categories, perhaps with words that the training rows did not have.
         settings: names them, or how many words they may have.
 
@@ -51,8 +51,8 @@ def segments_of(judging: pl.DataFrame, columns: Sequence[str], settings: Evaluat
     """The segments with enough rows.
 
     Args:
-        judging: has the columns.
-        columns: categories.
+        judging: judging rows with those columns.
+        columns: category columns.
         settings: how many rows are enough.
 
     Returns:
@@ -82,12 +82,12 @@ def segments(
 
     Args:
         judging: ``customer_id``, ``churned`` and the categories.
-        scores: of the model, one a row.
-        signature: of the model.
-        threshold: of the model.
+        scores: scores of the model, one a row.
+        signature: signature of the model.
+        threshold: decision threshold of the model.
         profit: what a decision costs and brings.
         evaluation: which segments, how many rows are enough.
-        confidence: of the interval of the profit.
+        confidence: confidence of the interval of the profit.
 
     Raises:
         InputError: ``evaluation.segments`` has a name that is no category of the model.

@@ -26,11 +26,11 @@ class Feature:
     """One feature.
 
     Attributes:
-        name: of the column; unique.
+        name: name of the column; unique.
         description: what it says of a customer, in words.
         table: the raw table that it is aggregated from.
-        window_days: how far it looks back; none for a fact of the customer's record as it is at the snapshot.
-        unit: of the value.
+        window_days: how far it looks back; None for a fact of the customer's record as it is at the snapshot.
+        unit: unit of the value.
         pii: what kind of personal data it is.
         value: Narwhals expression over the aggregates and the customer's record, which has ``signed_up_age_s`` besides (seconds
             since sign-up); the two times of the record add up to the snapshot.
@@ -124,7 +124,7 @@ def total(column: str, condition: nw.Expr) -> nw.Expr:
 
 
 def distinct(values: nw.Expr, condition: nw.Expr) -> nw.Expr:
-    """How many different values, none of them missing, the rows have that satisfy a condition.
+    """How many different values, None of them missing, the rows have that satisfy a condition.
 
     Every engine counts the missing value that stands for all other rows as one more, so it is taken off where there are any.
     """

@@ -115,7 +115,7 @@ def features_in_use(features: Sequence[Feature], choice: Features) -> tuple[Feat
     """The features that models see: those of the set that ``features.use`` names.
 
     Args:
-        features: all of the company.
+        features: all features of the company.
         choice: the named sets, and which one is used.
 
     Returns:

@@ -58,9 +58,9 @@ def churn_labels(
 
     Args:
         at_risk: ``customer_id``, one row a customer at risk.
-        events: rows that arrived from the snapshot on; none where the company has no such table.
-        payments: likewise.
-        snapshot: T.
+        events: rows that arrived from the snapshot on; None where the company has no such table.
+        payments: the same of payments.
+        snapshot: day T of the snapshot.
         label: the definition of churn.
         rule: names the event that ends a customer.
         known_until: rows that became known before it count; default: the day of maturity. A later one restates the labels.

@@ -11,7 +11,7 @@ def outdated(lake: Lake, features: tuple[Feature, ...], *, has_time: bool) -> li
     """What is said of tables that are made from others and have other columns than the present catalogue.
 
     Args:
-        lake: the lake.
+        lake: the lake to read.
         features: all features of the company.
         has_time: whether the data is a history.
     """

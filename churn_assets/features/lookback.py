@@ -38,9 +38,9 @@ def reach_of(table: Table, snapshot: date, features: Sequence[Feature], rule: At
     Args:
         table: which; no row of it arrived before it happened.
         snapshot: T, the first day of a period.
-        features: that are made of it.
-        rule: who is at risk.
-        calendar: the periods.
+        features: features that are computed from the table.
+        rule: definition of who is at risk.
+        calendar: calendar of the periods.
     """
     days = reach_days(table, features, rule)
     since = "" if days is None else text(calendar.floor(snapshot - timedelta(days=days)))

@@ -56,7 +56,7 @@ def at_risk(people: nw.LazyFrame[Any], rule: AtRisk) -> nw.LazyFrame[Any]:
     Args:
         people: one row a customer: the ``records_at`` the snapshot and, of the tables that the company has, the ``signs``; null of a
             customer without rows.
-        rule: the definition of risk.
+        rule: definition of who is at risk.
 
     Returns:
         Those rows that satisfy the rule.

@@ -34,8 +34,8 @@ def refuse_forbidden(name: str, column: str, protected: Collection[str]) -> None
     """Refuse a feature that the law protects, or that tells the label.
 
     Args:
-        name: of the feature.
-        column: that it is read from, in the source.
+        name: name of the feature.
+        column: column that it is read from, in the source.
         protected: words besides the built-in ones; in whatever case, with ``*`` for any letters. Of more than one word, such as
             `credit_score`, all must be in the name.
 

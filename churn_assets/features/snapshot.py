@@ -22,9 +22,9 @@ def features_at(tables: Mapping[Table, Any], features: Sequence[Feature], snapsh
     Args:
         tables: lazy frames of the raw tables, of any engine that Narwhals knows; at least what arrived before the snapshot
             within the longest window.
-        features: which.
+        features: the features to compute.
         snapshot_s: T in epoch seconds; rows that happened or became known at or after it change nothing.
-        rule: who is at risk.
+        rule: definition of who is at risk.
 
     Returns:
         ``customer_id``, ``snapshot_s`` and one column a feature (Float64 or String), sorted by customer.
@@ -44,11 +44,11 @@ def features_of_known(
     """The same, once it is settled what was known.
 
     Args:
-        records: of the customers, ``records_at`` the snapshot.
+        records: records of the customers, ``records_at`` the snapshot.
         known: rows known at the snapshot, with ``age_s`` and, of events, their ``PLACES``; ``known_s`` is not needed.
-        features: which.
-        snapshot_s: T in epoch seconds.
-        rule: who is at risk.
+        features: the features to compute.
+        snapshot_s: time T of the snapshot, in epoch seconds.
+        rule: definition of who is at risk.
     """
     people = records
     zeros: list[str] = []

@@ -67,11 +67,11 @@ class Lake:
         """A table as Delta's own library holds it.
 
         Args:
-            table: which.
+            table: name of the table.
             version: as it was then; default: as it is now.
 
         Raises:
-            InputError: it was never written.
+            InputError: if the table was never written.
             StoreAwayError: the object store does not answer.
             deltalake.exceptions.DeltaError: it has no such version.
         """
@@ -114,9 +114,9 @@ class Lake:
         Where the columns have changed since the table was last written, all its partitions must be written together.
 
         Args:
-            table: which.
+            table: name of the table.
             partitions: by period, sorted by key, without the column ``period``; at least one.
-            run_id: of the run that writes, kept in the commit.
+            run_id: run id of the run that writes, kept in the commit.
             sources: versions of the tables that the rows were made from, kept in the commit.
 
         Returns:
@@ -192,7 +192,7 @@ class Lake:
             frame: without the column ``period``.
 
         Raises:
-            InputError: names the columns.
+            InputError: with the names of the columns.
         """
         there = self._found(table)
         if there is not None:
@@ -218,11 +218,11 @@ class Lake:
         """The versions of the tables that what a version of a table wrote was made from.
 
         Args:
-            table: which.
+            table: name of the table.
             version: its version; default: the newest.
 
         Raises:
-            InputError: it was never written.
+            InputError: if the table was never written.
         """
         newest = self.version(table)
         wanted = newest if version is None else version
@@ -235,11 +235,11 @@ class Lake:
         """A table, lazily.
 
         Args:
-            table: which.
+            table: name of the table.
             version: as it was then; default: as it is now.
 
         Raises:
-            InputError: it was never written.
+            InputError: if the table was never written.
         """
         return self._scan(self.table(table, version=version))
 
@@ -273,7 +273,7 @@ class Lake:
         """The newest version of each of some tables: taken first, so that all that is read is read at one version.
 
         Raises:
-            InputError: one was never written.
+            InputError: if one was never written.
         """
         return {table: self.version(table) for table in tables}
 
@@ -289,7 +289,7 @@ class Lake:
         """The newest version of a table.
 
         Raises:
-            InputError: it was never written.
+            InputError: if the table was never written.
         """
         return int(self.table(table).version())
 

@@ -30,11 +30,11 @@ class Restored:
     """What a restore did.
 
     Attributes:
-        table: which.
+        table: name of the table.
         of: the version that was brought back.
         version: the new version; the newest as it was, where nothing differed.
         periods: those whose rows may have changed; all that it was asked for, where nothing differed.
-        empty: a period without rows.
+        empty: whether a period without rows is meant.
     """
 
     table: str
@@ -52,9 +52,9 @@ def restore(lake: Lake, table: str, version: int, *, periods: Sequence[str] = ()
     looks once more just before it writes.
 
     Args:
-        lake: the lake.
-        table: of it.
-        version: that is to come back.
+        lake: the lake to read.
+        table: name of the table.
+        version: version to bring back.
         periods: those to bring back; all if none are named.
 
     Raises:

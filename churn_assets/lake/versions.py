@@ -33,10 +33,10 @@ class Version:
     """One commit of a table.
 
     Attributes:
-        number: of the version.
+        number: number of the version.
         written: when, by the wall clock of the writer.
-        operation: as Delta calls it.
-        run_id: of the run that wrote; none where the commit does not say.
+        operation: Delta's name of the operation.
+        run_id: run id of the run that wrote; None where the commit does not say.
         periods: those whose files it changed.
         rows: in the files that it wrote.
         sources: the versions of the tables that its rows were made from.
@@ -56,9 +56,9 @@ class PeriodDifference:
     """How a period's rows differ between two versions.
 
     Attributes:
-        period: which.
+        period: key of the period.
         rows: how many the one and the other version has.
-        digests: of the rows of the one and the other.
+        digests: digests of the rows of the one and the other.
         added: rows whose key only the other has.
         removed: rows whose key only the one has.
         changed: rows of a key that both have, with other values.
@@ -92,7 +92,7 @@ def versions(lake: Lake, table: str, *, limit: int) -> list[Version]:
     """What the newest commits of a table wrote, newest first.
 
     Raises:
-        InputError: there is no such table.
+        InputError: if there is no such table.
     """
     require_table(lake, table)
     found = []
@@ -182,7 +182,7 @@ def read_at(lake: Lake, table: str, period: str, version: int) -> pl.DataFrame:
     """A period's rows as they were at a version.
 
     Raises:
-        InputError: its files are gone.
+        InputError: if its files are gone.
     """
     require_version(lake, table, version)
     try:

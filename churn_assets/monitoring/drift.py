@@ -38,7 +38,7 @@ class FeatureDrift:
     """How a feature moved in a window.
 
     Attributes:
-        p_value: of the test; corrected for the number of judged features if it is one.
+        p_value: p value of the test; corrected for the number of judged features if it is one.
         psi: bias-corrected population stability index.
         allowed: the PSI up to which a move does not matter.
         judged: whether the feature counts; one that is only shown does not.
@@ -122,9 +122,9 @@ def judge_windows(
     Args:
         reference: training rows: the columns, and ``snapshot_s`` where data has time.
         windows: by period key, in the order of time, newest last; each with the columns. The newest ``rule.windows`` count.
-        columns: what is compared.
+        columns: columns to compare.
         shown: names of columns that are compared and not judged.
-        rule: the bounds.
+        rule: bounds of the drift rule.
 
     A window with too few rows gives no vote, and the others must still be ``rule.agreeing`` to raise an alert. Data without
     time has one window, which decides alone.

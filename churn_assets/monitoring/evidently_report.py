@@ -28,12 +28,12 @@ def draw(
     Args:
         reference: training rows.
         window: rows of the newest snapshot.
-        columns: what is drawn.
+        columns: columns to draw.
         file: the page; its folder is made.
         allowed: the PSI of each column up to which it is drawn as not drifted, so that the page does not contradict our rule:
             Evidently's own cuts would. It draws one window and tests nothing; the verdict is in the asset's metadata.
         rows: at most so many rows of each side are drawn, sampled.
-        seed: of the sample.
+        seed: seed of the sample.
 
     Returns:
         Names of columns that could not be drawn, as one side holds no value.

@@ -39,11 +39,11 @@ def execute(
     failure and decides.
 
     Args:
-        job: of the definitions.
-        instance: that remembers the run.
-        tags: of the run.
-        run_config: of the run.
-        partition_key: of the period; default: none.
+        job: job of the definitions.
+        instance: instance that remembers the run.
+        tags: tags of the run.
+        run_config: run config of the run.
+        partition_key: partition key of the period; default: none.
         assets: to materialize; default: all of the job.
     """
     with _origin_of_runs(job.name, instance):

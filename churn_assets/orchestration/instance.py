@@ -22,7 +22,7 @@ def instance_of(folder: Path) -> dg.DagsterInstance:
     """The instance of ``DAGSTER_HOME``, or that of the folder, which the Dagster UI shows as well.
 
     Raises:
-        InputError: neither is there.
+        InputError: if neither exists.
     """
     if is_dagster_home_set():
         home = Path(os.environ["DAGSTER_HOME"]).expanduser()
@@ -53,7 +53,7 @@ def require_no_run(instance: dg.DagsterInstance, table: str) -> None:
     """Refuse while a run is queued or under way, as it may read or write the table.
 
     Raises:
-        InputError: names the run.
+        InputError: with the id of the run.
     """
     runs = instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY), limit=1)
     if runs:
@@ -67,10 +67,10 @@ def untold(instance: dg.DagsterInstance, table: str, periods: Mapping[str, Back]
     """Those periods of which Dagster has another digest: a restore that died before it told of them.
 
     Args:
-        instance: that remembers the assets.
-        table: the asset.
-        periods: as they are.
-        empty: what is said of a period without rows, where ``periods`` are all that the table has; none where they are some.
+        instance: instance that remembers the assets.
+        table: name of the asset.
+        periods: the present rows by period.
+        empty: what is said of a period without rows, where ``periods`` are all that the table has; None where they are some.
     """
     known = data_versions(instance, table)
     held = {**(dict.fromkeys(known, empty) if empty else {}), **periods}
@@ -87,12 +87,12 @@ def report_restored(
     """Tell Dagster the digests of restored periods, so that what was made from others is stale and is made again.
 
     Args:
-        instance: that remembers the assets.
-        table: the asset.
+        instance: instance that remembers the assets.
+        table: name of the asset.
         periods: as the restore left them; a period without rows is told as well, as Dagster can't forget single periods.
         of: the version that was brought back.
-        version: the new version.
-        uri: of the table.
+        version: number of the new version.
+        uri: address of the table.
     """
     for period, back in sorted(periods.items()):
         instance.report_runless_asset_event(

@@ -48,9 +48,9 @@ class Materialization:
     """The newest materialization of an asset.
 
     Attributes:
-        event: its id.
-        period: that it is of; none where the asset has no periods.
-        metadata: values by name.
+        event: id of the event.
+        period: period that it is of; None where the asset has no periods.
+        metadata: metadata values by name.
     """
 
     event: int
@@ -97,7 +97,7 @@ def data_version(instance: dg.DagsterInstance, asset: str) -> str | None:
 
 
 def newest_materialization(instance: dg.DagsterInstance, asset: str) -> Materialization | None:
-    """The newest materialization of an asset's newest period; none before the first.
+    """The newest materialization of an asset's newest period; None before the first.
 
     Of its newest period, as an old one may have been made again since.
     """

@@ -41,7 +41,7 @@ class Built:
     """A partition in memory, before it is written.
 
     Attributes:
-        frame: its rows.
+        frame: rows of the period.
         checks: outcomes besides those of the contract, by check name.
         metadata: what else there is to say of it.
     """
@@ -104,10 +104,10 @@ class TableWriter:
     needs no more memory than some periods; each flush is one commit.
 
     Args:
-        context: of the asset.
-        lake: where to.
+        context: execution context of the asset.
+        lake: the lake to write to.
         table: the asset's and the table's name.
-        contract: of its columns.
+        contract: contract of the table's columns.
         sources: the versions of the tables that were read, to be kept with the commit.
         order: columns that rows lie by within a partition; default: the key.
         apart: whether a row may lie in one partition only, so that those that are there already are replaced in one commit: a
@@ -202,10 +202,10 @@ def write_table(
     """Check each partition against its contract, write the good ones, and report.
 
     Args:
-        context: of the asset; its name is the table's.
-        lake: where to.
+        context: context of the asset; its name is the table's.
+        lake: the lake to write to.
         built: the partitions with their periods; each is asked for when the one before it was taken.
-        contract: what each must keep.
+        contract: contract of the table.
         sources: the versions of the tables that were read, to be kept with the commit.
 
     Raises:
@@ -228,8 +228,8 @@ def report(
     """Report checks and materializations.
 
     Args:
-        context: of the asset.
-        asset: which.
+        context: execution context of the asset.
+        asset: name of the asset.
         found: outcomes by period and check; all periods have the same checks, or none.
         written: metadata by period that was written, with its ``data_version``.
         shared: metadata of the whole asset.

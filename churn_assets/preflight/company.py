@@ -30,9 +30,9 @@ def validate(settings: Settings, source: Source, *, now_s: int) -> Report:
     """Look at all that a source has; nothing is written.
 
     Args:
-        settings: of the company.
-        source: of its rows.
-        now_s: the clock's time.
+        settings: the company's settings.
+        source: source of its rows.
+        now_s: time by the platform's clock, in epoch seconds.
     """
     report = Report(settings.company, day_of(now_s).isoformat())
     kept: dict[Table, pl.DataFrame] = {}

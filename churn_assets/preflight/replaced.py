@@ -12,7 +12,7 @@ def with_file(source: SourceSettings, file: Path, table: str | None) -> FilesSet
 
     Args:
         source: the section as configured.
-        file: absolute.
+        file: absolute path.
         table: which one; the only one that is configured if none is named.
 
     Raises:

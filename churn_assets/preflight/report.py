@@ -32,23 +32,23 @@ class TableFindings:
     """What is found of one table.
 
     Attributes:
-        table: its canonical name.
-        rows: that the source gives, those that can't be read included.
-        span: when they happened; none where data has no time, or no row has one.
+        table: canonical name of the table.
+        rows: rows that the source gives, those that can't be read included.
+        span: when they happened; None where data has no time, or no row has one.
         key: columns that name a row.
         repeated: rows whose key another row has as well.
         mapped: canonical column: column of the source.
         missing: canonical columns that the source does not have, each with what that means.
         nulls: missing values by column, where there are any.
         broken: what would be set aside, the most frequent first.
-        set_aside: how many rows that is.
-        share: of the rows.
+        set_aside: number of rows set aside.
+        share: share of the rows.
         future: rows that become known after the clock's time; they wait for their period.
-        late_share: share of the rows that became known more than a day after they happened; none where nothing says when.
+        late_share: share of the rows that became known more than a day after they happened; None where nothing says when.
         strangers: customers who are not in ``customers``; their rows are kept, but nothing is made of them.
         empty_periods: periods that have ended without a row; of ``customers`` none, as nobody has to sign up.
         findings: what would be refused or stop a run: what was found, what was expected, what to do.
-        notes: what is worth knowing.
+        notes: further remarks.
     """
 
     table: str
@@ -84,12 +84,12 @@ class Report:
     """The whole.
 
     Attributes:
-        company: its name.
-        as_of: the day by the clock.
+        company: name of the company.
+        as_of: today's date by the platform's clock.
         tables: in the order of the data's way.
         rates: by snapshot, oldest first; one with the snapshot ``all`` where data has no time.
         findings: what concerns no single table.
-        notes: likewise.
+        notes: further remarks.
     """
 
     company: str

@@ -25,10 +25,10 @@ def arrivals(
     """The rows of each period that is asked for, in the order of time.
 
     Args:
-        source: of the rows.
-        table: which.
-        keys: periods to ingest.
-        calendar: the periods.
+        source: source of the rows.
+        table: name of the table.
+        keys: keys of the periods to ingest.
+        calendar: calendar of the periods.
         before: what was ingested before; asked for a period of this run only after that was yielded.
         anew: whether a source that does not say when its rows became known is loaded as if for the first time, all of it.
 

@@ -20,7 +20,7 @@ def raw_contract(table: Table, attributes: Sequence[Column]) -> pa.DataFrameSche
     """What a raw table of a history must keep.
 
     Args:
-        table: which one.
+        table: name of the table.
         attributes: the columns that the source adds to ``customers``.
     """
     times = {"occurred_s": [DATED], "known_s": [DATED]}

@@ -56,9 +56,9 @@ def parted(contract: pa.DataFrameSchema, arrived: Arrived, table: Table, *, has_
     """Set aside what breaks the contract, what can't be read, and what came before.
 
     Args:
-        contract: of the table.
-        arrived: its rows.
-        table: which.
+        contract: contract of the table.
+        arrived: rows that arrived.
+        table: name of the table.
         has_time: whether rows have times.
     """
     sifted = sift(contract, arrived.delivery.rows)
@@ -146,9 +146,9 @@ def quality(found: Parted, table: Table, *, end_s: int | None) -> dict[str, Any]
     """Completeness, lateness and freshness of a period's rows.
 
     Args:
-        found: what arrived.
-        table: which.
-        end_s: the first second after the period; none where data has no time.
+        found: rows that arrived.
+        table: name of the table.
+        end_s: the first second after the period; None where data has no time.
 
     Returns:
         ``completeness`` (share of the arrived values that are there and were kept), ``late_share`` (known more than a day after they happened), ``delay_p99_hours``,

@@ -67,7 +67,7 @@ class Table:
     """Rows under a head; the first cell of each names it.
 
     Attributes:
-        caption: what the table is of.
+        caption: caption of the table.
         head: the name of each column.
         rows: as many cells each as the head has.
     """
@@ -83,7 +83,7 @@ class Picture:
 
     Attributes:
         svg: the drawing, which names itself (``chart``).
-        caption: below it.
+        caption: caption below the chart.
     """
 
     svg: str

@@ -15,9 +15,9 @@ class ServingStore:
     """Connected when first used, so that loading the definitions touches nothing.
 
     Args:
-        database_url: of the serving database.
-        releases_url: of the release files.
-        online_url: of the online features.
+        database_url: database url of the serving database.
+        releases_url: address of the release files.
+        online_url: address of the online features.
     """
 
     def __init__(self, database_url: str, releases_url: str, online_url: str) -> None:

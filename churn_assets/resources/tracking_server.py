@@ -40,7 +40,7 @@ def sign_of_life(uri: str) -> str:
 
     Raises:
         AbsentError: it is a file that was never made.
-        InputError: it does not answer.
+        InputError: if it does not answer.
     """
     shown = without_password(uri)
     if is_server(uri):

@@ -37,7 +37,7 @@ def bills(today: CustomerDay, list_cents: Sequence[int]) -> Columns:
     """What comes of the bills of a day, the late payments, retries and refunds of later days included.
 
     Args:
-        today: the day of a block.
+        today: the customers of a block on one day.
         list_cents: list price of each plan on that day, in cents.
 
     Returns:

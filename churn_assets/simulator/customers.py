@@ -69,14 +69,14 @@ class Market:
     """The plan of sign-ups: ``existing`` before ``start_s``, then ``new`` evenly over ``span_s``, then on at that pace.
 
     Attributes:
-        seed: of the company.
+        seed: seed of the company.
         first_block: number of the market's first block of customers.
         start_s: epoch seconds of 00:00 of the market's first day.
         span_s: seconds in which ``new`` customers sign up.
         existing: number of customers who were there before.
         new: number of customers who sign up in ``span_s``.
-        plan_shares: of the plans at sign-up.
-        country_shares: of ``COUNTRIES``.
+        plan_shares: plan shares of the plans at sign-up.
+        country_shares: shares of ``COUNTRIES``.
     """
 
     seed: int
@@ -94,8 +94,8 @@ class CustomerDay:
     """One day of a block: the customers by their position in it, and what the day brings them.
 
     Attributes:
-        day: days since 1970-01-01.
-        state: of each customer who has signed up, at 00:00 of the day; ``GONE`` for those who have left.
+        day: day, as days since 1970-01-01.
+        state: state of each customer who has signed up, at 00:00 of the day; ``GONE`` for those who have left.
         state_after: the same at the end of the day.
         changed: positions of the customers whose outcome is not that nothing changes.
         outcome: the outcome of each customer in ``changed``.
@@ -124,7 +124,7 @@ class Block:
         first_customer: number of the customer at position 0.
         signed_up_s: epoch seconds, ascending from the first customer who was not there before the start.
         first_day: the first day of each customer's chain: the start, or the day after sign-up.
-        arrival_state: state on the first day.
+        arrival_state: state on the customer's first day.
         billing_day: day of the month, 1 to 28.
         country: index into ``COUNTRIES``.
     """

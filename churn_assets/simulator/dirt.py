@@ -62,8 +62,8 @@ class Dirt:
     """How much dirt, and whose.
 
     Attributes:
-        seed: of the company.
-        share: of the rows that are hit.
+        seed: seed of the company.
+        share: share of the rows that are hit.
     """
 
     seed: int
@@ -83,7 +83,7 @@ class Dirt:
         """Rows with the late ones late and the repeated ones repeated, and with the columns ``marks``.
 
         Args:
-            table: which.
+            table: name of the table.
             rows: whole numbers; ``customer``, ``occurred_s``, ``known_s`` and, but for ``customers``, ``id``.
         """
         if not self.share:

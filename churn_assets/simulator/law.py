@@ -136,9 +136,9 @@ class Law:
     """The chain of a day.
 
     Attributes:
-        intercept: of the hazard's logit.
+        intercept: intercept of the hazard's logit.
         next_state: shape (GONE + 1, OUTCOMES).
-        probability: of each outcome, shape (2, GONE + 1, OUTCOMES), by whether a bill is due on the day.
+        probability: probability of each outcome, shape (2, GONE + 1, OUTCOMES), by whether a bill is due on the day.
         cumulative: the same, summed over the outcomes up to each, shape (2 * (GONE + 1), OUTCOMES).
         transition: daily transition matrices between the states, shape (2, GONE + 1, GONE + 1).
     """
@@ -187,7 +187,7 @@ class DatedLaws:
     Attributes:
         before: the law of the days before ``from_day``.
         after: the law from ``from_day`` on.
-        from_day: days since 1970-01-01.
+        from_day: first day, as days since 1970-01-01.
     """
 
     before: Law
@@ -202,7 +202,7 @@ class DatedLaws:
         """P(gone after the last day | state before the first day), exact, also where the law changes in between.
 
         Args:
-            first_day: days since 1970-01-01.
+            first_day: first day, as days since 1970-01-01.
             bills_due: shape (days, columns): whether a bill is due on each day of the horizon, one column per kind of
                 customer (the billing day decides).
 

@@ -106,7 +106,7 @@ class Scenario(BaseModel):
         """What the tracking makes of the rows that happened: all of it, until the bug.
 
         Args:
-            table: which.
+            table: name of the table.
             rows: in the canonical columns and ``country``.
         """
         if self.kind != "tracking_bug":

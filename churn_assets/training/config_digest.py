@@ -21,9 +21,9 @@ def configured_by(family: str, features: Sequence[Feature], settings: Settings) 
     """A digest of the features, and of the settings that a family is fitted, described and asked with.
 
     Args:
-        family: its name.
-        features: the model's inputs.
-        settings: of the company.
+        family: name of the family.
+        features: inputs of the model.
+        settings: the company's settings.
     """
     searched: dict[FamilyName, dict[str, tuple[float, float]]] = settings.training.search
     read = {

@@ -37,7 +37,7 @@ def no_single_feature_tells(aucs: Mapping[str, Auc | None], limit: float) -> Out
     """A feature that orders the rows by their label almost alone is taken for a leak.
 
     Args:
-        aucs: of each feature alone, by name; none where it could not be measured.
+        aucs: AUC of each feature alone, by name; None where it could not be measured.
         limit: the greatest AUC that is plausible.
     """
     told = leaking(aucs, limit)

@@ -58,7 +58,7 @@ def contents(fitted: Fitted, training_set: pl.DataFrame, *, seed: int) -> dict[s
 
     Args:
         fitted: the family.
-        training_set: rows of every role.
+        training_set: training set with the rows of every role.
         seed: seed of the sample that the golden rows are taken from.
     """
     golden = golden_rows(fitted.pipeline, fitted.signature, sampled(training_set, seed=seed))

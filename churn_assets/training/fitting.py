@@ -52,17 +52,17 @@ class Fitted:
     """A family fitted on the training rows and calibrated on the selecting ones.
 
     Attributes:
-        family: its name.
-        parameters: of the estimator.
+        family: name of the family.
+        parameters: parameters of the estimator.
         pipeline: from the signature's columns to calibrated probabilities.
-        signature: its inputs.
+        signature: inputs of the model.
         measures: on the selecting rows, which are later than every label that the estimator was fitted on. Each half of their
             customers is scored with the calibration that was fitted on the other half.
         threshold: the most profitable decision threshold there, between two neighbouring scores of the exported model.
         training_set: the version of the table that all of it was made of, and its digest.
         model: the exported pipeline, ONNX.
-        seed: of the estimator and of the search.
-        scores: that the measures are of, one for each selecting row.
+        seed: seed of the estimator and of the search.
+        scores: scores that the measures are of, one for each selecting row.
         trials: what the search tried, the defaults first; empty where nothing was searched.
         ignored: inputs that are taken and not looked at, as they say nothing on the training rows.
         configured: digest of the settings and features that it was fitted with (``training.config_digest``).
@@ -97,14 +97,14 @@ def fit_family(
     """Fit a family on the training rows of a training set, calibrate and measure it on its selecting rows, and export it.
 
     Args:
-        family: its name.
+        family: name of the family.
         training_set: rows of every role; those that judge are left alone.
-        features: the model's inputs.
+        features: inputs of the model.
         settings: how training rows are drawn, what a decision costs and brings.
         made_of: the version of the table.
-        parameters: of the estimator; those that are not named have their defaults.
+        parameters: parameters of the estimator; those that are not named have their defaults.
         trials: the search that found them.
-        seed: of the estimator; default: that of the settings.
+        seed: seed of the estimator; default: that of the settings.
 
     Raises:
         InputError: the rows can't be learned from; says why.
@@ -157,11 +157,11 @@ def fit(
     """Fit a family on rows with ``churned``, uncalibrated; the categories of these rows become the signature's.
 
     Args:
-        family: its name.
+        family: name of the family.
         rows: to fit on, and to select numbers by: no other row has a say in either.
-        features: the model's inputs.
-        parameters: of the estimator; those that are not named have their defaults.
-        seed: of the estimator and of the resampling.
+        features: inputs of the model.
+        parameters: parameters of the estimator; those that are not named have their defaults.
+        seed: seed of the estimator and of the resampling.
         minimum_correlation: numbers that are less correlated with churn are taken and not looked at.
         resampling: whether rows of the commoner class are left out, or rows of the rarer one repeated, until there are as many of
             both.
@@ -216,9 +216,9 @@ def cross_calibrated(pipeline: Pipeline, columns: pd.DataFrame, churned: Labels,
     """Scores of rows that calibrate as well: each half is calibrated on the other, so that none is flattered by its own.
 
     Args:
-        pipeline: fitted, not calibrated.
-        columns: its inputs.
-        churned: labels, one a row.
+        pipeline: fitted pipeline without calibration.
+        columns: input columns of the pipeline.
+        churned: labels, one for each row.
         half: whether a row is of the first half.
 
     Raises:

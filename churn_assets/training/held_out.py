@@ -52,7 +52,7 @@ def pipeline_probabilities(
 
     Args:
         pipeline: fitted and calibrated.
-        training_set: rows of every role.
+        training_set: training set with the rows of every role.
         signature: the pipeline's inputs.
         model: the pipeline's export, ONNX.
     """
@@ -78,8 +78,8 @@ def altered_rows(rows: pl.DataFrame, signature: Signature) -> pl.DataFrame:
     """Rows with each column alone, and then all together, missing where that is allowed, and of unseen words.
 
     Args:
-        rows: with the signature's columns.
-        signature: of the model.
+        rows: rows with the signature's columns.
+        signature: signature of the model.
     """
     rows = rows.select(signature.names)
     missing = [_missing(column, rows) for column in signature.columns if column.nullable or column.kind == "category"]

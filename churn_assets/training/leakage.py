@@ -77,11 +77,11 @@ def single_feature_aucs(rows: pl.DataFrame, features: Sequence[Feature]) -> dict
     rate of churn on the rows of the other folds, smoothed; missing is a word like any other.
 
     Args:
-        rows: of a training set: the features and ``churned``.
-        features: which.
+        rows: rows of a training set: the features and ``churned``.
+        features: the features to compute.
 
     Returns:
-        By feature, the most telling first; none where a class has too few rows to say.
+        By feature, the most telling first; None where a class has too few rows to say.
     """
     churned = rows["churned"].to_numpy()
     folds = _folds(churned)

@@ -49,12 +49,12 @@ def says_nothing(rows: pl.DataFrame, signature: Signature, *, minimum_correlatio
     """The numbers that are taken and not looked at: without any value, the same in every row, or hardly correlated with churn.
 
     Args:
-        rows: to fit on.
-        signature: the inputs.
+        rows: rows to fit on.
+        signature: inputs of the model.
         minimum_correlation: at least so correlated with churn a number must be.
 
     Raises:
-        InputError: nothing else is left.
+        InputError: if nothing else is left.
     """
     rows = rows.with_columns(pl.col(name).cast(pl.Float64).fill_nan(None) for name in signature.numbers)
     empty = [name for name in signature.numbers if rows[name].count() == 0]

@@ -31,8 +31,8 @@ class Rebuilt:
     """A training set made again.
 
     Attributes:
-        rows: all of it.
-        digest: of the rows.
+        rows: all rows of the training set.
+        digest: digest of the rows.
         recorded: the digest that the manifest has.
         said: whether they are equal, or by what they differ, in a sentence.
     """

@@ -86,7 +86,7 @@ def split_in_words(rows: pl.DataFrame, training: Training) -> str:
     """How the judging rows of a training set were kept apart; two of the same words hold out the same customers.
 
     Args:
-        rows: of the training set: ``customer_id``, ``role``, and ``snapshot_s`` where data has time.
+        rows: rows of the training set: ``customer_id``, ``role``, and ``snapshot_s`` where data has time.
         training: the held-out share and the seed.
 
     Raises:
@@ -105,7 +105,7 @@ def places(customers: pl.Series, draw: str) -> pl.Series:
 
     Args:
         customers: ids, repeated or not.
-        draw: names it.
+        draw: name of the draw.
     """
     found = customers.unique()
     place = {

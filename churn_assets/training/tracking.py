@@ -37,11 +37,11 @@ def log_fitted(
 
     Args:
         mlflow: the resource, with its run open.
-        fitted: what to log.
-        training_set: that it was fitted on.
-        data_uri: of the table.
+        fitted: fitted family to log.
+        training_set: training set that it was fitted on.
+        data_uri: address of the table.
         pictures: PNG by name, of the selecting rows.
-        tags: of the run.
+        tags: tags of the run.
         besides: parameters that are not the estimator's.
 
     Returns:

@@ -29,7 +29,7 @@ def joined(features: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
     """Features of the rows that have a label, with ``churned``.
 
     Args:
-        features: with ``customer_id``, and ``snapshot_s`` where data has time.
+        features: features with ``customer_id``, and ``snapshot_s`` where data has time.
         labels: the same key, and ``churned``.
     """
     key = [name for name in KEY if name in features.columns]
@@ -40,9 +40,9 @@ def rows_by_time(lake: Lake, versions: Mapping[str, int], roles: Mapping[str, st
     """The labelled rows of some snapshots, each with the role of its snapshot.
 
     Args:
-        lake: the lake.
-        versions: of ``customer_features`` and ``churn_labels``, as which they are read.
-        roles: by snapshot.
+        lake: the lake to read.
+        versions: versions of ``customer_features`` and ``churn_labels``, as which they are read.
+        roles: roles by snapshot.
 
     Returns:
         The features' columns, ``churned`` and ``role``, sorted by key.
@@ -59,8 +59,8 @@ def rows_by_customer(lake: Lake, versions: Mapping[str, int], training: Training
     """All labelled rows of data without time, each with the role of its customer.
 
     Args:
-        lake: the lake.
-        versions: of ``customer_features`` and ``churn_labels``, as which they are read.
+        lake: the lake to read.
+        versions: versions of ``customer_features`` and ``churn_labels``, as which they are read.
         training: the held-out share and the seed.
     """
     rows = joined(*(lake.read(table, ALL, version=versions[table]) for table in ("customer_features", "churn_labels")))

@@ -88,13 +88,13 @@ def tune(
     """Search for parameters on training rows.
 
     Args:
-        family: its name.
-        rows: that train, and no others.
-        features: the model's inputs.
+        family: name of the family.
+        rows: rows that train, and no others.
+        features: inputs of the model.
         settings: the space, the budget and the horizon.
         fixed: parameters that are given and not searched.
         trials: the budget; default: that of the settings.
-        seed: of the draws and of the estimators; default: that of the settings.
+        seed: seed of the draws and of the estimators; default: that of the settings.
 
     Returns:
         Every trial, the defaults first; ``best`` picks one. None where the budget is 1 or nothing is left to be searched.
@@ -142,14 +142,14 @@ def search_and_fit(
     """Search a family's parameters on the training rows of a training set, then fit it with the best of them.
 
     Args:
-        family: its name.
-        training_set: rows of every role.
-        features: the model's inputs.
+        family: name of the family.
+        training_set: training set with the rows of every role.
+        features: inputs of the model.
         settings: the space, the budget, the seed.
         made_of: the version of the table.
         fixed: parameters that somebody has asked for.
         trials: the budget that somebody has asked for.
-        seed: that somebody has asked for.
+        seed: seed that somebody has asked for.
 
     Raises:
         InputError: what was asked for makes no sense, or the rows can't be learned from.
@@ -191,7 +191,7 @@ def folds(rows: pl.DataFrame, *, horizon_s: int | None, seed: int) -> Iterator[t
         rows: ``churned``, ``customer_id``, and ``snapshot_s`` where data has time.
         horizon_s: of the labels, in seconds: so much later than those that are fitted on the measured snapshots are. None where
             data has no time; folds are then of customers, as they are where there are too few snapshots.
-        seed: of the folds of customers.
+        seed: seed of the folds of customers.
     """
     pairs: list[tuple[pl.DataFrame, pl.DataFrame]] = []
     if horizon_s is not None:

@@ -43,8 +43,8 @@ def sort_rows(frame: pl.DataFrame, signature: Signature, *, id_column: str | Non
 
     Args:
         frame: every column of the signature, as text (then a number is what reads as one) or with its own type; missing is null.
-        signature: of the release.
-        id_column: may not be missing; none if there is no id.
+        signature: signature of the release.
+        id_column: may not be missing; None if there is no id.
 
     Raises:
         InputError: a column whose type can't be what the signature says.

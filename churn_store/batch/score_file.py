@@ -38,9 +38,9 @@ class Asked:
     Attributes:
         source: the file to score.
         target: the file of scores.
-        id_column: of the source; none for ``customer_id`` where there is one.
+        id_column: id column of the source; None for ``customer_id`` where there is one.
         keep: further columns of the source that the scores bring along.
-        separator: of CSV.
+        separator: field separator of a CSV file.
         force: replace files that are there.
         strict: leave no scores where a row can't be scored.
     """
@@ -64,7 +64,7 @@ class Scored:
     """What came of it.
 
     Attributes:
-        rows: how many the file has.
+        rows: number of rows in the file.
         rejected: how many of them could not be scored.
         leaving: how many are called churn.
         unknown: by column, how many scored rows have a word that training never saw.
@@ -90,9 +90,9 @@ def score_file(bundle: Bundle, asked: Asked, *, progress: Progress) -> Scored:
     """Score a file.
 
     Args:
-        bundle: the release.
-        asked: what of.
-        progress: told after each part.
+        bundle: bundle of the release.
+        asked: what to score, and how.
+        progress: called after each part.
 
     Raises:
         InputError: files or columns that are not as they should be; no file of scores is left.
@@ -177,7 +177,7 @@ def _columns(there: Sequence[str], bundle: Bundle, asked: Asked) -> list[str]:
     """The columns to read.
 
     Raises:
-        InputError: some are not there.
+        InputError: if some are missing.
     """
     names = bundle.manifest.signature.names
     if missing := [name for name in names if name not in there]:

@@ -54,7 +54,7 @@ def format_of(path: Path) -> Literal["csv", "parquet"]:
     """The format of a file.
 
     Raises:
-        InputError: another ending.
+        InputError: if the ending is another.
     """
     for ending, found in ENDINGS.items():
         if path.name.lower().endswith(ending):
@@ -72,8 +72,8 @@ def open_table(path: Path, *, separator: str, words: Collection[str] = ()) -> "C
     """A file to be read.
 
     Args:
-        path: of it.
-        separator: of CSV.
+        path: path of the file.
+        separator: field separator of a CSV file.
         words: columns in which an empty text of CSV is a word; elsewhere it is a missing value.
 
     Raises:
@@ -134,7 +134,7 @@ class CsvTable:
     """A CSV file in UTF-8 with a header.
 
     Attributes:
-        names: of its columns.
+        names: names of its columns.
     """
 
     def __init__(self, path: Path, separator: str, words: Collection[str] = ()) -> None:
@@ -230,7 +230,7 @@ class ParquetTable:
     """A Parquet file.
 
     Attributes:
-        names: of its columns.
+        names: names of its columns.
     """
 
     def __init__(self, path: Path) -> None:
@@ -266,8 +266,8 @@ class TableWriter:
     """A file that is written beside its place, and put there when it is whole.
 
     Args:
-        path: its place.
-        separator: of CSV.
+        path: path of the file.
+        separator: field separator of a CSV file.
     """
 
     def __init__(self, path: Path, *, separator: str) -> None:

@@ -22,9 +22,9 @@ class Line:
     """A line of points.
 
     Attributes:
-        name: in the legend.
-        points: x and y.
-        bounds: of each point its interval; none are drawn where it is empty.
+        name: name in the legend.
+        points: pairs of x and y.
+        bounds: interval of each point; none is drawn where this is empty.
     """
 
     name: str
@@ -46,10 +46,10 @@ def line_chart(
     Args:
         lines: at least one, with at least one point.
         title: what it shows, for those who can't see it.
-        description: what is to be seen in it, likewise.
+        description: what is to be seen in it, for those who can't see it.
         x_title: below the horizontal axis.
         y_title: beside the vertical one.
-        names: of the points at x = 0, 1, ...; without them the axis has numbers.
+        names: names of the points at x = 0, 1, ...; without them the axis has numbers.
     """
     across = [x for line in lines for x, _ in line.points]
     upward = [y for line in lines for _, y in line.points] + [y for line in lines for bound in line.bounds for y in bound]

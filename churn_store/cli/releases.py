@@ -122,7 +122,7 @@ def _rows_told(rows: list[Serving]) -> list[dict[str, Any]]:
     """Rows of the history with who served before each.
 
     Args:
-        rows: all, newest first.
+        rows: all releases, newest first.
     """
     before = (row.champion for row in rows[1:])
     return [

@@ -49,7 +49,7 @@ def require_migrated(engine: sa.Engine) -> None:
     """Refuse to work on a database of another schema.
 
     Raises:
-        DatabaseAwayError: it does not answer.
+        DatabaseAwayError: if the database does not answer.
         InputError: it has not been migrated, or is newer than this code.
     """
     try:

@@ -35,7 +35,7 @@ def matching_files(description: FileTable, folder: Path, *, where: str) -> list[
     """The files of a table, in the order of their names: the one that is called so, or all that the pattern matches.
 
     Raises:
-        InputError: there is none.
+        InputError: if there is none.
     """
     pattern = str(folder / description.path)
     if Path(pattern).is_file():
@@ -56,9 +56,9 @@ def read_text(description: FileTable, folder: Path, *, where: str) -> MappedText
     """The mapped columns of all files as text; words that stand for a missing value are missing.
 
     Args:
-        description: of the table.
-        folder: that paths are relative to.
-        where: begins every complaint.
+        description: description of the table.
+        folder: folder that paths are relative to.
+        where: name of the table or file, with which every error message begins.
 
     Raises:
         InputError: a file that is missing, not of its format or encoding, cut off, of other types than the others, or without a

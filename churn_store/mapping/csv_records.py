@@ -42,7 +42,7 @@ def records_of(content: Path | bytes, separator: str) -> Records:
 
     Args:
         content: the file, or what it holds, in UTF-8.
-        separator: of fields, one ASCII character.
+        separator: separator of fields, one ASCII character.
     """
     if isinstance(content, bytes):
         return _records(BytesIO(content), separator)

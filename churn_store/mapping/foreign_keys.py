@@ -38,9 +38,9 @@ def require_known(ids: pl.Series, customers: pl.Series, *, where: str, limit: fl
     """Refuse a table whose customers are not those of the customers' table.
 
     Args:
-        ids: of each of its rows; missing ones are no matter here.
+        ids: ids of each of its rows; missing ones are no matter here.
         customers: the ids of the customers.
-        where: begins the complaint.
+        where: name of the table or file, with which the error message begins.
         limit: the largest share of the rows that may be of others.
 
     Raises:

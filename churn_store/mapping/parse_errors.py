@@ -29,8 +29,8 @@ class Readability:
     """Which rows of a table can be read.
 
     Args:
-        text: the table.
-        where: begins every complaint.
+        text: texts of the table.
+        where: name of the table or file, with which every error message begins.
         limit: the largest share of the table's rows that may be set aside.
         person: the column of the customers' ids, whose values are never shown.
 
@@ -51,7 +51,7 @@ class Readability:
         """Set rows aside whose value is not one.
 
         Args:
-            column: its name in the table.
+            column: name of the column in the table.
             readable: whether each row's value is one; null counts as no.
             expected: what a value looks like, for a person.
             hint: what else to say when the table is refused.

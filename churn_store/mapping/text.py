@@ -76,7 +76,7 @@ def plain(text: pl.Expr, *, is_number: bool) -> pl.Expr:
     """Text without blanks around it; a number as short as can be, so that 1, 1.0 and 1.00 are one word.
 
     Args:
-        text: a column.
+        text: texts of a column.
         is_number: whether its writer holds it as numbers of any type.
     """
     if not is_number:

@@ -45,11 +45,11 @@ def epoch_seconds(
     """A column's times in whole epoch seconds UTC; null where they can't be read.
 
     Args:
-        text: the table.
-        name: the column.
-        description: of the table.
+        text: texts of the table.
+        name: name of the column.
+        description: description of the table.
         readability: is told of what can't be read.
-        where: begins every complaint.
+        where: name of the table or file, with which every error message begins.
         now_s: the current time: what happens later is not there yet.
         optional: whether a time may be missing.
         may_be_ahead: whether times may lie ahead, as those of bills do.

@@ -44,7 +44,7 @@ def require_plain(model: bytes, *, gives: str) -> None:
 
     Args:
         model: the bytes of ``model.onnx``.
-        gives: the name of its output.
+        gives: name of the graph's output.
 
     Raises:
         ReleaseError: not ONNX, or says what it holds that a model here never does.

@@ -36,7 +36,7 @@ def require_little_work(model: Any) -> None:
     """Refuse a model that computes more for a row than a model here does.
 
     Raises:
-        ReleaseError: says what was found.
+        ReleaseError: with what was found.
     """
     constants = {tensor.name for tensor in model.graph.initializer}
     inputs = [given for given in model.graph.input if given.name not in constants]

@@ -25,7 +25,7 @@ class Scorer:
 
     Args:
         model: the bytes of ``model.onnx``.
-        signature: its inputs.
+        signature: inputs of the model.
 
     Raises:
         ReleaseError: the model holds what no model here does, can't be loaded, or takes other inputs than the signature says.

@@ -38,8 +38,8 @@ class Column(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     Attributes:
         kind: ``number`` (32-bit float) or ``category`` (text).
         nullable: whether a missing value is an answer ("no ticket yet") rather than a mistake.
-        low: smallest allowed number, in the column's unit; none for no bound.
-        high: largest allowed number.
+        low: smallest allowed number, in the column's unit; None for no bound.
+        high: largest number that is allowed.
         categories: the words that training saw; another word is scored as unknown.
     """
 

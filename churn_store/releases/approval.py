@@ -36,12 +36,12 @@ def approve(
     Args:
         engine: the serving database.
         files: the release files.
-        candidate: its digest.
-        by: the person.
-        reason: why, in words.
-        now_s: by the clock.
+        candidate: digest of the candidate.
+        by: name of the person.
+        reason: reason, in words.
+        now_s: time by the platform's clock, in epoch seconds.
         override: release it against the gate, or against a newer champion; its blessing says so for ever.
-        reached: told of each step.
+        reached: called at each step; for tests of crashes.
 
     Raises:
         InputError: no such candidate, no name, no reason, or a verdict that is not ``accepted`` without ``override``.

@@ -38,11 +38,11 @@ def record_blessing(engine: sa.Engine, blessing: Blessing, *, reached: Reached =
 
 
 def newest_blessing(engine: sa.Engine, candidate: str) -> Blessing | None:
-    """The newest verdict on a candidate, whole; none if it was never judged.
+    """The newest verdict on a candidate, whole; None if it was never judged.
 
     Args:
         engine: the serving database.
-        candidate: its digest.
+        candidate: digest of the candidate.
     """
     asked = (
         schema.blessings.select()

@@ -62,9 +62,9 @@ def stage(files: DigestStore, contents: Mapping[str, bytes], manifest: Manifest,
     """Keep a candidate's files.
 
     Args:
-        files: where to.
+        files: store to write to.
         contents: by name; exactly the names of ``FILE_LIMITS``.
-        manifest: of the candidate; its ``files`` are filled in here.
+        manifest: manifest of the candidate; its ``files`` are filled in here.
         reached: told of each step of ``STAGING``.
 
     Returns:
@@ -91,8 +91,8 @@ def seal(files: DigestStore, manifest: Manifest, blessing: Blessing, *, reached:
 
     Args:
         files: the candidate's are already there.
-        manifest: the candidate's.
-        blessing: its verdict.
+        manifest: manifest of the candidate.
+        blessing: the gate's verdict on it.
         reached: told of each step of ``SEALING``.
 
     Returns:

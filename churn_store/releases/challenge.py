@@ -43,17 +43,17 @@ def challenge(
     Args:
         engine: the serving database.
         files: the release files.
-        candidate: its digest.
-        share: of the requests, above 0 and at most ``GREATEST_SHARE``.
-        by: the person.
-        reason: why, in words.
-        now_s: by the clock.
-        override: as in ``approve``.
-        reached: told of each step.
+        candidate: digest of the candidate.
+        share: share of the requests, above 0 and at most ``GREATEST_SHARE``.
+        by: name of the person.
+        reason: reason, in words.
+        now_s: time by the platform's clock, in epoch seconds.
+        override: whether a rejected candidate may serve, as in ``approve``.
+        reached: called at each step; for tests of crashes.
 
     Raises:
         InputError: as ``approve``; or there is no champion, or it is the champion.
-        FencedError: as ``approve``.
+        FencedError: as in ``approve``.
         ReleaseError: as ``approve``, also of the champion's files; or the two can't be compared (``require_comparable``).
     """
     by, reason = require_name(by), require_reason(reason)
@@ -95,12 +95,12 @@ def end_challenge(
         engine: the serving database.
         files: the release files.
         by: the person, or what guards the challenge.
-        reason: why, in words.
-        now_s: by the clock.
-        reached: told of each step.
+        reason: reason, in words.
+        now_s: time by the platform's clock, in epoch seconds.
+        reached: called at each step; for tests of crashes.
 
     Raises:
-        InputError: there is no challenger.
+        InputError: if there is no challenger.
         FencedError: another release was faster.
         ReleaseError: the champion's files are missing or changed.
     """

@@ -35,13 +35,13 @@ class Serving:
     """A row of ``releases``: who serves from this epoch on, and why.
 
     Attributes:
-        epoch: counts the rows.
+        epoch: number of the row, counted from 1.
         champion: digest of the release that answers.
         challenger: digest of the one that answers a share of the requests.
         challenger_share: 0 without a challenger, at most 0.5.
         actor: a person, or the run that asked.
-        reason: why.
-        published_s: when.
+        reason: reason, in words.
+        published_s: time of publication, in epoch seconds.
         kind: what happened: ``released`` by the graph, ``approved`` by a person, ``overridden`` by a person against the gate,
             ``challenged``, ``challenge_ended`` or ``rolled_back``.
         gain: profit per customer above the former champion's, as the gate found it for the release that came.
@@ -92,13 +92,13 @@ def publish(
     Args:
         engine: the serving database.
         files: the release files; the candidate's are already there (``stage``).
-        manifest: the candidate's.
+        manifest: manifest of the candidate.
         blessing: its verdict, already recorded.
         read_epoch: the newest epoch that the writer knew when it decided; 0 for none.
         actor: a person, or the run that asks.
-        reason: why, in words.
-        now_s: by the clock.
-        kind: of the row.
+        reason: reason, in words.
+        now_s: time by the platform's clock, in epoch seconds.
+        kind: kind of the row.
         reached: told of each step of ``PUBLISHING``.
 
     Returns:

@@ -77,11 +77,11 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """What a model is worth on the customers of one word of a category.
 
     Attributes:
-        column: the category.
-        word: of it; empty where it is missing.
-        rows: how many judging rows.
-        base_rate: their rate of churn.
-        auc: none where all of them churned or stayed.
+        column: name of the category column.
+        word: word of it; empty where it is missing.
+        rows: number of judging rows.
+        base_rate: churn rate of those rows.
+        auc: None where all of them churned or stayed.
         calibration: mean probability less the rate of churn.
         profit: per customer, at the model's threshold.
         threshold: the most profitable one for this segment alone.
@@ -119,7 +119,7 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """What a model was found to be worth on its judging rows.
 
     Attributes:
-        confidence: of the intervals.
+        confidence: confidence level of the intervals.
         intervals: by measure; the measures are those of ``Manifest.metrics``.
         by_snapshot: the measures at each judging snapshot; empty where data has no time.
         baselines: the measures of the base rate, the recency rule and the plain logistic regression on the same rows.
@@ -145,10 +145,10 @@ class Blessing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     Attributes:
         verdict: ``undecided`` where nothing failed, but there was too little to decide by; ``overridden`` where a named person
             released it against the gate.
-        actor: the run, or the person.
+        actor: id of the run, or name of the person.
         epoch: the newest release when the gate read its inputs: who served then was compared with; 0 for none.
-        gain: the profit per customer above the champion's on the same rows; none without a champion.
-        reason: why it was overridden.
+        gain: the profit per customer above the champion's on the same rows; None without a champion.
+        reason: reason of the override.
     """
 
     candidate: str
@@ -183,18 +183,18 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     Attributes:
         family: the model family, such as ``gradient_boosting``.
         label: the definition of churn in words.
-        horizon_days: length of the window that the probability speaks of; none where data has no time.
+        horizon_days: length of the window that the probability speaks of; None where data has no time.
         threshold: a probability at or above it is answered as churn.
-        metrics: of the judging rows.
+        metrics: metrics on the judging rows.
         trained_on: every snapshot whose labels had a say: those that the estimator was fitted on and those that calibrated it.
         judged_on: the later snapshots that the metrics are of.
         split: how judging rows were kept apart: ``by time``, or by customer with what decides who is held out.
         tables: the lake tables as they were read.
         mlflow: run and model version in the tracking server, for people.
-        code_commit: of the checkout that trained it; ``unknown`` outside of one.
-        lock_sha256: of ``requirements.lock``.
-        created_s: by the clock.
-        parameters: of the estimator, as they were searched and found.
+        code_commit: code commit of the checkout that trained it; ``unknown`` outside of one.
+        lock_sha256: lock sha256 of ``requirements.lock``.
+        created_s: time of creation by the platform's clock, in epoch seconds.
+        parameters: parameters of the estimator, as they were searched and found.
         calibrated_on: the last of ``trained_on``, on which the probabilities were calibrated and the threshold was set.
         population: who is at risk, in words.
         purpose: what the model is for, in the company's words.

@@ -36,13 +36,13 @@ def roll_back(
         engine: the serving database.
         files: the release files.
         by: the person, or the guard.
-        reason: why, in words.
-        now_s: by the clock.
+        reason: reason, in words.
+        now_s: time by the platform's clock, in epoch seconds.
         to: the epoch whose champion serves again; default: the newest one that had another champion. Where the champion was
             itself put there by a rollback the epoch must be named, so that two people who act at once, or one who acts twice,
             do not bring back what was just taken away.
         read_epoch: the newest epoch that the caller knew, whose champion is to go; default: whichever is the newest now.
-        reached: told of each step.
+        reached: called at each step; for tests of crashes.
 
     Raises:
         InputError: there is no such epoch or no former champion, or the champion is one that was put back.
@@ -95,8 +95,8 @@ def _former(rows: list[Serving], to: int | None) -> Serving | None:
     """The row whose champion is meant, if there is one.
 
     Args:
-        rows: all, newest first.
-        to: its epoch; none for the newest one with another champion.
+        rows: all releases, newest first.
+        to: its epoch; None for the newest one with another champion.
     """
     if to is None:
         return next((row for row in rows if row.champion != rows[0].champion), None)
@@ -107,9 +107,9 @@ def _made_by_this(rows: list[Serving], by: str, reason: str, to: int | None) -> 
     """Whether the newest row is what this very request made of the rows before it.
 
     Args:
-        rows: all, newest first.
-        by: who asks.
-        reason: why.
+        rows: all releases, newest first.
+        by: name of the person.
+        reason: reason, in words.
         to: the epoch that is asked for.
     """
     serving, before = rows[0], rows[1:]
@@ -142,7 +142,7 @@ def _whole(files: DigestStore, rows: list[Serving], *, besides: set[str]) -> lis
 
     Args:
         files: the release files.
-        rows: all, newest first.
+        rows: all releases, newest first.
         besides: champions that are left out.
     """
     epochs: dict[str, int] = {}
@@ -165,7 +165,7 @@ def _installed(rows: list[Serving]) -> Serving:
     """The row since which the champion serves.
 
     Args:
-        rows: all, newest first.
+        rows: all releases, newest first.
     """
     found = rows[0]
     for row in rows:

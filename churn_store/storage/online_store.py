@@ -31,11 +31,11 @@ class Snapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         name: the period key, such as ``2026-01-01``; ``all`` where data has no time.
-        snapshot_s: the time T that the features speak of, in epoch seconds; none where data has no time.
+        snapshot_s: the time T that the features speak of, in epoch seconds; None where data has no time.
         columns: names of the values.
         rows: number of customers.
-        digest: of all rows, so that the same features written twice are the same snapshot.
-        written_s: when, by the clock.
+        digest: digest of all rows, so that the same features written twice are the same snapshot.
+        written_s: time of writing by the platform's clock, in epoch seconds.
     """
 
     name: str
@@ -61,7 +61,7 @@ class OnlineReader(Protocol):
         """Follow the pointer; the snapshot that look-ups now come from, or none before the first."""
 
     async def get(self, customer_ids: Sequence[str]) -> list[list[float | str | None] | None]:
-        """Values for each id, none for a customer who is not in the snapshot.
+        """Values for each id, None for a customer who is not in the snapshot.
 
         Raises:
             SnapshotLostError: the snapshot itself is gone, so nothing can be said about a customer.
@@ -78,11 +78,11 @@ def write_snapshot(
 
     Args:
         url: ``redis://...`` or a folder.
-        name: the period key.
-        snapshot_s: its T in epoch seconds.
+        name: key of the period.
+        snapshot_s: time T of the snapshot, in epoch seconds.
         columns: names of the values.
         rows: customers, in a fixed order.
-        now_s: by the clock.
+        now_s: time by the platform's clock, in epoch seconds.
 
     Returns:
         What was written.

@@ -15,8 +15,8 @@ def read_regular(file: Path, *, at_most: int) -> bytes:
 
     Raises:
         ReleaseError: a link, a folder, a device or a pipe, or larger than ``at_most`` bytes.
-        FileNotFoundError: there is none.
-        OSError: it can't be read.
+        FileNotFoundError: if there is no file.
+        OSError: if the file can't be read.
     """
     if file.is_symlink():
         raise ReleaseError(f"file {file.name[:12]} is a link; expected an ordinary file")

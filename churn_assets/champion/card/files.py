@@ -48,10 +48,10 @@ def former_champion(
 
     Args:
         files: the release files.
-        rows: of ``releases``, all.
-        manifest: the model's.
+        rows: all rows of the table ``releases``.
+        manifest: manifest of the model.
         mine: those rows that name it as the champion.
-        verdict: on it.
+        verdict: the gate's verdict on the model.
 
     Raises:
         ReleaseError: that champion's manifest is missing or was changed.

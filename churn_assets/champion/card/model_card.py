@@ -46,8 +46,8 @@ def card_of(
     """The card of a candidate or release.
 
     Args:
-        manifest: its.
-        former: of the champion that it was compared with, or took over from; none for the first.
+        manifest: manifest of the model's release files.
+        former: manifest of the champion that it was compared with, or took over from; None for the first.
         blessing: the newest verdict on it, where it is not in the manifest.
         history: the rows of ``releases`` that name it, in any order.
 

@@ -63,14 +63,14 @@ class Case:
         golden: the bytes of ``golden.json``.
         training_set: the rows of every role, with ``churned``. Those that judge are later than every label that the candidate or
             the champion was trained on.
-        checks: of the tables that the candidate was made of.
+        checks: checks of the tables that the candidate was made of.
         evaluation: what the candidate's manifest says of it.
         baselines: the probabilities that the simple rules of ``evaluation.baselines`` give the judging rows, by name.
         truth: the probability of churn of each judging row, where the source knows it; nobody can order the rows better.
-        judging_from: T of the first judging snapshot, in epoch seconds; none where data has no time.
+        judging_from: T of the first judging snapshot, in epoch seconds; None where data has no time.
         candidate_trained_until: the end of the last label window that the candidate was trained on, in epoch seconds.
         epoch: the newest release when this was read; 0 for none.
-        champion: the release that serves; none before the first.
+        champion: the release that serves; None before the first.
         champion_trained_until: likewise, of the champion.
         nth: which of the different models this is that were compared with this champion on these rows, from 1.
         split: how the candidate's judging rows were kept apart, in words.
@@ -151,7 +151,7 @@ def _finite(who: str, scores: Scores) -> Scores:
     """Scores, all of which are numbers between 0 and 1.
 
     Raises:
-        InputError: some are not.
+        InputError: if some are missing.
     """
     wrong = int(np.sum(~((scores >= 0) & (scores <= 1))))
     if wrong:

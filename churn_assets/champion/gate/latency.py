@@ -21,8 +21,8 @@ def latency(case: Case, greatest: float) -> Found:
     """The median time of a single prediction in those of the champion.
 
     Args:
-        case: with the champion.
-        greatest: ratio that is allowed.
+        case: the evidence, with a champion.
+        greatest: largest ratio that is allowed.
     """
     allowed = f"at most {greatest:g} times the champion's"
     if case.champion is None:

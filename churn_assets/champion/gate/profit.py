@@ -57,8 +57,8 @@ def compared(
     Args:
         churned: true labels.
         ours: whom the candidate calls a churner.
-        theirs: whom the champion does.
-        customers: whose each row is.
+        theirs: whether the champion calls the customer, one value a row.
+        customers: customer of each row.
         bounds: the confidence, and how many rows and churners a decision needs.
         profit: costs and values.
         nth: which try on these rows this is. The chance of a false promotion that is left to the n-th is that of the first over n

@@ -15,9 +15,9 @@ def data_quality_green(case: Case, label: Label, *, now_s: int) -> Found:
     """Every blocking check of what the candidate was made of has passed, and the judging labels are mature.
 
     Args:
-        case: with the checks that must have passed; none of them found is as bad as one that failed.
-        label: when labels are mature.
-        now_s: by the clock.
+        case: case with the checks that must have passed; if none of them is found, that is as bad as one that failed.
+        label: label settings, for maturity.
+        now_s: time by the platform's clock, in epoch seconds.
     """
     today = day_of(now_s)
     ripens = {day: matures_on(date.fromisoformat(day), label) for day in snapshots(case.judging)}

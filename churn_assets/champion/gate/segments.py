@@ -92,10 +92,10 @@ def detectable_loss(difference: Difference, *, level: float, margin: float, powe
     """The smallest true loss of a segment that would have been found with some probability, at this size and scatter.
 
     Args:
-        difference: of the segment.
-        level: of its test; the level of all divided by their number is what Holm's first step asks.
+        difference: difference of the segment.
+        level: level of its test; the level of all divided by their number is what Holm's first step asks.
         margin: a smaller loss than this is not looked for.
-        power: the probability.
+        power: probability of detecting it.
     """
     freedom = max(difference.customers - 1, 1)
     proven = float(student.ppf(1 - level, freedom)) * difference.standard_error
@@ -113,7 +113,7 @@ def holm(chances: dict[str, float], level: float) -> set[str]:
     """Those that are rejected at a family-wise level by Holm's step-down procedure.
 
     Args:
-        chances: p-values by name.
+        chances: p-values by segment name.
         level: probability of one wrong rejection or more.
     """
     rejected: set[str] = set()

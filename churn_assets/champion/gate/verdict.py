@@ -74,9 +74,9 @@ def judge(
         read: reads what the gate looks at; if that fails, every rule has failed.
         candidate: digest of the candidate.
         settings: the bounds, the costs, the seed.
-        actor: the run that asks.
-        now_s: by the clock.
-        rules: by name.
+        actor: id of the run that asks.
+        now_s: time by the platform's clock, in epoch seconds.
+        rules: rules by name.
 
     Returns:
         ``accepted`` if every rule passed; ``undecided`` if none failed, but there was too little to decide by; else ``rejected``.

@@ -24,8 +24,8 @@ class FilesSource(MappedSource):
     """Reads the files once, maps them, and cuts them by arrival.
 
     Args:
-        settings: their description.
-        folder: that paths are relative to.
+        settings: description of the files.
+        folder: folder that paths are relative to.
         rules: what the platform says of all values.
     """
 

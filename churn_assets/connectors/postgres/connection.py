@@ -80,8 +80,8 @@ def reading(settings: PostgresSettings, *, where: str) -> Iterator[psycopg.Conne
     """A transaction that sees the database as it is now and can't change it.
 
     Args:
-        settings: the server.
-        where: begins every complaint.
+        settings: connection settings of the server.
+        where: name of the table or file, with which every error message begins.
 
     Raises:
         InputError: the server refuses the user, the database or the query.

@@ -33,8 +33,8 @@ class Times:
     """The columns that say when a row of a table happened and became known, by which a period is cut.
 
     Attributes:
-        occurred: its name.
-        known: its name; none where the table does not say.
+        occurred: name of the time column.
+        known: its name; None where the table does not say.
     """
 
     occurred: str
@@ -59,10 +59,10 @@ def read_text(
     """The mapped columns as text, of at least the rows that became known in a stretch of time, and of those without a time.
 
     Args:
-        connection: a transaction.
-        description: of the table.
-        where: begins every complaint.
-        bounds: first second and first second after; none for all rows.
+        connection: connection inside a transaction.
+        description: description of the table.
+        where: name of the table or file, with which every error message begins.
+        bounds: first second and first second after; None for all rows.
         batch_rows: so many rows are fetched at once.
         limit: so many rows are enough.
 

@@ -24,11 +24,11 @@ class History:
     """The raw tables of a lake, each at one version, and what is made of them.
 
     Attributes:
-        lake: where they are.
-        versions: of each table that the company has.
+        lake: the lake that holds the tables.
+        versions: versions of each table that the company has.
         calendar: the periods by which they arrived.
-        features: which.
-        rule: who is at risk.
+        features: the features to compute.
+        rule: definition of who is at risk.
     """
 
     lake: Lake

@@ -21,8 +21,8 @@ class _Arrived:
     """The events of a period.
 
     Attributes:
-        settled: that were known when the period was read, which no later snapshot needs to ask again; in order.
-        early: that had not happened then or were not known, with ``known_s``. No source delivers such rows.
+        settled: events that were known when the period was read, which no later snapshot needs to ask again; in order.
+        early: events that had not happened then or were not known, with ``known_s``. No source delivers such rows.
     """
 
     settled: pl.DataFrame
@@ -33,7 +33,7 @@ class EventShelf:
     """The events that a snapshot needs.
 
     Args:
-        history: whose.
+        history: raw tables and the features made of them.
         ids: the numbers of its customers.
     """
 

@@ -39,8 +39,8 @@ def placed(parts: Sequence[pl.DataFrame], snapshot_s: int) -> pl.DataFrame:
     """All events of some frames in one order, with ``age_s`` and the ``PLACES`` that ``features.recency_flags`` says they have.
 
     Args:
-        parts: of the columns ``ORDER``; best in order. All their rows were known at the snapshot.
-        snapshot_s: T in epoch seconds.
+        parts: frames of the columns ``ORDER``; best in order. All their rows were known at the snapshot.
+        snapshot_s: time T of the snapshot, in epoch seconds.
     """
     events = _Sorted.of(parts)
     age_s = snapshot_s - events.seconds

@@ -22,7 +22,7 @@ class RecordShelf:
     Only of customers with a version that was not known at the snapshot before is the newest looked for again.
 
     Args:
-        history: whose.
+        history: raw tables and the features made of them.
         ids: the numbers of its customers.
     """
 

@@ -25,7 +25,7 @@ class Ids:
     """A number for each customer, in the order of their ids for all who have a record.
 
     Args:
-        history: whose.
+        history: raw tables and the features made of them.
     """
 
     def __init__(self, history: History) -> None:
@@ -63,12 +63,12 @@ class TableReader:
     """Reads periods of a table of a history.
 
     Args:
-        table: which.
-        history: whose.
+        table: name of the table.
+        history: raw tables and the features made of them.
         ids: the numbers of its customers.
 
     Attributes:
-        periods: that the table has.
+        periods: periods that the table has.
     """
 
     def __init__(self, table: Table, history: History, ids: Ids) -> None:
@@ -95,7 +95,7 @@ class PaymentShelf:
     """The payments that a snapshot needs, each period in a frame that is sorted by customer.
 
     Args:
-        history: whose.
+        history: raw tables and the features made of them.
         ids: the numbers of its customers.
     """
 

@@ -29,7 +29,7 @@ class Parameter:
     Attributes:
         default: a whole number where only whole numbers are taken.
         takes: least and greatest value that make sense to the estimator.
-        search: least and greatest value that the search tries; none where it leaves the parameter as it is.
+        search: least and greatest value that the search tries; None where it leaves the parameter as it is.
         logarithmic: whether the search draws it by its logarithm.
     """
 
@@ -66,15 +66,15 @@ class Family:
     """A kind of model.
 
     Attributes:
-        name: of the asset and in the manifest.
-        description: in words.
-        parameters: of the estimator, by name.
+        name: name of the asset and in the manifest.
+        description: description in words.
+        parameters: parameters of the estimator, by name.
         estimator: makes an unfitted one from parameters and a seed. It gives log odds, ``decision_function``, as they are what a
             sigmoid calibrates best; and exports itself, ``onnx``: writes what it computes into a graph, from the name of the columns'
             tensor (float32, or float64 where numbers are prepared) to the name of the log odds' (float64 ``[n, 1]``).
-        prepare: makes what numbers go through before the estimator; none where it takes them as they are, missing ones included.
+        prepare: makes what numbers go through before the estimator; None where it takes them as they are, missing ones included.
             What it makes exports itself likewise.
-        package: that has to be installed besides; none where the platform brings the estimator.
+        package: package that has to be installed besides; None where the platform brings the estimator.
     """
 
     name: str
@@ -93,7 +93,7 @@ class Family:
         """Checked parameters in the types of the family.
 
         Args:
-            given: values by name.
+            given: parameter values by name.
             where: they were given, for the error.
 
         Raises:
@@ -121,7 +121,7 @@ class Family:
         """Refuse a family whose package is not there.
 
         Raises:
-            InputError: says what to install.
+            InputError: with what to install.
         """
         if self.package is not None and importlib.util.find_spec(self.package) is None:
             raise InputError(
@@ -135,9 +135,9 @@ class Family:
         """An unfitted pipeline for a signature.
 
         Args:
-            signature: its inputs.
-            parameters: of the estimator; those that are not named have their defaults.
-            seed: of the estimator.
+            signature: inputs of the model.
+            parameters: parameters of the estimator; those that are not named have their defaults.
+            seed: seed of the estimator.
             without: numbers that it takes and does not look at, such as those without any value to learn from.
         """
         before = len(signature.numbers)

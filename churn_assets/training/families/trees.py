@@ -25,12 +25,12 @@ class Tree:
     """A binary tree, one entry a node, the root first.
 
     Attributes:
-        column: that a node looks at.
-        threshold: that it compares with.
+        column: column that a node compares.
+        threshold: threshold of the comparison.
         left: the node that follows where the comparison is true; below 0 for a leaf.
         right: the node that follows where it is not.
         missing_left: whether a missing number goes to the left.
-        value: of a leaf.
+        value: value of a leaf.
     """
 
     column: Places
@@ -50,11 +50,11 @@ def sum_of_trees(trees: Sequence[Tree], graph: OnnxGraph, columns: str, *, goes_
     """Write the sum of the leaves that each row falls into.
 
     Args:
-        trees: which.
-        graph: to write to.
+        trees: trees to write.
+        graph: ONNX graph to write to.
         columns: name of the tensor that the trees look at.
         goes_left: ``LESS_OR_EQUAL`` or ``LESS``.
-        base: added to each sum.
+        base: constant added to each sum.
 
     Returns:
         The name of the sums, float64 ``[n, 1]``.
