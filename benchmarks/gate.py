@@ -29,7 +29,7 @@ from scipy.stats import beta
 from sklearn.metrics import roc_auc_score
 
 from churn_assets.champion.candidate import Candidate, build
-from churn_assets.champion.gate.evidence import Case, Checked
+from churn_assets.champion.gate.evidence import Checked, Evidence
 from churn_assets.champion.gate.profit import compared
 from churn_assets.champion.gate.verdict import judge
 from churn_assets.evaluation.baselines import baselines
@@ -38,7 +38,7 @@ from churn_assets.evaluation.measures import Labels, Scores
 from churn_assets.evaluation.profit import profit_by_row, worth
 from churn_assets.features.feature_sets import features_of
 from churn_assets.periods import epoch_s
-from churn_assets.settings.company import Evaluation, Gate, Profit, Settings
+from churn_assets.settings.company import EvaluationSettings, Gate, Profit, Settings
 from churn_assets.tables import JUDGE, SELECT, TRAIN
 from churn_assets.training.fitted_family import GOLDEN, MODEL, contents
 from churn_assets.training.fitting import Fitted, fit_family
@@ -250,7 +250,11 @@ def served(chosen: Fitted, candidate: Candidate) -> Bundle:
 def print_judge(customers: int, repetitions: int) -> bool:
     """How often the whole gate accepts an equal model, and one that knows more; whether false promotion is kept."""
     settings = Settings(
-        company="benchmark", home=Path(tempfile.mkdtemp()), evaluation=Evaluation(draws=100), gate=GATE, profit=PROFIT
+        company="benchmark",
+        home=Path(tempfile.mkdtemp()),
+        evaluation=EvaluationSettings(draws=100),
+        gate=GATE,
+        profit=PROFIT,
     )
     weights = weights_of(0.5, 0.0)
     generator = np.random.default_rng(1)
@@ -286,11 +290,11 @@ def print_judge(customers: int, repetitions: int) -> bool:
     return kept
 
 
-def case_of(rows: pl.DataFrame, chosen: Fitted, candidate: Candidate, champion: Bundle, settings: Settings) -> Case:
+def case_of(rows: pl.DataFrame, chosen: Fitted, candidate: Candidate, champion: Bundle, settings: Settings) -> Evidence:
     """What the gate looks at, as the asset reads it."""
     judging = rows.filter(role=JUDGE)
     first = judging["snapshot_s"].min()
-    return Case(
+    return Evidence(
         trained=pipeline_probabilities(chosen.pipeline, rows, candidate.signature, model=chosen.model),
         model=hashlib.sha256(chosen.model).hexdigest(),
         scorer=candidate.scorer,

@@ -19,7 +19,7 @@ from churn_assets.contracts import sift
 from churn_assets.features.feature import Feature
 from churn_assets.features.feature_sets import company_features, features_in_use
 from churn_assets.features.labels import churn_labels
-from churn_assets.features.lookback import reach_days
+from churn_assets.features.lookback import lookback_days
 from churn_assets.features.snapshot import features_at, features_of_table
 from churn_assets.periods import epoch_s
 from churn_assets.raw.contracts import labelled_contract, raw_contract
@@ -109,7 +109,7 @@ def _at_snapshots(settings: Settings, source: Source, features: tuple[Feature, .
 def _within_reach(
     table: Table, rows: pl.DataFrame, features: tuple[Feature, ...], snapshot: date, settings: Settings
 ) -> pl.LazyFrame:
-    days = reach_days(table, features, settings.at_risk)
+    days = lookback_days(table, features, settings.at_risk)
     if days is None:
         return rows.lazy()
     wanted = pl.col("occurred_s") >= epoch_s(snapshot) - days * DAY_S

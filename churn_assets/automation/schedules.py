@@ -48,7 +48,7 @@ from churn_assets.orchestration.run_history import (
 from churn_assets.periods import Calendar, text
 from churn_assets.raw.assets import STAGES
 from churn_assets.resources.serving import ServingStore
-from churn_assets.settings.company import Evaluation, Label, Settings, Training, matures_on
+from churn_assets.settings.company import EvaluationSettings, Label, Settings, Training, matures_on
 from churn_assets.tables import Source
 from churn_store.clock import Clock
 from churn_store.errors import InputError
@@ -165,7 +165,7 @@ def _backtest(
     calendar: Calendar,
     label: Label,
     training: Training,
-    evaluation: Evaluation,
+    evaluation: EvaluationSettings,
 ) -> dg.RunRequest | dg.SkipReason:
     """One backtest for each month that has a labelled snapshot, once there are enough of them."""
     mature = [key for key in map(date.fromisoformat, labelled) if matures_on(key, label) <= today]

@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 
 from churn_assets.backtest.report import LEAST_ORIGINS, Backtest
-from churn_assets.reporting.document import Block, Document, Heading, Paragraph, Picture, Table
+from churn_assets.reporting.document import Document, DocumentPart, DocumentTable, Heading, Paragraph, Picture
 from churn_store.charts.svg_chart import Line, line_chart
 
 SHOWN = {
@@ -102,10 +102,10 @@ def ages_chart(backtest: Backtest) -> str:
     )
 
 
-def folds_table(backtest: Backtest) -> Table:
+def folds_table(backtest: Backtest) -> DocumentTable:
     """The measures of each fold."""
     shown = _shown(backtest)
-    return Table(
+    return DocumentTable(
         "Each fold on its own test rows; behind a measure its 95 % interval, whole customers drawn.",
         ("test", "trained on", "calibrated on", "rows", *(SHOWN[name] for name in shown)),
         tuple(
@@ -129,9 +129,9 @@ def folds_table(backtest: Backtest) -> Table:
     )
 
 
-def ages_table(backtest: Backtest) -> Table:
+def ages_table(backtest: Backtest) -> DocumentTable:
     """Aged models beside fresh ones."""
-    return Table(
+    return DocumentTable(
         "Models of each age beside fresh ones on the same rows, the mean over the models. The bound is one-sided, 95 % over all ages "
         f"together; fewer than {LEAST_ORIGINS} models make no limit.",
         ("age in periods", "models", "AUC", "AUC of fresh ones", "excess log loss", "at least", "profit lost per customer"),
@@ -150,10 +150,10 @@ def ages_table(backtest: Backtest) -> Table:
     )
 
 
-def claim_table(backtest: Backtest) -> Table:
+def claim_table(backtest: Backtest) -> DocumentTable:
     """What a random split of the same rows would have claimed, beside the mean of the folds."""
     claimed = backtest.random_split or {}
-    return Table(
+    return DocumentTable(
         "The flattering figure: rows drawn at random, so that a customer stands on both sides and the test is not later than the "
         "training; beside it the mean of the folds, which is what the company would have seen.",
         ("measure", "claimed by a random split", "by time"),
@@ -163,7 +163,7 @@ def claim_table(backtest: Backtest) -> Table:
 
 def document(backtest: Backtest) -> Document:
     """The page of a backtest."""
-    blocks: list[Block] = [Paragraph(f"{sentence[0].upper()}{sentence[1:]}.") for sentence in sentences(backtest)]
+    blocks: list[DocumentPart] = [Paragraph(f"{sentence[0].upper()}{sentence[1:]}.") for sentence in sentences(backtest)]
     blocks += [
         Heading("Folds"),
         Picture(folds_chart(backtest), "AUC of each fold with its 95 % interval."),

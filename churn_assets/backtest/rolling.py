@@ -39,7 +39,7 @@ Snapshots = Mapping[date, pl.DataFrame]
 
 
 @dataclass(frozen=True)
-class Model:
+class FoldModel:
     """A fitted, calibrated and exported model with its decision threshold."""
 
     scorer: Scorer
@@ -162,7 +162,7 @@ class Backtester:
             staleness_limit=staleness_limit(ages),
         )
 
-    def _tested(self, test: TestRows, model: Model, scores: Scores, size: int) -> TestedFold:
+    def _tested(self, test: TestRows, model: FoldModel, scores: Scores, size: int) -> TestedFold:
         churned, customers = _churned(test.rows), test.rows["customer_id"]
         intervals = bootstrap(
             Ranked(churned, scores, threshold=model.threshold).measures,
@@ -216,7 +216,9 @@ class Backtester:
             honest=_means([fold.measures for fold in tested]),
         )
 
-    def _fitted(self, rows: pl.DataFrame, later: pl.DataFrame, *, rows_at_most: int, versions: Mapping[str, int]) -> Model:
+    def _fitted(
+        self, rows: pl.DataFrame, later: pl.DataFrame, *, rows_at_most: int, versions: Mapping[str, int]
+    ) -> FoldModel:
         """A model as the platform makes it: fitted on some rows, calibrated on later ones, with the threshold that pays there."""
         parts = {TRAIN: _sampled(rows, rows_at_most, self.settings.training.seed), SELECT: later}
         fitted = fit_family(
@@ -226,7 +228,7 @@ class Backtester:
             self.settings,
             made_of=TableVersion(versions["customer_features"]),
         )
-        return Model(Scorer(fitted.model, fitted.signature), fitted.threshold)
+        return FoldModel(Scorer(fitted.model, fitted.signature), fitted.threshold)
 
 
 def _named(roles: Roles, rows: pl.DataFrame) -> TestRows:

@@ -13,7 +13,7 @@ from churn_assets.champion.candidate import better, build, describe, require_con
 from churn_assets.champion.candidate_model import CandidateModel
 from churn_assets.champion.card.files import try_to_log_card
 from churn_assets.champion.checks import blocking_specs, checks_of, rule_results, rule_specs
-from churn_assets.champion.gate.evidence import Case
+from churn_assets.champion.gate.evidence import Evidence
 from churn_assets.champion.gate.verdict import failed, judge
 from churn_assets.champion.lineage import evaluation_of, judged_from_s, trained_until_s, training_set_of
 from churn_assets.champion.metadata import facts
@@ -187,13 +187,13 @@ def _model_blessing(
         manifest = candidate_model.manifest(serving.files)
         _refuse_champion(serving, manifest)
 
-        def read() -> Case:
+        def read() -> Evidence:
             serves = serving.newest()
             champion = None if serves is None else load_bundle(serving.files, serves.champion)
             rows = training_set_of(manifest, lake)
             judging = rows.filter(pl.col("role") == JUDGE)
             require_configured({manifest.family: candidate_model.configured}, features, settings)
-            return Case(
+            return Evidence(
                 trained=decode(
                     read_file(serving.files, PROBABILITIES, candidate_model.probabilities, asset=manifest.family)
                 ),

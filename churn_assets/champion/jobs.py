@@ -30,7 +30,7 @@ class Approval(dg.Config):
     )
 
 
-class Rollback(dg.Config):
+class RollbackConfig(dg.Config):
     """Who goes back to what, and why."""
 
     by: str = Field(description="your name; it stands in the history for ever")
@@ -61,7 +61,7 @@ def approve_candidate(
 @dg.op(description="Put the former champion back, or that of an epoch.")
 def put_back(
     context: dg.OpExecutionContext,
-    config: Rollback,
+    config: RollbackConfig,
     clock: dg.ResourceParam[Clock],
     serving: dg.ResourceParam[ServingStore],
 ) -> None:

@@ -41,7 +41,7 @@ CHANCE = 0.01
 
 NAMED = 3
 OK = 200
-WRONG_INPUT = 2
+EXIT_WRONG_INPUT = 2
 """Exit status where a table, a file or a setting is for the user to put right."""
 
 
@@ -80,7 +80,7 @@ def run_demo(as_of: datetime | None, *, anew: bool = False) -> int:
         migrate_lake(Lake(settings.lake_url))
         steps = _materialize(settings, store, instance, log, screen, anew=anew)
     if screen.untrue:
-        return _failed(screen, status=WRONG_INPUT if steps[-1].wrong_input else 1)
+        return _failed(screen, status=EXIT_WRONG_INPUT if steps[-1].wrong_input else 1)
     bundle = store.champion()
     if bundle is None:
         raise ChurnError("the graph ran, but no release serves; look at the checks of model_blessing in the Dagster UI")

@@ -43,11 +43,11 @@ MEASURES = {
 }
 """What is printed of a family, with its heading."""
 
-WRONG_INPUT = 2
+EXIT_WRONG_INPUT = 2
 
 
 @dataclass(frozen=True)
-class Asked:
+class TrainingRequest:
     """What somebody has asked for.
 
     Attributes:
@@ -77,7 +77,7 @@ class Asked:
         return {"parameters": given, **{name: value for name, value in optional.items() if value is not None}}
 
 
-def run_train(folder: Path, asked: Asked, *, judge: bool) -> int:
+def run_train(folder: Path, asked: TrainingRequest, *, judge: bool) -> int:
     """Fit a family and print its measures; the exit status.
 
     Args:
@@ -119,7 +119,7 @@ def run_train(folder: Path, asked: Asked, *, judge: bool) -> int:
         if not result.success:
             error, wrong_input = why(result)
             click.echo(f"churn train: {error}; see {os.path.relpath(log)} and the run in the Dagster UI", err=True)
-            return WRONG_INPUT if wrong_input else 1
+            return EXIT_WRONG_INPUT if wrong_input else 1
         for line in [*table(instance, families, asked.family), *(verdict(instance) if judge else ())]:
             click.echo(line)
     return 0
@@ -175,7 +175,7 @@ def _named(text: str) -> tuple[str, object]:
 def _require_judgeable(instance: dg.DagsterInstance, settings: Settings, *, besides: str) -> None:
     """The gate judges the best of all families, so that all must be there, fitted under the settings that there are now.
 
-    Asked before the fit; ``candidate_model`` asks again, also of a family that does not say what it was fitted with.
+    TrainingRequest before the fit; ``candidate_model`` asks again, also of a family that does not say what it was fitted with.
     """
     newest = {name: newest_materialization(instance, name) for name in settings.training.families if name != besides}
     if absent := [name for name, found in newest.items() if found is None]:

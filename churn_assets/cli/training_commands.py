@@ -16,6 +16,6 @@ import click
 )
 def train(family: str, values: tuple[str, ...], trials: int | None, seed: int | None, *, judge: bool) -> None:
     """Fit a family on the training set that is there, and print its measures beside those of the other families."""
-    from churn_assets.cli.train import Asked, run_train  # noqa: PLC0415
+    from churn_assets.cli.train import TrainingRequest, run_train  # noqa: PLC0415
 
-    sys.exit(run_train(Path.cwd(), Asked(family, values, trials, seed), judge=judge))
+    sys.exit(run_train(Path.cwd(), TrainingRequest(family, values, trials, seed), judge=judge))

@@ -23,7 +23,7 @@ from churn_assets.evaluation.measures import Labels, Scores
 from churn_assets.features.feature import Feature
 from churn_assets.features.feature_sets import features_in_use, features_of
 from churn_assets.features.labels import churn_labels
-from churn_assets.features.lookback import reach_days
+from churn_assets.features.lookback import lookback_days
 from churn_assets.features.snapshot import features_at
 from churn_assets.periods import Calendar, epoch_s
 from churn_assets.raw.contracts import raw_contract
@@ -201,7 +201,7 @@ def _labelled(
 
 def _reached(table: Table, rows: pl.DataFrame, features: Sequence[Feature], snapshot_s: int) -> pl.LazyFrame:
     """The rows that a snapshot looks back on; those that ended a customer whatever their age."""
-    days = reach_days(table, features, RULE)
+    days = lookback_days(table, features, RULE)
     if days is None:
         return rows.lazy()
     wanted = pl.col("occurred_s") >= snapshot_s - days * DAY_S

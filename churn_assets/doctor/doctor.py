@@ -6,14 +6,14 @@ from pathlib import Path
 
 from churn_assets.connectors.open_source import open_source
 from churn_assets.doctor import machine, services, stores
-from churn_assets.doctor.probe import Found, probed
+from churn_assets.doctor.probe import ProbeResult, probed
 from churn_assets.lake.lake import Lake
 from churn_assets.resources.serving import ServingStore
 from churn_assets.settings.company import Settings
 from churn_store.errors import ChurnError
 
 
-def examine(folder: Path, *, port: int) -> Iterator[Found]:
+def examine(folder: Path, *, port: int) -> Iterator[ProbeResult]:
     """Probe every part.
 
     Args:
@@ -26,7 +26,7 @@ def examine(folder: Path, *, port: int) -> Iterator[Found]:
         settings = Settings.load()
         source = open_source(settings)
     except ChurnError as error:
-        yield Found("churn.yaml", "failed", str(error))
+        yield ProbeResult("churn.yaml", "failed", str(error))
         return
     lake = Lake(settings.lake_url)
     store = ServingStore(settings.database_url, settings.releases_url, settings.online_url)

@@ -10,28 +10,28 @@ from typing import Literal
 
 from churn_store.errors import AbsentError, ChurnError
 
-State = Literal["ok", "failed", "absent"]
+ProbeState = Literal["ok", "failed", "absent"]
 
 
 @dataclass(frozen=True)
-class Found:
+class ProbeResult:
     """What a probe found: the part, whether it works, and what was found or is to be done."""
 
     part: str
-    state: State
+    state: ProbeState
     said: str
 
 
-def probed(part: str, probe: Callable[[], str]) -> Found:
+def probed(part: str, probe: Callable[[], str]) -> ProbeResult:
     """Run a probe; whatever it raises is what it found."""
     try:
-        return Found(part, "ok", probe())
+        return ProbeResult(part, "ok", probe())
     except AbsentError as error:
-        return Found(part, "absent", str(error))
+        return ProbeResult(part, "absent", str(error))
     except ChurnError as error:
-        return Found(part, "failed", str(error))
+        return ProbeResult(part, "failed", str(error))
     except Exception as error:  # a doctor outlives every illness that it looks at
-        return Found(
+        return ProbeResult(
             part,
             "failed",
             f"{type(error).__module__}.{type(error).__name__}; look at the settings of this part in churn.yaml",

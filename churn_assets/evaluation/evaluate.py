@@ -16,8 +16,7 @@ from churn_assets.evaluation.measures import Labels, Ranked, Scores, Weights
 from churn_assets.evaluation.profit import expected_maximum_profit, weighted_expected_maximum_profit, worth
 from churn_assets.evaluation.segments import segments
 from churn_assets.periods import day_of
-from churn_assets.settings.company import Evaluation as EvaluationSettings
-from churn_assets.settings.company import Profit
+from churn_assets.settings.company import EvaluationSettings, Profit
 from churn_assets.tables import JUDGE
 from churn_store.model.scorer import Scorer
 from churn_store.releases.manifest import Evaluation, ProfitTerms, ReliabilityBin

@@ -11,13 +11,13 @@ import polars as pl
 from churn_assets.evaluation.intervals import mean_interval
 from churn_assets.evaluation.measures import Scores, auc
 from churn_assets.evaluation.profit import most_profitable_threshold, profit_by_row
-from churn_assets.settings.company import Evaluation, Profit
+from churn_assets.settings.company import EvaluationSettings, Profit
 from churn_store.errors import InputError
 from churn_store.model.signature import MISSING_CATEGORY, Signature
 from churn_store.releases.manifest import Segment
 
 
-def segment_columns(signature: Signature, judging: pl.DataFrame, settings: Evaluation) -> tuple[str, ...]:
+def segment_columns(signature: Signature, judging: pl.DataFrame, settings: EvaluationSettings) -> tuple[str, ...]:
     """The categories whose words make segments.
 
     Args:
@@ -47,7 +47,9 @@ def segment_columns(signature: Signature, judging: pl.DataFrame, settings: Evalu
     )
 
 
-def segments_of(judging: pl.DataFrame, columns: Sequence[str], settings: Evaluation) -> list[tuple[str, str, pl.Series]]:
+def segments_of(
+    judging: pl.DataFrame, columns: Sequence[str], settings: EvaluationSettings
+) -> list[tuple[str, str, pl.Series]]:
     """The segments with enough rows.
 
     Args:
@@ -75,7 +77,7 @@ def segments(
     *,
     threshold: float,
     profit: Profit,
-    evaluation: Evaluation,
+    evaluation: EvaluationSettings,
     confidence: float,
 ) -> tuple[Segment, ...]:
     """What a model is worth on each segment with enough judging rows.

@@ -15,7 +15,7 @@ from churn_assets.features.engines.base import History
 from churn_assets.features.engines.open_engine import open_engine
 from churn_assets.features.feature import Feature
 from churn_assets.features.labels import churn_labels, require_mature
-from churn_assets.features.lookback import reach_days, reads_all
+from churn_assets.features.lookback import lookback_days, reads_all
 from churn_assets.features.snapshot import features_of_table
 from churn_assets.lake.lake import PERIOD, Lake
 from churn_assets.orchestration.code_version import code_version
@@ -75,7 +75,7 @@ def _customer_features(
     spark: Spark,
 ) -> dg.AssetsDefinition:
     computing = open_engine(engine, spark)
-    reach = {table: None if reads_all(table, rule) else reach_days(table, features, rule) for table in tables}
+    reach = {table: None if reads_all(table, rule) else lookback_days(table, features, rule) for table in tables}
 
     @dg.asset(
         description="What was known of each customer at risk at the snapshot T = partition key; nothing at or after T.",
@@ -240,9 +240,9 @@ def _table_labels() -> dg.AssetsDefinition:
     return churn_labels
 
 
-def _arrived_before(cadence: Cadence, reach_days: int | None) -> dg.PartitionMapping:
+def _arrived_before(cadence: Cadence, lookback_days: int | None) -> dg.PartitionMapping:
     """A snapshot reads the periods that ended by it: all of them, or those that its longest window reaches."""
-    periods = ALL_EARLIER if reach_days is None else -_periods(cadence, reach_days)
+    periods = ALL_EARLIER if lookback_days is None else -_periods(cadence, lookback_days)
     return dg.TimeWindowPartitionMapping(start_offset=periods, end_offset=-1, allow_nonexistent_upstream_partitions=True)
 
 

@@ -14,7 +14,7 @@ from churn_store.mapping.tables import Table
 
 
 @dataclass(frozen=True)
-class Reach:
+class Lookback:
     """Which rows of a table of the lake a snapshot reads.
 
     Attributes:
@@ -32,7 +32,7 @@ class Reach:
         return self.since <= period < self.until
 
 
-def reach_of(table: Table, snapshot: date, features: Sequence[Feature], rule: AtRisk, calendar: Calendar) -> Reach:
+def lookback_of(table: Table, snapshot: date, features: Sequence[Feature], rule: AtRisk, calendar: Calendar) -> Lookback:
     """Which rows of a table a snapshot reads.
 
     Args:
@@ -42,12 +42,12 @@ def reach_of(table: Table, snapshot: date, features: Sequence[Feature], rule: At
         rule: definition of who is at risk.
         calendar: calendar of the periods.
     """
-    days = reach_days(table, features, rule)
+    days = lookback_days(table, features, rule)
     since = "" if days is None else text(calendar.floor(snapshot - timedelta(days=days)))
-    return Reach(since, text(snapshot), rule.cancelled_event if table == "events" else None)
+    return Lookback(since, text(snapshot), rule.cancelled_event if table == "events" else None)
 
 
-def reach_days(table: Table, features: Sequence[Feature], rule: AtRisk) -> int | None:
+def lookback_days(table: Table, features: Sequence[Feature], rule: AtRisk) -> int | None:
     """How far back a snapshot reads all rows of a table, in days; none for ever: any version may be a customer's newest."""
     return None if table == "customers" else max(longest_window_days(features, table), rule.active_days)
 

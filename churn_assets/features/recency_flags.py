@@ -17,7 +17,7 @@ PLACES = ("newest_of_kind", *STRETCHES_DAYS)
 """Of the rows of one customer and type exactly one is ``newest_of_kind``; of those of one such day or week exactly one is its newest."""
 
 
-def with_places(events: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
+def with_recency_flags(events: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
     """Events with a truth value for each of ``PLACES``.
 
     Args:

@@ -11,7 +11,7 @@ import polars as pl
 
 from churn_assets.features.feature import Feature, aggregates_of
 from churn_assets.features.population import at_risk, known_before, newest_versions, records_at, signs
-from churn_assets.features.recency_flags import with_places
+from churn_assets.features.recency_flags import with_recency_flags
 from churn_assets.settings.company import AtRisk
 from churn_store.mapping.tables import Table
 
@@ -85,7 +85,7 @@ def features_of_table(customers: Any, features: Sequence[Feature]) -> pl.DataFra
 
 def _known(table: Table, rows: nw.LazyFrame[Any], snapshot_s: int) -> nw.LazyFrame[Any]:
     known = known_before(rows, snapshot_s)
-    return with_places(known) if table == "events" else known
+    return with_recency_flags(known) if table == "events" else known
 
 
 def _value(feature: Feature) -> nw.Expr:

@@ -13,7 +13,7 @@ import dagster as dg
 
 from churn_store.errors import InputError
 
-WRONG_INPUT = "churn/wrong_input"
+WRONG_INPUT_TAG = "churn/wrong_input"
 """The tag of a run that failed for a reason that its user has to put right."""
 
 RETRY = dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL)
@@ -71,5 +71,5 @@ def final(error: InputError | dg.Failure, context: InRun) -> dg.Failure:
         context: context of the step that failed.
     """
     if context.instance.has_run(context.run_id):  # an asset that is called as a function has none
-        context.instance.add_run_tags(context.run_id, {WRONG_INPUT: "true"})
+        context.instance.add_run_tags(context.run_id, {WRONG_INPUT_TAG: "true"})
     return error if isinstance(error, dg.Failure) else dg.Failure(description=str(error), allow_retries=False)

@@ -20,7 +20,7 @@ from churn_assets.orchestration.dagster_internals import (
     NOT_FINISHED_STATUSES,
     PARTITION_NAME_TAG,
 )
-from churn_assets.orchestration.failure_policy import WRONG_INPUT
+from churn_assets.orchestration.failure_policy import WRONG_INPUT_TAG
 from churn_assets.periods import Calendar, text
 from churn_store.mapping.tables import Table
 
@@ -151,7 +151,7 @@ def failures(instance: dg.DagsterInstance, job: str, cause: str) -> tuple[int, b
 
 def _may_pass(run: dg.DagsterRun) -> bool:
     """Whether a run failed for a reason that may pass by itself."""
-    return run.status == dg.DagsterRunStatus.FAILURE and WRONG_INPUT not in run.tags
+    return run.status == dg.DagsterRunStatus.FAILURE and WRONG_INPUT_TAG not in run.tags
 
 
 def is_under_way(instance: dg.DagsterInstance, job: str) -> bool:

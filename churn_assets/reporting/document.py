@@ -63,7 +63,7 @@ class Bullets:
 
 
 @dataclass(frozen=True)
-class Table:
+class DocumentTable:
     """Rows under a head; the first cell of each names it.
 
     Attributes:
@@ -90,7 +90,7 @@ class Picture:
     caption: str
 
 
-Block = Heading | Paragraph | Bullets | Table | Picture
+DocumentPart = Heading | Paragraph | Bullets | DocumentTable | Picture
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class Document:
     """A title and what follows it."""
 
     title: str
-    blocks: tuple[Block, ...]
+    blocks: tuple[DocumentPart, ...]
 
     def html(self) -> str:
         """One file that needs no other."""
@@ -116,7 +116,7 @@ class Document:
         return "\n\n".join(parts) + "\n"
 
 
-def _html(block: Block) -> str:
+def _html(block: DocumentPart) -> str:
     match block:
         case Heading(text):
             return f"<h2>{html.escape(text)}</h2>"
@@ -126,7 +126,7 @@ def _html(block: Block) -> str:
             return f"<ul>{''.join(f'<li>{html.escape(item)}</li>' for item in items)}</ul>"
         case Picture(svg, caption):
             return f"<figure>{svg}<figcaption>{html.escape(caption)}</figcaption></figure>"
-        case Table(caption, head, rows):
+        case DocumentTable(caption, head, rows):
             return _html_table(caption, head, rows)
 
 
@@ -150,7 +150,7 @@ def _short(cell: str) -> str:
     return ' class="short"' if len(cell) <= SHORT else ""
 
 
-def _markdown(block: Block) -> str:
+def _markdown(block: DocumentPart) -> str:
     match block:
         case Heading(text):
             return f"## {_marked(text)}"
@@ -158,7 +158,7 @@ def _markdown(block: Block) -> str:
             return _marked(text)
         case Bullets(items):
             return "\n".join(f"- {_marked(item)}" for item in items)
-        case Table(caption, head, rows):
+        case DocumentTable(caption, head, rows):
             lines = [head, ["---"] * len(head), *rows]
             table = "\n".join(
                 f"| {' | '.join(cell if place == 1 else _marked(cell) for cell in line)} |"

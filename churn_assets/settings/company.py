@@ -154,7 +154,7 @@ class Profit(Section):
         return self
 
 
-class Evaluation(Section):
+class EvaluationSettings(Section):
     """What is measured of a model, besides the measures themselves."""
 
     segments: tuple[str, ...] = Field(
@@ -249,7 +249,7 @@ class Settings(ConfigFile):
     features: Features = Features()
     training: Training = Training()
     profit: Profit = Profit()
-    evaluation: Evaluation = Evaluation()
+    evaluation: EvaluationSettings = EvaluationSettings()
     gate: Gate = Gate()
     promotion: Literal["automatic", "manual"] = Field(
         "automatic", description="whether an accepted candidate serves at once, or waits for `churn approve`"

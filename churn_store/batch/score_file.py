@@ -14,7 +14,7 @@ from pathlib import Path
 import polars as pl
 
 from churn_store.batch.rows import REASON, sort_rows
-from churn_store.batch.tables import FIRST_LINE, LINE, ROW, Chunk, TableWriter, format_of, open_table, with_word
+from churn_store.batch.tables import FIRST_LINE, LINE, ROW, Chunk, RowWriter, format_of, open_table, with_word
 from churn_store.errors import InputError
 from churn_store.releases.bundles import Bundle
 
@@ -32,7 +32,7 @@ Progress = Callable[[int], None]
 
 
 @dataclass(frozen=True)
-class Asked:
+class ScoringRequest:
     """What is to be scored, and how.
 
     Attributes:
@@ -86,7 +86,7 @@ def scores_of(bundle: Bundle, rows: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def score_file(bundle: Bundle, asked: Asked, *, progress: Progress) -> Scored:
+def score_file(bundle: Bundle, asked: ScoringRequest, *, progress: Progress) -> Scored:
     """Score a file.
 
     Args:
@@ -107,8 +107,8 @@ def score_file(bundle: Bundle, asked: Asked, *, progress: Progress) -> Scored:
     total = leaving = 0
     unknown: Counter[str] = Counter()
     with ExitStack() as stack:
-        scores = stack.enter_context(TableWriter(asked.target, separator=asked.separator))
-        aside = stack.enter_context(TableWriter(asked.rejected, separator=asked.separator))
+        scores = stack.enter_context(RowWriter(asked.target, separator=asked.separator))
+        aside = stack.enter_context(RowWriter(asked.rejected, separator=asked.separator))
         for chunk in table.chunks(wanted):
             sorted_rows = sort_rows(chunk.rows, signature, id_column=id_column)
             scored = sorted_rows.found.select(kept).hstack(scores_of(bundle, sorted_rows.rows))
@@ -133,7 +133,7 @@ def score_file(bundle: Bundle, asked: Asked, *, progress: Progress) -> Scored:
 
 
 def _set_aside(
-    aside: TableWriter, chunk: Chunk, rejected: pl.DataFrame, not_finite: pl.DataFrame, id_column: str | None
+    aside: RowWriter, chunk: Chunk, rejected: pl.DataFrame, not_finite: pl.DataFrame, id_column: str | None
 ) -> None:
     """Row, line, id and reason of what could not be scored."""
     names = [ROW, *([LINE] if LINE in chunk.rows.columns else []), *([id_column] if id_column else [])]
@@ -161,7 +161,7 @@ def _as_written(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.rename({name: written for name, written in WRITTEN_AS.items() if name in frame.columns})
 
 
-def _refuse_places(asked: Asked) -> None:
+def _refuse_places(asked: ScoringRequest) -> None:
     for path in (asked.source, asked.target):
         format_of(path)
     for path in (asked.target, asked.rejected):
@@ -173,7 +173,7 @@ def _refuse_places(asked: Asked) -> None:
         raise InputError(f"--separator is one character such as , or ;, found {asked.separator!r}")
 
 
-def _columns(there: Sequence[str], bundle: Bundle, asked: Asked) -> list[str]:
+def _columns(there: Sequence[str], bundle: Bundle, asked: ScoringRequest) -> list[str]:
     """The columns to read.
 
     Raises:
@@ -202,7 +202,7 @@ def _columns(there: Sequence[str], bundle: Bundle, asked: Asked) -> list[str]:
     return list(dict.fromkeys([*names, *([id_column] if id_column else []), *asked.keep]))
 
 
-def _id_column(there: Sequence[str], asked: Asked) -> str | None:
+def _id_column(there: Sequence[str], asked: ScoringRequest) -> str | None:
     if asked.id_column is None:
         return CUSTOMER_ID if CUSTOMER_ID in there else None
     if asked.id_column not in there:

@@ -262,7 +262,7 @@ class ParquetTable:
             raise InputError(f"{self._path} can't be read as Parquet after row {row} ({error})") from error
 
 
-class TableWriter:
+class RowWriter:
     """A file that is written beside its place, and put there when it is whole.
 
     Args:

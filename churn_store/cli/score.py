@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from churn_store.batch.score_file import Asked, Scored, score_file
+from churn_store.batch.score_file import Scored, ScoringRequest, score_file
 from churn_store.database.migrate import require_migrated
 from churn_store.database.schema import connect
 from churn_store.errors import InputError
@@ -53,7 +53,7 @@ def score(
     IN has the columns that the model takes; others are left out. OUT has the id, probability, churn and release of each row
     that can be scored; the others are set aside, with the reason, in a file beside it.
     """
-    asked = Asked(source, target, id_column, keep, separator, force, strict)
+    asked = ScoringRequest(source, target, id_column, keep, separator, force, strict)
     bundle = _bundle(release)
     meter = _Meter()
     found = score_file(bundle, asked, progress=meter.show)
@@ -78,7 +78,7 @@ def _bundle(named: str | None) -> Bundle:
         engine.dispose()
 
 
-def _say(found: Scored, asked: Asked, bundle: Bundle) -> None:
+def _say(found: Scored, asked: ScoringRequest, bundle: Bundle) -> None:
     if found.rows == 0:
         click.echo(f"{asked.source} has no rows; {asked.target} has only the names of its columns", err=True)
     if found.unknown:

@@ -22,7 +22,7 @@ KEPT_AFTER_REPLACEMENT_S = 3600
 
 BATCH = 5_000
 
-Row = tuple[str, Sequence[float | str | None]]
+FeatureRow = tuple[str, Sequence[float | str | None]]
 """A customer's id and its values in the order of ``Snapshot.columns``."""
 
 
@@ -72,7 +72,7 @@ class OnlineReader(Protocol):
 
 
 def write_snapshot(
-    url: str, *, name: str, snapshot_s: int | None, columns: Sequence[str], rows: Iterable[Row], now_s: int
+    url: str, *, name: str, snapshot_s: int | None, columns: Sequence[str], rows: Iterable[FeatureRow], now_s: int
 ) -> Snapshot:
     """Write a snapshot and let the pointer name it.
 

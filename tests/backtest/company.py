@@ -12,7 +12,7 @@ from churn_assets.features.feature import Feature
 from churn_assets.features.feature_sets import features_of
 from churn_assets.lake.lake import Lake
 from churn_assets.periods import epoch_s, text
-from churn_assets.settings.company import Evaluation, Settings, Training
+from churn_assets.settings.company import EvaluationSettings, Settings, Training
 from churn_assets.simulator.source import SyntheticSettings
 from churn_store.model.signature import Column
 
@@ -34,7 +34,7 @@ def settings_of(home: Path, **sections: Any) -> Settings:
     """A monthly history whose labels look 30 days ahead."""
     given: dict[str, Any] = {
         "training": Training(minimum_rows=100, families=("logistic_regression",)),
-        "evaluation": Evaluation(draws=100, folds=6, ages=4),
+        "evaluation": EvaluationSettings(draws=100, folds=6, ages=4),
         **sections,
     }
     made = Settings(company="shop", home=home, source=SyntheticSettings(start=START), **given)

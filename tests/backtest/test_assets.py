@@ -16,7 +16,7 @@ from churn_assets.cli.report_commands import backtest
 from churn_assets.lake.lake import Lake
 from churn_assets.orchestration.run_history import newest_materialization
 from churn_assets.resources.serving import ServingStore
-from churn_assets.settings.company import Evaluation, Gate, Settings
+from churn_assets.settings.company import EvaluationSettings, Gate, Settings
 from churn_store.database.migrate import migrate
 from churn_store.errors import InputError
 from tests.backtest.company import SNAPSHOTS, features, rows_at, settings_of, snapshots, turning
@@ -55,7 +55,7 @@ def materialized(
 
 
 def test_the_report_tells_dagster_what_people_and_the_policy_look_for(tmp_path: Path, instance: dg.DagsterInstance) -> None:
-    settings = settings_of(tmp_path, evaluation=Evaluation(draws=100, folds=4, ages=3), gate=Gate(auc_floor=0.75))
+    settings = settings_of(tmp_path, evaluation=EvaluationSettings(draws=100, folds=4, ages=3), gate=Gate(auc_floor=0.75))
     turning(settings, 0.25)
     said, check = materialized(settings, instance)
     assert (said["family"], said["staleness_limit_periods"], said["newest_fold"]) == (
@@ -77,7 +77,7 @@ def test_the_report_tells_dagster_what_people_and_the_policy_look_for(tmp_path: 
 def test_the_check_passes_where_the_worst_fold_is_above_the_floor_and_a_limit_that_was_not_seen_is_none(
     tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
-    settings = settings_of(tmp_path, evaluation=Evaluation(draws=100, folds=2, ages=1))
+    settings = settings_of(tmp_path, evaluation=EvaluationSettings(draws=100, folds=2, ages=1))
     turning(settings, 0.0)
     said, check = materialized(settings, instance, folds=3)
     assert check.passed

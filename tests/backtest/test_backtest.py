@@ -14,7 +14,7 @@ from churn_assets.backtest.report_page import document, screen, write
 from churn_assets.backtest.rolling import Backtester
 from churn_assets.evaluation.measures import measures
 from churn_assets.lake.lake import Lake
-from churn_assets.settings.company import Evaluation, Settings, Training
+from churn_assets.settings.company import EvaluationSettings, Settings, Training
 from churn_store.errors import InputError
 from churn_store.mapping.file_settings import FilesSettings
 from tests.backtest.company import AS_OF, CUSTOMERS, features, rows_at, settings_of, snapshots, turning
@@ -67,7 +67,7 @@ def test_a_drifting_company_ages_grows_worse_and_is_flattered_by_a_random_split(
 
 def test_a_fold_is_measured_on_its_own_snapshot_by_a_model_that_knew_only_what_came_before(tmp_path: Path) -> None:
     """The labels of the test snapshot and of those in the gap are turned about: a model that saw them would follow."""
-    settings = settings_of(tmp_path, evaluation=Evaluation(draws=100, folds=2, ages=1))
+    settings = settings_of(tmp_path, evaluation=EvaluationSettings(draws=100, folds=2, ages=1))
     by_day = {day: rows_at(place, turn=0.0, seed=1) for place, day in enumerate(snapshots())}
     honest = backtest(settings, write_lake(settings, by_day)).folds[-1]
     last = by_day[snapshots()[-1]].with_columns(churned=~pl.col("churned"))
@@ -105,13 +105,13 @@ def test_the_same_tables_give_the_same_report_by_the_byte(steady: tuple[Settings
 
 def test_only_labels_that_are_mature_are_read(steady: tuple[Settings, Lake, Backtest], tmp_path: Path) -> None:
     _, lake, _ = steady
-    settings = settings_of(tmp_path, evaluation=Evaluation(draws=100, folds=2, ages=1))
+    settings = settings_of(tmp_path, evaluation=EvaluationSettings(draws=100, folds=2, ages=1))
     earlier = Backtester(settings, "logistic_regression", features()).run(lake, as_of=snapshots()[-1], folds=2)
     assert earlier.folds[-1].test == "2024-12-01"
 
 
 def test_an_early_snapshot_with_too_few_rows_ends_the_folds_and_a_late_one_is_named(tmp_path: Path) -> None:
-    settings = settings_of(tmp_path, evaluation=Evaluation(draws=100, folds=3, ages=4))
+    settings = settings_of(tmp_path, evaluation=EvaluationSettings(draws=100, folds=3, ages=4))
     by_day = {day: rows_at(place, turn=0.0, seed=1) for place, day in enumerate(snapshots())}
     thin = {**by_day, snapshots()[9]: by_day[snapshots()[9]].head(40)}
     assert backtest(settings, write_lake(settings, thin)).folds[0].test == "2024-12-01"
@@ -126,7 +126,7 @@ def test_no_more_rows_are_read_than_a_search_looks_at(tmp_path: Path) -> None:
     settings = settings_of(
         tmp_path,
         training=Training(minimum_rows=100, tuning_rows=500),
-        evaluation=Evaluation(draws=100, folds=2, ages=1),
+        evaluation=EvaluationSettings(draws=100, folds=2, ages=1),
     )
     days = snapshots(7)
     lake = write_lake(settings, {day: rows_at(place, turn=0.0, seed=1, customers=900) for place, day in enumerate(days)})

@@ -18,13 +18,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from churn_assets.champion.checks import DESCRIPTIONS, rule_results, rule_specs
-from churn_assets.champion.gate.evidence import Case, Checked, Found
+from churn_assets.champion.gate.evidence import Checked, Evidence, RuleResult
 from churn_assets.champion.gate.latency import interleaved
 from churn_assets.champion.gate.segments import chance_of_less, detectable_loss, holm, no_segment_worse
 from churn_assets.champion.gate.verdict import RULES, Judgement, Judging, failed, judge
 from churn_assets.evaluation.baselines import BASE_RATE, LOGISTIC, RECENCY
 from churn_assets.evaluation.intervals import paired_difference
-from churn_assets.settings.company import Evaluation, Gate, Label, Profit, Settings
+from churn_assets.settings.company import EvaluationSettings, Gate, Label, Profit, Settings
 from churn_assets.training.families import export
 from churn_assets.training.held_out import UNSEEN, altered_rows, held_out, pipeline_probabilities
 from churn_store.clock import DAY_S
@@ -59,14 +59,18 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 
 def judgement(
-    case: Case | Callable[[], Case], bounds: Gate = BOUNDS, *, now_s: int = JUDGED_S, rules: Mapping[str, Judging] = RULES
+    case: Evidence | Callable[[], Evidence],
+    bounds: Gate = BOUNDS,
+    *,
+    now_s: int = JUDGED_S,
+    rules: Mapping[str, Judging] = RULES,
 ) -> Judgement:
     read = case if callable(case) else lambda: case
     configured = Settings(company="test", gate=bounds)
     return judge(read, candidate="c" * 64, settings=configured, actor="test", now_s=now_s, rules=rules)
 
 
-def verdict(case: Case | Callable[[], Case], bounds: Gate = BOUNDS) -> Blessing:
+def verdict(case: Evidence | Callable[[], Evidence], bounds: Gate = BOUNDS) -> Blessing:
     return judgement(case, bounds).blessing
 
 
@@ -126,7 +130,7 @@ def champion_of(world: World, scorer: Scorer, **changes: Any) -> Bundle:
     return Bundle(digest="0" * 64, manifest=msgspec.structs.replace(world.champion.manifest, **changes), scorer=scorer)
 
 
-def judging_rows(case: Case, *altered: pl.Expr) -> Case:
+def judging_rows(case: Evidence, *altered: pl.Expr) -> Evidence:
     """The case with other judging rows."""
     judges = pl.col("role") == "judge"
     return replace(
@@ -141,7 +145,7 @@ def judging_rows(case: Case, *altered: pl.Expr) -> Case:
     )
 
 
-def labels(case: Case, churned: Any) -> Case:
+def labels(case: Evidence, churned: Any) -> Evidence:
     """The case with other labels of the judging rows."""
     rows = case.training_set
     places = rows.select(pl.col("role") == "judge").to_series()
@@ -156,13 +160,13 @@ def by_score(world: World) -> Any:
     return scores > np.median(scores)
 
 
-def interval(case: Case, name: str, **changes: float) -> Case:
+def interval(case: Evidence, name: str, **changes: float) -> Evidence:
     """The case whose manifest says something else of a measure."""
     intervals = {**case.evaluation.intervals, name: msgspec.structs.replace(case.evaluation.intervals[name], **changes)}
     return replace(case, evaluation=msgspec.structs.replace(case.evaluation, intervals=intervals))
 
 
-Corrupt = Callable[[Case, World], Case]
+Corrupt = Callable[[Evidence, World], Evidence]
 
 FAULTS: dict[str, dict[str, tuple[Corrupt, str]]] = {
     "trained": {
@@ -397,7 +401,7 @@ SEEN = {name: fault for name, fault in EACH.items() if fault[1]}
 
 
 def test_every_input_of_the_gate_is_broken_in_some_way() -> None:
-    assert set(FAULTS) == {field.name for field in fields(Case)}
+    assert set(FAULTS) == {field.name for field in fields(Evidence)}
     assert all(FAULTS.values())
 
 
@@ -422,7 +426,7 @@ def test_whatever_is_broken_together_is_rejected(world: World, chosen: list[str]
     assert verdict(case).verdict == "rejected"
 
 
-@pytest.mark.parametrize("name", [field.name for field in fields(Case)])
+@pytest.mark.parametrize("name", [field.name for field in fields(Evidence)])
 def test_an_input_that_is_gone_promotes_nothing(world: World, name: str) -> None:
     """None is what a first candidate has for a champion, and data of no simulator for the truth: those alone may be away."""
     nothing: Any = {name: None}
@@ -438,10 +442,10 @@ def test_an_input_that_is_gone_promotes_nothing(world: World, name: str) -> None
 def refuses(how: str) -> Judging:
     """A rule that does not work."""
 
-    def rule(case: Case, settings: Settings, now_s: int) -> Any:
+    def rule(case: Evidence, settings: Settings, now_s: int) -> Any:
         if how == "hangs":
             threading.Event().wait(10 * PATIENCE_S)
-            return Found(True, "late", "late")
+            return RuleResult(True, "late", "late")
         if how == "exits":
             raise SystemExit(0)
         if how == "raises":
@@ -450,8 +454,8 @@ def refuses(how: str) -> Judging:
             "none": None,
             "truth": True,
             "words": "passed",
-            "not a number": Found(float("nan"), "fine", "anything"),  # type: ignore[arg-type]
-            "a word that passed": Found("no", "fine", "anything"),  # type: ignore[arg-type]
+            "not a number": RuleResult(float("nan"), "fine", "anything"),  # type: ignore[arg-type]
+            "a word that passed": RuleResult("no", "fine", "anything"),  # type: ignore[arg-type]
         }[how]
 
     return rule
@@ -460,7 +464,7 @@ def refuses(how: str) -> Judging:
 @pytest.mark.parametrize("how", ["raises", "exits", "none", "truth", "words", "not a number", "a word that passed"])
 @pytest.mark.parametrize("name", RULES)
 def test_a_rule_that_does_not_work_has_failed(world: World, name: str, how: str) -> None:
-    quick: dict[str, Judging] = dict.fromkeys(RULES, lambda *_: Found(True, "fine", "anything"))
+    quick: dict[str, Judging] = dict.fromkeys(RULES, lambda *_: RuleResult(True, "fine", "anything"))
     assert judgement(world.case, rules=quick).blessing.verdict == "accepted"
     found = judgement(world.case, rules={**quick, name: refuses(how)}).blessing
     assert (found.verdict, names(found)) == ("rejected", {name})
@@ -468,7 +472,7 @@ def test_a_rule_that_does_not_work_has_failed(world: World, name: str, how: str)
 
 @pytest.mark.parametrize("name", RULES)
 def test_a_rule_that_takes_too_long_or_is_left_out_has_failed(world: World, name: str) -> None:
-    quick: dict[str, Judging] = dict.fromkeys(RULES, lambda *_: Found(True, "fine", "anything"))
+    quick: dict[str, Judging] = dict.fromkeys(RULES, lambda *_: RuleResult(True, "fine", "anything"))
     found = judgement(world.case, Gate(rule_seconds=PATIENCE_S), rules={**quick, name: refuses("hangs")}).blessing
     assert (found.verdict, names(found)) == ("rejected", {name})
     assert "gate.rule_seconds" in failed(found)[0].found
@@ -478,7 +482,7 @@ def test_a_rule_that_takes_too_long_or_is_left_out_has_failed(world: World, name
 
 @pytest.mark.parametrize("error", [OSError("the disk is away"), ReleaseError("gone"), KeyError("x"), SystemExit(0)])
 def test_a_case_that_can_not_be_read_fails_every_rule(error: BaseException) -> None:
-    def read() -> Case:
+    def read() -> Evidence:
         raise error
 
     found = verdict(read)
@@ -487,7 +491,7 @@ def test_a_case_that_can_not_be_read_fails_every_rule(error: BaseException) -> N
 
 
 def test_a_case_that_takes_too_long_to_read_fails_every_rule(world: World) -> None:
-    def read() -> Case:
+    def read() -> Evidence:
         threading.Event().wait(10 * PATIENCE_S)
         return world.case
 
@@ -551,7 +555,7 @@ DEAR = Profit(customer_value=60, offer_cost=30, contact_cost=5)
 """Costs at which asking everybody loses money."""
 
 
-def of_costs(case: Case, profit: Profit) -> Judgement:
+def of_costs(case: Evidence, profit: Profit) -> Judgement:
     settings = Settings(company="test", profit=profit)
     return judge(lambda: case, candidate="c" * 64, settings=settings, actor="test", now_s=JUDGED_S)
 
@@ -618,7 +622,7 @@ def test_of_many_segments_that_were_not_judged_three_are_named_and_the_others_co
     """Four tariffs of which none is large enough to show a small loss."""
     tariff = pl.concat_str("plan", (pl.col("customer_id").str.slice(-1) < "5").cast(pl.String))
     case = judging_rows(world.case, tariff.alias("plan"))
-    found = no_segment_worse(case, BOUNDS, Profit(), Evaluation(segment_rows=50))
+    found = no_segment_worse(case, BOUNDS, Profit(), EvaluationSettings(segment_rows=50))
     assert (found.numbers["segments"], found.numbers["not_judged"]) == (4, 4)
     assert found.found.count("would have been seen)") == 3
     assert found.found.endswith(", and 1 more")

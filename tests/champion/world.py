@@ -13,14 +13,13 @@ import sqlalchemy as sa
 from sklearn.pipeline import Pipeline
 
 from churn_assets.champion.candidate import Candidate, build, describe
-from churn_assets.champion.gate.evidence import Case, Checked
+from churn_assets.champion.gate.evidence import Checked, Evidence
 from churn_assets.evaluation.baselines import RECENCY, baselines
 from churn_assets.evaluation.evaluate import evaluate
 from churn_assets.features.feature import Feature
 from churn_assets.features.feature_sets import features_of
 from churn_assets.periods import epoch_s
-from churn_assets.settings.company import Evaluation as EvaluationSettings
-from churn_assets.settings.company import Profit, Settings
+from churn_assets.settings.company import EvaluationSettings, Profit, Settings
 from churn_assets.tables import JUDGE, SELECT, TRAIN
 from churn_assets.training.fitted_family import GOLDEN, MODEL, PROBABILITIES, FittedFamily, contents, described
 from churn_assets.training.fitting import Fitted, fit_family
@@ -126,10 +125,10 @@ class World:
         return self.rows.filter(role=JUDGE)
 
     @cached_property
-    def case(self) -> Case:
+    def case(self) -> Evidence:
         """A candidate that deserves to serve."""
         signature = self.candidate.signature
-        return Case(
+        return Evidence(
             trained=self.candidate.trained,
             model=self.candidate.model,
             scorer=self.candidate.scorer,
@@ -150,7 +149,7 @@ class World:
             champion_split="by time",
         )
 
-    def instead(self, candidate: Built, chosen: Fitted) -> Case:
+    def instead(self, candidate: Built, chosen: Fitted) -> Evidence:
         """The case of another candidate."""
         return replace(
             self.case,

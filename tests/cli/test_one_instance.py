@@ -10,7 +10,7 @@ import yaml
 from click.testing import CliRunner, Result
 
 from churn_assets.cli.dev import run_dev
-from churn_assets.cli.train import Asked, run_train
+from churn_assets.cli.train import TrainingRequest, run_train
 from churn_assets.lake.lake import Lake
 from churn_assets.orchestration.instance import instance_of
 from churn_assets.orchestration.ownership import claim, owner_of
@@ -97,7 +97,7 @@ def test_training_restoring_and_the_ui_are_refused_too(
     monkeypatch.chdir(shop)
     Lake(Settings.load().lake_url).replace("training_set", {"all": training_set().head(5)}, run_id="r")
     with pytest.raises(InputError, match="history of company acme"):
-        run_train(shop, Asked("logistic_regression"), judge=False)
+        run_train(shop, TrainingRequest("logistic_regression"), judge=False)
     with pytest.raises(InputError, match="history of company acme"):
         run_dev(shop, ui_port=1, port=1)
     restoring = run("data", "restore", "training_set", "0")

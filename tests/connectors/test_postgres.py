@@ -24,7 +24,7 @@ from churn_assets.connectors.postgres.connection import reading
 from churn_assets.connectors.postgres.query import column_types, distinct, facts, height
 from churn_assets.connectors.postgres.source import PostgresSource
 from churn_assets.lake.lake import Lake
-from churn_assets.orchestration.failure_policy import WRONG_INPUT
+from churn_assets.orchestration.failure_policy import WRONG_INPUT_TAG
 from churn_assets.settings.company import Settings
 from churn_assets.settings.postgres import PostgresSettings
 from churn_store.errors import InputError, SourceAwayError
@@ -522,7 +522,7 @@ def test_a_database_that_dies_midway_leaves_the_lake_as_it_was_and_is_not_wrong_
             failed = ingest(url, instance, "2024-02-01")
         assert not failed.success
         assert "SourceAwayError" in str([event.step_failure_data for event in failed.all_events if event.is_step_failure])
-        assert instance.get_run_by_id(failed.run_id).tags.get(WRONG_INPUT) is None
+        assert instance.get_run_by_id(failed.run_id).tags.get(WRONG_INPUT_TAG) is None
         assert lake.periods("events") == ["2024-01-01"]
         assert lake.read("events", "2024-01-01").equals(january)
         assert ingest(shop, instance, "2024-02-01").success

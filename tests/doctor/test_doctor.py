@@ -25,7 +25,7 @@ from dagster._daemon.types import DaemonHeartbeat
 
 from churn_assets.cli.check_commands import doctor
 from churn_assets.doctor import machine, stores
-from churn_assets.doctor.probe import Found, probed
+from churn_assets.doctor.probe import ProbeResult, probed
 from churn_assets.lake.lake import Lake
 from churn_assets.orchestration.instance import instance_of
 from churn_assets.resources.service_process import key_in_file
@@ -63,15 +63,15 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def examined(*arguments: str) -> tuple[int, dict[str, Found]]:
+def examined(*arguments: str) -> tuple[int, dict[str, ProbeResult]]:
     """The exit status, and what was found by part."""
     result = CliRunner().invoke(doctor, ["--json", *(arguments or ("--port", str(free_port())))], catch_exceptions=False)
     assert PASSWORD not in result.output
-    found = [Found(**json.loads(line)) for line in result.stdout.splitlines()]
+    found = [ProbeResult(**json.loads(line)) for line in result.stdout.splitlines()]
     return result.exit_code, {one.part: one for one in found}
 
 
-def failed(found: dict[str, Found]) -> list[str]:
+def failed(found: dict[str, ProbeResult]) -> list[str]:
     return [part for part, one in found.items() if one.state == "failed"]
 
 

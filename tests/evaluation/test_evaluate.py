@@ -12,14 +12,14 @@ from churn_assets.evaluation.evaluate import evaluate, measured
 from churn_assets.evaluation.importance import permutation_importance
 from churn_assets.evaluation.plots import as_markdown, pictures
 from churn_assets.evaluation.segments import segment_columns, segments_of
-from churn_assets.settings.company import Evaluation, Settings
+from churn_assets.settings.company import EvaluationSettings, Settings
 from churn_assets.tables import JUDGE, TRAIN
 from churn_store.errors import InputError
 from churn_store.model.scorer import Scorer
 from churn_store.releases import manifest
 from tests.evaluation.rows import model, training_set
 
-SETTINGS = Settings(company="test", evaluation=Evaluation(draws=100, segment_rows=60))
+SETTINGS = Settings(company="test", evaluation=EvaluationSettings(draws=100, segment_rows=60))
 
 
 @pytest.fixture(scope="module")
@@ -157,24 +157,24 @@ def test_segments_are_the_words_of_short_categories_with_enough_rows(evaluation:
 
 def test_a_segment_can_be_asked_for_by_name_and_a_wrong_name_is_refused(rows: pl.DataFrame, scorer: Scorer) -> None:
     signature, judging = scorer.signature, rows.filter(role=JUDGE)
-    assert segment_columns(signature, judging, Evaluation()) == ("plan",)
-    assert segment_columns(signature, judging, Evaluation(segment_words=30)) == ("plan", "town")
-    assert segment_columns(signature, judging, Evaluation(segments=("town",))) == ("town",)
+    assert segment_columns(signature, judging, EvaluationSettings()) == ("plan",)
+    assert segment_columns(signature, judging, EvaluationSettings(segment_words=30)) == ("plan", "town")
+    assert segment_columns(signature, judging, EvaluationSettings(segments=("town",))) == ("town",)
     with pytest.raises(InputError, match=r"evaluation.segments names noise, which is no category .* plan, town"):
-        segment_columns(signature, judging, Evaluation(segments=("noise",)))
+        segment_columns(signature, judging, EvaluationSettings(segments=("noise",)))
 
 
 def test_a_word_that_training_never_saw_makes_segments_of_a_column_of_one_word(rows: pl.DataFrame) -> None:
     known = rows.with_columns(plan=pl.lit("free"))
     signature, judging = model(known).signature, known.filter(role=JUDGE)
-    assert segment_columns(signature, judging, Evaluation()) == ()
+    assert segment_columns(signature, judging, EvaluationSettings()) == ()
     new = pl.when(pl.int_range(pl.len()) % 2 == 0).then(pl.lit("new")).otherwise("plan")
-    assert segment_columns(signature, judging.with_columns(plan=new), Evaluation()) == ("plan",)
+    assert segment_columns(signature, judging.with_columns(plan=new), EvaluationSettings()) == ("plan",)
 
 
 def test_a_segment_with_too_few_rows_is_not_judged(rows: pl.DataFrame) -> None:
     judging = rows.filter(role=JUDGE).with_columns(plan=pl.Series(["free"] * 60 + ["pro"] * 59 + [None] * 681))
-    found = segments_of(judging, ("plan",), Evaluation(segment_rows=60))
+    found = segments_of(judging, ("plan",), EvaluationSettings(segment_rows=60))
     assert [(column, word, int(inside.sum())) for column, word, inside in found] == [
         ("plan", "", 681),
         ("plan", "free", 60),

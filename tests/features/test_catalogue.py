@@ -11,7 +11,7 @@ import pytest
 
 from churn_assets.features.catalogue import CATALOGUE, CLASSIC, as_table
 from churn_assets.features.feature import distinct, longest_window_days
-from churn_assets.features.recency_flags import with_places
+from churn_assets.features.recency_flags import with_recency_flags
 from churn_assets.periods import epoch_s
 from churn_store.clock import DAY_S
 from churn_store.mapping.tables import RESERVED
@@ -49,7 +49,7 @@ def test_an_aggregate_name_means_the_same_wherever_it_is_used() -> None:
             "signed_up_s": T - generator.integers(1, 200 * DAY_S, count),
         }
     )
-    placed = with_places(nw.from_native(rows.lazy())).collect("polars")
+    placed = with_recency_flags(nw.from_native(rows.lazy())).collect("polars")
     meanings: dict[str, set[tuple[str, tuple[object, ...]]]] = defaultdict(set)
     for feature in CATALOGUE:
         for table in feature.tables:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from churn_assets.features.engines.event_order import ORDER, in_order, placed
-from churn_assets.features.recency_flags import PLACES, with_places
+from churn_assets.features.recency_flags import PLACES, with_recency_flags
 from churn_store.clock import DAY_S
 
 T = 20_000 * DAY_S
@@ -35,7 +35,7 @@ def counted(events: pl.DataFrame) -> list[tuple[object, ...]]:
 
 def by_windows(events: pl.DataFrame) -> pl.DataFrame:
     lazy = nw.from_native(events.lazy()).with_columns(age_s=T - nw.col("occurred_s"))
-    found: pl.DataFrame = with_places(lazy).collect().to_native()
+    found: pl.DataFrame = with_recency_flags(lazy).collect().to_native()
     return found
 
 

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from churn_assets.automation.runner import why
-from churn_assets.orchestration.failure_policy import RETRY, WRONG_INPUT
+from churn_assets.orchestration.failure_policy import RETRY, WRONG_INPUT_TAG
 from churn_assets.orchestration.json_values import json_values
 
 
@@ -92,7 +92,7 @@ def test_a_value_that_is_not_there_or_of_another_form_ends_the_run_at_once_with_
     sentence, is_input = why(result)
     assert re.fullmatch(rf"{said} \(.*materialize weight again", sentence)
     assert is_input
-    assert WRONG_INPUT in result.dagster_run.tags or WRONG_INPUT in instance.get_runs()[0].tags
+    assert WRONG_INPUT_TAG in result.dagster_run.tags or WRONG_INPUT_TAG in instance.get_runs()[0].tags
     assert not [event for event in result.all_events if event.is_step_up_for_retry]
 
 

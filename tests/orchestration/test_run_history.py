@@ -8,7 +8,7 @@ from dagster._core.test_utils import create_run_for_test
 
 from churn_assets.automation.jobs import FEATURES, INGEST, RETRAIN
 from churn_assets.automation.schedules import RANGE_END, RANGE_START
-from churn_assets.orchestration.failure_policy import WRONG_INPUT
+from churn_assets.orchestration.failure_policy import WRONG_INPUT_TAG
 from churn_assets.orchestration.run_history import ATTEMPTS, CAUSE, asked_for, failures, is_under_way, run_key
 from churn_assets.periods import Calendar
 
@@ -42,7 +42,7 @@ def test_a_period_is_asked_for_once_a_cause_and_never_while_a_run_is_under_way_w
 
 def test_a_period_whose_input_was_wrong_is_not_asked_for_again_until_its_cause_changes() -> None:
     with dg.DagsterInstance.ephemeral() as instance:
-        tags = {CAUSE: "this", "dagster/partition": JAN, WRONG_INPUT: "true"}
+        tags = {CAUSE: "this", "dagster/partition": JAN, WRONG_INPUT_TAG: "true"}
         create_run_for_test(instance, job_name=INGEST, status=Status.FAILURE, tags=tags)
         assert asked_for(instance, MONTHS, INGEST, "this") == {JAN}
         assert asked_for(instance, MONTHS, INGEST, "another") == set()

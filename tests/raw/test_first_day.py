@@ -18,7 +18,7 @@ from churn_assets.automation.runner import QUIET
 from churn_assets.connectors.files.source import FilesSource
 from churn_assets.connectors.open_source import open_source
 from churn_assets.lake.lake import Lake
-from churn_assets.orchestration.failure_policy import RETRY, WRONG_INPUT
+from churn_assets.orchestration.failure_policy import RETRY, WRONG_INPUT_TAG
 from churn_assets.orchestration.partitions import partitions_of
 from churn_assets.raw.assets import raw_assets
 from churn_assets.raw.quarantine import in_words
@@ -356,7 +356,7 @@ def test_a_mistake_of_a_later_day_is_told_by_the_run_at_once_and_leaves_the_lake
     assert not any(event.is_step_up_for_retry for event in result.all_events)
     run = instance.get_run_by_id(result.run_id)
     assert run is not None
-    assert run.tags[WRONG_INPUT] == "true"
+    assert run.tags[WRONG_INPUT_TAG] == "true"
     assert instance.get_materialized_partitions(dg.AssetKey("payments")) == {"2024-01-01"}
     for table, (version, rows) in there.items():
         assert lake.version(table) == version

@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 from churn_api.http.problems import Problem
 from churn_api.schemas.requests import RequestTypes
 from churn_store.batch.rows import sort_rows
-from churn_store.batch.score_file import Asked, score_file
+from churn_store.batch.score_file import ScoringRequest, score_file
 from churn_store.batch.tables import FIRST_LINE, LINE, ROW, CsvTable, open_table
 from churn_store.cli.main import churn
 from churn_store.database.migrate import migrate
@@ -242,7 +242,7 @@ def test_a_column_of_the_company_s_own_may_be_called_as_the_platform_calls_its_o
     rows = pl.DataFrame(rows_of(columns, 9, 4), infer_schema_length=None)
     bad = rows.head(1).with_columns(row=pl.lit(None, pl.Float64))
     frame = pl.concat([rows, bad]).with_columns(customer_id=pl.format("c{}", pl.int_range(pl.len())))
-    asked = Asked(write(frame, tmp_path / f"in.{kind}"), tmp_path / f"out.{kind}")
+    asked = ScoringRequest(write(frame, tmp_path / f"in.{kind}"), tmp_path / f"out.{kind}")
     assert score_file(bundle, asked, progress=lambda _: None).rejected == 1
     assert read(asked.target)["probability"].to_list() == pytest.approx(bundle.scorer.score_frame(rows).tolist(), abs=1e-9)
     [rejected] = read(asked.rejected).rows(named=True)

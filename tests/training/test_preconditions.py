@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from churn_assets.cli.train import Asked
+from churn_assets.cli.train import TrainingRequest
 from churn_assets.training.preconditions import says_nothing
 from churn_assets.training.training_set import signature_of
 from churn_store.errors import InputError
@@ -37,5 +37,5 @@ def test_rows_without_any_value_are_refused_however_they_are_missing() -> None:
 
 def test_a_parameter_that_is_set_twice_is_refused() -> None:
     with pytest.raises(InputError, match="--set gives max_depth more than once; expected each parameter once"):
-        Asked("random_forest", ("max_depth=3", "max_depth=4")).config()
-    assert Asked("random_forest", ("max_depth=3",)).config() == {"parameters": {"max_depth": 3}}
+        TrainingRequest("random_forest", ("max_depth=3", "max_depth=4")).config()
+    assert TrainingRequest("random_forest", ("max_depth=3",)).config() == {"parameters": {"max_depth": 3}}

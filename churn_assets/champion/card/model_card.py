@@ -11,7 +11,7 @@ from typing import NamedTuple
 from churn_assets.champion.card.limitations import MEASURES, differences, limits, measure_in_words
 from churn_assets.champion.card.required_facts import evaluation_of
 from churn_assets.evaluation.baselines import BASE_RATE
-from churn_assets.reporting.document import Block, Bullets, Document, Heading, Paragraph, Picture, Table
+from churn_assets.reporting.document import Bullets, Document, DocumentPart, DocumentTable, Heading, Paragraph, Picture
 from churn_store.charts.svg_chart import Line, line_chart
 from churn_store.releases.log import Serving
 from churn_store.releases.manifest import Blessing, Evaluation, Manifest
@@ -56,7 +56,7 @@ def card_of(
     """
     evaluation = evaluation_of(manifest)
     verdict = blessing or manifest.blessing
-    blocks: list[Block] = [
+    blocks: list[DocumentPart] = [
         *_about(manifest),
         *_data(manifest),
         *_worth(manifest, evaluation),
@@ -74,7 +74,7 @@ def card_of(
     return Card(made.markdown(), made.html())
 
 
-def _about(manifest: Manifest) -> list[Block]:
+def _about(manifest: Manifest) -> list[DocumentPart]:
     horizon = "none: the data has no time" if manifest.horizon_days is None else f"{manifest.horizon_days} days"
     return [
         Paragraph(str(manifest.purpose)),
@@ -95,7 +95,7 @@ def _about(manifest: Manifest) -> list[Block]:
     ]
 
 
-def _data(manifest: Manifest) -> list[Block]:
+def _data(manifest: Manifest) -> list[DocumentPart]:
     by_time = manifest.horizon_days is not None
     calibrated = manifest.calibrated_on if isinstance(manifest.calibrated_on, tuple) else ()
     fitted = [snapshot for snapshot in manifest.trained_on if snapshot not in calibrated]
@@ -111,7 +111,7 @@ def _data(manifest: Manifest) -> list[Block]:
     return [
         Heading("Data and training"),
         _facts("Which rows", spans),
-        Table(
+        DocumentTable(
             "The tables as they were read; the command churn data training-set makes the training set again",
             ("table", "version", "digest of its rows"),
             tuple(
@@ -123,13 +123,13 @@ def _data(manifest: Manifest) -> list[Block]:
     ]
 
 
-def _worth(manifest: Manifest, evaluation: Evaluation) -> list[Block]:
+def _worth(manifest: Manifest, evaluation: Evaluation) -> list[DocumentPart]:
     names = _ordered(manifest.metrics)
     beside = list(evaluation.baselines)
     share = f"{evaluation.confidence:.0%}"
-    blocks: list[Block] = [
+    blocks: list[DocumentPart] = [
         Heading("What it is worth"),
-        Table(
+        DocumentTable(
             f"On {manifest.judging_rows:,} judging rows, beside the baselines on the same rows; behind a measure its {share} interval, "
             "whole customers drawn",
             ("measure", "this model", *(name.replace("_", " ") for name in beside)),
@@ -149,7 +149,7 @@ def _worth(manifest: Manifest, evaluation: Evaluation) -> list[Block]:
     if evaluation.by_snapshot:
         at_each = [name for name in names if all(name in found for found in evaluation.by_snapshot.values())]
         blocks.append(
-            Table(
+            DocumentTable(
                 "At each judging snapshot",
                 ("measure", *sorted(evaluation.by_snapshot)),
                 tuple(
@@ -164,7 +164,7 @@ def _worth(manifest: Manifest, evaluation: Evaluation) -> list[Block]:
     return blocks
 
 
-def _calibration(evaluation: Evaluation) -> list[Block]:
+def _calibration(evaluation: Evaluation) -> list[DocumentPart]:
     bins = evaluation.reliability
     points = tuple((part.predicted, part.observed) for part in bins)
     furthest = max(max(point) for point in points)
@@ -178,7 +178,7 @@ def _calibration(evaluation: Evaluation) -> list[Block]:
     return [
         Heading("Calibration"),
         Picture(drawn, "Rows of neighbouring probabilities: on the dashed line they churn as often as the model says."),
-        Table(
+        DocumentTable(
             "Rows of neighbouring probabilities",
             ("part", "rows", "mean probability", "rate of churn", "rate less probability"),
             tuple(
@@ -195,7 +195,7 @@ def _calibration(evaluation: Evaluation) -> list[Block]:
     ]
 
 
-def _decision(manifest: Manifest, evaluation: Evaluation) -> list[Block]:
+def _decision(manifest: Manifest, evaluation: Evaluation) -> list[DocumentPart]:
     terms = evaluation.profit
     return [
         Heading("Decision and money"),
@@ -213,12 +213,12 @@ def _decision(manifest: Manifest, evaluation: Evaluation) -> list[Block]:
     ]
 
 
-def _segments(evaluation: Evaluation) -> list[Block]:
+def _segments(evaluation: Evaluation) -> list[DocumentPart]:
     if not evaluation.segments:
         return [Heading("Segments"), Paragraph("No segment had enough rows to be judged by itself.")]
     return [
         Heading("Segments"),
-        Table(
+        DocumentTable(
             "Customers by the words of a category; the calibration is the mean probability less the rate of churn, the threshold the "
             "most profitable one for the segment alone",
             ("segment", "rows", "rate of churn", "ROC AUC", "calibration", "profit per customer", "threshold"),
@@ -238,10 +238,10 @@ def _segments(evaluation: Evaluation) -> list[Block]:
     ]
 
 
-def _inputs(manifest: Manifest, evaluation: Evaluation) -> list[Block]:
+def _inputs(manifest: Manifest, evaluation: Evaluation) -> list[DocumentPart]:
     return [
         Heading("Inputs"),
-        Table(
+        DocumentTable(
             "What the model looks at; the importance is by how much the AUC falls when the input is shuffled",
             ("input", "what it is", "unit", "allowed", "may be missing", "importance"),
             tuple(
@@ -259,7 +259,7 @@ def _inputs(manifest: Manifest, evaluation: Evaluation) -> list[Block]:
     ]
 
 
-def _gate(verdict: Blessing | None) -> list[Block]:
+def _gate(verdict: Blessing | None) -> list[DocumentPart]:
     if verdict is None:
         return [Heading("The gate"), Paragraph("The gate has not judged it yet.")]
     gained = (
@@ -269,7 +269,7 @@ def _gate(verdict: Blessing | None) -> list[Block]:
     return [
         Heading("The gate"),
         Paragraph(f"Verdict: {verdict.verdict}, by {verdict.actor}, {_day(verdict.decided_s)}.{gained}{why}"),
-        Table(
+        DocumentTable(
             "Every rule",
             ("rule", "verdict", "found", "allowed"),
             tuple(
@@ -285,7 +285,7 @@ def _gate(verdict: Blessing | None) -> list[Block]:
     ]
 
 
-def _former(manifest: Manifest, former: Manifest | None, verdict: Blessing | None) -> list[Block]:
+def _former(manifest: Manifest, former: Manifest | None, verdict: Blessing | None) -> list[DocumentPart]:
     heading = Heading("Differences to the former champion")
     if former is None:
         return [heading, Paragraph("There was no champion before.")]
@@ -296,17 +296,17 @@ def _former(manifest: Manifest, former: Manifest | None, verdict: Blessing | Non
             f"The former champion is candidate {former.candidate}. Each was measured on its own judging rows"
             + ("; the gate compares the two on the same ones." if compared else ".")
         ),
-        Table("What differs", ("what", "former", "this model"), differences(manifest, former)),
+        DocumentTable("What differs", ("what", "former", "this model"), differences(manifest, former)),
     ]
 
 
-def _history(history: Sequence[Serving]) -> list[Block]:
+def _history(history: Sequence[Serving]) -> list[DocumentPart]:
     heading = Heading("History")
     if not history:
         return [heading, Paragraph("It has not served.")]
     return [
         heading,
-        Table(
+        DocumentTable(
             "The releases that name it",
             ("epoch", "when", "what", "who", "why"),
             tuple(
@@ -317,8 +317,8 @@ def _history(history: Sequence[Serving]) -> list[Block]:
     ]
 
 
-def _facts(caption: str, facts: Mapping[str, str]) -> Table:
-    return Table(caption, ("what", "value"), tuple(facts.items()))
+def _facts(caption: str, facts: Mapping[str, str]) -> DocumentTable:
+    return DocumentTable(caption, ("what", "value"), tuple(facts.items()))
 
 
 def _ordered(metrics: Mapping[str, float]) -> list[str]:

@@ -22,7 +22,7 @@ from churn_store.releases.manifest import Evaluation
 
 
 @dataclass(frozen=True)
-class Found:
+class RuleResult:
     """What a rule found, what it allows, and the numbers that it went by.
 
     Attributes:
@@ -52,7 +52,7 @@ class Checked:
 
 
 @dataclass(frozen=True)
-class Case:
+class Evidence:
     """What the gate looks at.
 
     Attributes:

@@ -2,18 +2,18 @@
 
 import numpy as np
 
-from churn_assets.champion.gate.evidence import Case, Found
+from churn_assets.champion.gate.evidence import Evidence, RuleResult
 from churn_assets.training.held_out import compared_rows
 from churn_store.errors import InputError
 from churn_store.releases.bundles import replay
 from churn_store.releases.manifest import GOLDEN_TOLERANCE, decode_golden
 
 
-def golden_rows_repeat(case: Case) -> Found:
+def golden_rows_repeat(case: Evidence) -> RuleResult:
     """The export gives the golden rows the probabilities that the trained pipeline gave."""
     golden = decode_golden(case.golden)
     difference = replay(case.scorer, golden)
-    return Found(
+    return RuleResult(
         difference <= GOLDEN_TOLERANCE,
         f"{difference:.1e} on {len(golden.rows)} golden rows",
         f"at most {GOLDEN_TOLERANCE:.0e}",
@@ -21,7 +21,7 @@ def golden_rows_repeat(case: Case) -> Found:
     )
 
 
-def export_equals_pipeline(case: Case) -> Found:
+def export_equals_pipeline(case: Evidence) -> RuleResult:
     """The export gives what the pipeline gave, and decides alike, on all held-out rows and with values missing and words unseen.
 
     Raises:
@@ -42,7 +42,7 @@ def export_equals_pipeline(case: Case) -> Found:
     trained = np.concatenate([case.trained.held_out, case.trained.altered])
     difference = float(np.max(np.abs(exported - trained)))
     flipped = int(np.sum((exported >= case.threshold) != (trained >= case.threshold)))
-    return Found(
+    return RuleResult(
         difference <= GOLDEN_TOLERANCE and flipped == 0,
         f"{difference:.1e} and {flipped} decisions flipped on {rows.height} held-out rows and {altered.height} with values "
         "missing or words unseen",

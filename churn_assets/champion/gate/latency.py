@@ -9,7 +9,7 @@ from statistics import median
 
 import polars as pl
 
-from churn_assets.champion.gate.evidence import Case, Found
+from churn_assets.champion.gate.evidence import Evidence, RuleResult
 from churn_store.model.scorer import Scorer
 
 ROUNDS = 150
@@ -17,7 +17,7 @@ PREDICTIONS = 5
 """Of each model in a round, one after the other."""
 
 
-def latency(case: Case, greatest: float) -> Found:
+def latency(case: Evidence, greatest: float) -> RuleResult:
     """The median time of a single prediction in those of the champion.
 
     Args:
@@ -26,13 +26,13 @@ def latency(case: Case, greatest: float) -> Found:
     """
     allowed = f"at most {greatest:g} times the champion's"
     if case.champion is None:
-        return Found(True, "no champion yet", allowed)
+        return RuleResult(True, "no champion yet", allowed)
     _ = case.champion_scores  # says in a sentence why the champion can't score these rows, where it can't
     ours, theirs = interleaved(
         one_prediction(case.scorer, case.judging), one_prediction(case.champion.scorer, case.judging)
     )
     ratio = ours / theirs
-    return Found(
+    return RuleResult(
         ratio <= greatest,
         f"{ratio:.2f} times the champion's ({ours * 1e6:.0f} against {theirs * 1e6:.0f} microseconds)",
         allowed,

@@ -8,7 +8,7 @@ pooled, and the rows of a customer are taken together, as they are not independe
 import numpy as np
 import polars as pl
 
-from churn_assets.champion.gate.evidence import Case, Found
+from churn_assets.champion.gate.evidence import Evidence, RuleResult
 from churn_assets.evaluation.intervals import Difference, detectable, paired_difference
 from churn_assets.evaluation.measures import Labels
 from churn_assets.evaluation.profit import largest_difference, profit_by_row
@@ -18,7 +18,7 @@ NO_CHAMPION = "no champion yet"
 POWER = 0.8
 
 
-def profit_not_negative(case: Case, bounds: Gate, profit: Profit) -> Found:
+def profit_not_negative(case: Evidence, bounds: Gate, profit: Profit) -> RuleResult:
     """The candidate does not lose money beyond chance: asking whom it calls is not proven to be worse than asking nobody.
 
     Whether it brings more than a champion is another rule's; one that loses less than a champion that loses is still a loss, and the first
@@ -27,7 +27,7 @@ def profit_not_negative(case: Case, bounds: Gate, profit: Profit) -> Found:
     asked = case.scores >= case.threshold
     found = difference_of(case.churned, asked, np.zeros_like(asked), case.customers, bounds, profit)
     said = f"{found.mean:+.3f} per customer (upper {bounds.confidence:.0%} bound {found.high:+.3f}), {int(asked.sum())} of {len(asked)} rows asked"
-    return Found(
+    return RuleResult(
         found.high >= 0,
         said if asked.any() else f"{said}: the model asks nobody",
         "an upper bound that is not below 0, which asking nobody brings; look at the costs in `profit`, and at the calibration",
@@ -35,10 +35,10 @@ def profit_not_negative(case: Case, bounds: Gate, profit: Profit) -> Found:
     )
 
 
-def more_profit_than_champion(case: Case, bounds: Gate, profit: Profit) -> Found:
+def more_profit_than_champion(case: Evidence, bounds: Gate, profit: Profit) -> RuleResult:
     """The candidate brings more per customer than the champion, by more than chance."""
     if case.champion is None:
-        return Found(True, NO_CHAMPION, "the first model needs none; the baselines judge it")
+        return RuleResult(True, NO_CHAMPION, "the first model needs none; the baselines judge it")
     return compared(case.churned, *decisions(case), case.customers, bounds=bounds, profit=profit, nth=case.nth)
 
 
@@ -51,7 +51,7 @@ def compared(
     bounds: Gate,
     profit: Profit,
     nth: int = 1,
-) -> Found:
+) -> RuleResult:
     """What the candidate's decisions bring beside the champion's.
 
     Args:
@@ -92,7 +92,7 @@ def compared(
     if nth > 1:
         found += f"; {nth} models were compared on these rows, so this one needs a bound of {100 * bounds.confidence:.4g}%"
     if rows < bounds.minimum_rows or churners < bounds.minimum_churners:
-        return Found(
+        return RuleResult(
             False,
             f"no decision: {churners} churners among {rows} rows are too few; {found}",
             f"at least {bounds.minimum_rows} rows and {bounds.minimum_churners} churners; bring more snapshots or customers",
@@ -100,7 +100,7 @@ def compared(
             numbers=numbers,
         )
     tie = difference.low <= 0 <= difference.high
-    return Found(
+    return RuleResult(
         difference.low > 0,
         f"a tie: {found}" if tie else found,
         "a lower bound above 0; a tie keeps the champion",
@@ -109,7 +109,7 @@ def compared(
     )
 
 
-def decisions(case: Case) -> tuple[Labels, Labels]:
+def decisions(case: Evidence) -> tuple[Labels, Labels]:
     """Whom the candidate and whom the champion calls a churner, each at its own threshold."""
     if case.champion is None:
         raise ValueError("there is no champion to compare with")

@@ -2,7 +2,7 @@
 
 from datetime import date
 
-from churn_assets.champion.gate.evidence import Case, Found
+from churn_assets.champion.gate.evidence import Evidence, RuleResult
 from churn_assets.periods import day_of
 from churn_assets.settings.company import Label, matures_on
 from churn_assets.training.training_set import snapshots
@@ -11,7 +11,7 @@ from churn_store.errors import InputError
 SHOWN = 3
 
 
-def data_quality_green(case: Case, label: Label, *, now_s: int) -> Found:
+def data_quality_green(case: Evidence, label: Label, *, now_s: int) -> RuleResult:
     """Every blocking check of what the candidate was made of has passed, and the judging labels are mature.
 
     Args:
@@ -27,7 +27,7 @@ def data_quality_green(case: Case, label: Label, *, now_s: int) -> Found:
     shown = "; ".join(wrong[:SHOWN]) + (f"; and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else "")
     green = f"{len(case.checks)} checks of {len({checked.table for checked in case.checks})} tables have passed"
     ripe = f"the labels of {', '.join(ripens)} are mature" if ripens else "data without time, whose labels are as they come"
-    return Found(
+    return RuleResult(
         not wrong,
         shown or f"{green}; {ripe}",
         "each blocking check of the tables that the candidate was made of has passed when it was last evaluated, and "
@@ -41,21 +41,21 @@ def data_quality_green(case: Case, label: Label, *, now_s: int) -> Found:
     )
 
 
-def judging_rows_are_later(case: Case) -> Found:
+def judging_rows_are_later(case: Evidence) -> RuleResult:
     """No model was trained on a label that reaches into the judging rows.
 
     Of data without time the champion must have held out the same customers, or it was trained on who judges now.
     """
     has_time = "snapshot_s" in case.judging.columns
     if case.champion is not None and case.champion_split != case.split:
-        return Found(
+        return RuleResult(
             False,
             f"split {case.split}; the champion's split {case.champion_split}",
             "the champion's split; another one judges on rows that the champion was trained on, so set training.seed and "
             "training.held_out_share back",
         )
     if not has_time and case.judging_from is None:
-        return Found(
+        return RuleResult(
             bool(case.split),
             f"split {case.split}; the data has no time, so its order can't be checked",
             "rows of customers that neither the candidate nor the champion was trained on",
@@ -72,7 +72,7 @@ def judging_rows_are_later(case: Case) -> Found:
         ends["champion"] = case.champion_trained_until
     late = [who for who, until in ends.items() if until is None or until > case.judging_from]
     said = ", ".join(f"{who} until {'unknown' if until is None else day_of(until)}" for who, until in ends.items())
-    return Found(
+    return RuleResult(
         not late,
         f"judging from {day_of(case.judging_from)}, trained: {said}",
         "every label that a model was trained on ends before the first judging snapshot",

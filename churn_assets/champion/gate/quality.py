@@ -6,7 +6,7 @@ Does not belong here: the comparison with the champion (``profit``).
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from churn_assets.champion.gate.evidence import Case, Found
+from churn_assets.champion.gate.evidence import Evidence, RuleResult
 from churn_assets.evaluation.baselines import BASE_RATE, LOGISTIC, RECENCY
 from churn_assets.evaluation.intervals import auc_difference_interval, paired_difference
 from churn_assets.evaluation.measures import LEAST, Labels, Scores, calibration_intercept, calibration_slope
@@ -21,7 +21,7 @@ SAME = 1e-9
 """The manifest's figures are those of the judging rows up to rounding."""
 
 
-def too_few(case: Case, bounds: Gate) -> bool:
+def too_few(case: Evidence, bounds: Gate) -> bool:
     """Whether there are fewer judging rows, or churners among them, than a decision needs."""
     return case.judging.height < bounds.minimum_rows or int(case.churned.sum()) < bounds.minimum_churners
 
@@ -31,7 +31,7 @@ def log_loss_by_row(churned: Labels, scores: Scores) -> Scores:
     return np.asarray(-np.log(np.clip(np.where(churned, scores, 1 - scores), LEAST, 1 - LEAST)))
 
 
-def baselines_beaten(case: Case, bounds: Gate, *, seed: int) -> Found:
+def baselines_beaten(case: Evidence, bounds: Gate, *, seed: int) -> RuleResult:
     """Better than the base rate and the recency rule, and not inferior to plain logistic regression, each beyond chance.
 
     The base rate must be beaten in log loss, the recency rule in AUC. Plain logistic regression is a family of its own and may be as
@@ -75,7 +75,7 @@ def baselines_beaten(case: Case, bounds: Gate, *, seed: int) -> Found:
         numbers |= {"auc_above_recency": gain, "auc_above_recency_low": low}
     else:
         said.append("no feature says when a customer was last seen, so there is no recency rule")
-    return Found(
+    return RuleResult(
         passed,
         "; ".join(said),
         f"one-sided bounds ({bounds.confidence:.0%}) above 0: against the base rate and {KEPT:.0%} of plain logistic regression's gain on it "
@@ -85,13 +85,13 @@ def baselines_beaten(case: Case, bounds: Gate, *, seed: int) -> Found:
     )
 
 
-def auc_above_floor(case: Case, floor: float) -> Found:
+def auc_above_floor(case: Evidence, floor: float) -> RuleResult:
     """The order of the customers is better than the floor."""
     auc = float(roc_auc_score(case.churned, case.scores))
-    return Found(auc >= floor, f"{auc:.4f}", f"at least {floor}", numbers={"auc": auc, "floor": floor})
+    return RuleResult(auc >= floor, f"{auc:.4f}", f"at least {floor}", numbers={"auc": auc, "floor": floor})
 
 
-def auc_plausible(case: Case, bound: float, *, confidence: float, seed: int) -> Found:
+def auc_plausible(case: Evidence, bound: float, *, confidence: float, seed: int) -> RuleResult:
     """The order of the customers is not too good to be true.
 
     Above the bound it is taken for a leak; so it is above the AUC of the true probabilities, where the source knows them, by more
@@ -101,12 +101,12 @@ def auc_plausible(case: Case, bound: float, *, confidence: float, seed: int) -> 
     allowed = f"at most {bound}; more is taken for a leak"
     numbers = {"auc": auc, "bound": bound}
     if case.truth is None:
-        return Found(auc <= bound, f"{auc:.4f}", allowed, numbers=numbers)
+        return RuleResult(auc <= bound, f"{auc:.4f}", allowed, numbers=numbers)
     ceiling = float(roc_auc_score(case.churned, case.truth))
     low, _ = auc_difference_interval(
         case.churned, case.scores, case.truth, case.customers.to_numpy(), seed=seed, confidence=2 * confidence - 1
     )
-    return Found(
+    return RuleResult(
         auc <= bound and low <= 0,
         f"{auc:.4f}, {auc - ceiling:+.4f} (bound {low:+.4f}) beside the best that anyone could reach, {ceiling:.4f}",
         f"{allowed}, as is more than the best by more than chance ({confidence:.0%})",
@@ -114,7 +114,7 @@ def auc_plausible(case: Case, bound: float, *, confidence: float, seed: int) -> 
     )
 
 
-def calibrated(case: Case, bounds: Gate) -> Found:
+def calibrated(case: Evidence, bounds: Gate) -> RuleResult:
     """The probabilities mean what they say: slope and intercept of the calibration lie within their bounds.
 
     The figures are computed here; their intervals are those of the manifest, which must be of the same figures.
@@ -137,7 +137,7 @@ def calibrated(case: Case, bounds: Gate) -> Found:
     allowed = "; ".join(
         f"{name.removeprefix('calibration_')} {least:g} to {greatest:g}" for name, (_, (least, greatest)) in found.items()
     )
-    return Found(
+    return RuleResult(
         passed,
         f"{', '.join(said)}; {case.evaluation.confidence:.0%} intervals",
         f"{allowed}; slope 1 and intercept 0 are calibrated, a slope below 1 is overconfident",

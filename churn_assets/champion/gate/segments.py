@@ -8,11 +8,11 @@ from collections.abc import Mapping
 
 from scipy.stats import t as student
 
-from churn_assets.champion.gate.evidence import Case, Found
+from churn_assets.champion.gate.evidence import Evidence, RuleResult
 from churn_assets.champion.gate.profit import NO_CHAMPION, POWER, decisions, difference_of
 from churn_assets.evaluation.intervals import Difference
 from churn_assets.evaluation.segments import segment_columns, segments_of
-from churn_assets.settings.company import Evaluation, Gate, Profit
+from churn_assets.settings.company import EvaluationSettings, Gate, Profit
 
 JUDGED_MARGINS = 3.0
 """A segment in which only a loss of more than so many margins could have been seen is too small for the rule to say anything of it."""
@@ -20,7 +20,7 @@ JUDGED_MARGINS = 3.0
 SHOWN = 3
 
 
-def no_segment_worse(case: Case, bounds: Gate, profit: Profit, evaluation: Evaluation) -> Found:
+def no_segment_worse(case: Evidence, bounds: Gate, profit: Profit, evaluation: EvaluationSettings) -> RuleResult:
     """No group of customers brings much less than with the champion.
 
     A segment is worse where its difference is below minus the margin and below 0 by more than chance, after Holm's correction for the
@@ -34,7 +34,7 @@ def no_segment_worse(case: Case, bounds: Gate, profit: Profit, evaluation: Evalu
         f"{POWER:.0%} of cases is not judged"
     )
     if case.champion is None:
-        return Found(True, NO_CHAMPION, allowed)
+        return RuleResult(True, NO_CHAMPION, allowed)
     columns = segment_columns(case.scorer.signature, case.judging, evaluation)
     ours, theirs = decisions(case)
     differences: dict[str, Difference] = {}
@@ -51,7 +51,7 @@ def no_segment_worse(case: Case, bounds: Gate, profit: Profit, evaluation: Evalu
         for name, found in differences.items()
     }
     unjudged = [name for name in sorted(seen, key=lambda name: -seen[name]) if seen[name] > limit and name not in worse]
-    return Found(
+    return RuleResult(
         not worse,
         "; ".join(_said(differences, seen, worse, unjudged)),
         allowed,

@@ -11,7 +11,7 @@ from typing import Literal, TypeVar
 
 import numpy as np
 
-from churn_assets.champion.gate.evidence import Case, Found
+from churn_assets.champion.gate.evidence import Evidence, RuleResult
 from churn_assets.champion.gate.export import export_equals_pipeline, golden_rows_repeat
 from churn_assets.champion.gate.latency import latency
 from churn_assets.champion.gate.profit import more_profit_than_champion, profit_not_negative
@@ -21,7 +21,7 @@ from churn_assets.champion.gate.segments import no_segment_worse
 from churn_assets.settings.company import Settings
 from churn_store.releases.manifest import Blessing, Rule
 
-Judging = Callable[[Case, Settings, int], Found]
+Judging = Callable[[Evidence, Settings, int], RuleResult]
 
 RULES: Mapping[str, Judging] = {
     "data_quality_green": lambda case, settings, now_s: data_quality_green(case, settings.label, now_s=now_s),
@@ -56,11 +56,11 @@ class Judgement:
     """A verdict, and what each rule found with its numbers."""
 
     blessing: Blessing
-    found: Mapping[str, Found]
+    found: Mapping[str, RuleResult]
 
 
 def judge(
-    read: Callable[[], Case],
+    read: Callable[[], Evidence],
     *,
     candidate: str,
     settings: Settings,
@@ -83,7 +83,7 @@ def judge(
     """
     case, error = _attempt(read, settings.gate.rule_seconds)
     if case is None:
-        found = dict.fromkeys(rules, Found(False, error, "inputs that can be read"))
+        found = dict.fromkeys(rules, RuleResult(False, error, "inputs that can be read"))
         return Judgement(_blessing(found, candidate, actor, now_s, epoch=0), found)
     found = {name: _judged(rule, case, settings, now_s) for name, rule in rules.items()}
     return Judgement(_blessing(found, candidate, actor, now_s, epoch=case.epoch), found)
@@ -94,15 +94,15 @@ def failed(blessing: Blessing) -> Sequence[Rule]:
     return [rule for rule in blessing.rules if not rule.passed]
 
 
-def _judged(rule: Judging, case: Case, settings: Settings, now_s: int) -> Found:
+def _judged(rule: Judging, case: Evidence, settings: Settings, now_s: int) -> RuleResult:
     found, error = _attempt(lambda: rule(case, settings, now_s), settings.gate.rule_seconds)
-    if isinstance(found, Found) and isinstance(found.passed, bool | np.bool_):
+    if isinstance(found, RuleResult) and isinstance(found.passed, bool | np.bool_):
         return found
-    said = found.passed if isinstance(found, Found) else found
-    return Found(False, error or f"a rule that says {said!r}", "a rule that can be judged")
+    said = found.passed if isinstance(found, RuleResult) else found
+    return RuleResult(False, error or f"a rule that says {said!r}", "a rule that can be judged")
 
 
-def _blessing(found: Mapping[str, Found], candidate: str, actor: str, now_s: int, *, epoch: int) -> Blessing:
+def _blessing(found: Mapping[str, RuleResult], candidate: str, actor: str, now_s: int, *, epoch: int) -> Blessing:
     rules = tuple(
         Rule(name, bool(one.passed), one.found, one.allowed, undecided=bool(one.undecided) and not one.passed)
         for name, one in found.items()

@@ -12,7 +12,7 @@ from typing import Protocol
 import polars as pl
 
 from churn_assets.features.feature import Feature
-from churn_assets.features.lookback import Reach, reach_of
+from churn_assets.features.lookback import Lookback, lookback_of
 from churn_assets.lake.lake import Lake
 from churn_assets.periods import Calendar
 from churn_assets.settings.company import AtRisk
@@ -37,9 +37,9 @@ class History:
     features: Sequence[Feature]
     rule: AtRisk
 
-    def reach(self, table: Table, snapshot: date) -> Reach:
+    def lookback(self, table: Table, snapshot: date) -> Lookback:
         """Which rows of a table a snapshot reads."""
-        return reach_of(table, snapshot, self.features, self.rule, self.calendar)
+        return lookback_of(table, snapshot, self.features, self.rule, self.calendar)
 
 
 class Engine(Protocol):

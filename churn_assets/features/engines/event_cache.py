@@ -29,7 +29,7 @@ class _Arrived:
     early: pl.DataFrame
 
 
-class EventShelf:
+class EventCache:
     """The events that a snapshot needs.
 
     Args:
@@ -47,8 +47,8 @@ class EventShelf:
         self._ended_until = ""
 
     def take(self, day: date) -> None:
-        """See ``Shelf``."""
-        reach, snapshot_s = self._history.reach("events", day), epoch_s(day)
+        """See ``RowCache``."""
+        reach, snapshot_s = self._history.lookback("events", day), epoch_s(day)
         if reach.ending is not None:
             ending = pl.col("event_type") == reach.ending
             older = [period for period in self._reader.periods if self._ended_until <= period < reach.since]
@@ -62,7 +62,7 @@ class EventShelf:
         self._kept |= {period: _arrived(self._reader.read([period]), snapshot_s) for period in unread}
 
     def known(self, first: int, end: int, snapshot_s: int) -> nw.LazyFrame[Any]:
-        """See ``Shelf``."""
+        """See ``RowCache``."""
         settled = [between(arrived.settled, first, end) for arrived in self._kept.values()]
         of_these = pl.col("customer_id").is_between(first, end, closed="left")
         early = [arrived.early.filter(of_these, *_known(snapshot_s)).select(ORDER) for arrived in self._kept.values()]

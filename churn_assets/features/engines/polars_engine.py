@@ -1,7 +1,7 @@
 """The default engine: Polars in this process, each period of the lake read once.
 
 Snapshots follow one another, and each needs periods that the one before it has read. So what is within reach is kept in memory
-(``event_shelf``, ``record_shelf``, ``shelf``). Customers are taken some at a time, as what is known of one depends on nobody else: that needs less
+(``event_cache``, ``record_cache``, ``row_cache``). Customers are taken some at a time, as what is known of one depends on nobody else: that needs less
 memory, and what is aggregated stays near the processor.
 """
 
@@ -13,9 +13,9 @@ import narwhals as nw
 import polars as pl
 
 from churn_assets.features.engines.base import History
-from churn_assets.features.engines.event_cache import EventShelf
-from churn_assets.features.engines.record_cache import RecordShelf
-from churn_assets.features.engines.row_cache import Ids, PaymentShelf, Shelf
+from churn_assets.features.engines.event_cache import EventCache
+from churn_assets.features.engines.record_cache import RecordCache
+from churn_assets.features.engines.row_cache import Ids, PaymentCache, RowCache
 from churn_assets.features.snapshot import features_of_known
 from churn_assets.periods import epoch_s
 from churn_store.mapping.tables import Table
@@ -54,20 +54,20 @@ class _Shelves:
 
     def __init__(self, history: History) -> None:
         self.ids = Ids(history)
-        self._records = RecordShelf(history, self.ids)
-        self._events = EventShelf(history, self.ids) if "events" in history.versions else None
-        self._tables: dict[Table, Shelf] = {"customers": self._records}
+        self._records = RecordCache(history, self.ids)
+        self._events = EventCache(history, self.ids) if "events" in history.versions else None
+        self._tables: dict[Table, RowCache] = {"customers": self._records}
         if self._events:
             self._tables["events"] = self._events
         if "payments" in history.versions:
-            self._tables["payments"] = PaymentShelf(history, self.ids)
+            self._tables["payments"] = PaymentCache(history, self.ids)
 
     def take(self, day: date) -> None:
-        for shelf in self._tables.values():
-            shelf.take(day)
+        for cache in self._tables.values():
+            cache.take(day)
 
     def known(self, first: int, end: int, snapshot_s: int) -> dict[Table, nw.LazyFrame[Any]]:
-        return {table: shelf.known(first, end, snapshot_s) for table, shelf in self._tables.items()}
+        return {table: cache.known(first, end, snapshot_s) for table, cache in self._tables.items()}
 
     def records(self, first: int, end: int, snapshot_s: int) -> nw.LazyFrame[Any]:
         """Without those who ended before all that is in reach, so that nobody aggregates for them."""

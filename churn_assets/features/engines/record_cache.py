@@ -16,7 +16,7 @@ from churn_assets.features.population import known_before, newest_versions, reco
 from churn_assets.periods import epoch_s
 
 
-class RecordShelf:
+class RecordCache:
     """All versions that are known at a snapshot, and the newest of each customer.
 
     Only of customers with a version that was not known at the snapshot before is the newest looked for again.
@@ -36,8 +36,8 @@ class RecordShelf:
         self._versions = [none]
 
     def take(self, day: date) -> None:
-        """See ``Shelf``."""
-        until, snapshot_s = self._history.reach("customers", day).until, epoch_s(day)
+        """See ``RowCache``."""
+        until, snapshot_s = self._history.lookback("customers", day).until, epoch_s(day)
         unread = [period for period in self._reader.periods if self._read_until <= period < until]
         self._read_until = until
         arrived = pl.concat([self._early, self._reader.read(unread)]).sort("customer_id")
@@ -50,7 +50,7 @@ class RecordShelf:
         self._newest = pl.concat([self._newest.filter(~again), newest]).sort("customer_id")
 
     def known(self, first: int, end: int, snapshot_s: int) -> nw.LazyFrame[Any]:
-        """See ``Shelf``."""
+        """See ``RowCache``."""
         versions = pl.concat(between(rows, first, end) for rows in self._versions)
         return known_before(nw.from_native(versions.lazy()), snapshot_s)
 

@@ -49,7 +49,7 @@ class Ids:
         return rows.with_columns(pl.col("customer_id").cat.to(self._type).cast(pl.String))
 
 
-class Shelf(Protocol):
+class RowCache(Protocol):
     """The rows of a table that a snapshot needs."""
 
     def take(self, day: date) -> None:
@@ -91,7 +91,7 @@ class TableReader:
         )
 
 
-class PaymentShelf:
+class PaymentCache:
     """The payments that a snapshot needs, each period in a frame that is sorted by customer.
 
     Args:
@@ -106,15 +106,15 @@ class PaymentShelf:
         self._kept: dict[str, pl.DataFrame] = {}
 
     def take(self, day: date) -> None:
-        """See ``Shelf``."""
-        reach = self._history.reach("payments", day)
+        """See ``RowCache``."""
+        reach = self._history.lookback("payments", day)
         wanted = [period for period in self._reader.periods if reach.whole(period)]
         self._kept = {period: self._kept[period] for period in wanted if period in self._kept}
         unread = [period for period in wanted if period not in self._kept]
         self._kept |= {period: self._reader.read([period]).sort("customer_id") for period in unread}
 
     def known(self, first: int, end: int, snapshot_s: int) -> nw.LazyFrame[Any]:
-        """See ``Shelf``."""
+        """See ``RowCache``."""
         rows = pl.concat([self._none, *(between(rows, first, end) for rows in self._kept.values())])
         return known_before(nw.from_native(rows.lazy()), snapshot_s)
 

@@ -81,7 +81,7 @@ def _session(settings: Spark) -> Any:
 def _rows(session: Any, table: Table, history: History, day: date) -> Any:
     """The rows of a table that a snapshot needs, as a frame of Spark."""
     delta = history.lake.table(table, version=history.versions[table])
-    reach = history.reach(table, day)
+    reach = history.lookback(table, day)
     since = [(PERIOD, ">=", reach.since)] if reach.since else []
     rows = _parquet(session, delta, [*since, (PERIOD, "<", reach.until)])
     if reach.ending is not None:
