@@ -9,7 +9,7 @@ SLOWEST_S = 5.0
 """Between attempts while a step keeps failing, at most."""
 
 
-class Rhythm:
+class PeriodicTask:
     """Calls ``step`` every ``every_s``; after a failure less and less often, down to every ``SLOWEST_S``.
 
     The thread is a daemon: a step that hangs in a dead connection does not keep the process from ending.

@@ -1,4 +1,4 @@
-"""The platform's clock, followed in the poll rhythm so that a request does not read a file to know the time.
+"""The platform's clock, followed at the poll interval so that a request does not read a file to know the time.
 
 Belongs here: the time that answers, log rows, ages and expiries carry. Does not belong here: durations
 (``time.perf_counter`` where they happen) and the time stamps of log lines, which are about this process.

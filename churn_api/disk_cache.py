@@ -18,12 +18,12 @@ CONFIRMED_EVERY_S = 60.0
 """An unchanged value is written again at most this often, to say that it was still right."""
 
 
-class _Kept(msgspec.Struct, Generic[T]):
+class _Confirmed(msgspec.Struct, Generic[T]):
     confirmed_s: float
     value: T
 
 
-class Kept(Generic[T]):
+class CachedValue(Generic[T]):
     """One value in one file, readable by this user only.
 
     Args:
@@ -35,7 +35,7 @@ class Kept(Generic[T]):
 
     def __init__(self, file: Path, type_: type[T], *, max_age_s: float, now_s: Callable[[], float]) -> None:
         self._file = file
-        self._decoder = msgspec.json.Decoder(_Kept[type_])  # type: ignore[valid-type]
+        self._decoder = msgspec.json.Decoder(_Confirmed[type_])  # type: ignore[valid-type]
         self._max_age_s = max_age_s
         self._now_s = now_s
         self._written: tuple[float, T] | None = None
@@ -55,7 +55,7 @@ class Kept(Generic[T]):
         handle, beside = tempfile.mkstemp(prefix=f".{self._file.name}.", dir=self._file.parent)  # mode 0600
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(msgspec.json.encode(_Kept(confirmed_s=now_s, value=value)))
+                file.write(msgspec.json.encode(_Confirmed(confirmed_s=now_s, value=value)))
             os.replace(beside, self._file)
         except BaseException:
             Path(beside).unlink(missing_ok=True)

@@ -1,47 +1,47 @@
-"""The OpenAPI document: every route, with the serving release's own columns as the typed schema of a request.
+"""The OpenAPI document: Litestar's own of the ordinary routes, merged with what a release says of its inputs.
 
-Built once per release from the same types that decode its requests, because a release may bring other columns; Litestar would
-build its own once and keep it. Before the first release there is a generic document.
+Litestar builds its document once and knows nothing of the fast lane. The routes whose inputs have a release's columns are
+described here, once per release, from the same types that decode its requests. Before the first release there is a generic
+document.
 
-Belongs here: what each route takes and gives. Does not belong here: the types themselves.
+Belongs here: the merge, and what the routes of the fast lane take and give. Does not belong here: the types themselves.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any, Final
 
 import msgspec
+from litestar import Litestar
+from litestar.types import ControllerRouterHandler
 
-from churn_api.http.problems import MEDIA_TYPE, ProblemDetails
-from churn_api.monitoring.health import Alive, Health
-from churn_api.releases.responses import ModelVersion, Release, Releases
-from churn_api.releases.rollback import RollbackRequest
+from churn_api.docs.ordinary import REFERENCE, operation_id, ordinary_document, problem_response_object, secure
+from churn_api.http.problems import ProblemDetails
 from churn_api.schemas.predictions import Batch, Prediction
 from churn_api.schemas.requests import RequestTypes
-from churn_api.schemas.validation import Validation
 from churn_store.releases.bundles import Bundle
 
-REFERENCE: Final = "#/components/schemas/{name}"
+CSV: Final = (
+    "A header line with the columns' names and, if wanted, customer_id; commas; UTF-8. An empty cell is a missing value."
+)
 
 
 @dataclass(frozen=True)
 class Operation:
-    """A route: what it is for, what it takes and gives, how it can end.
+    """A route of the fast lane: what it is for, what it takes and gives, how it can end.
 
     Attributes:
-        scope: that its key needs; none for a route without key.
-        takes, gives: names of schemas; ``gives`` may also be a media type of text.
-        csv: what the same rows are as CSV, if they may be sent so.
+        scope: that its key needs.
+        takes, gives: names of schemas.
         problems: status and meaning.
     """
 
     method: str
     path: str
     summary: str
-    scope: str | None
+    scope: str
     gives: str
     takes: str | None = None
-    csv: str | None = None
     problems: tuple[tuple[int, str], ...] = ()
 
 
@@ -63,51 +63,68 @@ OPERATIONS: Final = (
         "post", "/predict/batch", "Many at once, by customer ids or from records of attributes", "predict", "Batch",
         "BatchRequest", problems=_ANSWERS,
     ),
-    Operation(
-        "post", "/validate", "Whether rows fit the release, before predictions are asked for; nothing is scored or logged",
-        "predict", "Validation", "ValidateRequest", problems=(*_ANSWERS[:2], (503, "No release serves yet.")),
-        csv="A header line with the columns' names and, if wanted, customer_id; commas; UTF-8. An empty cell is a missing value.",
-    ),
-    Operation("get", "/health", "The state of the service", None, "Health"),
-    Operation("get", "/health/live", "Whether the process runs", None, "Alive"),
-    Operation(
-        "get", "/health/ready", "Whether every prediction can be answered", None, "Health", problems=((503, "Not ready."),)
-    ),
-    Operation("get", "/metrics", "Metrics for Prometheus", None, "text/plain"),
-    Operation(
-        "get", "/model/version", "The release that serves, with its evidence", "read", "ModelVersion",
-        problems=((503, "No release serves yet."),),
-    ),
-    Operation(
-        "get", "/models", "What served from when on, who released it, and why", "read", "Releases",
-        problems=((503, "The database does not answer."),),
-    ),
-    Operation(
-        "post", "/releases/rollback", "Put the former champion back; every worker follows within about a second", "release",
-        "Release", "RollbackRequest",
-        problems=(
-            *_ANSWERS[:2],
-            (409, "Nothing to go back to, or another release was faster; nothing was changed."),
-            (503, "The database or the store of release files does not answer."),
-        ),
-    ),
 )  # fmt: skip
 
 
-def document(requests: RequestTypes, bundle: Bundle) -> bytes:
-    """The document of a release, as JSON."""
-    manifest = bundle.manifest
-    horizon = "" if manifest.horizon_days is None else f" within {manifest.horizon_days} days"
-    about = (
-        f"Serving release `{bundle.digest[:12]}` ({manifest.family}): the probability of churn{horizon}. "
-        f"Churn: {manifest.label}. A probability of at least {manifest.threshold:g} is answered as churn."
-    )
-    validated = msgspec.defstruct("ValidateRequest", [("records", requests.records)], forbid_unknown_fields=True)
-    return _document(about, [requests.single, requests.batch, validated])
+class OpenApiDocuments:
+    """Makes the document of each release.
+
+    Attributes:
+        generic: the document before the first release.
+    """
+
+    def __init__(self) -> None:
+        self._ordinary: dict[str, Any] = {}
+        self.generic = b""
+
+    def take(self, app: Litestar, routes: Sequence[ControllerRouterHandler]) -> None:
+        """Take Litestar's document of the ordinary routes; called once, when the application is complete."""
+        self._ordinary = ordinary_document(app, routes)
+        self.generic = self._merged(
+            "No release serves yet, so the attributes of a prediction are not known.", _generic_types()
+        )
+
+    def of_release(self, requests: RequestTypes, bundle: Bundle) -> bytes:
+        """The document of a release, as JSON."""
+        manifest = bundle.manifest
+        horizon = "" if manifest.horizon_days is None else f" within {manifest.horizon_days} days"
+        about = (
+            f"Serving release `{bundle.digest[:12]}` ({manifest.family}): the probability of churn{horizon}. "
+            f"Churn: {manifest.label}. A probability of at least {manifest.threshold:g} is answered as churn."
+        )
+        validated = msgspec.defstruct("ValidateRequest", [("records", requests.records)], forbid_unknown_fields=True)
+        return self._merged(about, [requests.single, requests.batch, validated])
+
+    def _merged(self, about: str, request_types: list[type]) -> bytes:
+        _, schemas = msgspec.json.schema_components(
+            [*request_types, Prediction, Batch, ProblemDetails], ref_template=REFERENCE
+        )
+        paths: dict[str, dict[str, Any]] = {}
+        for operation in OPERATIONS:
+            paths.setdefault(operation.path, {})[operation.method] = _operation(operation)
+        for path, item in self._ordinary["paths"].items():
+            paths[path] = dict(item)
+        rows = {**_content("ValidateRequest"), "text/csv": {"schema": {"type": "string", "description": CSV}}}
+        validate = paths["/validate"]["post"]
+        paths["/validate"]["post"] = {**validate, "requestBody": {"required": True, "content": rows}}
+        return msgspec.json.encode(
+            {
+                "openapi": self._ordinary["openapi"],
+                "info": {**self._ordinary["info"], "description": about},
+                "paths": paths,
+                "components": {
+                    "schemas": {**self._ordinary["components"]["schemas"], **schemas},
+                    "securitySchemes": {
+                        "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+                        "bearer": {"type": "http", "scheme": "bearer"},
+                    },
+                },
+            }
+        )
 
 
-def generic_document() -> bytes:
-    """The document before the first release: the attributes are not known yet."""
+def _generic_types() -> list[type]:
+    """The bodies before the first release: the attributes are not known yet."""
 
     class PredictRequest(msgspec.Struct):
         """The attributes are known once a release serves."""
@@ -126,41 +143,13 @@ def generic_document() -> bytes:
 
         records: list[PredictRequest]
 
-    return _document(
-        "No release serves yet, so the attributes of a prediction are not known.",
-        [PredictRequest, BatchRequest, ValidateRequest],
-    )
-
-
-def _document(about: str, request_types: list[type]) -> bytes:
-    types = [
-        *request_types, Prediction, Batch, Validation, Alive, Health, ModelVersion, Releases, RollbackRequest, Release,
-        ProblemDetails,
-    ]  # fmt: skip
-    _, schemas = msgspec.json.schema_components(types, ref_template=REFERENCE)
-    paths: dict[str, dict[str, Any]] = {}
-    for operation in OPERATIONS:
-        paths.setdefault(operation.path, {})[operation.method] = _operation(operation)
-    return msgspec.json.encode(
-        {
-            "openapi": "3.1.0",
-            "info": {"title": "Churn predictions", "version": version("churn-platform"), "description": about},
-            "paths": paths,
-            "components": {
-                "schemas": schemas,
-                "securitySchemes": {
-                    "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
-                    "bearer": {"type": "http", "scheme": "bearer"},
-                },
-            },
-        }
-    )
+    return [PredictRequest, BatchRequest, ValidateRequest]
 
 
 def _operation(operation: Operation) -> dict[str, Any]:
     described: dict[str, Any] = {
         "summary": operation.summary,
-        "operationId": f"{operation.method}{operation.path}".replace("/", "_").strip("_").replace("{", "").replace("}", ""),
+        "operationId": operation_id(operation.method, operation.path),
         "responses": {"200": {"description": "OK", "content": _content(operation.gives)}},
     }
     if "{customer_id}" in operation.path:
@@ -171,26 +160,12 @@ def _operation(operation: Operation) -> dict[str, Any]:
             }
         ]  # fmt: skip
     if operation.takes:
-        content = _content(operation.takes)
-        if operation.csv:
-            content["text/csv"] = {"schema": {"type": "string", "description": operation.csv}}
-        described["requestBody"] = {"required": True, "content": content}
-    problems = operation.problems
-    if operation.scope:
-        described["security"] = [{"key": []}, {"bearer": []}]
-        described["description"] = f"Needs a key with the scope `{operation.scope}`."
-        problems = (*problems, (401, "No usable key."), (403, "The key lacks the scope."))
-    for status, meaning in problems:
-        gives = (
-            _content("Health")
-            if operation.gives == "Health"
-            else {MEDIA_TYPE: _content("ProblemDetails")["application/json"]}
-        )
-        described["responses"][str(status)] = {"description": meaning, "content": gives}
+        described["requestBody"] = {"required": True, "content": _content(operation.takes)}
+    for status, meaning in operation.problems:
+        described["responses"][str(status)] = problem_response_object(meaning)
+    secure(described, operation.scope)
     return described
 
 
 def _content(name: str) -> dict[str, Any]:
-    if "/" in name:
-        return {name: {"schema": {"type": "string"}}}
     return {"application/json": {"schema": {"$ref": REFERENCE.format(name=name)}}}

@@ -13,7 +13,7 @@ JSON: Final = (b"content-type", b"application/json")
 OK: Final = 200
 
 
-class Answer:
+class RawResponse:
     """An encoded answer.
 
     Args:

@@ -1,11 +1,10 @@
-"""The front desk: one pass around every route that checks the key, calls the handler, counts, times and logs.
+"""The request pipeline: one pass around every route that checks the key, has it answered, counts, times and logs.
 
 One small ASGI wrapper instead of five stock middlewares, which cost six times the model (design.md, section 8). Litestar finds
-the route; the desk calls the route's function itself, without the request object, the parameters and the exit stack that
-Litestar would prepare and that no handler here uses.
+the route. In the fast lane the pipeline calls the route's function itself, without the request object, the parameters and the
+exit stack that Litestar would prepare; in the ordinary lane it checks what was sent and lets Litestar call the handler.
 
-A route says in its ``opt`` which scope it needs (``needs``) or that it needs none (``PUBLIC``); a route that says nothing is not
-answered. Belongs here: what happens to every request alike. Does not belong here: what a request asks for.
+Belongs here: what happens to every request alike. Does not belong here: what a request asks for.
 """
 
 import re
@@ -16,18 +15,19 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from litestar.exceptions import HTTPException, MethodNotAllowedException
-from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar.handlers import HTTPRouteHandler
+from litestar.routes import HTTPRoute
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from prometheus_client import Counter, Histogram
 
-from churn_api.http.body import Answer
+from churn_api.http.body import RawResponse
+from churn_api.http.call import Call, known_call
+from churn_api.http.lanes import SCOPE, is_fast
+from churn_api.http.ordinary import Inputs
 from churn_api.http.problems import MEDIA_TYPE, Problem, problem_of
 from churn_api.security.key_ring import KeyRing
 from churn_api.telemetry.access_log import AccessLine, AccessLog
 from churn_api.telemetry.metrics import Metrics
-from churn_api.telemetry.prediction_log import new_prediction_id
-
-PUBLIC: Final[dict[str, Any]] = {"answers": True, "scope": None}
-"""``opt`` of a route that needs no key."""
 
 UNMATCHED: Final = "unmatched"
 """Stands for a route in metrics and log lines where there was none."""
@@ -36,70 +36,40 @@ _CALLERS_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}").fullmatch
 _BEARER: Final = b"bearer "
 
 
-def needs(scope: str) -> dict[str, Any]:
-    """``opt`` of a route that needs a key with a scope."""
-    return {"answers": True, "scope": scope}
-
-
-class Call:
-    """A request as the service sees it.
-
-    Attributes:
-        id: made here, unique; the key of the prediction log and the only id that a log line carries.
-        request_id: the caller's ``X-Request-ID`` if it sent a valid one, else ``id``; echoed, never trusted.
-        begun: by ``time.perf_counter``.
-        receive: gives the body.
-        key_id: whose key, once it is known.
-        release: which release answered, for the access log.
-    """
-
-    __slots__ = ("begun", "id", "key_id", "receive", "release", "request_id")
-
-    def __init__(self, receive: Receive) -> None:
-        self.begun = time.perf_counter()
-        self.id = new_prediction_id()
-        self.request_id = self.id
-        self.receive = receive
-        self.key_id: str | None = None
-        self.release: str | None = None
-
-
-def call_of(scope: Scope) -> Call:
-    """The call that a handler is working on."""
-    call: Call = scope["churn.call"]  # type: ignore[typeddict-item]
-    return call
-
-
 @dataclass(frozen=True)
-class Desk:
-    """What the front desk works with."""
+class PipelineParts:
+    """What the pipeline works with, the same for every route."""
 
     ring: KeyRing
     metrics: Metrics
     access_log: AccessLog
 
 
-class Front:
+class RequestPipeline:
     """The wrapper around one route and method; Litestar makes one for each.
 
     Args:
-        app: what Litestar would call; not used, see the module.
-        desk: shared by all routes.
+        app: Litestar's own call of the handler, for the ordinary lane.
+        parts: shared by all routes.
     """
 
-    def __init__(self, app: ASGIApp, desk: Desk) -> None:  # noqa: ARG002
-        self._desk = desk
-        self._handler: Callable[[Scope], Awaitable[Answer]] | None = None
+    def __init__(self, app: ASGIApp, parts: PipelineParts) -> None:
+        self._app = app
+        self._parts = parts
         self._counters: dict[int, Counter] = {}
+        self._is_known = False
         self._route = self._method = ""
-        self._needs: str | None
+        self._needs: str | None = None
+        self._fast: Callable[[Scope], Awaitable[RawResponse]] | None = None
+        self._inputs: Inputs | None = None
         self._histogram: Histogram
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        handler = self._handler or self._learn(scope)
+        if not self._is_known:
+            self._learn(scope)
         call = Call(receive)
-        scope["churn.call"] = call  # type: ignore[typeddict-unknown-key]
+        call.enter(scope)
         key = bearer = None
         for name, value in scope["headers"]:
             if name == b"x-api-key":
@@ -111,33 +81,61 @@ class Front:
         try:
             if self._needs is not None:
                 self._check(call, key if key is not None else bearer, self._needs)
-            answer = await handler(scope)
+            if self._fast is not None:
+                answer = await self._fast(scope)
+            else:
+                await self._inputs.check(scope, call)  # type: ignore[union-attr]
+                answer = None
         except Exception as error:
             answer = _answer_of(problem_of(error), call)
+        if answer is None:
+            await self._call_ordinary(call, scope, receive, send)
+            return
         if call.request_id is call.id:
             await answer.send(send)
         else:
             await answer.send(send, (b"x-request-id", call.request_id.encode()))
         self._note(call, answer.status)
 
-    def _learn(self, scope: Scope) -> Callable[[Scope], Awaitable[Answer]]:
-        """Once per route: its template, its function and what it needs."""
-        handler = scope["route_handler"]
-        if not handler.opt.get("answers"):  # such as the OPTIONS that Litestar adds to every route
-            raise MethodNotAllowedException
-        self._needs = handler.opt["scope"]
+    async def _call_ordinary(self, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let Litestar call the handler and turn its exceptions into problems; note the status that was sent."""
+        status = 500
+
+        async def noting(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                if call.request_id is not call.id:
+                    message["headers"] = [*message["headers"], (b"x-request-id", call.request_id.encode())]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noting)
+        finally:
+            self._note(call, status)
+
+    def _learn(self, scope: Scope) -> None:
+        """Once per route: its template, its lane, what it takes and what it needs."""
+        handler: HTTPRouteHandler = scope["route_handler"]  # type: ignore[assignment]
         self._method = scope["method"]  # type: ignore[typeddict-item]
+        if self._method == "OPTIONS":  # Litestar adds it to every route, with the opt of its controller
+            raise MethodNotAllowedException
+        self._needs = handler.opt[SCOPE]
         self._route = scope["path_template"]
-        self._histogram = self._desk.metrics.latency.labels(self._route, self._method)
-        function: Callable[[Scope], Awaitable[Answer]] = handler.fn
-        self._handler = function
-        return function
+        self._histogram = self._parts.metrics.latency.labels(self._route, self._method)
+        if is_fast(handler):
+            self._fast = handler.fn
+        else:
+            routes = (route for route in scope["litestar_app"].routes if isinstance(route, HTTPRoute))
+            route = next(route for route in routes if handler in route.route_handlers)
+            self._inputs = Inputs.of(route, handler, self._method)
+        self._is_known = True
 
     def _check(self, call: Call, presented: bytes | None, needed: str) -> None:
-        call.key_id, refusal = self._desk.ring.check(presented, needed)
+        call.key_id, refusal = self._parts.ring.check(presented, needed)
         if refusal is None:
             return
-        self._desk.metrics.refused_keys.labels(refusal).inc()
+        self._parts.metrics.refused_keys.labels(refusal).inc()
         if refusal == "scope":
             raise Problem(403, "scope", f"This key is not for that: it lacks the scope {needed!r}.")
         raise Problem(
@@ -151,11 +149,11 @@ class Front:
         seconds = time.perf_counter() - call.begun
         counter = self._counters.get(status)
         if counter is None:
-            counter = self._counters[status] = self._desk.metrics.requests.labels(self._route, self._method, status)
+            counter = self._counters[status] = self._parts.metrics.requests.labels(self._route, self._method, status)
         counter.inc()
         self._histogram.observe(seconds)
-        if self._desk.access_log.wants(status):
-            self._desk.access_log.add(
+        if self._parts.access_log.wants(status):
+            self._parts.access_log.add(
                 AccessLine(
                     ts=datetime.now(UTC),
                     id=call.id,
@@ -169,22 +167,26 @@ class Front:
             )
 
 
-def note_unmatched(desk: Desk) -> Callable[[Exception, Scope], Awaitable[None]]:
-    """Litestar's hook for exceptions: counts and logs what reached no route, so no ``Front`` (404, 405, a bad host)."""
+def note_unmatched(parts: PipelineParts) -> Callable[[Exception, Scope], Awaitable[None]]:
+    """Litestar's hook for exceptions: counts and logs what reached no route, so no pipeline (404, 405, a bad host)."""
 
     async def note(error: Exception, scope: Scope) -> None:
+        if known_call(scope) is not None:  # the pipeline counts what reached it
+            return
         call = Call(_nothing)
-        scope["churn.call"] = call  # type: ignore[typeddict-unknown-key]
+        call.enter(scope)
         status = error.status_code if isinstance(error, HTTPException) else 500
-        desk.metrics.requests.labels(UNMATCHED, "", status).inc()
-        desk.access_log.add(AccessLine(ts=datetime.now(UTC), id=call.id, route=UNMATCHED, status=status))
+        parts.metrics.requests.labels(UNMATCHED, "", status).inc()
+        parts.access_log.add(AccessLine(ts=datetime.now(UTC), id=call.id, route=UNMATCHED, status=status))
 
     return note
 
 
-def _answer_of(problem: Problem, call: Call) -> Answer:
+def _answer_of(problem: Problem, call: Call) -> RawResponse:
     headers = [(name.encode(), value.encode()) for name, value in problem.headers.items()]
-    return Answer(problem.body(call.request_id), (b"content-type", MEDIA_TYPE.encode()), *headers, status=problem.status)
+    return RawResponse(
+        problem.body(call.request_id), (b"content-type", MEDIA_TYPE.encode()), *headers, status=problem.status
+    )
 
 
 async def _nothing() -> Any:

@@ -10,10 +10,13 @@ from typing import Any, Final
 
 import msgspec
 from litestar import Request, Response
-from litestar.exceptions import HTTPException
+from litestar.exceptions import HTTPException, SerializationException, ValidationException
+from litestar.openapi import ResponseSpec
 
+from churn_api.http.call import call_of
 from churn_api.telemetry.json_log import say, where_raised
 
+INTERNAL: Final = 500
 MEDIA_TYPE: Final = "application/problem+json"
 
 _SAID_OF: Final = {
@@ -83,26 +86,56 @@ class Problem(Exception):  # noqa: N818 - the word of RFC 9457
         return msgspec.json.encode(msgspec.structs.replace(self.details, request_id=request_id))
 
 
-def problem_of(error: Exception) -> Problem:
-    """Any exception as a problem: our own as it is, the framework's by status, everything else as a 500 without a word."""
+def problem_spec(description: str) -> ResponseSpec:
+    """An error of a route, for Litestar's OpenAPI document."""
+    return ResponseSpec(ProblemDetails, description=description, media_type=MEDIA_TYPE, generate_examples=False)
+
+
+def problem_of(error: Exception, *, said_by_a_handler: bool = False) -> Problem:
+    """Any exception as a problem: our own as it is, the framework's by status, everything else as a 500 without a word.
+
+    Args:
+        error: the exception.
+        said_by_a_handler: the request reached a route, so the words of a framework's exception are the route's own.
+    """
     if isinstance(error, Problem):
         return error
-    status, headers = 500, {}
+    if isinstance(error, ValidationException):
+        return _of_parameters(error)
+    status, headers, said = 500, {}, ""
     if isinstance(error, HTTPException):
         status = error.status_code
-        headers = {name: value for name, value in (error.headers or {}).items() if name == "allow"}
-    known = Problem(status, "internal", _SAID_OF.get(status, HTTPStatus(status).phrase), headers=headers)
-    if status != 500:  # noqa: PLR2004
+        headers = {name: value for name, value in (error.headers or {}).items() if name in {"allow", "retry-after"}}
+        repeats_the_body = isinstance(error.__cause__, SerializationException)
+        if said_by_a_handler and not repeats_the_body and error.detail != HTTPStatus(status).phrase:
+            said = error.detail
+    known = Problem(status, "internal", said or _SAID_OF.get(status, HTTPStatus(status).phrase), headers=headers)
+    if status != INTERNAL:
         known.details.type = "about:blank"
     else:
+        known.details.detail = _SAID_OF[INTERNAL]
         say("request_failed", logging.ERROR, error=where_raised(error))
     return known
 
 
+def _of_parameters(error: ValidationException) -> Problem:
+    """Litestar's refusal of a parameter: it names the place; its own words may hold the address and what was sent."""
+    places = [one for one in error.extra if isinstance(one, dict)] if isinstance(error.extra, list) else []
+    errors = [
+        {
+            "path": str(one.get("key", "")),
+            "detail": f"the {one.get('source', 'value')} parameter is not of the documented kind",
+        }
+        for one in places
+    ]
+    detail = "; ".join(f"{one['path']}: {one['detail']}" for one in errors) or _SAID_OF[400]
+    return Problem(400, "malformed-request", detail, errors=errors or None)
+
+
 def problem_response(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    """Litestar's exception handler, for what reached no route."""
-    problem = problem_of(error)
-    call: Any = request.scope.get("churn.call")
+    """Litestar's exception handler, for both lanes' routes and for what reached none."""
+    call = call_of(request.scope)
+    problem = problem_of(error, said_by_a_handler="route_handler" in request.scope)
     return Response(
         problem.body(call.request_id),
         status_code=problem.status,

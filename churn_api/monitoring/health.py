@@ -9,13 +9,12 @@ from collections.abc import Callable
 from typing import Final
 
 import msgspec
-from litestar import get
-from litestar.handlers import HTTPRouteHandler
-from litestar.types import Scope
+from litestar import Controller, MediaType, Response, get
+from litestar.openapi import ResponseSpec
 
-from churn_api.background import Rhythm
-from churn_api.http.body import JSON, OK, Answer
-from churn_api.http.middleware import PUBLIC
+from churn_api.background import PeriodicTask
+from churn_api.http.body import OK
+from churn_api.http.lanes import PUBLIC
 from churn_api.predictions.online_features import OnlineFeatures, date_of
 from churn_api.releases.poller import ReleasePoller
 from churn_api.telemetry.metrics import CONTENT_TYPE, Metrics
@@ -87,19 +86,19 @@ class Monitor:
         releases: what serves.
         online: features by customer.
         spool: predictions on their way.
-        rhythms: what runs in threads, by name.
+        tasks: what runs in threads, by name.
         metrics: ages are set there before they are exposed.
         now_s: the platform's clock.
     """
 
     def __init__(
-        self, releases: ReleasePoller, online: OnlineFeatures, spool: Spool, rhythms: dict[str, Rhythm], metrics: Metrics,
+        self, releases: ReleasePoller, online: OnlineFeatures, spool: Spool, tasks: dict[str, PeriodicTask], metrics: Metrics,
         now_s: Callable[[], float],
     ) -> None:  # fmt: skip
         self._releases = releases
         self._online = online
         self._spool = spool
-        self._rhythms = rhythms
+        self._tasks = tasks
         self._metrics = metrics
         self._now_s = now_s
 
@@ -159,27 +158,37 @@ class Monitor:
         return self._metrics.expose()
 
     def _ages(self) -> dict[str, float]:
-        return {"online features": self._online.age_s, **{name: rhythm.age_s for name, rhythm in self._rhythms.items()}}
+        return {"online features": self._online.age_s, **{name: task.age_s for name, task in self._tasks.items()}}
 
 
-def health_routes(monitor: Monitor) -> list[HTTPRouteHandler]:
-    """``GET /health``, ``/health/live``, ``/health/ready`` and ``/metrics``; no key needed."""
+class HealthController(Controller):
+    """State and metrics; no key needed."""
 
-    @get("/health", opt=PUBLIC)
-    async def health(scope: Scope) -> Answer:  # noqa: ARG001
-        return Answer(msgspec.json.encode(monitor.health()), JSON)
+    opt = PUBLIC
 
-    @get("/health/live", opt=PUBLIC)
-    async def live(scope: Scope) -> Answer:  # noqa: ARG001
-        return Answer(msgspec.json.encode(Alive()), JSON)
+    @get("/health", summary="The state of the service")
+    async def health(self, monitor: Monitor) -> Health:
+        """Always answered with 200."""
+        return monitor.health()
 
-    @get("/health/ready", opt=PUBLIC)
-    async def ready(scope: Scope) -> Answer:  # noqa: ARG001
-        found = monitor.health()
-        return Answer(msgspec.json.encode(found), JSON, status=UNAVAILABLE if found.not_ready else OK)
+    @get("/health/live", summary="Whether the process runs")
+    async def live(self) -> Alive:
+        """Answered by the event loop alone."""
+        return Alive()
 
-    @get("/metrics", opt=PUBLIC)
-    async def metrics(scope: Scope) -> Answer:  # noqa: ARG001
-        return Answer(monitor.metrics(), (b"content-type", CONTENT_TYPE.encode()))
+    @get(
+        "/health/ready",
+        summary="Whether every prediction can be answered",
+        responses={UNAVAILABLE: ResponseSpec(Health, description="Not ready.", generate_examples=False)},
+    )
+    async def ready(self, monitor: Monitor) -> Response[Health]:
+        """The status says whether the service is ready, the body why not."""
+        health = monitor.health()
+        return Response(health, status_code=UNAVAILABLE if health.not_ready else OK)
 
-    return [health, live, ready, metrics]
+    @get("/metrics", summary="Metrics for Prometheus", media_type=MediaType.TEXT)
+    async def metrics(self, monitor: Monitor) -> Response[str]:
+        """Text, as Prometheus reads it."""
+        return Response(
+            monitor.metrics().decode(), media_type=CONTENT_TYPE.removesuffix("; charset=utf-8")
+        )  # Litestar adds it

@@ -12,11 +12,12 @@ from litestar import get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import Scope
 
-from churn_api.http.body import JSON, Answer, read_body
-from churn_api.http.middleware import call_of, needs
+from churn_api.http.body import JSON, RawResponse, read_body
+from churn_api.http.call import call_of
+from churn_api.http.decode_errors import malformed
+from churn_api.http.lanes import fast_lane
 from churn_api.predictions.online_features import OnlineFeatures
 from churn_api.predictions.service import Predictor, unknown_customer
-from churn_api.schemas.decode_errors import malformed
 from churn_api.schemas.requests import require_customer_id
 from churn_api.settings import ServiceSettings
 
@@ -38,8 +39,8 @@ def prediction_routes(
         """Large work in a thread, so that it does not hold the others' answers."""
         return await asyncio.get_running_loop().run_in_executor(threads, work) if is_large else work()
 
-    @get("/predict/{customer_id:str}", opt=needs("predict"))
-    async def predict_customer(scope: Scope) -> Answer:
+    @get("/predict/{customer_id:str}", opt=fast_lane("predict"), include_in_schema=False)
+    async def predict_customer(scope: Scope) -> RawResponse:
         call = call_of(scope)
         served = predictor.serving(call)
         customer_id = require_customer_id(scope["path_params"]["customer_id"])
@@ -49,19 +50,19 @@ def prediction_routes(
         if found.rows[0] is None:
             raise unknown_customer(found.snapshot)
         role = predictor.answering(call, served, customer_id)
-        return Answer(predictor.one(call, role, customer_id, found.rows[0], found.snapshot), JSON, role.header)
+        return RawResponse(predictor.one(call, role, customer_id, found.rows[0], found.snapshot), JSON, role.header)
 
-    @post("/predict", opt=needs("predict"))
-    async def predict_attributes(scope: Scope) -> Answer:
+    @post("/predict", opt=fast_lane("predict"), include_in_schema=False)
+    async def predict_attributes(scope: Scope) -> RawResponse:
         body = await read_body(scope, call_of(scope).receive, at_most=settings.max_body_bytes)
         call = call_of(scope)
         served = predictor.serving(call)
         customer_id, row = served.requests.decode_single(body)
         role = predictor.answering(call, served, customer_id)
-        return Answer(predictor.one(call, role, customer_id, row, None), JSON, role.header)
+        return RawResponse(predictor.one(call, role, customer_id, row, None), JSON, role.header)
 
-    @post("/predict/batch", opt=needs("predict"))
-    async def predict_batch(scope: Scope) -> Answer:
+    @post("/predict/batch", opt=fast_lane("predict"), include_in_schema=False)
+    async def predict_batch(scope: Scope) -> RawResponse:
         body = await read_body(scope, call_of(scope).receive, at_most=settings.max_batch_body_bytes)
         call = call_of(scope)
         served = predictor.serving(call)
@@ -72,6 +73,6 @@ def prediction_routes(
             found = await online.look_up(ids, served)
             asked = list(zip(ids, found.rows, strict=True))
             answer = await aside(len(asked) > LARGE_BATCH, lambda: predictor.batch(call, served, asked, found.snapshot))
-        return Answer(answer, JSON, served.champion.header)
+        return RawResponse(answer, JSON, served.champion.header)
 
     return [predict_customer, predict_attributes, predict_batch]

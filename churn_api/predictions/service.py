@@ -11,12 +11,12 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from churn_api.http.middleware import Call
+from churn_api.http.call import Call
 from churn_api.http.problems import Problem
 from churn_api.predictions.online_features import date_of
 from churn_api.releases.poller import ReleasePoller
 from churn_api.releases.served import Served
-from churn_api.releases.serving_model import InRole
+from churn_api.releases.serving_model import ServingModel
 from churn_api.schemas.predictions import Batch, BatchItem, Prediction
 from churn_api.schemas.requests import Row
 from churn_api.telemetry.metrics import Metrics
@@ -58,7 +58,7 @@ class Predictor:
         call.release = served.champion.short
         return served
 
-    def answering(self, call: Call, served: Served, customer_id: str | None) -> InRole:
+    def answering(self, call: Call, served: Served, customer_id: str | None) -> ServingModel:
         """The release that answers one prediction of a call."""
         answering = served.answering(customer_id)
         call.release = answering.short
@@ -78,7 +78,7 @@ class Predictor:
         Returns:
             The encoded answer, one entry for each that was asked, in order.
         """
-        made: dict[int, tuple[InRole, LogLine]] = {}
+        made: dict[int, tuple[ServingModel, LogLine]] = {}
         now_s = self._now_s()
         for role, part in _parts(served, asked):
             probabilities = self._score(role, [row for _, _, row in part])
@@ -108,7 +108,7 @@ class Predictor:
         )
         return self._encode(answer)
 
-    def one(self, call: Call, role: InRole, customer_id: str | None, row: Row, snapshot: Snapshot | None) -> bytes:
+    def one(self, call: Call, role: ServingModel, customer_id: str | None, row: Row, snapshot: Snapshot | None) -> bytes:
         """One row, scored, logged and answered.
 
         Args:
@@ -143,7 +143,7 @@ class Predictor:
         )
         return self._encode(answer)
 
-    def _item(self, served: Served, role: InRole, line: LogLine) -> BatchItem:
+    def _item(self, served: Served, role: ServingModel, line: LogLine) -> BatchItem:
         is_champion = role is served.champion
         return BatchItem(
             customer_id=line.customer_id,
@@ -154,7 +154,7 @@ class Predictor:
             model=msgspec.UNSET if is_champion else role.model,
         )
 
-    def _score(self, role: InRole, rows: list[Row]) -> list[float]:
+    def _score(self, role: ServingModel, rows: list[Row]) -> list[float]:
         probabilities: list[float] = role.bundle.scorer.score_rows(rows).tolist()
         if not all(map(math.isfinite, probabilities)):
             self._metrics.not_finite.inc(sum(not math.isfinite(probability) for probability in probabilities))
@@ -164,7 +164,7 @@ class Predictor:
         return probabilities
 
     def _line(
-        self, call: Call, role: InRole, item: int, customer_id: str | None, row: Row, probability: float,
+        self, call: Call, role: ServingModel, item: int, customer_id: str | None, row: Row, probability: float,
         snapshot: Snapshot | None, now_s: float, latency_s: float,
     ) -> LogLine:  # fmt: skip
         return LogLine(
@@ -189,7 +189,7 @@ class Predictor:
         if lines and not self._spool.append(encode_lines(lines)):
             self._metrics.log_dropped.labels(self._spool.drop or "disk").inc(len(lines))
 
-    def _unknown_categories(self, role: InRole, row: Row) -> list[str]:
+    def _unknown_categories(self, role: ServingModel, row: Row) -> list[str]:
         found = role.bundle.manifest.signature.unknown_categories(row)
         for name in found:
             self._metrics.unknown_categories.labels(name).inc()
@@ -198,9 +198,9 @@ class Predictor:
 
 def _parts(
     served: Served, asked: Sequence[tuple[str | None, Row | None]]
-) -> list[tuple[InRole, list[tuple[int, str | None, Row]]]]:
+) -> list[tuple[ServingModel, list[tuple[int, str | None, Row]]]]:
     """Who answers which of a batch: position, id and row of each that has a row."""
-    parts: dict[InRole, list[tuple[int, str | None, Row]]] = {role: [] for role in served.roles}
+    parts: dict[ServingModel, list[tuple[int, str | None, Row]]] = {role: [] for role in served.roles}
     for item, (customer_id, row) in enumerate(asked):
         if row is not None:
             parts[served.answering(customer_id)].append((item, customer_id, row))

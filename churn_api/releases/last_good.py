@@ -6,7 +6,7 @@ The files lie under their digests, so what is read back is verified by the same 
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from churn_api.disk_cache import Kept
+from churn_api.disk_cache import CachedValue
 from churn_store.releases.bundles import load_file, load_manifest
 from churn_store.releases.log import Serving
 from churn_store.releases.manifest import FILE_LIMITS, MANIFEST_LIMIT
@@ -24,7 +24,7 @@ class LastGood:
 
     def __init__(self, folder: Path, *, max_age_s: float, now_s: Callable[[], float]) -> None:
         self._files = folder / "release"
-        self._row = Kept(folder / "release.json", Serving, max_age_s=max_age_s, now_s=now_s)
+        self._row = CachedValue(folder / "release.json", Serving, max_age_s=max_age_s, now_s=now_s)
 
     def keep(self, store: DigestStore, row: Serving, digests: Sequence[str]) -> None:
         """Copy what serves: files first, the row that names them last, then what is no longer named goes.

@@ -16,7 +16,7 @@ from obstore.exceptions import BaseError as ObjectStoreError
 from churn_api.releases.last_good import LastGood
 from churn_api.releases.load_failures import Failure, failure_of, may_pass
 from churn_api.releases.served import Preparation, Served, reference_of
-from churn_api.releases.serving_model import SHOWN_DIGITS, Role, in_role
+from churn_api.releases.serving_model import SHOWN_DIGITS, Role, serving_model
 from churn_api.releases.traffic_split import Challenge
 from churn_api.telemetry.json_log import say, where_raised
 from churn_api.telemetry.metrics import Metrics
@@ -142,7 +142,7 @@ class ReleasePoller:
             return served
         bundle = self._bundle(files, row.challenger)
         require_comparable(served.champion.bundle.manifest, bundle.manifest)
-        challenger = in_role(bundle, row, "challenger", self._metrics)
+        challenger = serving_model(bundle, row, "challenger", self._metrics)
         return dataclasses.replace(
             served, challenge=Challenge(challenger, row.challenger_share, salt=bundle.manifest.candidate)
         )

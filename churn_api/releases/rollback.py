@@ -8,24 +8,21 @@ takes, and what is said if it can't be done. Does not belong here: which release
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Annotated, Final
+from typing import Annotated
 
 import msgspec
 import sqlalchemy as sa
-from litestar import post
-from litestar.handlers import HTTPRouteHandler
-from litestar.types import Scope
+from litestar import Controller, post
 from obstore.exceptions import BaseError as ObjectStoreError
 from sqlalchemy.exc import SQLAlchemyError
 
-from churn_api.http.body import JSON, Answer, read_body
-from churn_api.http.middleware import Call, call_of, needs
-from churn_api.http.problems import Problem
+from churn_api.http.body import OK
+from churn_api.http.call import Call
+from churn_api.http.decode_errors import malformed
+from churn_api.http.lanes import needs
+from churn_api.http.problems import Problem, problem_spec
 from churn_api.releases.poller import ReleasePoller
 from churn_api.releases.responses import Release, row_of
-from churn_api.schemas.decode_errors import malformed
-from churn_api.schemas.requests import decoded, require_each_name_once
-from churn_api.settings import ServiceSettings
 from churn_api.telemetry.json_log import say
 from churn_store.errors import FencedError, InputError, ReleaseError, StoreAwayError
 from churn_store.releases.attribution import LONGEST_REASON, require_reason
@@ -50,9 +47,6 @@ class RollbackRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     reason: Annotated[str, msgspec.Meta(max_length=LONGEST_REASON)]
     to_epoch: Epoch | None = None
     read_epoch: Epoch | None = None
-
-
-_decode: Final = msgspec.json.Decoder(RollbackRequest).decode
 
 
 class Rollback:
@@ -106,30 +100,25 @@ class Rollback:
         return row_of(row, former, None if current is None else current.row.epoch)
 
 
-def rollback_routes(rollback: Rollback, settings: ServiceSettings) -> list[HTTPRouteHandler]:
-    """``POST /releases/rollback``."""
+class RollbackController(Controller):
+    """Put the former champion back."""
 
-    @post("/releases/rollback", opt=needs("release"))
-    async def roll_back_release(scope: Scope) -> Answer:
-        call = call_of(scope)
-        asked = _asked(await read_body(scope, call.receive, at_most=settings.max_body_bytes))
-        return Answer(msgspec.json.encode(await asyncio.to_thread(rollback, asked, _key_of(call))), JSON)
-
-    return [roll_back_release]
-
-
-def _key_of(call: Call) -> str:
-    """The key that was checked; a route that needs a scope is not reached without one."""
-    if call.key_id is None:
-        raise Problem(401, "key", "Send a usable API key.")
-    return call.key_id
-
-
-def _asked(body: bytes) -> RollbackRequest:
-    asked: RollbackRequest = decoded(_decode, body, {}, "a reason")
-    require_each_name_once(body)
-    try:
-        require_reason(asked.reason)
-    except InputError as error:
-        raise malformed("reason", str(error)) from error
-    return asked
+    @post(
+        "/releases/rollback",
+        opt=needs("release"),
+        status_code=OK,
+        summary="Put the former champion back; every worker follows within about a second",
+        responses={
+            409: problem_spec("Nothing to go back to, or another release was faster; nothing was changed."),
+            503: problem_spec("The database or the store of release files does not answer."),
+        },
+    )
+    async def roll_back_release(self, data: RollbackRequest, call: Call, rollback: Rollback) -> Release:
+        """Add a row to the history of releases."""
+        if call.key_id is None:  # a route that needs a scope is not reached without a key
+            raise Problem(401, "key", "Send a usable API key.")
+        try:
+            require_reason(data.reason)
+        except InputError as error:
+            raise malformed("reason", str(error)) from error
+        return await asyncio.to_thread(rollback, data, call.key_id)

@@ -2,42 +2,48 @@
 
 import asyncio
 
-import msgspec
 import sqlalchemy as sa
-from litestar import get
-from litestar.handlers import HTTPRouteHandler
-from litestar.types import Scope
+from litestar import Controller, get
 from sqlalchemy.exc import SQLAlchemyError
 
-from churn_api.http.body import JSON, Answer
-from churn_api.http.middleware import needs
-from churn_api.http.problems import Problem
+from churn_api.http.lanes import needs
+from churn_api.http.problems import Problem, problem_spec
 from churn_api.releases.poller import ReleasePoller
-from churn_api.releases.responses import Releases, rows_of, version_of
+from churn_api.releases.responses import ModelVersion, Releases, rows_of, version_of
 from churn_store.releases.log import history
 
 SHOWN = 100
 """Releases in the list, newest first."""
 
 
-def model_routes(poller: ReleasePoller, engine: sa.Engine) -> list[HTTPRouteHandler]:
-    """``GET /model/version`` and ``GET /models``."""
+class ModelController(Controller):
+    """The release that serves, and those before it."""
 
-    @get("/model/version", opt=needs("read"))
-    async def version(scope: Scope) -> Answer:  # noqa: ARG001
-        served = poller.current
+    @get(
+        "/model/version",
+        opt=needs("read"),
+        summary="The release that serves, with its evidence",
+        responses={503: problem_spec("No release serves yet.")},
+    )
+    async def version(self, releases: ReleasePoller) -> ModelVersion:
+        """What serves."""
+        served = releases.current
         if served is None:
-            why = f" ({poller.failure.reason}: {poller.failure.detail})" if poller.failure is not None else ""
+            why = f" ({releases.failure.reason}: {releases.failure.detail})" if releases.failure is not None else ""
             raise Problem(503, "no-release", f"No release serves yet{why}.")
-        return Answer(msgspec.json.encode(version_of(served, poller.failure, poller.challenger_failure)), JSON)
+        return version_of(served, releases.failure, releases.challenger_failure)
 
-    @get("/models", opt=needs("read"))
-    async def models(scope: Scope) -> Answer:  # noqa: ARG001
+    @get(
+        "/models",
+        opt=needs("read"),
+        summary="What served from when on, who released it, and why",
+        responses={503: problem_spec("The database does not answer.")},
+    )
+    async def models(self, releases: ReleasePoller, engine: sa.Engine) -> Releases:
+        """What served, newest first."""
         try:
             rows = await asyncio.to_thread(history, engine, limit=SHOWN + 1)
         except SQLAlchemyError as error:
             raise Problem(503, "database-away", "The serving database does not answer; try again.") from error
-        serving = None if poller.current is None else poller.current.row.epoch
-        return Answer(msgspec.json.encode(Releases(releases=rows_of(rows, serving, at_most=SHOWN))), JSON)
-
-    return [version, models]
+        serving = None if releases.current is None else releases.current.row.epoch
+        return Releases(releases=rows_of(rows, serving, at_most=SHOWN))

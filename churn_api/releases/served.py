@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from churn_api.releases.reference import Reference, read_reference
-from churn_api.releases.serving_model import SHOWN_DIGITS, InRole, in_role
+from churn_api.releases.serving_model import SHOWN_DIGITS, ServingModel, serving_model
 from churn_api.releases.traffic_split import Challenge
 from churn_api.schemas.requests import RequestTypes
 from churn_api.telemetry.json_log import say
@@ -34,7 +34,7 @@ class Served:
         reference: what new rows are compared with; none until it is read, and if it can't be, which is no reason not to serve.
     """
 
-    champion: InRole
+    champion: ServingModel
     challenge: Challenge | None
     row: Serving
     since_s: float
@@ -43,14 +43,14 @@ class Served:
     openapi: bytes
     reference: Reference | None
 
-    def answering(self, customer_id: str | None) -> InRole:
+    def answering(self, customer_id: str | None) -> ServingModel:
         """Who answers a customer; without one, the champion."""
         if self.challenge is None or customer_id is None or not self.challenge.takes(customer_id):
             return self.champion
         return self.challenge.challenger
 
     @property
-    def roles(self) -> tuple[InRole, ...]:
+    def roles(self) -> tuple[ServingModel, ...]:
         """All that may answer."""
         return (self.champion,) if self.challenge is None else (self.champion, self.challenge.challenger)
 
@@ -84,7 +84,7 @@ class Preparation:
                 f"release {row.champion[:SHOWN_DIGITS]} has a signature that can't be served: {error}"
             ) from error
         return Served(
-            champion=in_role(bundle, row, "champion", self.metrics),
+            champion=serving_model(bundle, row, "champion", self.metrics),
             challenge=None,
             row=row,
             since_s=self.now_s(),

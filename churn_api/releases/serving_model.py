@@ -17,7 +17,7 @@ SHOWN_DIGITS: Final = 12
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class InRole:
+class ServingModel:
     """A verified release that answers.
 
     Attributes:
@@ -36,10 +36,10 @@ class InRole:
     leaves: Counter
 
 
-def in_role(bundle: Bundle, row: Serving, role: Role, metrics: Metrics) -> InRole:
+def serving_model(bundle: Bundle, row: Serving, role: Role, metrics: Metrics) -> ServingModel:
     """A release as a row of ``releases`` puts it to work."""
     short = bundle.digest[:SHOWN_DIGITS]
-    return InRole(
+    return ServingModel(
         bundle=bundle,
         model=Model(release=bundle.digest, epoch=row.epoch, family=bundle.manifest.family, role=role),
         header=(b"x-release", bundle.digest.encode()),

@@ -10,7 +10,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import Final
 
-from churn_api.releases.serving_model import InRole
+from churn_api.releases.serving_model import ServingModel
 from churn_store.errors import ReleaseError
 
 _HASHES: Final = 2**64
@@ -26,7 +26,7 @@ class Challenge:
         salt: digest of the challenger's candidate.
     """
 
-    challenger: InRole
+    challenger: ServingModel
     share: float
     salt: str
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from churn_api.schemas.decode_errors import explain, malformed, not_json
+from churn_api.http.decode_errors import explain, malformed, not_json
 from churn_store.model.signature import Column, Signature
 
 LONGEST_ID: Final = 256

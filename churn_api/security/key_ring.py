@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 import sqlalchemy as sa
 
-from churn_api.disk_cache import Kept
+from churn_api.disk_cache import CachedValue
 from churn_api.security.keys import HashedKey, read_hashed_keys, take_apart
 from churn_api.telemetry.json_log import say
 from churn_store.errors import DatabaseAwayError, InputError
@@ -46,7 +46,7 @@ class KeyRing:
         now_s: the platform's clock.
     """
 
-    def __init__(self, engine: sa.Engine, kept: Kept[list[HashedKey]], now_s: Callable[[], float]) -> None:
+    def __init__(self, engine: sa.Engine, kept: CachedValue[list[HashedKey]], now_s: Callable[[], float]) -> None:
         self._engine = engine
         self._kept = kept
         self._now_s = now_s

@@ -9,12 +9,13 @@ import io
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from itertools import islice
 from typing import Annotated, Any, Final
 
 import msgspec
 
-from churn_api.schemas.decode_errors import explain, malformed, not_json
+from churn_api.http.decode_errors import explain, malformed, not_json
 from churn_store.model.signature import Column, Signature
 
 Record = bytes | None
@@ -28,6 +29,7 @@ _STRANGE_COLUMNS: Final = 100
 """A header may name so many columns more than the release has: beyond, it is not a table for this model."""
 
 
+@cache
 def json_records(max_records: int) -> Callable[[bytes], list[Record]]:
     """A function that takes a JSON body apart: ``{"records": [...]}``, as for a batch of predictions.
 

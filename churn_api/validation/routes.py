@@ -5,60 +5,68 @@ scored, logged as a prediction or counted as one.
 """
 
 import asyncio
-from collections.abc import Callable
-from concurrent.futures import Executor
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
-import msgspec
-from litestar import post
-from litestar.handlers import HTTPRouteHandler
+from litestar import Controller, Response, post
 from litestar.types import Scope
 
-from churn_api.http.body import JSON, Answer, read_body
-from churn_api.http.middleware import Call, call_of, needs
+from churn_api.http.body import OK
+from churn_api.http.call import Call
+from churn_api.http.lanes import needs
+from churn_api.http.problems import problem_spec
+from churn_api.predictions.service import Predictor
 from churn_api.releases.served import Served
+from churn_api.schemas.validation import Validation
 from churn_api.settings import ServiceSettings
 from churn_api.validation.explain import validate
 from churn_api.validation.parsing import csv_records, json_records
 
 
-def validation_routes(
-    serving: Callable[[Call], Served], threads: Executor, settings: ServiceSettings
-) -> list[HTTPRouteHandler]:
-    """``POST /validate``.
+def validation_controller(settings: ServiceSettings) -> type[Controller]:
+    """The route with the limits of a batch.
 
     Args:
-        serving: the release that answers a call; raises ``Problem`` if there is none.
-        threads: every validation runs there, because a small body can hold many wrong rows.
-        settings: the limits of a batch.
+        settings: the limits.
     """
-    decode_json = json_records(settings.max_batch)
-    encode = msgspec.json.Encoder().encode
 
-    def validated(body: bytes, is_csv: bool, served: Served, call: Call) -> bytes:
-        signature = served.champion.bundle.manifest.signature
-        records = csv_records(body, signature, max_records=settings.max_batch) if is_csv else decode_json(body)
-        return encode(
-            validate(
-                records,
-                served.requests,
-                signature,
-                served.reference,
-                release=served.champion.model.release,
-                request_id=call.request_id,
-            )
+    class ValidationController(Controller):
+        """Whether rows fit the release that serves."""
+
+        request_max_body_size = settings.max_batch_body_bytes
+
+        @post(
+            "/validate",
+            opt=needs("predict"),
+            status_code=OK,
+            summary="Whether rows fit the release, before predictions are asked for; nothing is scored or logged",
+            responses={503: problem_spec("No release serves yet.")},
         )
+        async def validate_rows(
+            self, body: bytes, scope: Scope, call: Call, predictor: Predictor, threads: ThreadPoolExecutor
+        ) -> Response[Validation]:
+            """Takes the bytes: each record is judged by itself, also one with a name twice."""
+            served = predictor.serving(call)
+            work = partial(_validated, body, _is_csv(scope), served, call.request_id, settings.max_batch)
+            # in a thread, because a small body can hold many wrong rows
+            validation = await asyncio.get_running_loop().run_in_executor(threads, work)
+            name, value = served.champion.header
+            return Response(validation, headers={name.decode(): value.decode()})
 
-    @post("/validate", opt=needs("predict"))
-    async def validate_rows(scope: Scope) -> Answer:
-        call = call_of(scope)
-        body = await read_body(scope, call.receive, at_most=settings.max_batch_body_bytes)
-        served = serving(call)
-        answer = await asyncio.get_running_loop().run_in_executor(
-            threads, lambda: validated(body, _is_csv(scope), served, call)
-        )
-        return Answer(answer, JSON, served.champion.header)
+    return ValidationController
 
-    return [validate_rows]
+
+def _validated(body: bytes, is_csv: bool, served: Served, request_id: str, max_records: int) -> Validation:
+    signature = served.champion.bundle.manifest.signature
+    records = csv_records(body, signature, max_records=max_records) if is_csv else json_records(max_records)(body)
+    return validate(
+        records,
+        served.requests,
+        signature,
+        served.reference,
+        release=served.champion.model.release,
+        request_id=request_id,
+    )
 
 
 def _is_csv(scope: Scope) -> bool:

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 import yaml
 from litestar import Litestar
 from litestar.testing import TestClient
+from litestar.types import ControllerRouterHandler
 from prometheus_client.parser import text_string_to_metric_families
 
 from churn_api.app import create_app
@@ -130,9 +131,9 @@ class Installation:
         return [msgspec.json.decode(line) for file in files for line in file.read_bytes().splitlines()]
 
     @contextmanager
-    def serve(self) -> Iterator["Service"]:
-        """The service, from its start to its end."""
-        app = create_app(self.config)
+    def serve(self, *more_routes: ControllerRouterHandler) -> Iterator["Service"]:
+        """The service, from its start to its end, with more routes than its own."""
+        app = create_app(self.config, more_routes=more_routes)
         with TestClient(app) as client:
             yield Service(self, app, client)
 

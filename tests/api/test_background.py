@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from churn_api.background import Rhythm
+from churn_api.background import PeriodicTask
 from churn_api.releases import poller
 from churn_store.releases.bundles import load_bundle
 from churn_store.releases.log import newest
@@ -31,12 +31,12 @@ def test_a_panic_is_a_failed_attempt_and_the_next_one_is_made() -> None:
         if len(attempts) == 1:
             panics()
 
-    rhythm = Rhythm("test", step, every_s=0.01, on_failure=told.append)
-    rhythm.start()
+    task = PeriodicTask("test", step, every_s=0.01, on_failure=told.append)
+    task.start()
     until = time.monotonic() + 5
     while len(attempts) < 3 and time.monotonic() < until:
         time.sleep(0.01)
-    rhythm.stop()
+    task.stop()
     assert len(attempts) >= 3
     assert [type(error) for error in told] == [PanicError]
 

@@ -12,7 +12,10 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from litestar import Litestar
+from litestar.routes import HTTPRoute
 
+from churn_api.http.lanes import is_fast
 from churn_api.predictions.service import Predictor
 from churn_api.telemetry.json_log import LOGGER, JsonLines
 from tests.api.conftest import ONLINE_ROWS, Installation, Service, problem
@@ -320,6 +323,110 @@ def test_no_id_makes_a_prediction_fail(service: Service, customer_id: str) -> No
     response = service.raw("GET", target)
     assert 400 <= response.status_code < 500
     problem(response, response.status_code)
+
+
+def ordinary_routes(app: Litestar) -> list[tuple[str, str]]:
+    """Method and address of every route that Litestar itself calls."""
+    return sorted(
+        (method, route.path_format)
+        for route in app.routes
+        if isinstance(route, HTTPRoute)
+        for handler in route.route_handlers
+        if "scope" in handler.opt and not is_fast(handler)
+        for method in handler.http_methods - {"OPTIONS"}
+    )
+
+
+@pytest.mark.parametrize("path", ["/health", "/docs", "/models", "/predict"])
+def test_the_options_that_litestar_adds_are_not_answered(service: Service, path: str) -> None:
+    problem(service.raw("OPTIONS", path.encode()), 405)
+
+
+HOSTILE_BODIES = {
+    ("POST", "/releases/rollback"): {
+        "text for a number": b'{"reason": "x", "to_epoch": "1"}',
+        "a name twice": b'{"reason": "x", "to_epoch": 1, "to_epoch": 2}',
+        "a name twice, spelled otherwise": b'{"reason": "x", "to_epoch": 1, "to\\u005fepoch": 2}',
+        "NUL": b'{"reason": "a\\u0000b"}',
+        "an unknown name": b'{"reason": "x", "canary-7f3a-mustermann": 1}',
+        "deep": b"[" * DEPTH,
+        "deep in a value": b'{"reason": ' + b"[" * DEPTH,
+        "not UTF-8": b'{"reason": "\xff"}',
+        "empty": b"",
+    },
+    ("POST", "/validate"): {
+        "text for the records": b'{"records": "1"}',
+        "a name twice": b'{"records": [{}], "records": [{}]}',
+        "NUL": b'{"records\\u0000": [{}]}',
+        "an unknown name": b'{"records": [{}], "customers": 1}',
+        "deep": b"[" * DEPTH,
+        "deep in a value": b'{"records": ' + b"[" * DEPTH,
+        "empty": b"",
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory, candidate: Candidate) -> Iterator[Service]:
+    """A service with a key for everything."""
+    with Installation.make(tmp_path_factory.mktemp("hostile")) as made:
+        made.make_key("all", "predict", "read", "release")
+        made.release(candidate)
+        made.put_online()
+        with made.serve() as service:
+            yield service
+
+
+def refused_once(service: Service, method: str, path: str, target: bytes, body: bytes) -> dict[str, Any]:
+    """The problem that a request is refused with; it is counted once, and repeats nothing."""
+    before = service.metric("churn_requests_total", method=method, route=path, status="400")
+    all_before = service.metric("churn_requests_total")
+    response = service.raw(method, target, body, headers=tuple(service.key_header("all").items()))
+    refused = problem(response, 400)
+    assert service.metric("churn_requests_total", method=method, route=path, status="400") == before + 1
+    assert service.metric("churn_requests_total") == all_before + 3  # and two readings of the metrics
+    assert CANARY not in response.text
+    return refused
+
+
+def test_every_ordinary_route_with_a_body_is_sent_hostile_ones(hostile: Service) -> None:
+    paths = hostile.get("/docs/openapi.json").json()["paths"]
+    ordinary = {(method, path) for method, path in ordinary_routes(hostile.app) if path in paths}
+    assert {(method, path) for method, path in ordinary if "requestBody" in paths[path][method.lower()]} == set(
+        HOSTILE_BODIES
+    )
+
+
+@pytest.mark.parametrize(("route", "case"), [(route, case) for route, bodies in HOSTILE_BODIES.items() for case in bodies])
+def test_a_hostile_body_of_an_ordinary_route_is_a_400_counted_once(
+    hostile: Service, route: tuple[str, str], case: str
+) -> None:
+    method, path = route
+    refused = refused_once(hostile, method, path, path.encode(), HOSTILE_BODIES[route][case])
+    assert refused["type"] == "urn:churn:problem:malformed-request"
+    assert refused["errors"]
+    assert hostile.installation.newest_epoch() == 1
+
+
+@pytest.mark.parametrize("query", ["x=1", "x", f"{CANARY}={CANARY}", "%00=1", "x=%00", "reason=1&reason=2"])
+def test_a_query_that_an_ordinary_route_does_not_know_is_a_400_counted_once(hostile: Service, query: str) -> None:
+    for method, path in ordinary_routes(hostile.app):
+        refused = refused_once(hostile, method, path, f"{path}?{query}".encode(), b"")
+        assert "query" in refused["detail"]
+
+
+def test_nul_in_an_address_leads_nowhere_and_is_counted_once(hostile: Service) -> None:
+    for method, path in ordinary_routes(hostile.app):
+        before = hostile.metric("churn_requests_total", route="unmatched")
+        problem(hostile.raw(method, path.encode() + b"%00"), 404)
+        assert hostile.metric("churn_requests_total", route="unmatched") == before + 1
+
+
+def test_an_ordinary_body_above_the_limit_is_a_413_counted_once(hostile: Service) -> None:
+    before = hostile.metric("churn_requests_total")
+    problem(hostile.post("/releases/rollback", b" " * (256 * 1024 + 1), key="all"), 413)
+    problem(hostile.post("/validate", b" " * (16 * 1024 * 1024 + 1), key="all"), 413)
+    assert hostile.metric("churn_requests_total") == before + 3
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """What to say when a body does not fit: the place, what was expected there, and what kind of thing was found.
 
 Belongs here: from msgspec's words to words that a user of the API understands. Does not belong here: the decoding
-(``schemas.requests``). A refused value is never repeated: it may be a customer's.
+(``http.strict_json``, ``schemas.requests``). A refused value is never repeated: it may be a customer's.
 """
 
 import re
@@ -39,6 +39,17 @@ def not_json(said: str) -> Problem:
     at = _BYTE.search(said)
     place = f" at byte {at[1]}" if at else ""
     return malformed("", f"the body is not JSON in UTF-8{place}; NaN and Infinity are not JSON")
+
+
+def without_what_was_sent(said: str) -> str:
+    """A message of msgspec's ``ValidationError`` without the names and values that it may repeat of a body."""
+    place = _PLACE.match(said)
+    at = f" - at `${place['path']}`" if place and place["path"] else ""
+    if "contains unknown field" in said:
+        return f"the object has a name that is not expected here; see /docs{at}"
+    if said.startswith("Invalid "):
+        return f"expected one of the documented values; found another one{at}"
+    return said
 
 
 def explain(said: str, columns: Mapping[str, Column]) -> Problem:
