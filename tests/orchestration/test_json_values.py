@@ -109,7 +109,9 @@ def test_what_an_older_version_left_under_the_same_name_is_not_read(instance: dg
     assert (tmp_path / "sprung").exists()
 
 
-@pytest.mark.parametrize("value", [3, "words", {"a": 1}, object(), Weight(float("nan"))], ids=repr)
+@pytest.mark.parametrize(
+    "value", [3, "words", {"a": 1}, object(), Weight(float("nan"))], ids=["number", "text", "mapping", "object", "nan"]
+)
 def test_what_is_no_struct_or_does_not_come_back_is_not_stored(instance: dg.DagsterInstance, value: Any) -> None:
     @dg.asset(name="weight")
     def heavy() -> Any:
