@@ -2,7 +2,7 @@
 
 A release may bring other columns, so the decoders are built once per release from its signature. Decoding is strict: no
 text for a number, no unknown name, nothing missing, nothing twice. Does not belong here: the words of a refusal
-(``schemas.decode_errors``).
+(``http.decode_errors``).
 """
 
 import json
