@@ -1,7 +1,7 @@
 """Builds the whole asset graph from settings; importing it reads no file and has no side effect.
 
-Belongs here: which stages make up the graph, in the order of the data's way, and their resources. Does not belong here: what
-Dagster loads (``definitions``).
+Belongs here: the stages of the graph, in the order of the data, and their resources. Does not belong here: what Dagster loads
+(``definitions``).
 """
 
 from collections.abc import Mapping
@@ -35,8 +35,8 @@ def build_defs(settings: Settings | None = None, *, overrides: Mapping[str, Any]
     """The asset graph of a company.
 
     Args:
-        settings: what to build; ``churn.yaml`` and the environment if none are given.
-        overrides: resources by name, in place of those that the settings describe.
+        settings: settings of the company; default: ``churn.yaml`` and the environment.
+        overrides: resources by name that replace those of the settings.
     """
     settings = settings or Settings.load()
     partitions = partitions_of(settings.timeline)

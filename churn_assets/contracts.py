@@ -1,7 +1,7 @@
-"""Contracts: what must hold of every table before it is written, in pandera, and what a broken one looks like.
+"""Contracts: the pandera schemas that a table must satisfy before it is written, and the violations that are reported.
 
-A contract is checked on the frame in memory, whole (``lazy``), and its failures are sorted into the four kinds that a
-person can act on: schema, nulls, ranges, unique keys. Each kind is an asset check of the table.
+A contract is checked on the whole frame in memory (pandera's ``lazy``), so that all failures are found at once. They are sorted into
+four kinds that a person can act on: schema, nulls, ranges, unique keys. Each kind is an asset check of the table.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,16 +15,16 @@ from churn_store.mapping.tables import PERSON
 from churn_store.model.signature import FLOAT32_MAX, Column
 
 KINDS = ("schema", "nulls", "ranges", "unique_keys")
-"""What can be wrong with a table; each is an asset check."""
+"""The kinds of violations; each is an asset check."""
 
 SHOWN = 5
-"""So many offending values are shown of each broken rule."""
+"""The number of offending values shown for each broken rule."""
 
 ROW = "\0row"
-"""A row's place in its frame, while it is sifted."""
+"""The column with a row's position in its frame, while the frame is sifted."""
 
 FINITE = "a finite 32-bit number"
-"""The rule of every number that is no whole one."""
+"""The rule for every floating-point column."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class Violation:
 
     Attributes:
         kind: one of ``KINDS``.
-        rule: the column and what it must satisfy.
-        rows: how many rows break it; None where the rule is about the table.
+        rule: column, and the condition that it must satisfy.
+        rows: number of rows that break it; `None` for a rule about the whole table.
         values: some of the offending values.
     """
 
@@ -45,8 +45,8 @@ class Violation:
 
     def __str__(self) -> str:
         """One line for a person."""
-        found = f"; found {', '.join(self.values)}" if self.values else ""
-        return f"{self.rule}{'' if self.rows is None else f' broken by {self.rows} rows'}{found}"
+        examples = f"; found {', '.join(self.values)}" if self.values else ""
+        return f"{self.rule}{'' if self.rows is None else f' broken by {self.rows} rows'}{examples}"
 
 
 def contract(
@@ -57,9 +57,9 @@ def contract(
     nullable: Sequence[str] = (),
     described: Mapping[str, str] | None = None,
 ) -> pa.DataFrameSchema:
-    """A table's contract: exactly these columns, of these types, no missing values but in ``nullable``, one row a key.
+    """A table's contract: exactly these columns and types, one row a key, and missing values only in ``nullable``.
 
-    What is ``described`` of a column is shown with it.
+    The texts in ``described`` are shown beside the columns.
     """
     return pa.DataFrameSchema(
         {
@@ -77,7 +77,7 @@ def contract(
 
 
 def column_types(columns: Sequence[Column]) -> dict[str, type[pl.DataType]]:
-    """The lake's types of described columns."""
+    """The types that described columns have in the lake."""
     return {column.name: pl.Float64 if column.kind == "number" else pl.String for column in columns}
 
 
@@ -88,15 +88,15 @@ def column_types_of(schema: pa.DataFrameSchema) -> dict[str, type[pl.DataType]]:
 
 def column_checks(columns: Sequence[Column]) -> dict[str, list[pa.Check]]:
     """The allowed ranges of described columns."""
-    found: dict[str, list[pa.Check]] = {}
+    checks: dict[str, list[pa.Check]] = {}
     for column in columns:
         bounds = []
         if column.low is not None:
             bounds.append(pa.Check.ge(column.low, error=f"at least {column.low:g}"))
         if column.high is not None:
             bounds.append(pa.Check.le(column.high, error=f"at most {column.high:g}"))
-        found[column.name] = bounds
-    return found
+        checks[column.name] = bounds
+    return checks
 
 
 def violations(schema: pa.DataFrameSchema, frame: pl.DataFrame) -> list[Violation]:
@@ -105,13 +105,13 @@ def violations(schema: pa.DataFrameSchema, frame: pl.DataFrame) -> list[Violatio
     if wrong_types:
         return wrong_types
     key = list(schema.unique or ())
-    found = []
+    broken = []
     repeated = frame.filter(pl.struct(key).is_duplicated())
     if repeated.height:
-        # A customer's id may be a name or an address, and what is found here goes into logs.
+        # A customer's id may be a name or an address, and these values go into logs.
         shown_key = [] if PERSON in key else key
         values = repeated.select(shown_key).unique(maintain_order=True).head(SHOWN).rows() if shown_key else []
-        found.append(
+        broken.append(
             Violation(
                 "unique_keys", f"one row a {', '.join(key)}", repeated.height, tuple("/".join(map(str, v)) for v in values)
             )
@@ -120,7 +120,7 @@ def violations(schema: pa.DataFrameSchema, frame: pl.DataFrame) -> list[Violatio
         endless = frame.filter(_is_endless(name))[name]
         if len(endless):
             shown = tuple(str(value) for value in endless.head(SHOWN))
-            found.append(Violation("ranges", f"{name}: {FINITE}", len(endless), shown))
+            broken.append(Violation("ranges", f"{name}: {FINITE}", len(endless), shown))
     cases = _failures(schema, frame)
     if cases is not None:
         for (column, check), rows in cases.group_by("column", "check", maintain_order=True):
@@ -128,7 +128,7 @@ def violations(schema: pa.DataFrameSchema, frame: pl.DataFrame) -> list[Violatio
             nulls = frame[str(column)].null_count() if missing else 0
             if missing and not nulls:
                 continue
-            found.append(
+            broken.append(
                 Violation(
                     "nulls" if missing else "ranges",
                     f"{column}: {'no missing values' if missing else check}",
@@ -136,16 +136,17 @@ def violations(schema: pa.DataFrameSchema, frame: pl.DataFrame) -> list[Violatio
                     () if missing or column == PERSON else tuple(str(value) for value in rows["failure_case"].head(SHOWN)),
                 )
             )
-    return found
+    return broken
 
 
 @dataclass(frozen=True)
 class Sifted:
-    """A frame, parted by its contract.
+    """A frame, split by its contract.
 
     Attributes:
         kept: rows that keep every rule.
-        set_aside: the others, one line for each, ``rule``, ``column``, ``value``, ``row``, ``known_s``: the first rule that it broke.
+        set_aside: all other rows, one line each, with the first rule that the row broke: ``rule``, ``column``, ``value``, ``row``,
+            ``known_s``.
     """
 
     kept: pl.DataFrame
@@ -153,11 +154,11 @@ class Sifted:
 
 
 def sift(schema: pa.DataFrameSchema, frame: pl.DataFrame) -> Sifted:
-    """Part the rows that keep a contract from those that break it; of rows with the same key the first one is kept.
+    """Split rows into those that keep a contract and those that break it; of rows with the same key the first one is kept.
 
     Args:
-        schema: the contract; the columns and types of ``frame`` must be its own.
-        frame: the rows, in an order of their own: of repeated keys the first stays.
+        schema: contract whose columns and types ``frame`` must have.
+        frame: rows in a meaningful order: of repeated keys the first stays.
 
     Raises:
         ValueError: if the columns or types differ.
@@ -210,14 +211,14 @@ def _floats(frame: pl.DataFrame) -> list[str]:
 
 
 def _is_endless(name: str) -> pl.Expr:
-    # To polars NaN is neither missing nor out of any range, and to pandera it is both; here it is out of range.
+    # Polars takes NaN for neither missing nor out of range, and pandera for both; here it is out of range.
     return ~(pl.col(name).abs() <= FLOAT32_MAX)
 
 
 def _failures(schema: pa.DataFrameSchema, frame: pl.DataFrame) -> pl.DataFrame | None:
-    """What pandera finds wrong with columns, a row a value; None where it finds nothing.
+    """The failures that pandera reports for columns, one row a value; `None` if there are none.
 
-    Uniqueness is looked at apart, as pandera reports it without the values.
+    Uniqueness is checked elsewhere, as pandera reports it without the values.
     """
     try:
         pa.DataFrameSchema(schema.columns).validate(frame.with_columns(pl.col(_floats(frame)).fill_nan(None)), lazy=True)
@@ -227,7 +228,7 @@ def _failures(schema: pa.DataFrameSchema, frame: pl.DataFrame) -> pl.DataFrame |
 
 
 def rows_as_json(columns: Sequence[str]) -> pl.Expr:
-    """Each row as a JSON object, but for when it became known: equal for a row that comes again."""
+    """Each row as a JSON object without ``known_s``, so that a row that is delivered again has equal text."""
     return pl.struct(name for name in columns if name != "known_s").struct.json_encode()
 
 
@@ -246,12 +247,12 @@ def _nothing_broken() -> pl.DataFrame:
 
 def _schema_violations(schema: pa.DataFrameSchema, frame: pl.DataFrame) -> list[Violation]:
     expected = {name: column.dtype.type for name, column in schema.columns.items()}
-    found = [
+    broken = [
         Violation("schema", f"column {name} of type {kind}", None, (str(frame.schema.get(name, "no such column")),))
         for name, kind in expected.items()
         if frame.schema.get(name) != kind
     ]
     unknown = [name for name in frame.columns if name not in expected]
     if unknown:
-        found.append(Violation("schema", f"no columns but {', '.join(expected)}", None, tuple(unknown)))
-    return found
+        broken.append(Violation("schema", f"no columns but {', '.join(expected)}", None, tuple(unknown)))
+    return broken

@@ -59,11 +59,11 @@ class Calendar:
 
     def keys(self, until: date, *, first: date | None = None) -> list[date]:
         """The first days of all periods that begin on or before ``until``."""
-        found, key = [], self.ceil(first) if first else self.first
+        keys, key = [], self.ceil(first) if first else self.first
         while key <= until:
-            found.append(key)
+            keys.append(key)
             key = self.next(key)
-        return found
+        return keys
 
     def ceil(self, day: date) -> date:
         """The first day of the first period that begins on or after a day."""
@@ -71,7 +71,7 @@ class Calendar:
         return floor if floor == day else self.next(floor)
 
     def complete(self, as_of: date) -> list[date]:
-        """Raw periods whose last arrival can be in: those that have ended by ``as_of``."""
+        """Raw periods that have ended by ``as_of``, so that their last row can have arrived."""
         return [key for key in self.keys(as_of) if self.next(key) <= as_of]
 
     def bounds_s(self, key: str) -> tuple[int, int]:

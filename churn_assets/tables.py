@@ -1,4 +1,4 @@
-"""The lake's tables beside the canonical ones: the contract of a source of raw rows, names of quarantines, roles of rows.
+"""Names around the lake's tables: the protocol of a source of raw rows, names of quarantines, roles of training rows.
 
 Belongs here: what several stages must agree on about tables. Does not belong here: the canonical columns
 (``churn_store.mapping.tables``), where rows come from (``simulator``, ``connectors``), and in which period a row arrives
@@ -15,7 +15,7 @@ EVER_S = 2**62
 
 
 def quarantine_of(table: Table) -> str:
-    """The name of the table of a raw table's rows that were set aside."""
+    """The name of the table that holds a raw table's quarantined rows."""
     return f"{table}_quarantine"
 
 
@@ -24,7 +24,7 @@ class Source(Protocol):
 
     @property
     def attributes(self) -> tuple[Column, ...]:
-        """What the source says of a customer besides the canonical columns."""
+        """The columns that the source has of a customer in addition to the canonical ones."""
 
     def given(self, table: Table) -> frozenset[str]:
         """Which of a table's ``OPTIONAL`` columns the source has."""
@@ -35,11 +35,11 @@ class Source(Protocol):
     def read(self, table: Table, start_s: int, end_s: int) -> Delivery:
         """Rows that became known in ``[start_s, end_s)``; data without time gives all its rows.
 
-        Of a table whose source does not say when rows became known, all rows that happened before ``end_s``, known when they
-        happened: which of them are new is for ``turned_up`` to say.
+        Without arrival timestamps it gives all rows that happened before ``end_s``, dated as known when they happened;
+        ``turned_up`` then finds the new ones.
 
         Raises:
-            InputError: the source does not fit its description in ``churn.yaml``.
+            InputError: if the source does not fit its description in ``churn.yaml``.
         """
 
     def fingerprint(self) -> str:

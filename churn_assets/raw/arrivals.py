@@ -1,9 +1,9 @@
 """Which of a source's rows arrive in which period.
 
-A source that says when its rows became known is read period by period. Of one that does not, ``turned_up`` says it, after a first load
-whose rows count as known when they happened.
+A source with arrival timestamps is read period by period. For one without, the first load dates each row to when it happened, and
+``turned_up`` dates what is new in every later load.
 
-Belongs here: the two kinds of sources, and rows that come again. Does not belong here: whether a row keeps its contract
+Belongs here: the two kinds of sources, and rows that are delivered again. Does not belong here: whether a row keeps its contract
 (``quarantine``).
 """
 
@@ -22,18 +22,18 @@ from churn_store.mapping.tables import EARLIEST_S, KEYS, Delivery, Table
 def arrivals(
     source: Source, table: Table, keys: Sequence[str], calendar: Calendar, before: Ingested, *, anew: bool = False
 ) -> Iterator[tuple[str, Arrived]]:
-    """The rows of each period that is asked for, in the order of time.
+    """The rows of each requested period, in the order of time.
 
     Args:
         source: source of the rows.
         table: name of the table.
         keys: keys of the periods to ingest.
         calendar: calendar of the periods.
-        before: what was ingested before; asked for a period of this run only after that was yielded.
-        anew: whether a source that does not say when its rows became known is loaded as if for the first time, all of it.
+        before: earlier ingests; a period of this run is read from it only after that period was yielded.
+        anew: whether a source without arrival timestamps is loaded as if for the first time, all of it.
 
     Raises:
-        InputError: the source does not fit its description; or it is to be loaded anew, and periods are missing from ``keys``.
+        InputError: if the source does not fit its description, or if it is to be loaded anew and ``keys`` lacks ingested periods.
     """
     keys = sorted(keys)
     if source.says_when_known(table):
@@ -77,26 +77,32 @@ def _recorded(
 def _again(
     rows: pl.DataFrame, table: Table, start_s: int, calendar: Calendar, earlier: Sequence[str], before: Ingested
 ) -> pl.DataFrame:
-    """Keys of the rows that an earlier period has: a row that comes again happened when it did, before this period."""
+    """Keys of the rows that an earlier period already has.
+
+    Only rows that happened before this period are looked up: a repeated row still has its old time.
+    """
     keys = list(KEYS[table])
     late = rows.filter(pl.col("occurred_s").is_between(EARLIEST_S, start_s, closed="left"))
     if late.height == 0:
         return late.select(keys)
     oldest = text(max(calendar.floor(day_of(int(late["occurred_s"].min()))), calendar.first))  # type: ignore[arg-type]
-    there = [before.rows(period, keys).join(late.select(keys), on=keys) for period in earlier if period >= oldest]
-    return pl.concat([late.select(keys).clear(), *there]).unique()
+    repeated = [before.rows(period, keys).join(late.select(keys), on=keys) for period in earlier if period >= oldest]
+    return pl.concat([late.select(keys).clear(), *repeated]).unique()
 
 
 def _came_later(rows: pl.DataFrame, table: Table, key: str, keys: Sequence[str], before: Ingested) -> pl.DataFrame:
-    """Keys of the rows that a later period has already, as one in the middle is mended: what was there first stays."""
+    """Keys of the rows that a later period already has: when a period in the middle is repaired, the stored row stays."""
     ids = list(KEYS[table])
     later = [period for period in sorted(before.done) if period > key and period not in keys]
-    there = [before.rows(period, ids).join(rows.select(ids), on=ids, how="semi") for period in later]
-    return pl.concat([rows.select(ids).clear(), *there])
+    repeated = [before.rows(period, ids).join(rows.select(ids), on=ids, how="semi") for period in later]
+    return pl.concat([rows.select(ids).clear(), *repeated])
 
 
 def _held_here(timeless: pl.DataFrame, key: str, before: Ingested) -> pl.DataFrame:
-    """Unreadable rows without a time that are held with a period: new ones with the newest, and there for ever."""
+    """Unreadable rows without a time that are quarantined with a period.
+
+    A new one goes to the newest period and stays there for ever.
+    """
     if any(period > key for period in before.done):
         return timeless.join(before.quarantine(key).select("row"), on="row", how="semi")
     held = [before.quarantine(period).select("row") for period in sorted(before.done) if period != key]

@@ -1,4 +1,4 @@
-"""The raw tables: what arrived in a period, as it arrived; what breaks the contract is set aside beside it, with the reason."""
+"""The raw tables: the rows of a period as they arrived. Rows that break the contract go to a quarantine table, with the reason."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -31,13 +31,13 @@ DESCRIPTIONS: dict[Table, str] = {
 
 
 STAGES = ("raw", "connectors")
-"""What makes the rows: the connectors read them, though the stage knows a source by its contract alone."""
+"""The stages whose code makes the rows: the connectors count, although this stage knows a source only by its contract."""
 
 ANEW = "churn/anew"
-"""The tag of a run that loads a source which can't say when its rows became known as if for the first time; `true`."""
+"""The tag, with the value `true`, of a run that loads a source without arrival timestamps as if for the first time."""
 
 LIE_BY: dict[Table, tuple[str, ...]] = {"events": ("event_type", "customer_id")}
-"""How rows lie in a period: those of one kind together, so that who ended is found without reading all the rest."""
+"""The order of rows within a period: one event type after the other, so that cancellations are found without reading the rest."""
 
 
 def raw_assets(
@@ -48,13 +48,13 @@ def raw_assets(
     timeline: Calendar | None,
     raw: Raw,
 ) -> Sequence[dg.AssetsDefinition]:
-    """For each raw table that the source has: the table and its quarantine.
+    """One asset for each raw table of the source: the table and its quarantine.
 
     Args:
         source: source of the rows.
         partitions: periods of a history.
         described: the section ``source``: its kind, and which tables it has.
-        timeline: calendar of a history; None where the data has no time.
+        timeline: calendar of a history; `None` where the data has no time.
         raw: the section ``raw``.
     """
     return [
@@ -112,17 +112,19 @@ def _raw_asset(
         done = present(context.instance, lake, table)
         if not anew and done - set(keys):
             lake.refuse_other_columns(table, pl.DataFrame(schema=column_types_of(contract)))
-        # Of a source that can't say when, a row may move to another period only in one commit with the one that it leaves.
+        # Without arrival timestamps a row may move to another period: both periods must then change in one commit.
         apart = not source.says_when_known(table)
         good = TableWriter(context, lake, table, contract, order=LIE_BY.get(table, ()), apart=apart)
         bad = TableWriter(context, lake, quarantine, quarantine_contract(), apart=apart)
         for key, arrived in _arrivals(source, table, keys, timeline, Ingested(done, good.rows, bad.rows), anew=anew):
-            found = parted(contract, arrived, table, has_time=has_time)
+            sorted_rows = parted(contract, arrived, table, has_time=has_time)
             end_s = None if timeline is None else timeline.bounds_s(key)[1]
-            measures = quality(found, table, end_s=end_s)
-            bad.add(key, Built(found.set_aside, metadata={"rules": dg.MetadataValue.md(as_table(found.set_aside))}))
-            good.add(key, Built(found.kept, checks=outcomes(found, table, raw), metadata=measures))
-        # What was set aside is written even where its period is refused, so that it can be looked at.
+            measures = quality(sorted_rows, table, end_s=end_s)
+            bad.add(
+                key, Built(sorted_rows.set_aside, metadata={"rules": dg.MetadataValue.md(as_table(sorted_rows.set_aside))})
+            )
+            good.add(key, Built(sorted_rows.kept, checks=outcomes(sorted_rows, table, raw), metadata=measures))
+        # The quarantine is written even if its period is refused, so that the bad rows can be inspected.
         bad.finish()
         yield from bad.events()
         yield from good.events()

@@ -17,11 +17,11 @@ PRICED = pa.Check.in_range(0, LARGEST_PAYMENT_CENTS, error=f"0 to {LARGEST_PAYME
 
 
 def raw_contract(table: Table, attributes: Sequence[Column]) -> pa.DataFrameSchema:
-    """What a raw table of a history must keep.
+    """The contract of a raw table of a history.
 
     Args:
         table: name of the table.
-        attributes: the columns that the source adds to ``customers``.
+        attributes: columns that the source adds to ``customers``.
     """
     times = {"occurred_s": [DATED], "known_s": [DATED]}
     if table == "customers":
@@ -53,7 +53,7 @@ def raw_contract(table: Table, attributes: Sequence[Column]) -> pa.DataFrameSche
 
 
 def labelled_contract(attributes: Sequence[Column]) -> pa.DataFrameSchema:
-    """What the one table of data without time must keep: a row a customer, its attributes, and whether it churned."""
+    """The contract of the one table of data without time: a row a customer, its attributes, and whether it churned."""
     return contract(
         {"customer_id": pl.String, **column_types(attributes), "churned": pl.Boolean},
         key=["customer_id"],
@@ -63,5 +63,5 @@ def labelled_contract(attributes: Sequence[Column]) -> pa.DataFrameSchema:
 
 
 def quarantine_contract() -> pa.DataFrameSchema:
-    """The columns of a quarantine; rows that are wrong may come twice, so it has no key."""
+    """The contract of a quarantine: columns alone. It has no key, as the same wrong row may arrive twice."""
     return contract(QUARANTINE, key=(), nullable=("value", "known_s"))

@@ -1,4 +1,4 @@
-"""What arrived in a period, what was ingested before it, and what both kinds of sources need to tell them apart."""
+"""The rows that arrived in a period, the rows ingested before it, and what both kinds of sources need to tell them apart."""
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -9,17 +9,17 @@ from churn_assets.periods import Calendar
 from churn_store.mapping.tables import KEYS, Delivery, Table
 
 HOME = "\0home"
-"""The column of the period in which a row arrives."""
+"""The column with the period in which a row arrives."""
 
 
 @dataclass(frozen=True)
 class Ingested:
-    """What was ingested before.
+    """Earlier ingests of a table.
 
     Attributes:
-        done: the periods of the table that are there.
-        rows: the table's rows of a period, in some columns or all, without the column ``period``.
-        quarantine: all of a period of its quarantine.
+        done: periods that the table has.
+        rows: function that returns the rows of a period, in some columns or all, without the column ``period``.
+        quarantine: function that returns all quarantined rows of a period.
     """
 
     done: Collection[str]
@@ -29,11 +29,11 @@ class Ingested:
 
 @dataclass(frozen=True)
 class Arrived:
-    """What arrived in a period.
+    """The rows that arrived in a period.
 
     Attributes:
-        delivery: its rows, earliest known first where a key comes several times, and those that can't be read.
-        again: rows of an earlier period that came once more.
+        delivery: new rows and unreadable ones; of rows with the same key the one that was known first comes first.
+        again: rows that another period already has.
     """
 
     delivery: Delivery
@@ -41,14 +41,14 @@ class Arrived:
 
 
 def of_period(key: str, rows: pl.DataFrame, unreadable: pl.DataFrame) -> Arrived:
-    """The rows whose ``HOME`` is a period."""
+    """The rows whose ``HOME`` is the given period."""
     mine = pl.col(HOME) == key
-    found = rows.filter(mine).drop(HOME)
-    return Arrived(Delivery(found, unreadable.filter(mine).drop(HOME)), found.clear())
+    arrived = rows.filter(mine).drop(HOME)
+    return Arrived(Delivery(arrived, unreadable.filter(mine).drop(HOME)), arrived.clear())
 
 
 def own_period(time: str, calendar: Calendar) -> pl.Expr:
-    """The period that a time lies in; of what is older than all of them the first."""
+    """The period that a time lies in; the first period for anything older."""
     day = pl.from_epoch(pl.col(time), time_unit="s").dt.date()
     floor = {"monthly": day.dt.truncate("1mo"), "weekly": day.dt.truncate("1w"), "daily": day}[calendar.cadence]
     later = pl.max_horizontal(floor, pl.when(floor.is_not_null()).then(pl.lit(calendar.first)))
@@ -56,7 +56,7 @@ def own_period(time: str, calendar: Calendar) -> pl.Expr:
 
 
 def in_order(rows: pl.DataFrame, table: Table) -> pl.DataFrame:
-    """Rows in an order in which, of several with one key, the one that was known first comes first, on every read."""
+    """Rows in an order that is the same on every read: of several with one key, the one that was known first comes first."""
     if not rows.select(pl.struct(KEYS[table]).is_duplicated().any()).item():
         return rows
     first = ["known_s", "occurred_s"]

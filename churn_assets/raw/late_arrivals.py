@@ -1,8 +1,8 @@
-"""A source that does not say when its rows became known, after the first load: what is new of it, and when that became known.
+"""Late rows of a source without arrival timestamps: which rows are new since the first load, and when they became known.
 
-A row of a period that is there already was not there when that was loaded, so it turned up later: it counts as known in the last
-second of the newest period that is ingested now, and arrives with that one. Where later periods are there, as when one in the middle
-is mended, it waits: no period that was there before may change, and nothing may be known before it was.
+A late row belongs to a period that is already stored, but was not in it when that period was loaded. It arrives with the newest period
+that is ingested now, and counts as known in that period's last second. If later periods are already stored, as when one in the middle
+is repaired, it waits: no stored period may change, and no row may count as known too early.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,23 +17,23 @@ from churn_store.errors import InputError
 from churn_store.mapping.tables import KEYS, Table
 
 OCCURRED = r'"occurred_s":[^,}]*,?'
-"""The part of a row in JSON that says when it happened."""
+"""The part of a JSON row with the time at which it happened."""
 
 FEW = 20
-"""Of so few old rows the share that is new says nothing."""
+"""The least number of old rows of which a share of unknown ids is judged."""
 
 OWN, LATE, STORED, CHANGED, KNOWN = "\0own", "\0late", "\0stored", "\0changed", "\0known"
-"""The period in which a row happened; whether it turned up later; whether it is there as it is; whether it is another version of a
-customer who is there; when it became known, as was found out then."""
+"""Columns of the comparison: the period in which a row happened; whether it is late; whether (or in which period) it is already stored;
+whether it is a changed version of a stored customer; when it became known according to the load that first saw it."""
 
 
 def turned_up(
     source: Source, table: Table, keys: Sequence[str], calendar: Calendar, before: Ingested
 ) -> Iterator[tuple[str, Arrived]]:
-    """The rows of each period that is asked for, beside periods that stay; see ``arrivals``.
+    """The rows of each requested period, while all other periods stay as they are; see ``arrivals``.
 
     Raises:
-        InputError: the source does not fit its description, or gives its old rows other ids than before.
+        InputError: if the source does not fit its description, or gives its old rows other ids than before.
     """
     done = sorted(before.done)
     takes = next((key for key in reversed(keys) if key not in done and key > done[-1]), None)
@@ -54,27 +54,30 @@ def turned_up(
 
 
 def _held(before: Ingested, done: Sequence[str], table: Table) -> pl.DataFrame:
-    """The rows in quarantine, with their period: ``row`` and ``HOME``."""
+    """The quarantined rows with their period, as the columns ``row`` and ``HOME``."""
     parts = [before.quarantine(period).select(_said(table), pl.lit(period).alias(HOME)) for period in done]
     return pl.concat(parts).unique("row", keep="first", maintain_order=True)
 
 
 def _said(table: Table) -> pl.Expr:
-    """What a row says; of a customer without when it became true, which a version that turns up is told by its load."""
+    """The content of a row by which it is recognized.
+
+    A customer's row is compared without its time: a late version is dated by its load.
+    """
     row = pl.col("row")
     return row.str.replace(OCCURRED, "") if table == "customers" else row
 
 
 def _with_home(rows: pl.DataFrame, held: pl.DataFrame, columns: Sequence[str], table: Table) -> pl.DataFrame:
-    """Rows with the period in which they were set aside, if they were."""
+    """Rows with the period in whose quarantine they are, or null."""
     if held.height == 0:
         return rows.with_columns(pl.lit(None, dtype=pl.String).alias(HOME))
-    said = rows.with_columns(rows_as_json(columns).alias("row")).with_columns(_said(table))
-    return said.join(held, on="row", how="left").drop("row")
+    as_json = rows.with_columns(rows_as_json(columns).alias("row")).with_columns(_said(table))
+    return as_json.join(held, on="row", how="left").drop("row")
 
 
 def _by_id(rows: pl.DataFrame, before: Ingested, table: Table) -> pl.DataFrame:
-    """Rows with the period that has their key, and when they became known, as was found out then."""
+    """Rows with the period that already has their key, and the time at which they became known by that period."""
     key = list(KEYS[table])
     places = pl.concat(
         before.rows(period, [*key, "known_s"]).select(*key, pl.lit(period).alias(STORED), pl.col("known_s").alias(KNOWN))
@@ -86,10 +89,10 @@ def _by_id(rows: pl.DataFrame, before: Ingested, table: Table) -> pl.DataFrame:
 
 
 def _refuse_other_ids(rows: pl.DataFrame, table: Table, done: Sequence[str]) -> None:
-    """Refuse a source most of whose old rows are not there by their ids: the history would be counted twice.
+    """Refuse a source if most of its old rows are unknown by their ids: the history would be counted twice.
 
     Raises:
-        InputError: says how many, and how to load all of it anew.
+        InputError: if more than half of the old rows are unknown; it says how many, and how to load everything anew.
     """
     old = rows.filter(pl.col(OWN).is_in(list(done)))
     strange = old[HOME].null_count()
@@ -102,7 +105,7 @@ def _refuse_other_ids(rows: pl.DataFrame, table: Table, done: Sequence[str]) -> 
 
 
 def _late(rows: pl.DataFrame, done: Sequence[str], takes: str | None, calendar: Calendar) -> pl.DataFrame:
-    """Rows with the period in which they arrive: none for late ones that wait."""
+    """Rows with the period in which they arrive; null for late rows that wait."""
     known_s = None if takes is None else calendar.bounds_s(takes)[1] - 1
     return rows.with_columns((pl.col(HOME).is_null() & pl.col(OWN).is_in(list(done))).alias(LATE)).with_columns(
         pl.when(LATE).then(pl.lit(takes, dtype=pl.String)).otherwise(pl.coalesce(HOME, OWN)).alias(HOME),
@@ -113,23 +116,23 @@ def _late(rows: pl.DataFrame, done: Sequence[str], takes: str | None, calendar: 
 def _customers(
     rows: pl.DataFrame, before: Ingested, keys: Sequence[str], takes: str | None, calendar: Calendar
 ) -> pl.DataFrame:
-    """Records of customers: what a period had of them stays, as the source tells only what is true today.
+    """Records of customers: the versions that a period already has stay, as the source may have forgotten them.
 
-    A source with one row a customer tells what is true today: a record that is another one than before is a version that is true from
-    now on. One with several tells when each became true.
+    If the source has one row a customer, that row is the present state: a changed row is a new version, true from now on.
+    If it has several, each row says when it became true.
     """
     done = sorted(before.done)
     stored = pl.concat([before.rows(period, None).with_columns(pl.lit(period).alias(HOME)) for period in done])
-    said = [name for name in stored.columns if name not in ("occurred_s", "known_s", HOME)]
+    content = [name for name in stored.columns if name not in ("occurred_s", "known_s", HOME)]
     yes = pl.lit(value=True)
     newest = stored.sort("occurred_s", "known_s").group_by("customer_id", maintain_order=True).last()
-    found = (
+    compared = (
         rows.with_columns((pl.len().over("customer_id") == 1).alias("\0only"))
-        .join(newest.select(*said, yes.alias("\0same")), on=said, how="left", nulls_equal=True)
+        .join(newest.select(*content, yes.alias("\0same")), on=content, how="left", nulls_equal=True)
         .join(newest.select("customer_id", yes.alias("\0there")), on="customer_id", how="left")
         .join(
-            stored.select(*said, "occurred_s", yes.alias("\0version")).unique(),
-            on=[*said, "occurred_s"],
+            stored.select(*content, "occurred_s", yes.alias("\0version")).unique(),
+            on=[*content, "occurred_s"],
             how="left",
             nulls_equal=True,
         )
@@ -138,14 +141,14 @@ def _customers(
             (pl.col("\0only") & pl.col("\0there").fill_null(value=False)).alias(CHANGED),
         )
     )
-    new = _late(found.filter(~pl.col(STORED)), done, takes, calendar).with_columns(
+    new = _late(compared.filter(~pl.col(STORED)), done, takes, calendar).with_columns(
         pl.when(pl.col(LATE) & pl.col(CHANGED)).then("known_s").otherwise("occurred_s").alias("occurred_s")
     )
     return pl.concat([new.select(stored.columns), stored.filter(pl.col(HOME).is_in(list(keys)))])
 
 
 def _unreadable(rows: pl.DataFrame, done: Sequence[str], takes: str | None, calendar: Calendar) -> pl.DataFrame:
-    """Rows that can't be read, with their period: where they are held; else their own, or the newest if they turned up later."""
+    """Unreadable rows with their period: the one whose quarantine holds them, else their own, or the newest if they are late."""
     own = own_period("known_s", calendar)
     late = pl.col(HOME).is_null() & (own.is_null() | own.is_in(list(done)))
     return rows.with_columns(

@@ -1,7 +1,7 @@
-"""Quarantine: rows that break their table's contract are set aside with the rule and the value, and the rest goes on.
+"""Quarantine: rows that break their table's contract are set aside with the rule and the value; the others are ingested.
 
-Belongs here: what of an arrival is kept, how much may be set aside, and what a period says of its own quality. Does not belong
-here: the contracts (``contracts``) and which rows arrive (``arrivals``).
+Belongs here: which arrived rows are kept, how many may be set aside, and a period's measures of quality. Does not belong here:
+the contracts (``contracts``) and which rows arrive (``arrivals``).
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ from churn_store.mapping.tables import KEYS, OPTIONAL, PERSON, QUARANTINE, Table
 from churn_store.redaction import shown
 
 RULES_SHOWN = 20
-"""So many broken rules are listed of a period."""
+"""The number of broken rules that are listed for a period."""
 
 SHARE, EMPTY = "quarantine_share", "not_empty"
 """Names of the checks."""
@@ -29,12 +29,12 @@ SHARE, EMPTY = "quarantine_share", "not_empty"
 
 @dataclass(frozen=True)
 class Parted:
-    """What arrived in a period, parted by the contract.
+    """The rows that arrived in a period, split by the contract.
 
     Attributes:
         kept: rows that keep the contract.
-        set_aside: the others, in the columns of ``QUARANTINE``.
-        dateless: how many of those have no time that can be read, so that any period might be theirs.
+        set_aside: all other rows, in the columns of ``QUARANTINE``.
+        dateless: number of rows set aside whose time can't be read, so that they may belong to any period.
     """
 
     kept: pl.DataFrame
@@ -43,17 +43,17 @@ class Parted:
 
     @property
     def rows(self) -> int:
-        """How many rows arrived."""
+        """The number of rows that arrived."""
         return self.kept.height + self.set_aside.height
 
     @property
     def share(self) -> float:
-        """Share of the rows with a time that were set aside."""
+        """The share of rows set aside, among the rows with a time."""
         return (self.set_aside.height - self.dateless) / max(1, self.rows - self.dateless)
 
 
 def parted(contract: pa.DataFrameSchema, arrived: Arrived, table: Table, *, has_time: bool) -> Parted:
-    """Set aside what breaks the contract, what can't be read, and what came before.
+    """Set aside the rows that break the contract, that can't be read, or that arrived before.
 
     Args:
         contract: contract of the table.
@@ -83,8 +83,8 @@ def _came_before(again: pl.DataFrame, table: Table) -> pl.DataFrame:
 
 
 def outcomes(found: Parted, table: Table, limit: Raw) -> Mapping[str, Outcome]:
-    """The checks of a period: how much was set aside, and whether anything came at all."""
-    said = f"{found.set_aside.height} of {found.rows} rows were set aside"
+    """The checks of a period: the share set aside, and whether any rows arrived at all."""
+    summary = f"{found.set_aside.height} of {found.rows} rows were set aside"
     within = found.share <= limit.quarantine_limit
     worst = "; ".join(in_words(found.set_aside))
     empty_is_fine = found.rows == 0 and (table == "customers" or limit.empty_periods == "accept")
@@ -92,7 +92,7 @@ def outcomes(found: Parted, table: Table, limit: Raw) -> Mapping[str, Outcome]:
     return {
         SHARE: Outcome(
             within,
-            said
+            summary
             + ("" if within else f", more than raw.quarantine_limit {limit.quarantine_limit:.1%} allows")
             + (f": {worst}" if worst else ""),
             {"set_aside": found.set_aside.height, "rows": found.rows, "share": found.share},
@@ -112,7 +112,7 @@ def _how_many(found: Parted, table: Table, *, fine: bool) -> str:
 
 
 def in_words(set_aside: pl.DataFrame) -> list[str]:
-    """Each broken rule with how many rows broke it and some of their values, the most frequent first; never of a person."""
+    """Each broken rule, most frequent first, with its number of rows and some values; never a value that names a person."""
     return [
         f"{column}: {rule} broken by {rows} rows" + (f"; found {', '.join(values)}" if values else "")
         for rule, column, rows, values in by_rule(set_aside)
@@ -129,7 +129,7 @@ def as_table(set_aside: pl.DataFrame) -> str:
 
 
 def by_rule(set_aside: pl.DataFrame) -> list[tuple[str, str, int, list[str]]]:
-    """Each broken rule: rule, column, how many rows broke it, and some of their values; none of a person."""
+    """Each broken rule: rule, column, number of rows, and some values; never a value that names a person."""
     counted = (
         set_aside.group_by("rule", "column")
         .agg(pl.len().alias("rows"), pl.col("value").drop_nulls().unique().sort().head(SHOWN).alias("values"))
@@ -148,22 +148,22 @@ def quality(found: Parted, table: Table, *, end_s: int | None) -> dict[str, Any]
     Args:
         found: rows that arrived.
         table: name of the table.
-        end_s: the first second after the period; None where data has no time.
+        end_s: first second after the period; `None` where the data has no time.
 
     Returns:
-        ``completeness`` (share of the arrived values that are there and were kept), ``late_share`` (known more than a day after they happened), ``delay_p99_hours``,
-        ``newest_hours_before_end`` (how long before the period's end the newest row became known), ``oldest_day``; those of time
-        are missing where there are no rows.
+        ``completeness`` (share of the arrived values that are present and were kept), ``late_share`` (share of rows known more than a
+        day after they happened), ``delay_p99_hours``, ``newest_hours_before_end`` (hours between the arrival of the newest row and the
+        period's end), ``oldest_day``. The measures of time are missing where there are no rows.
     """
     wanted = [name for name in found.kept.columns if name not in OPTIONAL[table]]
-    there = sum(found.kept[name].len() - found.kept[name].null_count() for name in wanted)
-    said: dict[str, Any] = {
+    filled = sum(found.kept[name].len() - found.kept[name].null_count() for name in wanted)
+    measures: dict[str, Any] = {
         "set_aside": found.set_aside.height,
         "set_aside_share": found.share,
-        "completeness": there / max(1, found.rows * len(wanted)),
+        "completeness": filled / max(1, found.rows * len(wanted)),
     }
     if end_s is None or found.kept.height == 0:
-        return said
+        return measures
     delay = (pl.col("known_s") - pl.col("occurred_s")).alias("delay")
     measured = found.kept.select(
         (delay > DAY_S).mean().alias("late"),
@@ -171,7 +171,7 @@ def quality(found: Parted, table: Table, *, end_s: int | None) -> dict[str, Any]
         pl.col("known_s").max().alias("newest"),
         pl.col("occurred_s").min().alias("oldest"),
     ).row(0, named=True)
-    return said | {
+    return measures | {
         "late_share": measured["late"],
         "delay_p99_hours": measured["p99"] / 3600,
         "newest_hours_before_end": (end_s - measured["newest"]) / 3600,
