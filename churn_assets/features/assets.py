@@ -28,7 +28,7 @@ from churn_store.clock import Clock
 from churn_store.mapping.tables import Table
 
 ALL_EARLIER = -10_000
-"""More periods than a company has."""
+"""The offset that stands for all earlier periods: more than a company has."""
 
 
 def feature_assets(
@@ -47,12 +47,12 @@ def feature_assets(
     Args:
         features: all features of the company.
         partitions: periods of a history.
-        timeline: calendar of a history; None where the data has no time, and what follows says nothing.
+        timeline: calendar of a history; `None` where the data has no time, and then the arguments after it are not used.
         tables: raw tables of the company.
-        at_risk: who can churn.
-        label: what churn is.
+        at_risk: definition of who can churn.
+        label: definition of churn.
         engine: name of the engine.
-        spark: where the engine ``spark`` computes.
+        spark: settings of the engine ``spark``.
     """
     if timeline is not None:
         return [
@@ -160,7 +160,7 @@ def _churn_labels(
             until = arrivals_until(calendar, label, snapshot, raw=raw)
 
             def rows(table: Table, since: str = key, until: date = until) -> nw.LazyFrame[Any] | None:
-                # What was known before T decided who is at risk; only what became known later can tell who left.
+                # Rows known before T decided who is at risk; only rows that became known later can say who left.
                 arrived = pl.col(PERIOD).is_between(pl.lit(since), pl.lit(text(until)), closed="left")
                 return nw.from_native(lake.scan(table, version=sources[table]).filter(arrived)) if table in used else None
 
@@ -241,7 +241,7 @@ def _table_labels() -> dg.AssetsDefinition:
 
 
 def _arrived_before(cadence: Cadence, lookback_days: int | None) -> dg.PartitionMapping:
-    """A snapshot reads the periods that ended by it: all of them, or those that its longest window reaches."""
+    """The raw periods that a snapshot reads: of those that have ended, all or those within its longest window."""
     periods = ALL_EARLIER if lookback_days is None else -_periods(cadence, lookback_days)
     return dg.TimeWindowPartitionMapping(start_offset=periods, end_offset=-1, allow_nonexistent_upstream_partitions=True)
 
@@ -255,6 +255,6 @@ def _until_maturity(cadence: Cadence, label: Label) -> dg.PartitionMapping:
 
 
 def _periods(cadence: Cadence, days: int) -> int:
-    """How many periods so many days reach into, at most."""
+    """The greatest number of periods that a stretch of days can touch."""
     shortest = {"monthly": 28, "weekly": 7, "daily": 1}[cadence]
     return -(-days // shortest)

@@ -1,7 +1,7 @@
 """The catalogue: every feature that a history allows, each described once.
 
-Adding a feature is one entry in the module of its table; its tests are generated from it. An entry says from which table it
-comes, which whole numbers are summed or counted per customer, and how the value follows from them; the division comes last, so
+To add a feature, add one entry to the module of its table; its tests are generated from the entry. An entry names the table, the
+whole numbers that are summed or counted per customer, and the expression that computes the value from them. Division comes last, so
 that equal inputs give equal features on every engine. Does not belong here: which of them a company's models see
 (``feature_sets``), who is at risk (``population``), how the tables are cut at a snapshot (``snapshot``).
 """
@@ -14,17 +14,17 @@ from churn_assets.features.catalogue_payments import PAYMENT_FEATURES
 from churn_assets.features.feature import Feature
 
 CATALOGUE: tuple[Feature, ...] = (*EVENT_FEATURES, *PAYMENT_FEATURES, *CUSTOMER_FEATURES)
-"""All features of a history, besides the attributes that a source brings."""
+"""All features of a history, except for the attributes of the source."""
 
 CLASSIC = (
     "avg_sessions_7d", "sessions_30d", "days_since_last_login", "events_30d", "failed_payments_30d", "total_spend_90d",
     "refunds_30d", "is_pro_plan", "is_paid_plan", "days_since_signup",
 )  # fmt: skip
-"""Ten that churn models of subscriptions usually begin with."""
+"""The ten features that churn models of subscriptions usually begin with."""
 
 
 def as_table(features: Sequence[Feature]) -> str:
-    """The catalogue's entries as a Markdown table, for people."""
+    """Entries of the catalogue as a Markdown table."""
     head = "| feature | description | unit | window | allowed | moves with time | personal data | owner |\n|---|---|---|---|---|---|---|---|\n"
     return head + "\n".join(
         f"| {feature.name} | {feature.description} | {feature.unit} | "

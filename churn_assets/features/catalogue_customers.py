@@ -1,7 +1,7 @@
-"""Features of a customer's record: its plan, how long it has been one, how often it changed; and of the time of the year.
+"""Features of a customer's record (the plan, the age of the account, changes of the record) and of the time of the year.
 
-Belongs here: entries of the catalogue whose table is ``customers``. Does not belong here: the attributes that a source
-brings, which need no entry (``feature_sets``).
+Belongs here: entries of the catalogue whose table is ``customers``. Does not belong here: the attributes of a source, which
+need no entry (``feature_sets``).
 """
 
 from datetime import date
@@ -16,17 +16,17 @@ SNAPSHOT_S = nw.col("signed_up_s") + nw.col("signed_up_age_s")
 
 CYCLE_S = epoch_s(date(1972, 1, 1))
 CYCLE_DAYS = 4 * 365 + 1
-"""The calendar repeats every four years, until the year 2100, which has no 29 February."""
+"""The length of the calendar's cycle of four years, which holds until 2100, a year without 29 February."""
 
 _OLDEST, _NEWEST = nw.col("age_of_first_version_s"), nw.col("age_of_last_version_s")
 _OLDEST_VERSION = {"age_of_first_version_s": nw.col("age_s").max()}
-"""Of any age: a record's first version is none of its changes, whenever it became true."""
+"""The age of the first version, without a window: whenever it became true, it is not a change of the record."""
 
 
 def _days_from(month: int) -> nw.Expr:
     """Days between the snapshot and the nearest first day of a month.
 
-    Together two of these tell the season as sine and cosine would, and in whole numbers, which all engines have alike.
+    Two of these together encode the season as sine and cosine would, but in whole numbers, which are equal on all engines.
     """
     turns = [(epoch_s(date(year, month, 1)) - CYCLE_S) // DAY_S for year in range(1971, 1977)]
     today = (SNAPSHOT_S - CYCLE_S) // DAY_S % CYCLE_DAYS

@@ -1,4 +1,4 @@
-"""Features of what customers do: sessions, uses, tickets, events of any kind.
+"""Features of customers' activity: sessions, uses, tickets, events of any kind.
 
 Belongs here: entries of the catalogue whose table is ``events``. Does not belong here: money (``catalogue_payments``).
 """
@@ -22,10 +22,10 @@ TICKET = nw.col("event_type") == "support_ticket"
 USE = nw.col("event_type") == "feature_used"
 
 NEWEST_OF_KIND = nw.col("newest_of_kind")
-"""Counts types: whoever did something of a type within a window did it for the last time within it."""
+"""The newest event of its type. Counted within a window, it gives the number of different types."""
 
 NEWEST_OF_DAY, NEWEST_OF_WEEK = nw.col("newest_of_day"), nw.col("newest_of_week")
-"""Together with a type these count days and stretches of seven days with something of the type."""
+"""The newest event of its type and day, or of its type and seven days. Counted for one type, they give its active days or weeks."""
 
 THURSDAY = 3
 SATURDAY = 5

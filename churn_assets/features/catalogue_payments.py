@@ -1,7 +1,7 @@
-"""Features of what customers pay, and of what goes wrong with it.
+"""Features of payments and of problems with them.
 
-Belongs here: entries of the catalogue whose table is ``payments``, trouble with support among them where it is counted
-together with payments. Does not belong here: what customers do (``catalogue_events``).
+Belongs here: entries of the catalogue whose table is ``payments``, including those that count support tickets together with
+payments. Does not belong here: activity (``catalogue_events``).
 """
 
 import narwhals as nw
@@ -14,7 +14,7 @@ SETTLED = nw.col("status") == "settled"
 FAILED = nw.col("status") == "failed"
 REFUNDED = nw.col("status") == "refunded"
 LATE = nw.col("occurred_s") - nw.col("due_s") > DAY_S
-"""Payments more than a day after they were due."""
+"""Payments that came more than a day after they were due."""
 
 PRICED = nw.col("list_cents") > 0
 TROUBLED = FAILED | REFUNDED

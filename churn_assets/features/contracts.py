@@ -10,11 +10,11 @@ from churn_assets.features.feature import Feature
 from churn_assets.orchestration.table_writer import Outcome
 
 LABEL_RATE = (0.001, 0.95)
-"""A share of churn outside of these is taken for a wrong definition of churn."""
+"""The plausible shares of churn, least and greatest; outside of them the definition of churn is taken for wrong."""
 
 
 def features_contract(features: Sequence[Feature], *, has_time: bool) -> pa.DataFrameSchema:
-    """What a snapshot's features must keep: a row a customer, every feature inside the catalogue's range."""
+    """The contract of a snapshot's features: a row a customer, every feature inside the catalogue's range."""
     columns = [feature.column for feature in features]
     times = {"snapshot_s": pl.Int64} if has_time else {}
     return contract(
@@ -27,13 +27,13 @@ def features_contract(features: Sequence[Feature], *, has_time: bool) -> pa.Data
 
 
 def labels_contract(*, has_time: bool) -> pa.DataFrameSchema:
-    """What a snapshot's labels must keep."""
+    """The contract of a snapshot's labels."""
     times = {"snapshot_s": pl.Int64} if has_time else {}
     return contract({"customer_id": pl.String, **times, "churned": pl.Boolean}, key=["customer_id", *times])
 
 
 def someone_at_risk(frame: pl.DataFrame) -> Outcome:
-    """A snapshot without anyone at risk can't be trained on or scored."""
+    """Whether anyone is at risk: an empty snapshot can be neither trained on nor scored."""
     return Outcome(
         frame.height > 0,
         f"{frame.height} customers at risk"
@@ -43,7 +43,7 @@ def someone_at_risk(frame: pl.DataFrame) -> Outcome:
 
 
 def plausible_label_rate(labels: pl.DataFrame) -> Outcome:
-    """A share of churn near none or near all says that the definition of churn does not fit the data."""
+    """Whether the share of churn is plausible: near 0 or near 1, the definition of churn does not fit the data."""
     rate = float(labels["churned"].cast(pl.Float64).mean() or 0.0)  # type: ignore[arg-type]
     low, high = LABEL_RATE
     return Outcome(

@@ -1,7 +1,7 @@
-"""What a feature is, and the words in which its whole-number aggregates are said.
+"""The definition of a feature, and the expressions from which its whole-number aggregates are built.
 
-Belongs here: the description of one feature, and expressions that every engine computes alike. Does not belong here: which
-features there are (``catalogue``), which of them a company's models see (``feature_sets``), and how they are computed at a
+Belongs here: the description of one feature, and expressions that give the same result on every engine. Does not belong here:
+which features there are (``catalogue``), which of them a company's models see (``feature_sets``), and how they are computed at a
 snapshot (``snapshot``).
 """
 
@@ -26,27 +26,27 @@ class Feature:
     """One feature.
 
     Attributes:
-        name: name of the column; unique.
-        description: what it says of a customer, in words.
-        table: the raw table that it is aggregated from.
-        window_days: how far it looks back; None for a fact of the customer's record as it is at the snapshot.
+        name: unique name of the column.
+        description: meaning of the value, in words.
+        table: raw table that it is aggregated from.
+        window_days: length of its window before the snapshot; `None` for a fact of the customer's record at the snapshot.
         unit: unit of the value.
-        pii: what kind of personal data it is.
-        value: Narwhals expression over the aggregates and the customer's record, which has ``signed_up_age_s`` besides (seconds
-            since sign-up); the two times of the record add up to the snapshot.
-        aggregates: of the table's rows, which have ``age_s`` (seconds before the snapshot) besides the table's own columns but
-            for ids and ``known_s``, and of events also their ``features.recency_flags.PLACES``. Of a customer without any row they are zero, but
-            null for names that begin with ``age_of_``. A name means the same wherever it is used.
-        besides: aggregates of further tables, for what no table says alone.
+        pii: kind of personal data.
+        value: Narwhals expression over the aggregates and the customer's record. The record also has ``signed_up_age_s``, seconds
+            since sign-up; ``signed_up_s`` plus it is the snapshot.
+        aggregates: expressions over the table's rows, by name. Rows have the table's columns without ids and ``known_s``, and
+            ``age_s`` (seconds before the snapshot); events also have their ``features.recency_flags.PLACES``. For a customer without
+            rows an aggregate is zero, or null if its name begins with ``age_of_``. A name means the same in every feature.
+        besides: aggregates of further tables, for a feature that combines tables.
         kind: ``number`` or ``category``.
-        nullable: whether "never" is an answer.
-        low: the least possible value.
-        high: the greatest possible value.
-        grows: whether it only ever grows with time, so that drift says nothing.
-        calendar: whether it follows the calendar, the same for everybody, so that drift says nothing either.
+        nullable: whether the value may be missing, such as the days since an event that never happened.
+        low: least possible value.
+        high: greatest possible value.
+        grows: whether it grows with time for everyone; such a feature is excluded from drift decisions.
+        calendar: whether it follows the calendar, the same for everyone; it is excluded from drift decisions as well.
         needs: columns that a source may lack, without which the feature does not exist: attributes of ``customers``, or
             optional columns of the table.
-        owner: the team to ask.
+        owner: team that answers for it.
     """
 
     name: str
@@ -82,12 +82,12 @@ class Feature:
 
     @property
     def tables(self) -> frozenset[Table]:
-        """The raw tables without which it does not exist."""
+        """The raw tables that it needs."""
         return frozenset({self.table, *self.besides})
 
     @property
     def drifts_anyway(self) -> bool:
-        """Whether it moves with time alone, so that drift is shown and not judged."""
+        """Whether it changes with time alone, so that its drift is shown but not judged."""
         return self.grows or self.calendar
 
     def of(self, table: Table) -> Aggregates:
@@ -96,7 +96,7 @@ class Feature:
 
 
 def aggregates_of(features: Sequence[Feature], table: Table) -> dict[str, nw.Expr]:
-    """All aggregates of a table that some features are made of, each once."""
+    """All aggregates of a table that the given features use, each once."""
     return {name: expr for feature in features for name, expr in feature.of(table).items()}
 
 
@@ -106,14 +106,14 @@ def longest_window_days(features: Sequence[Feature], table: Table) -> int:
 
 
 def within(days: int) -> nw.Expr:
-    """Rows of the last so many days before the snapshot."""
+    """Whether a row lies within the given number of days before the snapshot."""
     return nw.col("age_s") <= days * DAY_S
 
 
 def count(condition: nw.Expr) -> nw.Expr:
-    """How many rows satisfy a condition.
+    """The number of rows that satisfy a condition.
 
-    Not a sum of ones and zeros: Polars counts what is not missing five times as fast.
+    It counts non-null values, which Polars does five times as fast as it sums ones and zeros.
     """
     return nw.when(condition).then(nw.lit(1)).count().cast(nw.Int64)
 
@@ -124,9 +124,9 @@ def total(column: str, condition: nw.Expr) -> nw.Expr:
 
 
 def distinct(values: nw.Expr, condition: nw.Expr) -> nw.Expr:
-    """How many different values, None of them missing, the rows have that satisfy a condition.
+    """The number of different values among the rows that satisfy a condition; these rows must have no missing values.
 
-    Every engine counts the missing value that stands for all other rows as one more, so it is taken off where there are any.
+    All other rows become null, which every engine counts as one more value; it is subtracted if there are such rows.
     """
     others = nw.len() > nw.when(condition).then(nw.lit(1)).count()
     return nw.when(condition).then(values).n_unique() - others.cast(nw.Int64)
@@ -145,7 +145,7 @@ def oldest_age(condition: nw.Expr) -> nw.Expr:
 def quotient(whole: nw.Expr, divisor: int) -> nw.Expr:
     """A whole-number column divided by a number, rounded once.
 
-    Not ``whole / divisor``: Polars then multiplies by the reciprocal, but divides where a frame has one row, so that the last
+    It avoids ``whole / divisor``, for which Polars multiplies by the reciprocal, but divides if the frame has one row: the last
     bit of a customer's feature would depend on who else is in the frame.
     """
     return whole / (whole * 0 + divisor)

@@ -1,7 +1,7 @@
 """Which features a company has, and which of them its models see.
 
-Belongs here: what follows from the company's tables, its attributes, and the section ``features`` of ``churn.yaml``. Does not
-belong here: what a feature is (``feature``), which ones there are (``catalogue``), and what can't be one (``protected_attributes``).
+Belongs here: the choice by the company's tables, its attributes, and the section ``features`` of ``churn.yaml``. Does not belong
+here: what a feature is (``feature``), which ones there are (``catalogue``), and what can't be one (``protected_attributes``).
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -27,10 +27,10 @@ def company_features(source: Source, described: SourceSettings, choice: Features
         choice: the section ``features``.
 
     Raises:
-        InputError: as ``features_of``; or an attribute is read from the label's column.
+        InputError: if ``features_of`` refuses the choice, or an attribute is read from the label's column.
     """
     customers = described.described("customers")
-    columns = {} if customers is None else {name: said.column for name, said in customers.attributes.items()}
+    columns = {} if customers is None else {name: attribute.column for name, attribute in customers.attributes.items()}
     if customers is not None and customers.label is not None:
         tells = sorted(
             name for name, column in columns.items() if column == customers.label.column and name not in choice.exclude
@@ -62,27 +62,27 @@ def features_of(
     """The features that a company's tables allow, less those that it excludes.
 
     Args:
-        tables: the raw tables that it has.
-        attributes: what its source says of a customer; each is a feature of its own.
+        tables: raw tables of the company.
+        attributes: attributes of a customer in the source; each is a feature of its own.
         has_time: whether the data is a history.
-        given: the optional columns that the source has, by table.
-        choice: what is excluded, and which words are protected besides the built-in ones.
-        columns: the attributes' columns in the source, by attribute.
+        given: optional columns that the source has, by table.
+        choice: excluded features, and protected words in addition to the built-in ones.
+        columns: columns of the attributes in the source, by attribute.
 
     Returns:
-        Features in a fixed order, numbers before categories. An attribute takes the place of a feature of the same name. What is
-        told by a word of the record, such as of its plan, exists only where that attribute is a category, and what is told by
-        changes of the record only where it has some attribute.
+        Features in a fixed order, numbers before categories. An attribute replaces a feature of the same name. A feature that reads
+        a word of the record, such as the plan, exists only if that attribute is a category. A feature that counts changes of the
+        record exists only if the record has some attribute.
 
     Raises:
-        InputError: ``exclude`` has a name that is no feature here, an attribute is protected, tells the label or has the name
-            of an aggregate, or no feature is left.
+        InputError: if ``exclude`` has a name that is no feature here, if an attribute is protected, tells the label or has the name
+            of an aggregate, or if no feature is left.
     """
     choice = choice or Features()
     named = {attribute.name for attribute in attributes}
     spoken = {attribute.name for attribute in attributes if attribute.kind == "category"}
     has: dict[Table, Collection[str]] = {**(given or {}), "customers": spoken}
-    found = [
+    candidates = [
         feature
         for feature in CATALOGUE
         if has_time
@@ -91,8 +91,8 @@ def features_of(
         and (named or not feature.of("customers"))
         and feature.name not in named
     ]
-    found += [_of_attribute(attribute) for attribute in attributes]
-    names = {feature.name for feature in found}
+    candidates += [_of_attribute(attribute) for attribute in attributes]
+    names = {feature.name for feature in candidates}
     if unknown := sorted(set(choice.exclude) - names):
         raise InputError(
             f"features.exclude names {', '.join(unknown)}, which is no feature here; expected some of {', '.join(sorted(names))}"
@@ -101,7 +101,7 @@ def features_of(
         raise InputError(
             f"source.customers.attributes has {', '.join(taken)}, a name that the catalogue of features uses; choose another"
         )
-    left = [feature for feature in found if feature.name not in choice.exclude]
+    left = [feature for feature in candidates if feature.name not in choice.exclude]
     for feature in left:
         refuse_forbidden(feature.name, (columns or {}).get(feature.name, feature.name), choice.protected)
     if not left:
@@ -116,14 +116,14 @@ def features_in_use(features: Sequence[Feature], choice: Features) -> tuple[Feat
 
     Args:
         features: all features of the company.
-        choice: the named sets, and which one is used.
+        choice: named sets, and the name of the one in use.
 
     Returns:
-        In the order of ``features``.
+        Features in the order of ``features``.
 
     Raises:
-        InputError: a set has a name that is no feature here, or takes the name of a built-in one; the set in use is not there,
-            or is empty.
+        InputError: if a set lists a name that is no feature here or takes the name of a built-in set, or if the set in use does not
+            exist or is empty.
     """
     names = {feature.name for feature in features}
     if clash := sorted(set(choice.sets) & {"all", "classic"}):

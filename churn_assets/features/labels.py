@@ -1,7 +1,7 @@
 """Labels: who, of the customers at risk at a snapshot, left within the horizon.
 
-Belongs here: the definition of churn. Does not belong here: who is at risk (``population``), when labels are mature (``settings.company``), and anything
-that looks before the snapshot except to find those who had already gone.
+Belongs here: the definition of churn. Does not belong here: who is at risk (``population``), when labels are mature
+(``settings.company``), and anything that looks before the snapshot except to find those who had already gone.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ def require_mature(snapshot: date, label: Label, *, as_of: date) -> date:
     """The day on which the snapshot's labels matured.
 
     Raises:
-        InputError: it has not come; until then the labels do not exist.
+        InputError: if that day has not come; until then the labels do not exist.
     """
     matured = matures_on(snapshot, label)
     if matured > as_of:
@@ -37,7 +37,7 @@ class Labelled:
 
     Attributes:
         labels: ``customer_id``, ``snapshot_s``, ``churned``; sorted by customer.
-        left_before: how many had left before the snapshot, which was known only later: they have no label.
+        left_before: number of customers at risk who, as became known only later, had left before the snapshot; they have no label.
     """
 
     labels: pl.DataFrame
@@ -57,13 +57,14 @@ def churn_labels(
     """Label each customer at risk by what happened in ``[snapshot, snapshot + horizon)``.
 
     Args:
-        at_risk: ``customer_id``, one row a customer at risk.
-        events: rows that arrived from the snapshot on; None where the company has no such table.
-        payments: the same of payments.
+        at_risk: customers at risk, one row each: ``customer_id``.
+        events: events that arrived from the snapshot on; `None` where the company has no such table.
+        payments: payments that arrived from the snapshot on; `None` where the company has no such table.
         snapshot: day T of the snapshot.
-        label: the definition of churn.
-        rule: names the event that ends a customer.
-        known_until: rows that became known before it count; default: the day of maturity. A later one restates the labels.
+        label: definition of churn.
+        rule: definition of who is at risk, with the name of the event that ends a customer.
+        known_until: day before which a row must have become known to count; default: the day of maturity. A later day restates
+            the labels.
     """
     start_s, end_s = epoch_s(snapshot), epoch_s(snapshot + label.horizon)
     known_s = epoch_s(known_until or matures_on(snapshot, label))

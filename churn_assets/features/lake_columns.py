@@ -8,25 +8,25 @@ from churn_assets.lake.lake import PERIOD, Lake
 
 
 def outdated(lake: Lake, features: tuple[Feature, ...], *, has_time: bool) -> list[str]:
-    """What is said of tables that are made from others and have other columns than the present catalogue.
+    """Complaints about the tables of features and labels whose columns differ from the present catalogue, with the remedy.
 
     Args:
         lake: the lake to read.
         features: all features of the company.
         has_time: whether the data is a history.
     """
-    found = []
+    complaints = []
     for table, contract in (
         ("customer_features", features_contract(features, has_time=has_time)),
         ("churn_labels", labels_contract(has_time=has_time)),
     ):
         if not lake.has(table):
             continue
-        there = set(lake.scan(table).collect_schema().names()) - {PERIOD}
-        new, old = sorted(set(contract.columns) - there), sorted(there - set(contract.columns))
+        stored = set(lake.scan(table).collect_schema().names()) - {PERIOD}
+        new, old = sorted(set(contract.columns) - stored), sorted(stored - set(contract.columns))
         if new or old:
-            found.append(_rebuild(lake, table, new, old, has_time=has_time))
-    return found
+            complaints.append(_rebuild(lake, table, new, old, has_time=has_time))
+    return complaints
 
 
 def _rebuild(lake: Lake, table: str, new: Sequence[str], old: Sequence[str], *, has_time: bool) -> str:

@@ -1,4 +1,4 @@
-"""Which arrivals a snapshot needs: so that a new period costs a period, and leaving anything else out changes nothing.
+"""Which arrivals a snapshot needs, so that a new snapshot reads only them. Leaving out all others changes no feature.
 
 Belongs here: how far back each raw table is read. Does not belong here: what is made of the rows (``snapshot``).
 """
@@ -15,12 +15,12 @@ from churn_store.mapping.tables import Table
 
 @dataclass(frozen=True)
 class Lookback:
-    """Which rows of a table of the lake a snapshot reads.
+    """The rows of a table of the lake that a snapshot reads.
 
     Attributes:
-        since: the first period that is read whole; empty for all of them.
-        until: the first period that is not read: the snapshot's own.
-        ending: the type of event that is read of the periods before ``since`` as well: it ends a customer for ever.
+        since: first period that is read whole; empty to read all of them.
+        until: first period that is not read: the snapshot's own.
+        ending: type of the event that ends a customer for ever, which is also read from the periods before ``since``.
     """
 
     since: str
@@ -36,7 +36,7 @@ def lookback_of(table: Table, snapshot: date, features: Sequence[Feature], rule:
     """Which rows of a table a snapshot reads.
 
     Args:
-        table: which; no row of it arrived before it happened.
+        table: name of the table, in which no row arrives before it happens.
         snapshot: T, the first day of a period.
         features: features that are computed from the table.
         rule: definition of who is at risk.
@@ -48,10 +48,13 @@ def lookback_of(table: Table, snapshot: date, features: Sequence[Feature], rule:
 
 
 def lookback_days(table: Table, features: Sequence[Feature], rule: AtRisk) -> int | None:
-    """How far back a snapshot reads all rows of a table, in days; none for ever: any version may be a customer's newest."""
+    """How far back a snapshot reads all rows of a table, in days.
+
+    `None` for all of ``customers``: a version of any age may be a customer's newest.
+    """
     return None if table == "customers" else max(longest_window_days(features, table), rule.active_days)
 
 
 def reads_all(table: Table, rule: AtRisk) -> bool:
-    """Whether some row of any age matters: a version of a record, or the event that ended a customer for ever."""
+    """Whether a row of any age can matter: a version of a record, or the event that ended a customer for ever."""
     return table == "customers" or (table == "events" and rule.cancelled_event is not None)

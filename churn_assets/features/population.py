@@ -1,7 +1,7 @@
 """The population: who can churn at a snapshot, as known at the snapshot.
 
-Belongs here: the rule of being at risk. Does not belong here: what is known of those people (``snapshot``) and what they did
-afterwards (``labels``).
+Belongs here: the definition of being at risk. Does not belong here: what is known of these customers (``snapshot``) and what they
+did afterwards (``labels``).
 """
 
 from typing import Any
@@ -15,17 +15,17 @@ from churn_store.mapping.tables import Table
 
 
 def known_before(rows: nw.LazyFrame[Any], snapshot_s: int) -> nw.LazyFrame[Any]:
-    """Rows that had happened and were known before the snapshot, with ``age_s``: how long before it they happened."""
+    """Rows that had happened and were known before the snapshot, with ``age_s``: the seconds from row to snapshot."""
     return rows.filter(nw.col("occurred_s") < snapshot_s, nw.col("known_s") < snapshot_s).with_columns(
         age_s=snapshot_s - nw.col("occurred_s")
     )
 
 
 def newest_versions(known: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
-    """The newest version of each customer's record, of those known at a snapshot; one row a customer.
+    """The newest known version of each customer's record; one row a customer.
 
-    Newest is what became true last; of versions that became true together, the one that became known last. Rows that agree in
-    both are repetitions, or contradict each other: then the greatest value of each column counts, on every engine.
+    The newest version is the one that became true last; of versions that became true together, the one that became known last.
+    Rows that agree in both times repeat or contradict each other: then the greatest value of each column counts, on every engine.
     """
     newest = known
     for time in ("occurred_s", "known_s"):
@@ -41,7 +41,7 @@ def records_at(newest: nw.LazyFrame[Any], snapshot_s: int) -> nw.LazyFrame[Any]:
 
 
 def signs(table: Table, rule: AtRisk) -> Aggregates:
-    """What of a table's rows says who is at risk: aggregates beside those of the features, so that rows are read once."""
+    """The aggregates of a table that say who is at risk, computed with those of the features so that rows are read once."""
     if table == "events":
         ended = {} if rule.cancelled_event is None else {"endings": count(nw.col("event_type") == rule.cancelled_event)}
         return {"newest_event_age_s": nw.col("age_s").min(), **ended}
@@ -54,17 +54,17 @@ def at_risk(people: nw.LazyFrame[Any], rule: AtRisk) -> nw.LazyFrame[Any]:
     """The customers who can churn.
 
     Args:
-        people: one row a customer: the ``records_at`` the snapshot and, of the tables that the company has, the ``signs``; null of a
-            customer without rows.
+        people: customers, one row each: the record from ``records_at``, and the ``signs`` of the tables that the company has, which
+            are null for a customer without rows.
         rule: definition of who is at risk.
 
     Returns:
-        Those rows that satisfy the rule.
+        Rows of ``people`` that satisfy the rule.
     """
     columns = people.collect_schema().names()
     newest = [nw.col(name) for name in ("newest_event_age_s", "newest_settled_age_s") if name in columns]
-    found = people.filter(
+    active = people.filter(
         nw.col("signed_up_age_s") >= rule.signed_up_days * DAY_S,
         nw.min_horizontal(*newest) <= rule.active_days * DAY_S,
     )
-    return found.filter(nw.col("endings").fill_null(0) == 0) if "endings" in columns else found
+    return active.filter(nw.col("endings").fill_null(0) == 0) if "endings" in columns else active

@@ -1,6 +1,6 @@
-"""What can't be a feature: what the law protects, and what tells the label.
+"""Attributes that can't be features: those that the law protects, and those that tell the label.
 
-Belongs here: the words by which such an attribute is known, in its name or in that of its column. Does not belong here: which
+Belongs here: the words that identify such an attribute, in its name or in its column's name. Does not belong here: which
 features a company has (``feature_sets``), and a leak that only the values show (``training.leakage``).
 """
 
@@ -16,18 +16,19 @@ PROTECTED = (
 )  # fmt: skip
 """Words for what the law of most countries protects from unequal treatment; ``*`` stands for any letters.
 
-Those without a star are in other words as well: `essex`, `trace`, `maleficent`.
+Words without a star must match whole, as they are part of harmless words too: `essex`, `trace`, `maleficent`.
 """
 
 OUTCOME = ("attrition", "*churn*")
 ENDING = ("cancel*", "ended", "exit", "leaving", "left", "terminated", "termination")
 WHEN_OR_WHY = ("at", "cause", "date", "day", "month", "on", "reason", "time")
-"""Words for the label itself, and words that together speak of what follows it, such as the reason of a cancellation."""
+"""Words for the label itself (``OUTCOME``). A word for an ending together with one for when or why names a consequence of the label,
+such as the reason of a cancellation."""
 
 WORD = re.compile(r"[^\W\d_]+")
 PATTERN = re.compile(r"(?:[^\W\d_]|\*)+")
 INNER_CAPITAL = re.compile(r"(?<=[^\W\d_A-Z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
-"""Where a capital begins a word inside of a name: after a small letter, or before one at the end of a run of capitals."""
+"""The place where a capital begins a word inside a name: after a small letter, or where a run of capitals ends before a small one."""
 
 
 def refuse_forbidden(name: str, column: str, protected: Collection[str]) -> None:
@@ -35,12 +36,12 @@ def refuse_forbidden(name: str, column: str, protected: Collection[str]) -> None
 
     Args:
         name: name of the feature.
-        column: column that it is read from, in the source.
-        protected: words besides the built-in ones; in whatever case, with ``*`` for any letters. Of more than one word, such as
-            `credit_score`, all must be in the name.
+        column: name of its column in the source.
+        protected: protected words in addition to the built-in ones, in any case, with ``*`` for any letters. Of a phrase such as
+            `credit_score` all words must be in the name.
 
     Raises:
-        InputError: the name or the column has such a word.
+        InputError: if the name or the column has such a word.
     """
     read_from = "" if column == name else f" (read from {column})"
     if forbidden := sorted(_protected(words(name), protected) | _protected(words(column), protected)):
@@ -48,9 +49,9 @@ def refuse_forbidden(name: str, column: str, protected: Collection[str]) -> None
             f"the feature {name}{read_from} has the protected word {', '.join(forbidden)}, and no model may see such an attribute; "
             "take it out of the source's attributes, or name it in features.exclude"
         )
-    found = words(name) | words(column)
-    ending = _like(found, ENDING) if _like(found, WHEN_OR_WHY) else set()
-    if tells := sorted(_like(found, OUTCOME) or ending):
+    all_words = words(name) | words(column)
+    ending = _like(all_words, ENDING) if _like(all_words, WHEN_OR_WHY) else set()
+    if tells := sorted(_like(all_words, OUTCOME) or ending):
         raise InputError(
             f"the feature {name}{read_from} has the word {', '.join(tells)}: it tells the label, or what follows it; take it out "
             "of the source's attributes, or name it in features.exclude"
@@ -58,17 +59,17 @@ def refuse_forbidden(name: str, column: str, protected: Collection[str]) -> None
 
 
 def words(name: str) -> set[str]:
-    """The words of a name, lower case: split at anything but letters, and where a capital begins a word."""
+    """The words of a name in lower case, split at anything but letters and where a capital begins a word."""
     return _lower(WORD, name)
 
 
 def _protected(found: set[str], more: Collection[str]) -> set[str]:
-    told: set[str] = set()
+    forbidden: set[str] = set()
     for phrase in (*PROTECTED, *more):
         each = [_like(found, (part, f"{part}s", f"{part}es")) for part in _lower(PATTERN, phrase)]
         if all(each):
-            told = told.union(*each)
-    return told
+            forbidden = forbidden.union(*each)
+    return forbidden
 
 
 def _like(found: set[str], patterns: Collection[str]) -> set[str]:

@@ -1,6 +1,6 @@
 """Features at a snapshot: what was known of each customer at risk, one row a customer.
 
-Each table is cut at the snapshot and aggregated to one row a customer before it is joined, so a join never multiplies.
+Each table is cut at the snapshot and aggregated to one row a customer before it is joined, so that no join multiplies rows.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,9 +20,9 @@ def features_at(tables: Mapping[Table, Any], features: Sequence[Feature], snapsh
     """The features of every customer at risk at a snapshot.
 
     Args:
-        tables: lazy frames of the raw tables, of any engine that Narwhals knows; at least what arrived before the snapshot
-            within the longest window.
-        features: the features to compute.
+        tables: lazy frames of the raw tables, of any engine that Narwhals knows, with at least the rows that arrived before the
+            snapshot and lie within the longest window.
+        features: features to compute.
         snapshot_s: T in epoch seconds; rows that happened or became known at or after it change nothing.
         rule: definition of who is at risk.
 
@@ -41,12 +41,12 @@ def features_of_known(
     snapshot_s: int,
     rule: AtRisk,
 ) -> pl.DataFrame:
-    """The same, once it is settled what was known.
+    """The features of every customer at risk, from rows that are already cut at the snapshot; see ``features_at``.
 
     Args:
-        records: records of the customers, ``records_at`` the snapshot.
-        known: rows known at the snapshot, with ``age_s`` and, of events, their ``PLACES``; ``known_s`` is not needed.
-        features: the features to compute.
+        records: records of the customers, as ``records_at`` returns them.
+        known: rows known at the snapshot, with ``age_s``; events also have their ``PLACES``. ``known_s`` is not needed.
+        features: features to compute.
         snapshot_s: time T of the snapshot, in epoch seconds.
         rule: definition of who is at risk.
     """
@@ -60,9 +60,9 @@ def features_of_known(
         zeros += [key for key in aggregates if not key.startswith("age_of_")]
         by_customer = rows.group_by("customer_id").agg(*(expr.alias(key) for key, expr in wanted.items()))
         people = people.join(by_customer, on="customer_id", how="left")
-    found = at_risk(people, rule)
+    customers = at_risk(people, rule)
     return _collected(
-        (found.with_columns(nw.col(*zeros).fill_null(0)) if zeros else found).select(
+        (customers.with_columns(nw.col(*zeros).fill_null(0)) if zeros else customers).select(
             "customer_id",
             nw.lit(snapshot_s).cast(nw.Int64).alias("snapshot_s"),
             *(_value(feature).alias(feature.name) for feature in features),

@@ -117,13 +117,13 @@ def _raw_asset(
         good = TableWriter(context, lake, table, contract, order=LIE_BY.get(table, ()), apart=apart)
         bad = TableWriter(context, lake, quarantine, quarantine_contract(), apart=apart)
         for key, arrived in _arrivals(source, table, keys, timeline, Ingested(done, good.rows, bad.rows), anew=anew):
-            sorted_rows = parted(contract, arrived, table, has_time=has_time)
+            split = parted(contract, arrived, table, has_time=has_time)
             end_s = None if timeline is None else timeline.bounds_s(key)[1]
-            measures = quality(sorted_rows, table, end_s=end_s)
+            measures = quality(split, table, end_s=end_s)
             bad.add(
-                key, Built(sorted_rows.set_aside, metadata={"rules": dg.MetadataValue.md(as_table(sorted_rows.set_aside))})
+                key, Built(split.set_aside, metadata={"rules": dg.MetadataValue.md(as_table(split.set_aside))})
             )
-            good.add(key, Built(sorted_rows.kept, checks=outcomes(sorted_rows, table, raw), metadata=measures))
+            good.add(key, Built(split.kept, checks=outcomes(split, table, raw), metadata=measures))
         # The quarantine is written even if its period is refused, so that the bad rows can be inspected.
         bad.finish()
         yield from bad.events()

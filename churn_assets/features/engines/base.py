@@ -1,7 +1,7 @@
-"""What a feature engine is: what goes in and what comes out, the same for all engines.
+"""The protocol of a feature engine: input and output, the same for all engines.
 
-Belongs here: the protocol and its input. Does not belong here: what a feature says
-(``features.catalogue``), how rows become features (``features.snapshot``), and how an engine reads them (``polars_engine``, ``spark_engine``).
+Belongs here: the protocol and its input. Does not belong here: which features there are (``features.catalogue``), how rows
+become features (``features.snapshot``), and how an engine reads them (``polars_engine``, ``spark_engine``).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,13 +21,13 @@ from churn_store.mapping.tables import Table
 
 @dataclass(frozen=True)
 class History:
-    """The raw tables of a lake, each at one version, and what is made of them.
+    """The raw tables of a lake, each at one version, and the features to compute from them.
 
     Attributes:
-        lake: the lake that holds the tables.
-        versions: versions of each table that the company has.
-        calendar: the periods by which they arrived.
-        features: the features to compute.
+        lake: lake that holds the tables.
+        versions: version of each table that the company has.
+        calendar: calendar of the periods in which rows arrived.
+        features: features to compute.
         rule: definition of who is at risk.
     """
 
@@ -49,5 +49,5 @@ class Engine(Protocol):
         """The features of everybody at risk, snapshot by snapshot, in the order of time.
 
         Yields:
-            The snapshot, and what ``features_at`` says of it: the same, bit by bit, whatever the engine.
+            The snapshot, and the result of ``features_at`` for it: the same, bit by bit, whatever the engine.
         """

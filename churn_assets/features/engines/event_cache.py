@@ -1,6 +1,7 @@
-"""Events that are kept in memory from one snapshot to the next: most of all rows, so in little room and in order.
+"""An in-memory cache of events, compact and sorted, reused from one snapshot to the next: most rows of a company are events.
 
-Belongs here: how the events in reach are kept, and who ended before that. Does not belong here: any other table (``row_cache``).
+Belongs here: how the events within the lookback are kept, and which customers ended before it. Does not belong here: any other
+table (``row_cache``).
 """
 
 from dataclasses import dataclass
@@ -21,8 +22,8 @@ class _Arrived:
     """The events of a period.
 
     Attributes:
-        settled: events that were known when the period was read, which no later snapshot needs to ask again; in order.
-        early: events that had not happened then or were not known, with ``known_s``. No source delivers such rows.
+        settled: events that were known when the period was read, in order; no later snapshot needs to check them again.
+        early: events that had not happened or were not known then, with ``known_s``. No source delivers such rows.
     """
 
     settled: pl.DataFrame
@@ -33,8 +34,8 @@ class EventCache:
     """The events that a snapshot needs.
 
     Args:
-        history: raw tables and the features made of them.
-        ids: the numbers of its customers.
+        history: raw tables, and the features to compute from them.
+        ids: numbers of the customers.
     """
 
     def __init__(self, history: History, ids: Ids) -> None:
@@ -43,7 +44,7 @@ class EventCache:
         self._kept: dict[str, _Arrived] = {}
         self._none = self._reader.read([])
         self._ended = self._none
-        """The events that ended customers and arrived before what is in reach."""
+        """Events that ended customers and arrived before the lookback."""
         self._ended_until = ""
 
     def take(self, day: date) -> None:
@@ -69,7 +70,7 @@ class EventCache:
         return nw.from_native(placed([self._none.select(ORDER), *settled, *early], snapshot_s).lazy())
 
     def ended(self, first: int, end: int, snapshot_s: int) -> nw.LazyFrame[Any]:
-        """Those of the customers with the numbers ``[first, end)`` who had ended before what is in reach, as known at the snapshot."""
+        """Customers with the numbers ``[first, end)`` who had ended before the lookback, as known at the snapshot."""
         of_these = pl.col("customer_id").is_between(first, end, closed="left")
         return nw.from_native(self._ended.lazy().filter(of_these, *_known(snapshot_s)).select("customer_id"))
 

@@ -1,7 +1,7 @@
-"""Events of all types in one order, by customer, type and time, from which their places are read off.
+"""Sorts events by customer, type and time, and reads their recency flags off that order.
 
-Belongs here: what ``features.recency_flags`` says with window functions, for rows in memory and many times as fast. A row becomes one whole number
-that sorts as it does, as numbers sort faster than rows, and those that lie in order already are only merged.
+Belongs here: the flags of ``features.recency_flags`` for rows in memory, many times as fast as by window functions. Each row is
+packed into one whole number that sorts as the row does: numbers sort faster than rows, and sorted stretches are only merged.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from churn_store.clock import DAY_S
 
 ORDER = ("customer_id", "event_type", "occurred_s")
 BITS = 63
-"""Of a whole number that is not negative."""
+"""The number of bits of a non-negative 64-bit integer."""
 
 INT32 = (-(2**31), 2**31 - 1)
 
@@ -25,10 +25,10 @@ Flags = NDArray[np.bool_]
 
 
 def in_order(events: pl.DataFrame) -> pl.DataFrame:
-    """The columns ``ORDER`` of some events, sorted by customer, type and time; times in 32 bits where they fit.
+    """The columns ``ORDER`` of some events, sorted by customer, type and time; times have 32 bits if all fit.
 
     Args:
-        events: ``customer_id`` (a number), ``event_type`` (categorical), ``occurred_s``.
+        events: frame with ``customer_id`` (a number), ``event_type`` (categorical), ``occurred_s``.
     """
     rows = _Sorted.of([events.select(ORDER)]).rows()
     seconds = rows["occurred_s"]
@@ -36,10 +36,10 @@ def in_order(events: pl.DataFrame) -> pl.DataFrame:
 
 
 def placed(parts: Sequence[pl.DataFrame], snapshot_s: int) -> pl.DataFrame:
-    """All events of some frames in one order, with ``age_s`` and the ``PLACES`` that ``features.recency_flags`` says they have.
+    """All events of some frames in one order, with ``age_s`` and their ``PLACES`` (see ``features.recency_flags``).
 
     Args:
-        parts: frames of the columns ``ORDER``; best in order. All their rows were known at the snapshot.
+        parts: frames with the columns ``ORDER``, of rows known at the snapshot; it is fastest if they are sorted.
         snapshot_s: time T of the snapshot, in epoch seconds.
     """
     events = _Sorted.of(parts)
@@ -58,11 +58,11 @@ class _Sorted:
     """Events in order.
 
     Attributes:
-        kinds: a number for each pair of customer and type.
-        width: how many of its lowest bits are the type's.
-        least: the least customer and the least type; both are 0 in ``kinds``.
-        seconds: when each event happened.
-        kind: the categories of types.
+        kinds: number of each event's pair of customer and type.
+        width: number of its lowest bits that hold the type.
+        least: least customer and least type; both are 0 in ``kinds``.
+        seconds: time of each event, in epoch seconds.
+        kind: Polars type of ``event_type``, with its categories.
     """
 
     kinds: Numbers
@@ -108,7 +108,7 @@ class _Sorted:
 
 
 def _changes(values: Numbers) -> Flags:
-    """Whether the next value is another, or there is none."""
+    """For each value, whether it is the last one or the next one differs."""
     changes = np.ones(len(values), dtype=np.bool_)
     np.not_equal(values[1:], values[:-1], out=changes[:-1])
     return changes

@@ -5,7 +5,7 @@ from churn_assets.settings.company import EngineName, Spark
 
 
 def open_engine(name: EngineName, spark: Spark) -> Engine:
-    """The engine that ``churn.yaml`` names, and where it computes if it is Spark. Nothing starts before the first snapshot is asked for."""
+    """The engine that ``churn.yaml`` names; ``spark`` holds the settings of Spark. Nothing starts before the first snapshot."""
     if name == "spark":
         from churn_assets.features.engines.spark_engine import SparkEngine  # noqa: PLC0415 - an extra, and slow to import
 

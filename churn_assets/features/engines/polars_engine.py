@@ -1,8 +1,8 @@
 """The default engine: Polars in this process, each period of the lake read once.
 
-Snapshots follow one another, and each needs periods that the one before it has read. So what is within reach is kept in memory
-(``event_cache``, ``record_cache``, ``row_cache``). Customers are taken some at a time, as what is known of one depends on nobody else: that needs less
-memory, and what is aggregated stays near the processor.
+Each snapshot needs periods that the one before it has read, so rows within the lookback are kept in memory (``event_cache``,
+``record_cache``, ``row_cache``). Customers are independent of each other, so they are computed in batches: this needs less memory,
+and the rows being aggregated fit the processor's caches.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,7 +27,7 @@ class PolarsEngine:
     """Polars, in this process.
 
     Args:
-        customers_at_a_time: how many are looked at together.
+        customers_at_a_time: number of customers in a batch.
     """
 
     def __init__(self, customers_at_a_time: int = CUSTOMERS_AT_A_TIME) -> None:
@@ -43,14 +43,14 @@ class PolarsEngine:
     def _some_at_a_time(self, history: History, shelves: "_Shelves", snapshot_s: int) -> Iterator[pl.DataFrame]:
         for first in range(0, max(shelves.ids.count, 1), self._at_a_time):
             among = (first, first + self._at_a_time, snapshot_s)
-            found = features_of_known(
+            features = features_of_known(
                 shelves.records(*among), shelves.known(*among), history.features, snapshot_s, history.rule
             )
-            yield shelves.ids.named(found)
+            yield shelves.ids.named(features)
 
 
 class _Shelves:
-    """What is kept of all tables of a history."""
+    """The caches of all tables of a history."""
 
     def __init__(self, history: History) -> None:
         self.ids = Ids(history)
@@ -70,7 +70,7 @@ class _Shelves:
         return {table: cache.known(first, end, snapshot_s) for table, cache in self._tables.items()}
 
     def records(self, first: int, end: int, snapshot_s: int) -> nw.LazyFrame[Any]:
-        """Without those who ended before all that is in reach, so that nobody aggregates for them."""
+        """The newest records without customers who ended before the lookback, so that nothing is aggregated for them."""
         newest = self._records.records(first, end, snapshot_s)
         if self._events is None:
             return newest

@@ -1,4 +1,4 @@
-"""The versions of customers' records that are kept in memory, and which of them counts.
+"""An in-memory cache of the versions of customers' records, with the newest version of each customer.
 
 Belongs here: how the newest versions follow from those at an earlier snapshot. Does not belong here: what newest means
 (``features.population``).
@@ -17,13 +17,13 @@ from churn_assets.periods import epoch_s
 
 
 class RecordCache:
-    """All versions that are known at a snapshot, and the newest of each customer.
+    """All versions known at a snapshot, and the newest of each customer.
 
-    Only of customers with a version that was not known at the snapshot before is the newest looked for again.
+    The newest version is determined again only for customers with a version that was not known at the previous snapshot.
 
     Args:
-        history: raw tables and the features made of them.
-        ids: the numbers of its customers.
+        history: raw tables, and the features to compute from them.
+        ids: numbers of the customers.
     """
 
     def __init__(self, history: History, ids: Ids) -> None:
@@ -55,6 +55,6 @@ class RecordCache:
         return known_before(nw.from_native(versions.lazy()), snapshot_s)
 
     def records(self, first: int, end: int, snapshot_s: int) -> nw.LazyFrame[Any]:
-        """The newest version of each of these customers, as ``features_of_known`` wants it."""
+        """The newest version of each customer with a number in ``[first, end)``, as ``features_of_known`` needs it."""
         newest = between(self._newest, first, end)
         return records_at(nw.from_native(newest.lazy()), snapshot_s)

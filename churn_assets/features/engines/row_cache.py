@@ -1,7 +1,7 @@
-"""Rows of the lake that are kept in memory from one snapshot to the next, so that each period is read once.
+"""An in-memory, dictionary-encoded cache of lake rows, reused from one snapshot to the next so that each period is read once.
 
-Belongs here: what of a table is read, kept and let go of as snapshots follow one another, with numbers in place of texts. Does not
-belong here: what is made of the rows (``features.snapshot``), and in which order snapshots and customers are taken (``polars_engine``).
+Belongs here: which rows of a table are read, kept and dropped. Does not belong here: what is made of the rows
+(``features.snapshot``), and the order of snapshots and customers (``polars_engine``).
 """
 
 from collections.abc import Iterable
@@ -18,14 +18,14 @@ from churn_assets.lake.lake import PERIOD
 from churn_store.mapping.tables import KEYS, Table
 
 KINDS = ("event_type", "status")
-"""Texts with few values; what compares them with a word works on their numbers as well."""
+"""Text columns with few values, kept as categoricals: a comparison with a word works on them as it does on text."""
 
 
 class Ids:
-    """A number for each customer, in the order of their ids for all who have a record.
+    """Numbers for customers: those with a record are numbered first, in the order of their ids.
 
     Args:
-        history: raw tables and the features made of them.
+        history: raw tables, and the features to compute from them.
     """
 
     def __init__(self, history: History) -> None:
@@ -33,11 +33,11 @@ class Ids:
         ids = records.select(pl.col("customer_id").unique()).collect(engine="streaming").to_series().sort()
         self._type = pl.Categorical(pl.Categories.random())
         self._kept = ids.cast(self._type)
-        """Polars forgets the texts of categories once there is no series of them."""
+        """Held because Polars forgets the texts of categories when their last series is gone."""
 
     @property
     def count(self) -> int:
-        """How many have a record; only of them there are features."""
+        """The number of customers with a record; only they have features."""
         return len(self._kept)
 
     def numbered(self, rows: pl.DataFrame) -> pl.DataFrame:
@@ -53,10 +53,10 @@ class RowCache(Protocol):
     """The rows of a table that a snapshot needs."""
 
     def take(self, day: date) -> None:
-        """Read what a snapshot needs and is not here yet, and let go of what it does not need; snapshots come in order."""
+        """Read the rows that a snapshot needs and drop those that it does not; snapshots must come in the order of time."""
 
     def known(self, first: int, end: int, snapshot_s: int) -> nw.LazyFrame[Any]:
-        """Rows of the customers with the numbers ``[first, end)``, as ``features_of_known`` wants them."""
+        """Rows of the customers with the numbers ``[first, end)``, as ``features_of_known`` needs them."""
 
 
 class TableReader:
@@ -64,8 +64,8 @@ class TableReader:
 
     Args:
         table: name of the table.
-        history: raw tables and the features made of them.
-        ids: the numbers of its customers.
+        history: raw tables, and the features to compute from them.
+        ids: numbers of the customers.
 
     Attributes:
         periods: periods that the table has.
@@ -82,9 +82,9 @@ class TableReader:
         self._ids = ids
 
     def read(self, periods: Iterable[str], *wanted: pl.Expr) -> pl.DataFrame:
-        """The rows of some periods that are wanted, with numbers in place of texts."""
+        """The rows of some periods that satisfy ``wanted``, with numbers in place of texts."""
         rows = self._scan.filter(pl.col(PERIOD).is_in(list(periods)), *wanted).drop(PERIOD).collect(engine="streaming")
-        # Apart from reading: the streaming engine numbers texts at thrice the cost.
+        # Texts are encoded after reading: the streaming engine takes three times as long for it.
         numbered = self._ids.numbered(rows)
         return numbered.with_columns(_numbers(rows[name], self._kind) for name in self._kinds).with_columns(
             pl.col(self._kinds).cat.to(self._kind)
@@ -95,8 +95,8 @@ class PaymentCache:
     """The payments that a snapshot needs, each period in a frame that is sorted by customer.
 
     Args:
-        history: raw tables and the features made of them.
-        ids: the numbers of its customers.
+        history: raw tables, and the features to compute from them.
+        ids: numbers of the customers.
     """
 
     def __init__(self, history: History, ids: Ids) -> None:
@@ -120,13 +120,13 @@ class PaymentCache:
 
 
 def between(rows: pl.DataFrame, first: int, end: int) -> pl.DataFrame:
-    """The rows of the customers with the numbers ``[first, end)``, of rows that are sorted by customer; nothing is copied."""
+    """The slice of rows, sorted by customer, of the customers with the numbers ``[first, end)``; nothing is copied."""
     numbers = rows["customer_id"]
     return rows[numbers.search_sorted(first) : numbers.search_sorted(end)]
 
 
 def _numbers(texts: pl.Series, dtype: pl.Categorical) -> pl.Series:
-    """The numbers of texts as categories; of equal ones that follow one another, as in the lake, only the first is looked up."""
+    """The category numbers of texts; in a run of equal texts, as in the lake, only the first is looked up."""
     begins = np.flatnonzero(texts.ne_missing(texts.shift()).to_numpy())
     numbers = texts.gather(begins).cast(dtype).to_physical()
     return pl.Series(texts.name, np.repeat(numbers.to_numpy(), np.diff(begins, append=len(texts))))

@@ -1,7 +1,7 @@
-"""Spark, for a history that outgrows one machine: the same expressions, on the files of the lake.
+"""The Spark engine, for a history that outgrows one machine: the same expressions, on the files of the lake.
 
-Belongs here: the session, and how a version of a Delta table is read as the Parquet files that it consists of. Needs the extra
-``spark`` and Java; without them the first snapshot says what is missing.
+Belongs here: the session, and reading a version of a Delta table as its Parquet files. It needs the extra ``spark`` and Java;
+without them the first snapshot says what is missing.
 """
 
 import json
@@ -27,17 +27,17 @@ SMALL = {
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
 }
-"""For Spark on this machine alone; ``spark.options`` of churn.yaml come after it."""
+"""Default options for Spark on this machine alone; ``spark.options`` of churn.yaml override them."""
 
 SAME = {"spark.sql.session.timeZone": "UTC", "spark.sql.ansi.enabled": "true"}
-"""Whatever the options say: whole numbers that don't fit are an error, and never another number."""
+"""Options that always apply: times are UTC, and integer overflow is an error instead of a wrong number."""
 
 
 class SparkEngine:
     """Spark, as ``churn.yaml`` describes it.
 
     Args:
-        settings: where it is, and the options of its session.
+        settings: address of Spark, and the options of its session.
     """
 
     def __init__(self, settings: Spark) -> None:
@@ -47,7 +47,7 @@ class SparkEngine:
         """See ``Engine``.
 
         Raises:
-            InputError: pyspark or Java is not there.
+            InputError: if pyspark or Java is missing.
         """
         session = _session(self._settings)
         for day in sorted(days):
@@ -79,7 +79,7 @@ def _session(settings: Spark) -> Any:
 
 
 def _rows(session: Any, table: Table, history: History, day: date) -> Any:
-    """The rows of a table that a snapshot needs, as a frame of Spark."""
+    """The rows of a table that a snapshot needs, as a Spark frame."""
     delta = history.lake.table(table, version=history.versions[table])
     reach = history.lookback(table, day)
     since = [(PERIOD, ">=", reach.since)] if reach.since else []
@@ -91,7 +91,7 @@ def _rows(session: Any, table: Table, history: History, day: date) -> Any:
 
 
 def _parquet(session: Any, delta: DeltaTable, periods: list[tuple[str, str, str]]) -> Any:
-    """Some periods of a table; of a Delta table the column ``period`` lies in the paths, and not in the files."""
+    """Some periods of a table, without the column ``period``: Delta keeps it in the paths, not in the files."""
     from pyspark.sql.types import StructType  # noqa: PLC0415 - an extra
 
     columns = json.loads(delta.schema().to_json())
