@@ -1,4 +1,4 @@
-"""A source whose tables are described by a mapping: which rows a period gets, and customers known only by what they did.
+"""A source whose tables are described by a mapping: the rows of each period, and customers derived from their activity.
 
 Belongs here: what files and a database have in common. Does not belong here: how they are read (``churn_store.mapping.csv_reader``,
 ``connectors.postgres.query``) and what their values mean (``churn_store.mapping.canonical``).
@@ -23,7 +23,7 @@ class MappedSource(ABC):
 
     Args:
         settings: description of the tables.
-        rules: what the platform says of all values.
+        rules: limits that hold for all values.
     """
 
     def __init__(self, settings: MappedTables, rules: Rules) -> None:
@@ -33,19 +33,19 @@ class MappedSource(ABC):
 
     @abstractmethod
     def _text(self, table: Table, description: MappedTable, start_s: int, end_s: int) -> MappedText:
-        """At least the rows that became known in ``[start_s, end_s)``, and those of which that can't be told.
+        """At least the rows that became known in ``[start_s, end_s)``, and those without a readable time.
 
         Raises:
-            InputError: the table is not there, or does not fit its description.
+            InputError: if the table does not exist, or does not fit its description.
         """
 
     @abstractmethod
     def _customer_ids(self, *, again: bool = False) -> pl.Series:
-        """The ids that the table of the customers has; ``again``: now, rather than when they were last read."""
+        """The ids in the table of customers; ``again`` reads them anew instead of using those read before."""
 
     @abstractmethod
     def _where(self, table: Table) -> str:
-        """The table's name, for a person."""
+        """The table's name in messages."""
 
     @abstractmethod
     def fingerprint(self) -> str:
@@ -57,31 +57,31 @@ class MappedSource(ABC):
         return frozenset() if description is None else optional_columns(description, table)
 
     def says_when_known(self, table: Table) -> bool:
-        """Whether a column says when a row became known; of derived customers, whether one does in all of their tables."""
+        """Whether a column says when a row became known; for derived customers, whether every table has such a column."""
         description = self._mapping.described(table)
         if description is None:
             return all(self.says_when_known(other) for other in self._mapping.tables if other != table)
         return "known" in description.columns
 
     def read(self, table: Table, start_s: int, end_s: int) -> Delivery:
-        """Rows that became known in ``[start_s, end_s)``; the rows of data without time have no time and all come.
+        """Rows that became known in ``[start_s, end_s)``; data without time gives all its rows.
 
-        What was known before the first day with data comes with the first period: a customer of ten years is not lost to a
-        history that begins last year. Where the source does not say when rows became known, all come that happened before
-        ``end_s``. Rows that can't be read come with their period, and with every one where their period can't be told.
+        Rows known before the first day with data come with the first period, so that a history that begins last year still has
+        its customers of ten years. Without arrival timestamps it gives all rows that happened before ``end_s``. Unreadable rows
+        come with their period; those without a readable time come with every period.
 
         Raises:
-            InputError: the table is not there, or does not fit its description.
+            InputError: if the table does not exist, or does not fit its description.
         """
         start = self._mapping.start
         if self._mapping.shape == "table" or start is None:
             return self._understood(table, -EVER_S, EVER_S)
         if not self.says_when_known(table) or start_s <= epoch_s(start) < end_s:
             start_s = -EVER_S
-        found = self._derived_customers() if self._is_derived(table) else self._understood(table, start_s, end_s)
+        delivery = self._derived_customers() if self._is_derived(table) else self._understood(table, start_s, end_s)
         return Delivery(
-            found.rows.filter(pl.col("known_s") >= start_s, pl.col("known_s") < end_s),
-            found.unreadable.filter(
+            delivery.rows.filter(pl.col("known_s") >= start_s, pl.col("known_s") < end_s),
+            delivery.unreadable.filter(
                 pl.col("known_s").is_null() | ((pl.col("known_s") >= start_s) & (pl.col("known_s") < end_s))
             ),
         )
@@ -98,18 +98,17 @@ class MappedSource(ABC):
         text = self._text(table, description, start_s, end_s)
         if self._mapping.shape == "table":
             return labelled(text, description, where=where, rules=self._rules)
-        found = canonical(table, text, description, where=where, rules=self._rules)
+        delivery = canonical(table, text, description, where=where, rules=self._rules)
         if table != "customers" and not self._is_derived("customers"):
-            ids, limit = found.rows["customer_id"], self._rules.limit
+            ids, limit = delivery.rows["customer_id"], self._rules.limit
             if unknown_of(ids, self._customer_ids()).len() > limit * ids.drop_nulls().len():
                 require_known(ids, self._customer_ids(again=True), where=where, limit=limit)
-        return found
+        return delivery
 
     def _derived_customers(self) -> Delivery:
-        """Customers who are known only by what they did: signed up when they were first seen, as known at each time.
+        """Customers derived from their activity: their sign-up is the earliest activity known at each time.
 
-        A row that turns up later and is older than all before it makes a new version of the record, known when it
-        was.
+        A late row that is older than all before it makes a new version of the record, known when that row became known.
         """
         rows = [
             self._understood(table, -EVER_S, EVER_S).rows.select("customer_id", "occurred_s", "known_s")

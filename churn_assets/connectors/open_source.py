@@ -1,4 +1,4 @@
-"""Which source a company has."""
+"""Opens the source that a company has configured."""
 
 from churn_assets.connectors.files.source import FilesSource
 from churn_assets.connectors.postgres.source import PostgresSource
@@ -15,7 +15,7 @@ def open_source(settings: Settings) -> Source:
     """The configured source; paths in it are relative to the folder of ``churn.yaml``. Nothing is read yet."""
     if isinstance(settings.source, SyntheticSettings):
         return SyntheticSource(settings.source)
-    # A clock that stands in the past says nothing about which dates can be meant.
+    # A fixed clock may stand in the past, so it can't bound which dates are plausible.
     now_s = YEAR_2100_S if settings.clock.is_fixed else settings.clock.now_s()
     rules = Rules(settings.raw.quarantine_limit, now_s)
     if isinstance(settings.source, PostgresSettings):

@@ -1,4 +1,4 @@
-"""A lake's own id, by which it is known again when its folder or bucket is moved.
+"""A lake's own id, by which it is recognized after its folder or bucket was moved.
 
 Belongs here: the one small file that holds it. Does not belong here: whose lake it is (``orchestration.ownership``).
 """
@@ -14,14 +14,14 @@ from obstore.store import LocalStore
 from churn_store.storage.object_storage import away, in_object_store, open_store
 
 NAME = "_lake_id"
-"""Tables are folders beside it; none begins with an underscore."""
+"""The name of the file, beside the tables' folders; no table begins with an underscore."""
 
 
 def lake_id(url: str) -> str | None:
-    """The id of a lake; `None` for one that was not given any yet.
+    """The id of a lake; `None` for one that has none yet.
 
     Raises:
-        StoreAwayError: the object store does not answer.
+        StoreAwayError: if the object store does not answer.
     """
     if not in_object_store(url) and not Path(url).is_dir():
         return None
@@ -36,13 +36,13 @@ def lake_id(url: str) -> str | None:
 
 
 def ensure_lake_id(url: str) -> str:
-    """The id of a lake, which is made where there is none; of two writers at once, one's id stays.
+    """The id of a lake, created if it has none; of two writers at once, both get the first one's id.
 
     Raises:
-        StoreAwayError: the object store does not answer.
+        StoreAwayError: if the object store does not answer.
     """
-    if found := lake_id(url):
-        return found
+    if known := lake_id(url):
+        return known
     made = str(uuid.uuid4())
     try:
         obstore.put(_store(url), NAME, made.encode(), mode="create")

@@ -1,7 +1,7 @@
 """The lake: one Delta Lake table an asset, partitioned by period.
 
-Belongs here: writing exactly the partitions that were asked for, in one commit; reading; versions. Does not belong
-here: what the rows mean, and whether they are right (``churn_assets.contracts``, before the write).
+Belongs here: writing exactly the given partitions in one commit; reading; versions. Does not belong here: what the rows mean,
+and whether they are right (``churn_assets.contracts``, before the write).
 """
 
 import json
@@ -22,21 +22,21 @@ PERIOD = "period"
 """The partition column of every table."""
 
 KEEPS_VERSIONS = {"delta.enableExpiredLogCleanup": "false"}
-"""Delta by itself forgets versions that are older than 30 days; here a model's training set can be made again for ever."""
+"""Keeps every version: by default Delta drops those older than 30 days, and a model's training set must be reproducible for ever."""
 
 GROUPED = WriterProperties(compression="SNAPPY", max_row_group_size=131_072)
-"""Small groups of rows, so that a reader who looks for few can leave out most by their statistics."""
+"""Small row groups, so that a reader who needs few rows can skip most groups by their statistics."""
 
 PLAIN = re.compile(r"[A-Za-z0-9_.~/-]*")
 
 SOURCES = "sources"
-"""Where a commit keeps the versions of the tables that its rows were made from."""
+"""The metadata key of a commit with the versions of the tables that its rows were made from."""
 
 PATIENCE_S = 30
-"""How long one request to an object store may take; one that has failed is repeated for as long again."""
+"""The timeout of one request to an object store; a failed request is repeated for as long again."""
 
 TRIES = 5
-"""A write that meets another writer's commit looks again and is repeated."""
+"""The number of attempts at a write: after another writer's commit it reads the table again and is repeated."""
 
 FIRST_VERSION = 0
 
@@ -46,11 +46,11 @@ T = TypeVar("T")
 class Lake:
     """Delta tables under one root.
 
-    In an object store a commit is a put that fails where the version is there already, so that of two writers one looks again.
+    In an object store a commit is a conditional put: it fails if the version already exists, and the slower writer tries again.
 
     Args:
-        url: a folder or an object-store address.
-        patience_s: how long one request to an object store may take.
+        url: folder, or address in an object store.
+        patience_s: timeout of one request to an object store, in seconds.
     """
 
     def __init__(self, url: str, *, patience_s: int = PATIENCE_S) -> None:
@@ -60,20 +60,20 @@ class Lake:
         self._reading = _polars_options(patience_s) if remote else None
 
     def uri(self, table: str) -> str:
-        """Where a table is."""
+        """The address of a table."""
         return f"{self.url}/{table}"
 
     def table(self, table: str, *, version: int | None = None) -> DeltaTable:
-        """A table as Delta's own library holds it.
+        """A table as an object of Delta's own library.
 
         Args:
             table: name of the table.
-            version: as it was then; default: as it is now.
+            version: version to open; default: the newest.
 
         Raises:
             InputError: if the table was never written.
-            StoreAwayError: the object store does not answer.
-            deltalake.exceptions.DeltaError: it has no such version.
+            StoreAwayError: if the object store does not answer.
+            deltalake.exceptions.DeltaError: if it has no such version.
         """
         uri = self.uri(table)
         try:
@@ -82,14 +82,14 @@ class Lake:
             raise InputError(f"the lake has no table {table} yet; materialize the asset {table} first") from error
 
     def _found(self, table: str) -> DeltaTable | None:
-        """A table as it is now, if it was ever written; ``is_deltatable`` would hold Python's lock while it waits."""
+        """The newest version of a table, or `None`. Not by ``is_deltatable``, which would hold the GIL while it waits."""
         try:
             return self.table(table)
         except InputError:
             return None
 
     def _asked(self, ask: Callable[[], T]) -> T:
-        """Ask an object store for something; a folder's errors stay what they are."""
+        """Call a function that uses the store; an object store's I/O errors become ``StoreAwayError``, a folder's stay."""
         if self._options is not None:
             require_endpoint()
         try:
@@ -111,19 +111,19 @@ class Lake:
     ) -> int:
         """Replace partitions, all in one commit: a reader sees the old ones or the new ones.
 
-        Where the columns have changed since the table was last written, all its partitions must be written together.
+        If the columns have changed since the table was last written, all its partitions must be written together.
 
         Args:
             table: name of the table.
-            partitions: by period, sorted by key, without the column ``period``; at least one.
-            run_id: run id of the run that writes, kept in the commit.
+            partitions: rows by period, sorted by key, without the column ``period``; at least one period.
+            run_id: id of the run that writes, kept in the commit.
             sources: versions of the tables that the rows were made from, kept in the commit.
 
         Returns:
-            The version of the table after it.
+            The version of the table after the write.
 
         Raises:
-            InputError: other columns than the periods that stay have.
+            InputError: if the columns differ from those of the periods that stay, or if other writers were faster each time.
         """
         whole = pl.concat(
             frame.with_columns(pl.lit(period, dtype=pl.String).alias(PERIOD))
@@ -132,12 +132,12 @@ class Lake:
         if not in_object_store(self.url):
             _refuse_special(self.uri(table))
             Path(self.uri(table)).parent.mkdir(parents=True, exist_ok=True)
-        said = CommitProperties(
+        properties = CommitProperties(
             custom_metadata={"run_id": run_id, SOURCES: json.dumps(dict(sources or {}), sort_keys=True)}
         )
         for _ in range(TRIES):
             try:
-                return self._asked(lambda: self._write(table, whole, set(partitions), said))
+                return self._asked(lambda: self._write(table, whole, set(partitions), properties))
             except CommitFailedError as error:
                 met = error
         raise InputError(
@@ -146,12 +146,12 @@ class Lake:
         ) from met
 
     def _write(self, table: str, whole: pl.DataFrame, periods: set[str], said: CommitProperties) -> int:
-        """Replace the periods beside what the table holds now; the version after it.
+        """Replace periods in the newest version of the table, and return the new version.
 
-        The table is opened once: each time costs an object store a request for every commit since the last checkpoint.
+        The table is opened only once: in an object store that costs a request for every commit since the last checkpoint.
 
         Raises:
-            CommitFailedError: another writer has changed since what this one looked at.
+            CommitFailedError: if another writer has changed the table in the meantime.
         """
         write = partial(
             write_deltalake,
@@ -161,8 +161,8 @@ class Lake:
             commit_properties=said,
             storage_options=self._options,
         )
-        there = self._found(table)
-        if there is None:
+        current = self._found(table)
+        if current is None:
             try:
                 write(self.uri(table), mode="error", configuration=KEEPS_VERSIONS)
             except DeltaError as error:
@@ -170,33 +170,33 @@ class Lake:
                     raise
                 raise CommitFailedError(f"another writer made the table {table}") from error
             return FIRST_VERSION
-        if _periods(there) <= periods:
-            # Nothing of another period is there to be kept, so the columns may be new.
-            write(there, mode="overwrite", schema_mode="overwrite", configuration=KEEPS_VERSIONS)
+        if _periods(current) <= periods:
+            # No other period stays, so the columns may change.
+            write(current, mode="overwrite", schema_mode="overwrite", configuration=KEEPS_VERSIONS)
         else:
-            self._refuse_columns(table, there, whole)
+            self._refuse_columns(table, current, whole)
             listed = ", ".join(f"'{period}'" for period in sorted(periods))
-            write(there, mode="overwrite", predicate=f"{PERIOD} IN ({listed})")
-        return int(there.version())
+            write(current, mode="overwrite", predicate=f"{PERIOD} IN ({listed})")
+        return int(current.version())
 
     def takes(self, table: str, frame: pl.DataFrame) -> bool:
-        """Whether rows of these columns can lie beside all that the table has; any can where it has nothing."""
-        there = self._found(table)
-        return there is None or not self._other_columns(there, frame.with_columns(pl.lit("").alias(PERIOD)))
+        """Whether rows with these columns can be added to the table; any can if it was never written."""
+        current = self._found(table)
+        return current is None or not self._other_columns(current, frame.with_columns(pl.lit("").alias(PERIOD)))
 
     def refuse_other_columns(self, table: str, frame: pl.DataFrame) -> None:
-        """Refuse rows of other columns or types than the periods that stay: Delta would cast them in silence.
+        """Refuse rows whose columns or types differ from the periods that stay: Delta would cast them silently.
 
         Args:
-            table: which; any columns will do where it was never written.
-            frame: without the column ``period``.
+            table: name of the table; if it was never written, any columns are accepted.
+            frame: rows without the column ``period``.
 
         Raises:
-            InputError: with the names of the columns.
+            InputError: if columns differ; it names them.
         """
-        there = self._found(table)
-        if there is not None:
-            self._refuse_columns(table, there, frame.with_columns(pl.lit("").alias(PERIOD)))
+        current = self._found(table)
+        if current is not None:
+            self._refuse_columns(table, current, frame.with_columns(pl.lit("").alias(PERIOD)))
 
     def _refuse_columns(self, table: str, there: DeltaTable, whole: pl.DataFrame) -> None:
         if changed := self._other_columns(there, whole):
@@ -215,28 +215,28 @@ class Lake:
         ]
 
     def sources(self, table: str, *, version: int | None = None) -> dict[str, int]:
-        """The versions of the tables that what a version of a table wrote was made from.
+        """The versions of the tables from which a version's rows were made.
 
         Args:
             table: name of the table.
-            version: its version; default: the newest.
+            version: version of the table; default: the newest.
 
         Raises:
             InputError: if the table was never written.
         """
         newest = self.version(table)
         wanted = newest if version is None else version
-        # Of a table opened at an older version deltalake tells the newest commits, under wrong versions.
+        # Opened at an older version, deltalake lists the newest commits under wrong version numbers.
         commits = self.table(table).history(newest - wanted + 1)
         [commit] = [commit for commit in commits if commit["version"] == wanted]
         return {str(name): int(read) for name, read in json.loads(commit.get(SOURCES, "{}")).items()}
 
     def scan(self, table: str, *, version: int | None = None) -> pl.LazyFrame:
-        """A table, lazily.
+        """A table as a lazy frame.
 
         Args:
             table: name of the table.
-            version: as it was then; default: as it is now.
+            version: version to read; default: the newest.
 
         Raises:
             InputError: if the table was never written.
@@ -244,13 +244,13 @@ class Lake:
         return self._scan(self.table(table, version=version))
 
     def _scan(self, table: DeltaTable) -> pl.LazyFrame:
-        # Credentials as Delta's own library finds them, and not as boto3 would where it is installed.
+        # Without a provider credentials are found as Delta's own library does, and not by boto3 if that is installed.
         return pl.scan_delta(table, storage_options=self._reading, credential_provider=None)
 
     def read(
         self, table: str, period: str, *, version: int | None = None, columns: Sequence[str] | None = None
     ) -> pl.DataFrame:
-        """One partition, in some columns or all, without the column ``period``."""
+        """The rows of one partition, in some columns or all, without the column ``period``."""
         rows = self.scan(table, version=version).filter(pl.col(PERIOD) == period).drop(PERIOD)
         return (rows if columns is None else rows.select(columns)).collect()
 
@@ -261,16 +261,16 @@ class Lake:
     def spans(self, table: str, column: str) -> dict[str, tuple[int, int]]:
         """The least and the greatest value of a whole-number column in each period, from the table's statistics alone."""
         actions = pl.DataFrame(self.table(table).get_add_actions(flatten=True))
-        found: dict[str, tuple[int, int]] = {}
+        spans: dict[str, tuple[int, int]] = {}
         if actions.height:
             by_period = actions.group_by(f"partition.{PERIOD}").agg(
                 pl.col(f"min.{column}").min().alias("least"), pl.col(f"max.{column}").max().alias("greatest")
             )
-            found = {str(period): (int(least), int(greatest)) for period, least, greatest in by_period.iter_rows()}
-        return found
+            spans = {str(period): (int(least), int(greatest)) for period, least, greatest in by_period.iter_rows()}
+        return spans
 
     def versions(self, tables: Iterable[str]) -> dict[str, int]:
-        """The newest version of each of some tables: taken first, so that all that is read is read at one version.
+        """The newest version of each of some tables, taken before a read so that all reads of a table see the same version.
 
         Raises:
             InputError: if one was never written.
@@ -281,7 +281,7 @@ class Lake:
         """Whether a table was ever written.
 
         Raises:
-            StoreAwayError: the object store does not answer.
+            StoreAwayError: if the object store does not answer.
         """
         return self._found(table) is not None
 
@@ -299,7 +299,7 @@ def _periods(table: DeltaTable) -> set[str]:
 
 
 def _delta_options(patience_s: int) -> dict[str, str]:
-    """For Delta's own library. What keeps two writers apart is not left to variables."""
+    """Options for Delta's own library. Those that keep two writers apart are fixed here, whatever the environment says."""
     return {
         "allow_http": "true",
         "timeout": f"{patience_s}s",
@@ -312,7 +312,7 @@ def _delta_options(patience_s: int) -> dict[str, str]:
 
 
 def _polars_options(patience_s: int) -> dict[str, str | int]:
-    """For the reader of rows."""
+    """Options for Polars, which reads the rows."""
     return {
         "allow_http": "true",
         "timeout": f"{patience_s}s",
@@ -323,10 +323,10 @@ def _polars_options(patience_s: int) -> dict[str, str | int]:
 
 
 def _refuse_special(uri: str) -> None:
-    """Refuse a folder that readers of Delta tables look for under another name.
+    """Refuse a folder that readers of Delta tables would look for under an escaped name.
 
     Raises:
-        InputError: it has a space, a letter with an accent, or another special character.
+        InputError: if its path has a space, a letter with an accent, or another special character.
     """
     if not PLAIN.fullmatch(uri):
         strange = ", ".join(sorted({repr(letter) for letter in uri if not PLAIN.fullmatch(letter)}))

@@ -1,7 +1,7 @@
 """Brings an older lake to the present columns.
 
-Belongs here: columns that came to the raw tables and may be empty, and what to do with tables that are made from them. Does
-not belong here: the serving database, which has migrations of its own (``churn migrate``).
+Belongs here: optional columns that were added to the raw tables, and the property that keeps all versions. Does not belong here:
+the serving database, which has migrations of its own (``churn migrate``).
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from churn_store.errors import InputError
 from churn_store.mapping.tables import OPTIONAL, SCHEMAS
 
 ALL_TABLES = (*OPTIONAL, "customer_features", "churn_labels", "training_set", "churn_scores")
-"""The tables of lakes that were written before tables kept all their versions by themselves."""
+"""The tables that an older lake may have written without the property that keeps all versions."""
 
 [KEEPS] = KEEPS_VERSIONS
 
@@ -24,21 +24,21 @@ DELTA_TYPES = {pl.Int64: "long", pl.String: "string"}
 
 
 def lacking(lake: Lake, table: str) -> list[str]:
-    """The optional columns of a raw table that the lake's table does not have; of none where there is no such table."""
+    """The optional columns that the lake's raw table lacks; none if there is no such table."""
     if table not in OPTIONAL or not lake.has(table):
         return []
-    there = lake.scan(table).collect_schema()
-    return [name for name in OPTIONAL[table] if name not in there]  # type: ignore[index]
+    present = lake.scan(table).collect_schema()
+    return [name for name in OPTIONAL[table] if name not in present]  # type: ignore[index]
 
 
 def migrate_lake(lake: Lake) -> dict[str, list[str]]:
-    """Add what is lacking, and keep all versions from now on; no row is rewritten, and a lake that has it all is left alone.
+    """Add missing optional columns, and keep all versions from now on. No row is rewritten, and a present lake is left unchanged.
 
     Returns:
         The columns that were added, by table.
 
     Raises:
-        InputError: a run wrote the table at the same time.
+        InputError: if a run wrote the table at the same time.
     """
     added: dict[str, list[str]] = {}
     for table in OPTIONAL:

@@ -1,6 +1,6 @@
-"""Brings an earlier version of a lake table back, as a new version: nothing is lost, and the restore can be undone the same way.
+"""Restores an earlier version of a lake table as a new version: nothing is lost, and the restore can be undone the same way.
 
-Belongs here: what the lake then holds. Does not belong here: telling Dagster of it (``orchestration.instance``).
+Belongs here: the restore within the lake. Does not belong here: reporting it to Dagster (``orchestration.instance``).
 """
 
 import json
@@ -19,7 +19,7 @@ from churn_store.mapping.tables import OPTIONAL, SCHEMAS
 
 @dataclass(frozen=True)
 class Back:
-    """A period as a restore left it: the digest of its rows, and how many there are; 0 where the version had none."""
+    """A period after a restore: the digest and the number of its rows; 0 rows if the version had none."""
 
     digest: str
     rows: int
@@ -27,14 +27,14 @@ class Back:
 
 @dataclass(frozen=True)
 class Restored:
-    """What a restore did.
+    """The result of a restore.
 
     Attributes:
         table: name of the table.
-        of: the version that was brought back.
-        version: the new version; the newest as it was, where nothing differed.
-        periods: those whose rows may have changed; all that it was asked for, where nothing differed.
-        empty: whether a period without rows is meant.
+        of: version that was restored.
+        version: new version; the unchanged newest one if nothing differed.
+        periods: periods whose rows may have changed; all requested ones if nothing differed.
+        empty: digest of a period without rows.
     """
 
     table: str
@@ -45,20 +45,20 @@ class Restored:
 
 
 def restore(lake: Lake, table: str, version: int, *, periods: Sequence[str] = ()) -> Restored:
-    """Bring a version back, or only some of its periods.
+    """Restore a version, or only some of its periods.
 
-    The whole version comes back as Delta's own restore: its files count again and nothing is rewritten. Some periods are
-    written anew, in one commit, beside the others as they are. The former fails if another writer commits in between; the latter
-    looks once more just before it writes.
+    A whole version is restored by Delta itself: its files become current again and nothing is rewritten. That fails if another
+    writer commits in between. Single periods are written anew in one commit, and the others stay; for them the newest version is
+    checked again just before the write.
 
     Args:
-        lake: the lake to read.
+        lake: lake of the table.
         table: name of the table.
-        version: version to bring back.
-        periods: those to bring back; all if none are named.
+        version: version to restore.
+        periods: periods to restore; all if none are named.
 
     Raises:
-        InputError: no such table, version or period, its files are gone, or another writer was faster.
+        InputError: if there is no such table, version or period, if its files are gone, or if another writer was faster.
     """
     require_version(lake, table, version)
     newest = lake.version(table)
@@ -80,7 +80,7 @@ def restore(lake: Lake, table: str, version: int, *, periods: Sequence[str] = ()
         if periods:
             if lake.version(table) != newest:
                 raise CommitFailedError(f"version {lake.version(table)} came in between")
-            # What these rows were made from is known of the version, not of each period.
+            # The sources are known for the version as a whole, not for each period.
             lake.replace(
                 table,
                 {period: _with_present_columns(lake, table, period, version) for period in differing},
@@ -122,15 +122,15 @@ def _back(rows: pl.DataFrame, table: str) -> Back:
 
 
 def _with_present_columns(lake: Lake, table: str, period: str, version: int) -> pl.DataFrame:
-    """A period as it was, with the optional columns that the table was given since, which are empty then."""
+    """A period's rows at a version, with the optional columns that were added to the table since, as null."""
     rows = read_at(lake, table, period, version)
-    there = lake.scan(table).collect_schema()
-    missing = [name for name in OPTIONAL.get(table, ()) if name in there and name not in rows.columns]  # type: ignore[call-overload]
+    present = lake.scan(table).collect_schema()
+    missing = [name for name in OPTIONAL.get(table, ()) if name in present and name not in rows.columns]  # type: ignore[call-overload]
     return rows.with_columns(pl.lit(None, dtype=SCHEMAS[table][name]).alias(name) for name in missing)  # type: ignore[index]
 
 
 def _said(version: int) -> str:
-    """What a commit says in place of a run: which version it brought back."""
+    """The text in place of a commit's run id: which version it restored."""
     return f"churn data restore of version {version}"
 
 

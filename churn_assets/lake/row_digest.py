@@ -1,6 +1,6 @@
-"""The digest of a frame's rows: what Dagster has as data version, and what a model names of its training set.
+"""The digest of a frame's rows, used as Dagster's data version and as the id of a model's training set.
 
-Equal rows have equal digests, whatever order they came in. Does not belong here: which key a table is sorted by.
+Equal rows have equal digests, whatever their order. Does not belong here: which key a table is sorted by.
 """
 
 import hashlib
@@ -11,11 +11,11 @@ import polars as pl
 
 
 def digest(frame: pl.DataFrame, *, key: Sequence[str]) -> str:
-    """sha256 of a frame's rows, whatever order they came in.
+    """The SHA-256 digest of a frame's rows, whatever their order.
 
     Args:
-        frame: the rows; of columns of numbers, text and truth values.
-        key: columns that the rows are sorted by; together unique.
+        frame: rows with columns of numbers, text and truth values.
+        key: columns to sort the rows by; together unique.
 
     Returns:
         64 hexadecimal digits; equal for equal rows on every machine.
@@ -24,13 +24,13 @@ def digest(frame: pl.DataFrame, *, key: Sequence[str]) -> str:
 
 
 def sorted_digest(frame: pl.DataFrame) -> str:
-    """The digest of rows that lie in the order of their key already, for those who have just sorted them.
+    """The digest of rows that are already sorted by their key, to save sorting them again.
 
     Args:
-        frame: the rows, sorted by key; of columns of numbers, text and truth values.
+        frame: rows sorted by key, with columns of numbers, text and truth values.
 
     Returns:
-        what ``digest`` returns for these rows and this key.
+        The same as ``digest`` for these rows and this key.
     """
     total = hashlib.sha256()
     for series in frame.get_columns():
@@ -48,7 +48,7 @@ def sorted_digest(frame: pl.DataFrame) -> str:
 
 
 def _text_bytes(series: pl.Series) -> bytes:
-    """The texts of a series one after the other, in UTF-8, without an object for each."""
+    """The texts of a series, concatenated in UTF-8 without creating a Python object for each."""
     whole = series.rechunk().to_arrow()
     _, offsets, data = whole.buffers()
     if data is None:

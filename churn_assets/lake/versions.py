@@ -1,7 +1,7 @@
-"""The versions of a lake table: what each of them wrote, and by what two of them differ.
+"""The versions of a lake table: what each of them wrote, and how two of them differ.
 
-Belongs here: reading Delta's log and the rows of single periods. Does not belong here: bringing a version back
-(``restore``), and what the rows mean. Values of ``customer_id`` never leave this module.
+Belongs here: reading Delta's log and the rows of single periods. Does not belong here: restoring a version (``restore``), and
+what the rows mean. Values of ``customer_id`` never leave this module.
 """
 
 import json
@@ -34,12 +34,12 @@ class Version:
 
     Attributes:
         number: number of the version.
-        written: when, by the wall clock of the writer.
+        written: time of the commit, by the writer's wall clock.
         operation: Delta's name of the operation.
-        run_id: run id of the run that wrote; None where the commit does not say.
-        periods: those whose files it changed.
-        rows: in the files that it wrote.
-        sources: the versions of the tables that its rows were made from.
+        run_id: id of the run that wrote it; `None` if the commit does not say.
+        periods: periods whose files it changed.
+        rows: number of rows in the files that it wrote.
+        sources: versions of the tables that its rows were made from.
     """
 
     number: int
@@ -57,12 +57,12 @@ class PeriodDifference:
 
     Attributes:
         period: key of the period.
-        rows: how many the one and the other version has.
-        digests: digests of the rows of the one and the other.
-        added: rows whose key only the other has.
-        removed: rows whose key only the one has.
-        changed: rows of a key that both have, with other values.
-        columns: whose values changed, with the number of rows; a column that only one version has is named with 0.
+        rows: number of rows in the first and in the second version.
+        digests: digests of the rows in the first and in the second version.
+        added: number of rows whose key only the second has.
+        removed: number of rows whose key only the first has.
+        changed: number of rows whose key both have, with different values.
+        columns: columns whose values changed, with the number of rows; 0 for a column that only one version has.
     """
 
     period: str
@@ -78,24 +78,28 @@ def require_table(lake: Lake, table: str) -> None:
     """Refuse a name that is no table of the lake.
 
     Raises:
-        InputError: names those that are there.
+        InputError: if there is no such table; it names those that exist.
     """
     if not re.fullmatch(r"[a-z][a-z0-9_]*", table) or not lake.has(table):
-        there = [name for name in TABLES if lake.has(name)]
+        present = [name for name in TABLES if lake.has(name)]
         raise InputError(
             f"the lake {lake.url} has no table {table!r}; expected "
-            + (f"one of {', '.join(there)}" if there else "some table, but it has none: run `churn demo` or ingest first")
+            + (
+                f"one of {', '.join(present)}"
+                if present
+                else "some table, but it has none: run `churn demo` or ingest first"
+            )
         )
 
 
 def versions(lake: Lake, table: str, *, limit: int) -> list[Version]:
-    """What the newest commits of a table wrote, newest first.
+    """The newest commits of a table with what they wrote, newest first.
 
     Raises:
         InputError: if there is no such table.
     """
     require_table(lake, table)
-    found = []
+    commits = []
     files = cache(lambda number: _files_or_none(lake, table, number))
     for commit in lake.table(table).history(limit):
         number = int(commit["version"])
@@ -103,7 +107,7 @@ def versions(lake: Lake, table: str, *, limit: int) -> list[Version]:
         changed = _changed(now, before)
         new = {} if now is None else {file: rows for period in now for file, rows in now[period].items()}
         old = {} if before is None else {file for period in before for file in before[period]}
-        found.append(
+        commits.append(
             Version(
                 number,
                 datetime.fromtimestamp(commit["timestamp"] / 1000, tz=UTC),
@@ -114,19 +118,19 @@ def versions(lake: Lake, table: str, *, limit: int) -> list[Version]:
                 {str(name): int(read) for name, read in json.loads(commit.get(SOURCES) or "{}").items()},
             )
         )
-    return found
+    return commits
 
 
 def changed_periods(lake: Lake, table: str, one: int, other: int) -> list[str]:
-    """The periods whose files differ between two versions; all others have the same rows."""
+    """The periods whose files differ between two versions; all other periods have the same rows."""
     return _changed(files_at(lake, table, one), files_at(lake, table, other))
 
 
 def differences(lake: Lake, table: str, one: int, other: int) -> Iterator[PeriodDifference]:
-    """By what two versions differ, a period at a time: only the periods whose files differ are read.
+    """The differences of two versions, a period at a time; only periods whose files differ are read.
 
     Raises:
-        InputError: no such table or version, or its files are gone.
+        InputError: if there is no such table or version, or its files are gone.
     """
     for period in changed_periods(lake, table, one, other):
         before, after = (read_at(lake, table, period, version) for version in (one, other))
@@ -134,7 +138,7 @@ def differences(lake: Lake, table: str, one: int, other: int) -> Iterator[Period
 
 
 def difference(table: str, period: str, before: pl.DataFrame, after: pl.DataFrame) -> PeriodDifference:
-    """By what the rows of a period differ; rows without a key of their own are compared whole."""
+    """The difference between two states of a period; rows without a unique key are compared whole."""
     key = key_of(table, before.columns)
     shared = [name for name in before.columns if name in after.columns]
     columns = {name: 0 for name in [*before.columns, *after.columns] if name not in shared}
@@ -150,8 +154,8 @@ def difference(table: str, period: str, before: pl.DataFrame, after: pl.DataFram
         counts = [frame.group_by(shared).agg(pl.len().alias("\0rows")) for frame in (before, after)]
         met = counts[0].join(counts[1], on=shared, how="full", nulls_equal=True, suffix="\0after")
         more = pl.col("\0rows\0after").fill_null(0).cast(pl.Int64) - pl.col("\0rows").fill_null(0).cast(pl.Int64)
-        found = met.select(more.alias("more"))["more"]
-        added, removed, changed = int(found.filter(found > 0).sum()), -int(found.filter(found < 0).sum()), 0
+        surplus = met.select(more.alias("more"))["more"]
+        added, removed, changed = int(surplus.filter(surplus > 0).sum()), -int(surplus.filter(surplus < 0).sum()), 0
     return PeriodDifference(
         period,
         (before.height, after.height),
@@ -164,13 +168,13 @@ def difference(table: str, period: str, before: pl.DataFrame, after: pl.DataFram
 
 
 def key_of(table: str, columns: Sequence[str]) -> list[str]:
-    """The columns that name a row of a table; none where a row has no name, as in quarantine."""
+    """The key columns of a table; none if it has no key, as a quarantine."""
     key = KEYS.get(table) or (MADE_KEY if table in MADE else ())  # type: ignore[call-overload]
     return [name for name in key if name in columns]
 
 
 def digest_at(table: str, rows: pl.DataFrame) -> str:
-    """The digest that Dagster has as data version of these rows: of the contract's order of columns."""
+    """The digest that Dagster has as the data version of these rows, with the columns in the contract's order."""
     known = [name for name in SCHEMAS.get(table, ()) if name in rows.columns]  # type: ignore[call-overload]
     ordered = rows.select(*known, pl.exclude(known)) if known else rows
     key = key_of(table, rows.columns)
@@ -192,10 +196,10 @@ def read_at(lake: Lake, table: str, period: str, version: int) -> pl.DataFrame:
 
 
 def require_version(lake: Lake, table: str, version: int) -> None:
-    """Refuse a version that the table has not, or has no more.
+    """Refuse a version that the table never had or has no longer.
 
     Raises:
-        InputError: names those that there are.
+        InputError: if the version can't be read; it says which versions there are.
     """
     require_table(lake, table)
     newest = lake.version(table)
@@ -211,14 +215,14 @@ def files_at(lake: Lake, table: str, version: int) -> dict[str, dict[str, int]]:
     """The files of a version by period, with the number of rows of each.
 
     Raises:
-        InputError: there is no such version.
+        InputError: if there is no such version.
     """
     require_version(lake, table, version)
     return _files_or_none(lake, table, version) or {}
 
 
 def gone(table: str, version: int) -> str:
-    """What is said of a version whose files are no longer there."""
+    """The message about a version whose files no longer exist."""
     return (
         f"version {version} of table {table} can't be read any more: its files were removed from the lake (vacuumed), or Delta's log "
         f"of it was cleaned up; choose a newer one of `churn data log {table}`, or bring the table's folder back from a backup"
@@ -226,15 +230,15 @@ def gone(table: str, version: int) -> str:
 
 
 def _files_or_none(lake: Lake, table: str, version: int) -> dict[str, dict[str, int]] | None:
-    """The files of a version; none where Delta's log no longer tells of it."""
+    """The files of a version; `None` if Delta's log no longer has it."""
     try:
         actions = pl.DataFrame(lake.table(table, version=version).get_add_actions(flatten=True))
     except DeltaError:
         return None
-    found: dict[str, dict[str, int]] = {}
+    files: dict[str, dict[str, int]] = {}
     for period, file, rows in actions.select(f"partition.{PERIOD}", "path", "num_records").iter_rows():
-        found.setdefault(str(period), {})[file] = int(rows or 0)
-    return found
+        files.setdefault(str(period), {})[file] = int(rows or 0)
+    return files
 
 
 def _changed(one: dict[str, dict[str, int]] | None, other: dict[str, dict[str, int]] | None) -> list[str]:

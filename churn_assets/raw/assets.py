@@ -120,9 +120,7 @@ def _raw_asset(
             split = parted(contract, arrived, table, has_time=has_time)
             end_s = None if timeline is None else timeline.bounds_s(key)[1]
             measures = quality(split, table, end_s=end_s)
-            bad.add(
-                key, Built(split.set_aside, metadata={"rules": dg.MetadataValue.md(as_table(split.set_aside))})
-            )
+            bad.add(key, Built(split.set_aside, metadata={"rules": dg.MetadataValue.md(as_table(split.set_aside))}))
             good.add(key, Built(split.kept, checks=outcomes(split, table, raw), metadata=measures))
         # The quarantine is written even if its period is refused, so that the bad rows can be inspected.
         bad.finish()

@@ -1,7 +1,8 @@
 """The source of a company that has files: CSV or Parquet, with a mapping from its columns to the canonical ones.
 
-Belongs here: when files are read, and what is the same in them. Does not belong here: how a file is described
-(``churn_store.mapping.file_settings``) and read (``churn_store.mapping.csv_reader``), and which rows a period gets (``connectors.mapped_source``).
+Belongs here: when files are read, and how a change of them is noticed. Does not belong here: how a file is described
+(``churn_store.mapping.file_settings``) and read (``churn_store.mapping.csv_reader``), and which rows a period gets
+(``connectors.mapped_source``).
 """
 
 import hashlib
@@ -26,7 +27,7 @@ class FilesSource(MappedSource):
     Args:
         settings: description of the files.
         folder: folder that paths are relative to.
-        rules: what the platform says of all values.
+        rules: limits that hold for all values.
     """
 
     def __init__(self, settings: FilesSettings, folder: Path, rules: Rules = PLAIN) -> None:
@@ -64,5 +65,5 @@ class FilesSource(MappedSource):
         return f"source.{table}" + ("" if description is None else f" ({description.path})")
 
     def _file_table(self, table: Table) -> FileTable | None:
-        found: FileTable | None = getattr(self._settings, table)
-        return found
+        description: FileTable | None = getattr(self._settings, table)
+        return description

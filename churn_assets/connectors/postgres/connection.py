@@ -1,7 +1,6 @@
-"""Connections to a company's PostgreSQL, to read and never to write, and what is said when one fails.
+"""Read-only connections to a company's PostgreSQL, and the messages for their errors.
 
-Belongs here: addresses, transactions and errors of the server. Does not belong here: what is asked of it
-(``query``).
+Belongs here: addresses, transactions and errors of the server. Does not belong here: the queries (``query``).
 """
 
 import re
@@ -26,14 +25,14 @@ PATIENCE = {
     "keepalives_count": 2,
     "tcp_user_timeout": 10_000,
 }
-"""A server that vanished is noticed within about 15 s."""
+"""Timeouts of libpq by which a vanished server is noticed within about 15 s."""
 
 TELLING = ("0A", "25", "28", "3D", "3F", "42")
-"""Beginnings of SQLSTATE whose message speaks of the words of a statement or of rights. Others quote values, or are a function's own
-words (``RAISE``), and those may be a customer's."""
+"""Prefixes of SQLSTATE whose message may be shown: it is about the statement or about rights. Other messages quote values or are
+written by a function (``RAISE``), and may contain a customer's data."""
 
 AWAY = ("08", "53", "57P", "40", "58")
-"""Beginnings of SQLSTATE that pass by themselves: connection, resources, shutdown, conflict with recovery, system."""
+"""Prefixes of SQLSTATE for transient errors: connection, resources, shutdown, conflict with recovery, system."""
 
 TIMED_OUT = "57014"
 NOT_READY = (
@@ -44,48 +43,48 @@ NOT_READY = (
     "remaining connection slots",
     "too many connections",
 )
-"""What a server that answers, but can't be read yet, says when one connects: only there libpq tells no SQLSTATE."""
+"""Messages of a server that answers but is not ready: libpq reports no SQLSTATE for a failed connection, so the text is matched."""
 
 
 def parts(settings: PostgresSettings) -> dict[str, str]:
-    """The address in libpq's own words.
+    """The address as libpq's parameters.
 
     Raises:
-        InputError: there is none, or it is none; it is not shown, as it may hold a password.
+        InputError: if no address is set, or it is malformed; it is not shown, as it may hold a password.
     """
     url = settings.url.get_secret_value()
     if not url:
         raise InputError(f"source.url is not set; {EXPECTED}. Write it in churn.yaml, or set CHURN_SOURCE__URL")
     try:
-        found = {name: str(value) for name, value in conninfo_to_dict(re.sub(r"^(\w+)\+\w+://", r"\1://", url)).items()}
+        address = {name: str(value) for name, value in conninfo_to_dict(re.sub(r"^(\w+)\+\w+://", r"\1://", url)).items()}
     except psycopg.Error:
-        found = {"host": "@"}
-    shown = found.get("host", "") + found.get("dbname", "")
-    if "@" in shown or "//" in shown or not re.fullmatch(r"[\d,]*", found.get("port", "")):
-        # What stands in the wrong part may be a piece of the password.
+        address = {"host": "@"}
+    shown = address.get("host", "") + address.get("dbname", "")
+    if "@" in shown or "//" in shown or not re.fullmatch(r"[\d,]*", address.get("port", "")):
+        # Text in the wrong part may be a piece of the password.
         raise InputError(
             f"source.url is no address of a PostgreSQL; {EXPECTED}. Change it in churn.yaml or CHURN_SOURCE__URL"
         )
-    return found
+    return address
 
 
 def server(settings: PostgresSettings) -> str:
-    """Which database it is, without user and password."""
-    found = parts(settings)
-    return f"{found.get('host', 'localhost')}:{found.get('port', '5432')}/{found.get('dbname', '')}"
+    """Host, port and name of the database, without user and password."""
+    address = parts(settings)
+    return f"{address.get('host', 'localhost')}:{address.get('port', '5432')}/{address.get('dbname', '')}"
 
 
 @contextmanager
 def reading(settings: PostgresSettings, *, where: str) -> Iterator[psycopg.Connection]:
-    """A transaction that sees the database as it is now and can't change it.
+    """A read-only transaction that sees the database as it is at its start.
 
     Args:
         settings: connection settings of the server.
         where: name of the table or file, with which every error message begins.
 
     Raises:
-        InputError: the server refuses the user, the database or the query.
-        SourceAwayError: it does not answer, or went away.
+        InputError: if the server refuses the user, the database or the query.
+        SourceAwayError: if it does not answer, or went away.
     """
     address = parts(settings)
     try:
@@ -102,8 +101,8 @@ def reading(settings: PostgresSettings, *, where: str) -> Iterator[psycopg.Conne
                 ("DateStyle", "ISO, YMD"),
             ):
                 connection.execute("SELECT set_config(%s, %s, true)", [name, value])
-            # Of the session: what would end this transaction would still not write. It goes with the rollback, so that it does not
-            # stay in a connection that a pool lends to others.
+            # For the session, so that a query that ends this transaction still can't write. The rollback undoes it, so that it does
+            # not stay in a connection that a pool lends to others.
             connection.execute("SELECT set_config('default_transaction_read_only', 'on', false)")
             yield connection
             connection.rollback()
@@ -114,8 +113,8 @@ def reading(settings: PostgresSettings, *, where: str) -> Iterator[psycopg.Conne
 
 
 def _refused(error: psycopg.OperationalError, which: str) -> ChurnError:
-    _, fatal, said = str(error).partition("FATAL:")
-    reason = said.strip().splitlines()[0] if fatal and said.strip() else ""
+    _, fatal, message = str(error).partition("FATAL:")
+    reason = message.strip().splitlines()[0] if fatal and message.strip() else ""
     if reason and not any(words in reason for words in NOT_READY):
         return InputError(
             f"{which} refuses the connection ({reason}); expected a user who may read there. Change source.url or "
@@ -138,8 +137,8 @@ def _failed(error: psycopg.Error, where: str, settings: PostgresSettings) -> Chu
             f"{where}: the PostgreSQL at {server(settings)} went away while it was read ({type(error).__name__}); "
             "nothing was kept of it. Try again when it is back"
         )
-    said = f": {(error.diag.message_primary or '').strip()}" if state.startswith(TELLING) else ""
+    message = f": {(error.diag.message_primary or '').strip()}" if state.startswith(TELLING) else ""
     return InputError(
-        f"{where} can't be read ({type(error).__name__}{said}); expected a table or a query that the user may read. "
+        f"{where} can't be read ({type(error).__name__}{message}); expected a table or a query that the user may read. "
         "Change `table` or `query` in churn.yaml, or grant SELECT"
     )

@@ -1,8 +1,8 @@
-"""Asks a PostgreSQL for the mapped columns of a table as text, over the rows of a stretch of time.
+"""Queries a PostgreSQL for the mapped columns of a table as text, for the rows of a stretch of time.
 
 Belongs here: SQL. Does not belong here: connections and their errors (``connection``) and what the text means
-(``churn_store.mapping.canonical``). A bound is pushed down only as far as the database can compare it: whole days more of times without a
-zone, nothing of times that are text to the database; the exact cut is ``mapped_source``'s.
+(``churn_store.mapping.canonical``). Time bounds are pushed down only as far as the database can compare them: for times without a
+zone they are widened by 26 hours, and for times stored as text there are none. The exact cut is made by ``mapped_source``.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,19 +22,19 @@ from churn_store.redaction import shown_names
 DATE, TIMESTAMP, TIMESTAMPTZ = 1082, 1114, 1184
 WHOLE = frozenset({20, 21, 23})
 NUMBERS = WHOLE | {700, 701, 1700}
-"""Types by their fixed numbers in PostgreSQL's catalogue (``pg_type.dat``)."""
+"""The numeric types, by their fixed numbers in PostgreSQL's catalogue (``pg_type.dat``)."""
 
 ZONES = timedelta(hours=26)
-"""No local time is further from UTC, with an hour that a zone skipped."""
+"""The greatest distance of a local time from UTC, including an hour that a zone skipped."""
 
 
 @dataclass(frozen=True)
 class Times:
-    """The columns that say when a row of a table happened and became known, by which a period is cut.
+    """The columns with the times at which a row happened and became known, by which periods are cut.
 
     Attributes:
-        occurred: name of the time column.
-        known: its name; None where the table does not say.
+        occurred: name of the column with the time at which a row happened.
+        known: name of the column with the time at which it became known; `None` if the table has none.
     """
 
     occurred: str
@@ -42,7 +42,7 @@ class Times:
 
 
 def times_of(description: PostgresTable) -> Times:
-    """Which columns a period is cut by; of a customer's only record that is when the customer signed up."""
+    """The columns by which periods are cut; for a customer's only record it is the time of sign-up."""
     mapped = description.columns
     return Times(mapped["occurred"] if "occurred" in mapped else mapped["signed_up"], mapped.get("known"))
 
@@ -62,13 +62,13 @@ def read_text(
         connection: connection inside a transaction.
         description: description of the table.
         where: name of the table or file, with which every error message begins.
-        bounds: first second and first second after; None for all rows.
-        batch_rows: so many rows are fetched at once.
-        limit: so many rows are enough.
+        bounds: first second of the stretch, and first second after it; `None` for all rows.
+        batch_rows: number of rows to fetch at once.
+        limit: greatest number of rows to read; `None` for all.
 
     Raises:
-        InputError: a mapped column is not there.
-        psycopg.Error: the server can't or won't.
+        InputError: if a mapped column does not exist.
+        psycopg.Error: if the server fails or refuses.
     """
     types = column_types(connection, description, where=where)
     names = description.mapped
@@ -96,13 +96,13 @@ def read_text(
 
 
 def column_types(connection: psycopg.Connection, description: PostgresTable, *, where: str) -> dict[str, int]:
-    """The types of a table's columns, as the catalogue numbers them.
+    """The types of a table's columns, by their numbers in PostgreSQL's catalogue.
 
     Raises:
-        InputError: a mapped column is not there, or is there twice.
+        InputError: if a mapped column does not exist, or exists twice.
     """
-    found = _answer(connection, sql.SQL("SELECT * FROM {} LIMIT 0").format(relation(description))).description or []
-    has = [column.name for column in found]
+    columns = _answer(connection, sql.SQL("SELECT * FROM {} LIMIT 0").format(relation(description))).description or []
+    has = [column.name for column in columns]
     if missing := [name for name in description.mapped if name not in has]:
         raise InputError(
             f"{where} has no column {shown_names(missing)}; it has {shown_names(has)}. Change the mapping in "
@@ -110,20 +110,20 @@ def column_types(connection: psycopg.Connection, description: PostgresTable, *, 
         )
     if twice := [name for name in description.mapped if has.count(name) > 1]:
         raise InputError(f"{where} has several columns {shown_names(twice)}; expected one. Rename the others in the query")
-    return {column.name: column.type_code for column in found}
+    return {column.name: column.type_code for column in columns}
 
 
 def relation(description: PostgresTable) -> sql.Composable:
-    """What stands after FROM."""
+    """The table or query after FROM."""
     if description.table is not None:
         return _name(*description.table.split("."))
-    # The words are the company's own, for a transaction that can't write; a comment at their end must not eat the bracket.
+    # The query is the company's own, and the transaction can't write. The line break ends a comment that would hide the bracket.
     own = (description.query or "").strip().rstrip(";").replace("%", "%%")
     return sql.SQL("({}\n) AS asked").format(sql.SQL(own))
 
 
 def facts(connection: psycopg.Connection, description: PostgresTable, columns: Sequence[str]) -> str:
-    """How many rows a table has, and the greatest value of each of some columns: what changes when rows arrive."""
+    """The number of rows of a table and the greatest value of some columns, which change when rows arrive."""
     greatest = [sql.SQL("max({})::text").format(_name(name)) for name in columns]
     query = sql.SQL("SELECT {} FROM {}").format(
         sql.SQL(", ").join([sql.SQL("count(*)::text"), *greatest]), relation(description)
@@ -136,22 +136,23 @@ def distinct(connection: psycopg.Connection, description: PostgresTable, column:
     query = sql.SQL("SELECT DISTINCT {0}::text, pg_typeof({0})::oid::int FROM {1}").format(
         _name(column), relation(description)
     )
-    found = pl.DataFrame(_answer(connection, query).fetchall(), schema={"id": pl.String, "kind": pl.Int64}, orient="row")
-    is_number = found["kind"].is_in(NUMBERS).any()
-    return found.select(plain(pl.col("id"), is_number=is_number).unique()).to_series()
+    values = pl.DataFrame(_answer(connection, query).fetchall(), schema={"id": pl.String, "kind": pl.Int64}, orient="row")
+    is_number = values["kind"].is_in(NUMBERS).any()
+    return values.select(plain(pl.col("id"), is_number=is_number).unique()).to_series()
 
 
 def height(connection: psycopg.Connection, description: PostgresTable) -> int:
-    """How many rows a table has."""
+    """The number of rows of a table."""
     row = _answer(connection, sql.SQL("SELECT count(*) FROM {}").format(relation(description))).fetchone()
     return 0 if row is None else int(row[0])
 
 
 def _answer(connection: psycopg.Connection, statement: sql.Composed) -> psycopg.Cursor:
-    """The answer to one statement.
+    """The result of exactly one statement.
 
-    A binary answer takes the extended protocol, which refuses several: a company's query could close the bracket around it, end the
-    transaction, and write. A prepared statement would do as well, but it would stay in a connection that a pool lends to others.
+    Binary results use the extended protocol, which refuses several statements: otherwise a company's query could close the bracket
+    around it, end the transaction, and write. A prepared statement would do the same, but it would stay in a connection that a pool
+    lends to others.
     """
     return connection.execute(statement, [], binary=True)
 
@@ -159,7 +160,10 @@ def _answer(connection: psycopg.Connection, statement: sql.Composed) -> psycopg.
 def _within(
     description: PostgresTable, types: dict[str, int], start_s: int, end_s: int
 ) -> tuple[sql.Composable, list[object]]:
-    """A row announced before it happened is known when it had: so both times count, and a missing one may be any."""
+    """The condition for rows of a stretch of time, with its values.
+
+    Both times count, as a row announced before it happened is known only when it has happened. A missing time may be any.
+    """
     times = times_of(description)
     columns = [times.occurred] if times.known is None else [times.known, times.occurred]
     begins: list[sql.Composable] = []
@@ -183,7 +187,7 @@ def _within(
 
 
 def _bounds(description: PostgresTable, kind: int, start_s: int, end_s: int) -> tuple[object | None, object | None]:
-    """The ends of a stretch as the database compares them with a column; none for one that it can't compare."""
+    """The ends of a stretch as values that the database can compare with a column; `None` for an end that it can't compare."""
     if kind in WHOLE and description.time_format in EPOCH:
         return _each(start_s, end_s, lambda second, _: second * EPOCH[description.time_format or ""])
     if kind == TIMESTAMPTZ:

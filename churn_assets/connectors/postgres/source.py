@@ -1,7 +1,7 @@
 """The source of a company that has a PostgreSQL: a table or a query for each raw table.
 
-Belongs here: what is asked of the server when, and how it is known that rows have arrived. Does not belong here: SQL
-(``query``), connections (``connection``), and which rows a period gets (``connectors.mapped_source``).
+Belongs here: which queries are sent when, and how new rows are noticed. Does not belong here: SQL (``query``), connections
+(``connection``), and which rows a period gets (``connectors.mapped_source``).
 """
 
 import hashlib
@@ -22,15 +22,15 @@ from churn_store.mapping.text import MappedText
 PLAIN = Rules()
 
 SAMPLE = 1000
-"""So many rows of a table are looked at when a period has none."""
+"""The number of rows of a table that are inspected if a period has none."""
 
 
 class PostgresSource(MappedSource):
     """Reads each period over a connection of its own.
 
     Args:
-        settings: the server and the description of its tables.
-        rules: what the platform says of all values.
+        settings: address of the server, and description of its tables.
+        rules: limits that hold for all values.
     """
 
     def __init__(self, settings: PostgresSettings, rules: Rules = PLAIN) -> None:
@@ -39,13 +39,13 @@ class PostgresSource(MappedSource):
         self._customers: pl.Series | None = None
 
     def fingerprint(self) -> str:
-        """A digest of the description, of how many rows each table has, and of its newest times.
+        """A digest of the description, and of each table's number of rows and newest times.
 
-        It costs a count of each table, and does not see a row that was altered without a newer time.
+        It costs a count of each table, and misses a row that was changed without a newer time.
 
         Raises:
-            InputError: a table is not there or does not fit its description.
-            SourceAwayError: the server does not answer.
+            InputError: if a table does not exist or does not fit its description.
+            SourceAwayError: if the server does not answer.
         """
         digest = hashlib.sha256(f"{self._settings.model_dump_json()}{server(self._settings)}".encode())
         for name in self._settings.tables:
@@ -57,13 +57,13 @@ class PostgresSource(MappedSource):
         return digest.hexdigest()
 
     def _understood(self, table: Table, start_s: int, end_s: int) -> Delivery:
-        found = super()._understood(table, start_s, end_s)
-        if found.rows.height == found.unreadable.height == 0:
+        delivery = super()._understood(table, start_s, end_s)
+        if delivery.rows.height == delivery.unreadable.height == 0:
             self._refuse_odd_times(table)
-        return found
+        return delivery
 
     def _refuse_odd_times(self, table: Table) -> None:
-        """Of a stretch without rows, say that the table is empty, or that its times are in another unit."""
+        """After a stretch without rows, refuse a table that is empty or whose times are in another unit."""
         description, where = self._described(table), self._where(table)
         text = self._asked(description, where, bounds=None, limit=SAMPLE)
         if text.rows.height == 0:
@@ -101,11 +101,11 @@ class PostgresSource(MappedSource):
         return f"source.{table}{which}"
 
     def _described(self, table: Table) -> PostgresTable:
-        found = self._table(table)
-        if found is None:
+        description = self._table(table)
+        if description is None:
             raise ValueError(f"no table of {table} is described")
-        return found
+        return description
 
     def _table(self, table: Table) -> PostgresTable | None:
-        found: PostgresTable | None = getattr(self._settings, table)
-        return found
+        description: PostgresTable | None = getattr(self._settings, table)
+        return description
