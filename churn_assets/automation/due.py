@@ -1,6 +1,7 @@
 """Which periods are due: the plain arithmetic behind the schedules.
 
-Each function takes what is there and answers what is missing and can be made now. Nothing here asks Dagster or the clock.
+Each function takes the periods that exist, and returns those that are missing and can be made now. Nothing here asks Dagster or
+the clock.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -15,7 +16,7 @@ from churn_store.mapping.tables import Table
 
 
 def raw_due(calendar: Calendar, as_of: date, have: Collection[str]) -> list[str]:
-    """Raw periods that have ended and are not there."""
+    """Raw periods that have ended and are missing."""
     return [text(key) for key in calendar.complete(as_of) if text(key) not in have]
 
 
@@ -25,22 +26,22 @@ def first_snapshot(start: date, tables: Collection[Table], *, at_risk: AtRisk, f
     Args:
         start: first day with data.
         tables: raw tables of the company.
-        at_risk: how far back the rule looks.
-        features: the configured first snapshot.
+        at_risk: definition of who is at risk, with the days that it looks back.
+        features: section ``features``, with the configured first snapshot.
     """
     windows = [longest_window_days(CATALOGUE, table) for table in tables]
     return features.first_snapshot or start + timedelta(days=max(at_risk.signed_up_days, at_risk.active_days, *windows))
 
 
 def features_due(calendar: Calendar, as_of: date, *, first: date, raw: Collection[str], have: Collection[str]) -> list[str]:
-    """Snapshots whose T has come and whose raw periods are all there, and which are not there themselves.
+    """Missing snapshots whose T has come and whose raw periods are all stored.
 
     Args:
         calendar: periods of the company.
         as_of: today's date by the platform's clock.
-        first: ``first_snapshot``.
+        first: first snapshot, from ``first_snapshot``.
         raw: periods that every raw table has.
-        have: snapshots whose features are there.
+        have: snapshots that have features.
     """
     until = unbroken_until(calendar, raw)
     return [key for key in map(text, calendar.keys(as_of, first=first)) if key not in have and key <= until]
@@ -55,37 +56,39 @@ def labels_due(
     features: Collection[str],
     have: Collection[str],
 ) -> list[str]:
-    """Snapshots with features whose labels are mature, with every raw period up to maturity there.
+    """Snapshots with features but without labels, which are mature and have every raw period up to maturity.
 
     Args:
         calendar: periods of the company.
-        label: when a snapshot matures.
+        label: definition of churn, by which a snapshot matures.
         as_of: today's date by the platform's clock.
         raw: periods that every raw table has.
-        features: snapshots whose features are there.
-        have: snapshots whose labels are there.
+        features: snapshots that have features.
+        have: snapshots that have labels.
     """
     until = unbroken_until(calendar, raw)
-    found = []
+    due = []
     for key in sorted(set(features) - set(have)):
         matured = matures_on(date.fromisoformat(key), label)
         if matured <= as_of and text(calendar.ceil(matured)) <= until:
-            found.append(key)
-    return found
+            due.append(key)
+    return due
 
 
 def arrived_into(
     calendar: Calendar, label: Label, *, labels: Collection[str], happened: Mapping[str, tuple[int, int]]
 ) -> dict[str, list[str]]:
-    """The raw periods after maturity that hold rows of a labelled snapshot's window, by snapshot; only where there are any.
+    """The raw periods after maturity that may hold rows of a labelled snapshot's window, by snapshot.
+
+    Snapshots without such periods are left out.
 
     Args:
         calendar: periods of the company.
-        label: its window, and when a snapshot matures.
+        label: definition of churn, with its window and the time to maturity.
         labels: snapshots that are labelled.
-        happened: by raw period, when its earliest and its latest row happened, in epoch seconds.
+        happened: times of the earliest and the latest row of each raw period, in epoch seconds.
     """
-    found = {}
+    late_periods = {}
     for key in sorted(labels):
         snapshot = date.fromisoformat(key)
         start_s, end_s = epoch_s(snapshot), epoch_s(snapshot + label.horizon)
@@ -96,36 +99,36 @@ def arrived_into(
             if period >= matured and first_s < end_s and last_s >= start_s
         ]
         if late:
-            found[key] = sorted(late)
-    return found
+            late_periods[key] = sorted(late)
+    return late_periods
 
 
 def labels_to_restate(
     label: Label, late: Mapping[str, Sequence[str]], *, known_until: Mapping[str, str], until: str
 ) -> list[str]:
-    """Labelled snapshots into whose window rows have arrived since: who was called gone may have been active.
+    """Labelled snapshots whose window has got late rows: a customer labelled as gone may have been active.
 
     Args:
-        label: when a snapshot matures.
+        label: definition of churn, by which a snapshot matures.
         late: raw periods with late rows by snapshot, as ``arrived_into`` returns them.
-        known_until: by snapshot, the day up to which arrivals have made its labels; up to maturity where it is not said.
-        until: the end of the unbroken stretch of raw periods; what came later waits.
+        known_until: day up to which arrivals count in the labels, by snapshot; default: the day of maturity.
+        until: end of the unbroken stretch of raw periods; later periods wait.
     """
-    found = []
+    to_restate = []
     for key, periods in late.items():
         matured = text(matures_on(date.fromisoformat(key), label))
         if any(known_until.get(key, matured) <= period < until for period in periods):
-            found.append(key)
-    return found
+            to_restate.append(key)
+    return to_restate
 
 
 def newest_due(features: Collection[str], *, release: str | None, done: tuple[str, str] | None) -> str | None:
-    """The newest snapshot, if the release that serves has not done it yet.
+    """The newest snapshot, if the serving release has not processed it yet.
 
     Args:
-        features: snapshots whose features are there.
-        release: digest of the release that serves; None before the first.
-        done: the snapshot and the release that was done last.
+        features: snapshots that have features.
+        release: digest of the serving release; `None` before the first.
+        done: snapshot and release that were processed last.
     """
     if not features or release is None:
         return None
@@ -134,7 +137,7 @@ def newest_due(features: Collection[str], *, release: str | None, done: tuple[st
 
 
 def contiguous(calendar: Calendar, keys: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """The first and last key of each unbroken stretch of periods: a stretch is one run."""
+    """The first and last key of each unbroken stretch of periods; each stretch becomes one run."""
     first = last = None
     for key in sorted(keys):
         if first is None or last is None:

@@ -1,6 +1,6 @@
-"""The jobs: what is run together, in the order of the data's way.
+"""The jobs: the assets that run together, in the order of the data.
 
-Assets of different partitioning are different jobs, and so are assets that are due at different times.
+Assets with different partitions are in different jobs, and so are assets that are due at different times.
 """
 
 from typing import Any
@@ -20,7 +20,7 @@ INGEST, FEATURES, LABELS, RETRAIN, SCORE, MONITOR, BACKTEST = (
     "backtest",
 )
 ORDER = (INGEST, FEATURES, LABELS, RETRAIN, SCORE, MONITOR)
-"""The jobs in the order of the data's way. The backtest is beside it: nothing waits for it."""
+"""The jobs in the order of the data, without the backtest, for which nothing waits."""
 
 
 SELECTIONS = {
@@ -32,7 +32,7 @@ SELECTIONS = {
     MONITOR: dg.AssetSelection.groups("monitoring"),
     BACKTEST: dg.AssetSelection.assets("backtest_report"),
 }
-"""What of the asset graph each job makes."""
+"""The assets that each job makes."""
 
 
 def jobs(partitions: dg.PartitionsDefinition[Any] | None) -> list[Any]:

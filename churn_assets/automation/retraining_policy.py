@@ -1,7 +1,8 @@
-"""When a retraining is asked for, and why.
+"""The retraining policy: when a retraining is requested, and why.
 
-Belongs here: the decision from what is known. Does not belong here: how it is known (``orchestration.run_history``) and how a run is requested
-(``retraining_sensor``). Nothing here promotes anything: a retraining makes a candidate, and the gate decides.
+Belongs here: the decision, from facts that are given. Does not belong here: where the facts come from
+(``orchestration.run_history``) and how a run is requested (``retraining_sensor``). Nothing here promotes anything: a retraining
+makes a candidate, and the gate decides.
 """
 
 from collections.abc import Callable
@@ -16,13 +17,13 @@ from churn_store.errors import InputError
 
 @dataclass(frozen=True)
 class DriftReport:
-    """A drift report as its metadata says it.
+    """A drift report, as read from its metadata.
 
     Attributes:
-        event: id of its materialization: what caused a retraining.
-        alert: whether it asks for one.
-        drifted: which features, in words.
-        release: digest of the release that it is about.
+        event: id of its materialization, which becomes the cause of a retraining.
+        alert: whether it asks for a retraining.
+        drifted: drifted features, in words.
+        release: digest of the release that was compared.
     """
 
     event: int
@@ -36,8 +37,8 @@ class Staleness:
     """How old the champion may become.
 
     Attributes:
-        read_until: the newest snapshot that it was trained or calibrated on.
-        limit: so many periods older than a new model, it is stale.
+        read_until: newest snapshot that it was trained or calibrated on.
+        limit: number of periods by which it may be older than a new model; with as many it is stale.
         said_by: source of the limit, in words.
     """
 
@@ -52,8 +53,8 @@ class Decision:
 
     Attributes:
         retrain: whether to retrain.
-        reason: in words, with the numbers.
-        cause: what the request's key is made of.
+        reason: reason in words, with the numbers.
+        cause: parts of the request's key.
     """
 
     retrain: bool
@@ -78,21 +79,21 @@ def decide(
     """Decide whether a retraining is due: for the first model, for drift, for age, in this order.
 
     Args:
-        timeline: calendar of a history; None where the data has no time.
-        label: when a snapshot matures.
-        training: how a training set is cut.
-        retraining: the cooldown, and whether a retraining begins by itself.
+        timeline: calendar of a history; `None` where the data has no time.
+        label: definition of churn, by which a snapshot matures.
+        training: section ``training``, by which a training set is cut.
+        retraining: section ``retraining``: the cooldown, and whether a retraining begins by itself.
         today: today's date by the platform's clock.
-        serving: digest of the release that serves; None before the first.
+        serving: digest of the serving release; `None` before the first.
         labelled: snapshots that have labels.
-        labels_digest: of those labels, so that the first training is asked for again only when they have changed.
-        report: the newest drift report.
+        labels_digest: digest of those labels; the first training is requested again only when it changes.
+        report: newest drift report.
         last_trained: ``as_of`` of the newest candidate.
-        staleness: how old the champion may become; None where no limit is known.
+        staleness: limit of the champion's age; `None` if no limit is known.
     """
 
     def roles() -> Roles:
-        """What a training of today would read."""
+        """The snapshots that a training today would read, by role."""
         days = [date.fromisoformat(key) for key in labelled]
         mature = [day for day in days if matures_on(day, label) <= today]
         return roles_by_time(mature, horizon=label.horizon, training=training)
@@ -124,9 +125,9 @@ def _for_drift(report: DriftReport | None, serving: str) -> Decision:
 
 
 def _for_age(timeline: Calendar | None, roles: Callable[[], Roles], staleness: Staleness | None, serving: str) -> Decision:
-    """Once when the champion has reached the limit, and again each time it has aged by as much more.
+    """Decide by the champion's age: retrain when it reaches the limit, and again at each multiple of the limit.
 
-    A candidate that could not be proved better then may be by now.
+    A candidate that was not proved better at the limit may be so later.
     """
     if staleness is None or timeline is None:
         return Decision(False, "no staleness limit is known")

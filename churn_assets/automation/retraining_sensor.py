@@ -1,4 +1,4 @@
-"""The sensor that asks for a retraining when the policy says so."""
+"""The sensor that requests a retraining when the policy says so."""
 
 from datetime import date, datetime
 from typing import Any
@@ -45,15 +45,15 @@ def sensors(
     """The retraining sensor.
 
     Args:
-        clock: clock that says which labels are mature.
-        serving: store of the release that serves.
-        job: job that is requested.
+        clock: clock that decides which labels are mature.
+        serving: store of the serving release.
+        job: job to request.
         company: name of the company, to which the instance must belong.
         lake_url: address of its lake.
-        timeline: calendar of a history; None where the data has no time.
-        label: when a snapshot matures.
-        training: how a training set is cut.
-        retraining: when a retraining is asked for.
+        timeline: calendar of a history; `None` where the data has no time.
+        label: definition of churn, by which a snapshot matures.
+        training: section ``training``, by which a training set is cut.
+        retraining: section ``retraining``, by which a retraining is requested.
     """
 
     @dg.sensor(
@@ -104,17 +104,17 @@ def sensors(
 
 
 def _newest_report(instance: dg.DagsterInstance) -> DriftReport | None:
-    found = newest_materialization(instance, "drift_report")
-    if found is None:
+    report = newest_materialization(instance, "drift_report")
+    if report is None:
         return None
-    said = found.metadata
-    return DriftReport(found.event, bool(said["alert"]), str(said["drifted"]), str(said["release"]))
+    metadata = report.metadata
+    return DriftReport(report.event, bool(metadata["alert"]), str(metadata["drifted"]), str(metadata["release"]))
 
 
 def _staleness(
     instance: dg.DagsterInstance, serving: ServingStore, row: Serving | None, configured: int | None
 ) -> Staleness | None:
-    """How old the champion may become: as configured, else as the newest backtest of its family says."""
+    """The limit of the champion's age: the configured one, else that of the newest backtest of its family."""
     report = newest_materialization(instance, "backtest_report")
     if row is None or (configured is None and report is None):
         return None

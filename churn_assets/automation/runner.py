@@ -1,8 +1,8 @@
-"""Run what is due, in order and in this process: the jobs of the graph, each once, skipping what is unchanged.
+"""Runs all due jobs of the graph once, in order and in this process, and skips those that are unchanged.
 
-What the schedules and the sensor request one by one, the demo and the checks run to the end. A job is skipped if its newest
-successful run had the same fingerprint: the same code, sections of settings, periods and upstream data versions. What a job makes,
-and of what, the asset graph knows.
+The demo and the checks run to the end what the schedules and the sensor request one by one. A job is skipped if its newest
+run succeeded with the same fingerprint: the same code, sections of settings, periods and upstream data versions. The asset graph
+knows which assets a job makes, and from which others.
 """
 
 import time
@@ -31,13 +31,13 @@ from churn_store.releases.lifecycle import SHOWN_DIGITS, how_to_approve, waiting
 FINGERPRINT = "churn/fingerprint"
 
 CHAMPION = "champion"
-"""The asset whose version is the release that serves."""
+"""The asset whose version is the serving release."""
 
 IN_LAKE = "deltalake"
 """The kind of an asset that is a table of the lake."""
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
-"""A run's events are in the instance; the console shows only what went wrong."""
+"""The run config that keeps the console to errors; all events of a run are in the instance."""
 
 
 @dataclass(frozen=True)
@@ -46,13 +46,13 @@ class Step:
 
     Attributes:
         job: name of the job.
-        periods: how many periods it was for; None for a job without.
-        skipped: whether nothing had changed.
+        periods: number of periods that it was for; `None` for a job without periods.
+        skipped: whether the job was skipped.
         seconds: duration of the job.
-        failed_checks: the asset checks that failed, as ``asset:check``, with what was found.
-        error: what failed the run, in one line; None if it succeeded.
-        wrong_input: whether that is for the user to put right: a table, a file or a setting.
-        kept: whether it was skipped though something has changed: what is there of the source stays as it is.
+        failed_checks: failed asset checks as ``asset:check``, with what they found.
+        error: error of the run in one line; `None` if it succeeded.
+        wrong_input: whether the user has to put the error right: a table, a file or a setting.
+        kept: whether it was skipped although something has changed, because stored periods of the source stay as they are.
     """
 
     job: str
@@ -67,13 +67,13 @@ class Step:
 
 @dataclass(frozen=True)
 class Graph:
-    """A company's graph with what it works on.
+    """A company's graph and everything that it works on.
 
     Attributes:
-        defs: the definitions.
+        defs: definitions of the graph.
         settings: settings that they were built from.
         source: source of the raw tables.
-        serving: where their releases go.
+        serving: store of the releases.
         instance: instance that remembers the runs.
     """
 
@@ -85,12 +85,12 @@ class Graph:
 
 
 def run_all(graph: Graph, *, started: Callable[[str], None], anew: bool = False) -> Iterator[Step]:
-    """Run every job that the clock makes due, in the order of the data's way; stop after the first that fails.
+    """Run every job that the clock makes due, in the order of the data; stop after the first that fails.
 
     Args:
-        graph: what to run.
-        started: told the name of each job before it runs.
-        anew: whether a source that does not say when its rows became known is loaded as if for the first time.
+        graph: graph to run.
+        started: function that is called with the name of each job before it runs.
+        anew: whether a source without arrival timestamps is loaded as if for the first time.
     """
     for job in ORDER:
         keys = _keys(job, graph.settings)
@@ -116,28 +116,28 @@ def run_all(graph: Graph, *, started: Callable[[str], None], anew: bool = False)
 
 
 def _to_ingest(graph: Graph, keys: list[str], *, changed: bool, anew: bool) -> list[str]:
-    """The periods to ingest: those that are not there, and the others where something has changed.
+    """The periods to ingest: missing ones, and if something has changed also the stored ones.
 
-    What is there of a source that does not say when its rows became known stays as it is, unless it is loaded anew: a row that has
-    turned up since would count as known when it happened.
+    Stored periods of a source without arrival timestamps stay as they are, unless it is loaded anew: otherwise a late row would
+    count as known when it happened.
     """
     settings = graph.settings
     if anew or (changed and all(graph.source.says_when_known(table) for table in settings.tables)):
         return keys
-    there = raw_periods(graph.instance, Lake(settings.lake_url), settings.tables)
-    return [key for key in keys if key not in there]
+    stored = raw_periods(graph.instance, Lake(settings.lake_url), settings.tables)
+    return [key for key in keys if key not in stored]
 
 
 def _stretches(graph: Graph, keys: list[str]) -> list[list[str]]:
-    """Unbroken stretches of periods: each is one run."""
+    """The unbroken stretches of some periods; each becomes one run."""
     ends = contiguous(graph.settings.calendar, keys)
     return [[key for key in keys if first <= key <= last] for first, last in ends]
 
 
 def _nothing_serves(serving: ServingStore) -> str:
-    """Why there is no release after a training, and what to do."""
-    if found := waiting(serving.engine, serving.files):
-        return f"no release serves yet: promotion is manual, and the candidate waits for `{how_to_approve(found[0].candidate)}`; then go on"
+    """The message after a training without a release: why there is none, and what to do."""
+    if candidates := waiting(serving.engine, serving.files):
+        return f"no release serves yet: promotion is manual, and the candidate waits for `{how_to_approve(candidates[0].candidate)}`; then go on"
     judged = newest_blessings(serving.engine)
     if not judged:
         return "no release serves yet, and no candidate was judged; materialize model_blessing and champion"
@@ -151,7 +151,7 @@ def _nothing_serves(serving: ServingStore) -> str:
 
 
 def _keys(job: str, settings: Settings) -> list[str] | None:
-    """The periods that a job is for by the clock, whether they are there or not; none for a job without."""
+    """The periods that a job is for by the clock, whether stored or not; `None` for a job without periods."""
     if not settings.has_time or job == RETRAIN:
         return None
     today = settings.clock.now().date()
@@ -168,7 +168,7 @@ def _keys(job: str, settings: Settings) -> list[str] | None:
 
 
 def fingerprint(graph: Graph, job: str, keys: list[str] | None) -> str:
-    """A digest of all that a job's assets are made from: their code, the sections that it reads, what is upstream of them."""
+    """A digest of everything that a job's assets are made from: their code, the sections of settings, and upstream data."""
     settings, made = graph.settings, _made_by(graph, job)
     sections = sections_of(*{node.group_name for node in made if node.group_name})
     read: list[object] = [
@@ -181,7 +181,7 @@ def fingerprint(graph: Graph, job: str, keys: list[str] | None) -> str:
         read.append(graph.source.fingerprint())
     for key in sorted({key for node in made for key in node.parent_keys} - {node.key for node in made}):
         asset = key.to_user_string()
-        if asset == CHAMPION:  # what serves, which an approval or a rollback changes as well
+        if asset == CHAMPION:  # the serving release, which an approval or a rollback changes as well
             row = graph.serving.newest()
             read.append(None if row is None else row.champion)
         elif settings.has_time:
@@ -192,7 +192,7 @@ def fingerprint(graph: Graph, job: str, keys: list[str] | None) -> str:
 
 
 def _is_there(graph: Graph, job: str) -> bool:
-    """Whether what a job writes still is where it was written."""
+    """Whether the tables and the release that a job writes still exist."""
     lake, made = Lake(graph.settings.lake_url), _made_by(graph, job)
     tables = [node.key.to_user_string() for node in made if IN_LAKE in node.kinds]
     released = all(node.key.to_user_string() != CHAMPION for node in made) or graph.serving.newest() is not None
@@ -229,20 +229,20 @@ def _run(graph: Graph, job: str, keys: list[str] | None, fingerprint: str, *, an
         for check in result.get_asset_check_evaluations()
         if not check.passed and check.severity == dg.AssetCheckSeverity.ERROR
     ]
-    # Of a range a check has a result for each period, and one for the whole that repeats them.
-    told = {(check.asset_key, check.check_name) for check in failed if check.partition is not None}
-    said = tuple(
+    # For a range of periods a check has a result for each period, and one for the whole range that repeats them.
+    with_period = {(check.asset_key, check.check_name) for check in failed if check.partition is not None}
+    failed_checks = tuple(
         f"{check.asset_key.to_user_string()}:{check.check_name}"
         f"{'' if check.partition is None else f' {check.partition}'}: {check.description}"
         for check in failed
-        if check.partition is not None or (check.asset_key, check.check_name) not in told
+        if check.partition is not None or (check.asset_key, check.check_name) not in with_period
     )
     error, wrong_input = (None, False) if result.success else why(result)
-    return Step(job, None if keys is None else len(keys), False, seconds, said, error, wrong_input)
+    return Step(job, None if keys is None else len(keys), False, seconds, failed_checks, error, wrong_input)
 
 
 def why(result: dg.ExecuteInProcessResult) -> tuple[str, bool]:
-    """What failed a run, in one line, and whether it is for the user to put right."""
+    """The error of a failed run in one line, and whether the user has to put it right."""
     failures = [event.step_failure_data for event in result.all_events if event.is_step_failure]
     if failures and failures[0].user_failure_data is not None and failures[0].user_failure_data.description:
         return failures[0].user_failure_data.description, True
@@ -254,6 +254,6 @@ def why(result: dg.ExecuteInProcessResult) -> tuple[str, bool]:
         error = error.cause
     if error is None:
         return "the run failed without an error", False
-    name, _, said = " ".join(error.message.split()).partition(": ")
+    name, _, message = " ".join(error.message.split()).partition(": ")
     is_input = error.cls_name == InputError.__name__
-    return (said if is_input else f"{name}: {said}"), is_input
+    return (message if is_input else f"{name}: {message}"), is_input

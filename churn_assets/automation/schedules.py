@@ -1,9 +1,9 @@
-"""Schedules: each tick asks the clock which periods are due and requests those, a stretch of periods as one run.
+"""Schedules: each tick requests the periods that are due by the clock, an unbroken stretch of periods as one run.
 
-The cron expression only says how often is asked. What is requested follows from the clock and from what is there, so a week
-off is caught up. Nothing is requested twice: a run is tagged with its cause, a digest of the code and the data that it reads,
-and no period is asked for while a run is under way with it or after one from the same cause. A period that failed is asked for
-again when its cause has changed.
+The cron expression only says how often to look. The requests follow from the clock and from the stored periods, so a week off is
+caught up. Nothing is requested twice: a run is tagged with its cause, a digest of the code and the data that it reads. No period is
+requested while a run with it is under way, or after a run with the same cause. A period that failed is requested again when its
+cause has changed.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -64,9 +64,9 @@ RANGE_START, RANGE_END = ASSET_PARTITION_RANGE_START_TAG, ASSET_PARTITION_RANGE_
 def schedules(
     settings: Settings, source: Source, clock: Clock, serving: ServingStore, jobs: dict[str, Any]
 ) -> list[dg.ScheduleDefinition]:
-    """One schedule for each stage that follows the calendar; None where data has no time.
+    """One schedule for each stage that follows the calendar; no schedules where the data has no time.
 
-    Each stage's due periods and cause read their own sections of the settings.
+    For its due periods and its cause each stage reads only its own sections of the settings.
     """
     if settings.timeline is None:
         return []
@@ -74,7 +74,7 @@ def schedules(
     first = first_snapshot(calendar.start, tables, at_risk=settings.at_risk, features=settings.features)
 
     def ingest(instance: dg.DagsterInstance) -> Requests:
-        # A table that lacks a period lacks it alone; all tables of a period are read together.
+        # A period that only one table lacks is due as well; all tables of a period are read together.
         due = raw_due(calendar, clock.now().date(), raw_periods(instance, lake, tables))
         yield from _stretches(
             instance,
@@ -85,11 +85,11 @@ def schedules(
         )
 
     def built_from(instance: dg.DagsterInstance, *sections: BaseModel) -> str:
-        said = [section.model_dump_json() for section in sections]
-        return digest_of(versions_digest(instance, tables), code_version("features"), *said)
+        texts = [section.model_dump_json() for section in sections]
+        return digest_of(versions_digest(instance, tables), code_version("features"), *texts)
 
     def labelled_from(instance: dg.DagsterInstance) -> str:
-        # The labels themselves as well: one that a restore brought back is restated again by the same arrivals.
+        # The cause includes the labels, so that labels that a restore brought back are restated again by the same arrivals.
         return digest_of(
             built_from(instance, settings.at_risk, settings.label), versions_digest(instance, ["churn_labels"])
         )
@@ -189,13 +189,13 @@ def _backtest(
 def _to_restate(
     instance: dg.DagsterInstance, lake: Lake, tables: Sequence[Table], calendar: Calendar, label: Label
 ) -> list[str]:
-    """Labelled snapshots of which later arrivals tell something else."""
+    """Labelled snapshots whose labels later arrivals may change."""
     happened: dict[str, tuple[int, int]] = {}
     for table in tables:
         if table != "customers" and lake.has(table):
             for period, (first_s, last_s) in lake.spans(table, "occurred_s").items():
-                there = happened.get(period, (first_s, last_s))
-                happened[period] = min(there[0], first_s), max(there[1], last_s)
+                earlier = happened.get(period, (first_s, last_s))
+                happened[period] = min(earlier[0], first_s), max(earlier[1], last_s)
     late = arrived_into(calendar, label, labels=present(instance, lake, "churn_labels"), happened=happened)
     if not late:
         return []
@@ -262,7 +262,7 @@ def _newest(
     elif key is None:
         yield dg.SkipReason("the serving release has done the newest snapshot already")
     else:
-        # The epoch and not the release: after a rollback the former release is due again.
+        # The cause has the epoch and not the release, so that after a rollback the former release is due again.
         cause = digest_of(row.epoch, versions_digest(instance, ["customer_features"]), code)
         if key in asked_for(instance, calendar, job, cause):
             yield dg.SkipReason(f"{key}: asked for already, and neither the release nor the features have changed since")

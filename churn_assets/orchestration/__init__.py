@@ -1,1 +1,1 @@
-"""Where the plain modules meet Dagster: writing tables, reading the run history, partitions."""
+"""The layer between the plain modules and Dagster: writing tables, reading the run history, partitions."""

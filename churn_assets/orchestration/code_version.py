@@ -18,10 +18,10 @@ LENGTH = 16
 class CodeVersions:
     """The code versions of the source in a folder.
 
-    It answers for the source as it was when each stage was first asked for.
+    The source of a stage is read once, when its version is first requested.
 
     Args:
-        root: the folder that holds the three packages and the lock file.
+        root: folder that holds the three packages and the lock file.
     """
 
     def __init__(self, root: Path) -> None:
@@ -39,7 +39,7 @@ class CodeVersions:
         return digest.hexdigest()[:LENGTH]
 
     def sections(self, *stages: str) -> frozenset[str]:
-        """The names of the sections of ``churn.yaml`` that some stages take."""
+        """The names of the sections of ``churn.yaml`` that some stages use."""
         return self._tree.sections(self.parts(*sorted(set(stages))))
 
     def _parts(self, *stages: str) -> list[Part]:
@@ -47,12 +47,12 @@ class CodeVersions:
 
 
 def code_version(*stages: str) -> str:
-    """The code version of some stages, which are folders of ``churn_assets``, as the program was started."""
+    """The code version of some stages (folders of ``churn_assets``) in the source that this process runs."""
     return _started_with().version(*stages)
 
 
 def sections_of(*stages: str) -> frozenset[str]:
-    """The names of the sections of ``churn.yaml`` that some stages take."""
+    """The names of the sections of ``churn.yaml`` that some stages use."""
     return _started_with().sections(*stages)
 
 

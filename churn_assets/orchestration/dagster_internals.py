@@ -1,6 +1,6 @@
-"""The names of Dagster that are not in its public interface: all of them, so that an upgrade is checked in one file.
+"""All private names of Dagster that are used, so that an upgrade is checked in one file.
 
-Belongs here: re-exports alone, each with what it is needed for. Does not belong here: code that uses them.
+Belongs here: re-exports alone, each with its purpose. Does not belong here: code that uses them.
 Ruff bans Dagster's private modules everywhere else in the package.
 """
 
@@ -20,27 +20,27 @@ from dagster._core.storage.tags import (
 from dagster._daemon.controller import get_daemon_statuses
 
 __all__ = [
-    # The tags of a run that is for a period, or for a range of them: a schedule requests ranges, and asks for which a run was.
+    # The tags of a run with its period or range of periods: a schedule sets them in requests, and reads them from earlier runs.
     "ASSET_PARTITION_RANGE_END_TAG",
     "ASSET_PARTITION_RANGE_START_TAG",
     "PARTITION_NAME_TAG",
     # The type of an asset in the resolved graph, whose code version, parents and kinds the runner reads.
     "AssetNode",
-    # The newest result of a check for each period, read in one go; the public interface has one for the whole asset.
+    # The newest result of a check for each period, read at once; the public interface has only one for the whole asset.
     "AssetCheckExecutionRecordStatus",
     "AssetCheckPartitionInfo",
     "PartitionKeyFilter",
-    # The tag of a materialization that holds its data version: written for each period of a range, which has one for all.
+    # The tag of a materialization with its data version, written for each period: Dagster gives a range run one for all.
     "DATA_VERSION_TAG",
-    # Which runs are queued or under way.
+    # The statuses of runs that are queued or under way.
     "NOT_FINISHED_STATUSES",
-    # What `churn doctor` says of the daemon.
+    # The state of the daemon, for `churn doctor`.
     "get_daemon_statuses",
     # Whether DAGSTER_HOME is in force, as Dagster itself reads it.
     "is_dagster_home_set",
-    # The tag of a run that says how often the daemon may repeat it.
+    # The tag of a run with the number of times that the daemon may repeat it.
     "MAX_RETRIES_TAG",
-    # Which job of which code location a run is of: by this the Dagster UI finds the runs of a job.
+    # The job and code location of a run, by which the Dagster UI finds the runs of a job.
     "RegisteredCodeLocationOrigin",
     "RemoteRepositoryOrigin",
 ]

@@ -1,7 +1,7 @@
-"""What is for the user to put right is not tried again; what may pass by itself is.
+"""Retry policy: user errors fail a run at once, transient errors are retried.
 
-Jobs repeat a step that failed, as a database or a disk may be away for a moment. A table that breaks its contract or a setting
-that makes no sense will not mend itself, so it fails at once, and its run is tagged, so that the schedules know it too.
+Jobs repeat a failed step, as a database or a disk may be away for a moment. A table that breaks its contract or a setting that makes
+no sense will not mend itself, so its run fails at once. The run is also tagged, so that the schedules do not repeat it.
 """
 
 import functools
@@ -17,11 +17,11 @@ WRONG_INPUT_TAG = "churn/wrong_input"
 """The tag of a run that failed for a reason that its user has to put right."""
 
 RETRY = dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL)
-"""How jobs repeat a step that failed for another reason."""
+"""The retry policy of jobs for all other failures."""
 
 
 class InRun(Protocol):
-    """What a step's contexts have in common."""
+    """The attributes that all contexts of a step have."""
 
     @property
     def instance(self) -> dg.DagsterInstance:
@@ -36,7 +36,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def wrong_input_is_final(asset: F) -> F:
-    """Let an asset's function end with a final failure, and tag the run, where it raises ``InputError`` or such a failure."""
+    """Decorate an asset's function: an ``InputError`` or ``dg.Failure`` tags the run and becomes a failure without retries."""
     if inspect.isgeneratorfunction(asset):
 
         @functools.wraps(asset)
@@ -64,10 +64,10 @@ def _context(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dg.AssetExecution
 
 
 def final(error: InputError | dg.Failure, context: InRun) -> dg.Failure:
-    """A failure that is not tried again; its run is tagged.
+    """A failure that is not retried; its run is tagged.
 
     Args:
-        error: what the user has to put right.
+        error: error that the user has to put right.
         context: context of the step that failed.
     """
     if context.instance.has_run(context.run_id):  # an asset that is called as a function has none

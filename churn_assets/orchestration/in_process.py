@@ -1,6 +1,7 @@
-"""Runs that a command executes by itself, in its own process, told to Dagster as the Dagster UI's own runs are.
+"""Executes a job in the process of a command, and reports the run to Dagster as if the Dagster UI had started it.
 
-Belongs here: where the UI lists such a run, and that nobody repeats it. Does not belong here: which job to run, and with what.
+Belongs here: the origin by which the UI lists such a run, and the tag that keeps the daemon from repeating it. Does not belong
+here: which job to run, and with what.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +21,7 @@ LOCATION = "churn"
 """The code location's name in every workspace.yaml; a test compares them."""
 
 REPOSITORY = "__repository__"
-"""How Dagster names the repository of definitions that are not given a name."""
+"""Dagster's name for the repository of unnamed definitions."""
 
 
 def execute(
@@ -32,19 +33,19 @@ def execute(
     partition_key: str | None = None,
     assets: Sequence[str] = (),
 ) -> dg.ExecuteInProcessResult:
-    """Execute a job to its end; the result, also of a run that failed.
+    """Execute a job to its end and return the result, also if the run failed.
 
-    The run has its job's origin from the start, so the UI shows it in the job's list of runs and on the timeline, also while it is
-    under way. The daemon repeats failed runs that have an origin; this one it leaves alone, as the person at the command sees the
-    failure and decides.
+    The run has its job's origin from the start, so the UI shows it in the job's list of runs and on the timeline while it is under
+    way. The daemon repeats failed runs that have an origin; a tag keeps it from repeating this one, as the person at the command
+    sees the failure and decides.
 
     Args:
         job: job of the definitions.
         instance: instance that remembers the run.
         tags: tags of the run.
         run_config: run config of the run.
-        partition_key: partition key of the period; default: none.
-        assets: to materialize; default: all of the job.
+        partition_key: partition key of the period; `None` for a job without partitions.
+        assets: assets to materialize; default: all of the job.
     """
     with _origin_of_runs(job.name, instance):
         return job.execute_in_process(
@@ -59,7 +60,7 @@ def execute(
 
 @contextmanager
 def _origin_of_runs(job: str, instance: dg.DagsterInstance) -> Iterator[None]:
-    """Give runs that are created in the meantime an origin, which ``execute_in_process`` has no parameter for."""
+    """Give runs that are created within the block an origin, for which ``execute_in_process`` has no parameter."""
     origin = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin(LOCATION), REPOSITORY).get_job_origin(job)
     own = vars(instance)
     own["create_run_for_job"] = partial(instance.create_run_for_job, remote_job_origin=origin)

@@ -1,7 +1,7 @@
-"""The Dagster instance that a command works on, and what commands tell it and ask of it.
+"""The Dagster instance that a command works on, with the reports and queries of commands.
 
-Belongs here: what the commands outside of any run need of Dagster. Does not belong here: what runs report (``table_writer``)
-and what the automation asks (``run_history``).
+Belongs here: the use of Dagster by commands, outside of any run. Does not belong here: reports of runs (``table_writer``) and
+queries of the automation (``run_history``).
 """
 
 import os
@@ -39,10 +39,10 @@ def instance_of(folder: Path) -> dg.DagsterInstance:
 
 
 def instance_in_words(folder: Path | None = None) -> str:
-    """Which instance ``instance_of`` gives, as a screen or a refusal names it.
+    """The name of the instance that ``instance_of`` returns, for screens and error messages.
 
     Args:
-        folder: as for ``instance_of``; default: the current one.
+        folder: folder of dagster.yaml, as for ``instance_of``; default: the current one.
     """
     if is_dagster_home_set():
         return f"the Dagster instance of DAGSTER_HOME={os.environ['DAGSTER_HOME']}"
@@ -53,7 +53,7 @@ def require_no_run(instance: dg.DagsterInstance, table: str) -> None:
     """Refuse while a run is queued or under way, as it may read or write the table.
 
     Raises:
-        InputError: with the id of the run.
+        InputError: if there is such a run; it has the run's id.
     """
     runs = instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY), limit=1)
     if runs:
@@ -64,13 +64,13 @@ def require_no_run(instance: dg.DagsterInstance, table: str) -> None:
 
 
 def untold(instance: dg.DagsterInstance, table: str, periods: Mapping[str, Back], *, empty: Back | None) -> dict[str, Back]:
-    """Those periods of which Dagster has another digest: a restore that died before it told of them.
+    """The periods for which Dagster has another digest than the lake: a restore died before it reported them.
 
     Args:
         instance: instance that remembers the assets.
         table: name of the asset.
-        periods: the present rows by period.
-        empty: what is said of a period without rows, where ``periods`` are all that the table has; None where they are some.
+        periods: digests and numbers of the present rows, by period.
+        empty: state of a period without rows, if ``periods`` are all that the table has; `None` if they are only some.
     """
     known = data_versions(instance, table)
     held = {**(dict.fromkeys(known, empty) if empty else {}), **periods}
@@ -84,13 +84,13 @@ def untold(instance: dg.DagsterInstance, table: str, periods: Mapping[str, Back]
 def report_restored(
     instance: dg.DagsterInstance, table: str, periods: Mapping[str, Back], *, of: int, version: int, uri: str
 ) -> None:
-    """Tell Dagster the digests of restored periods, so that what was made from others is stale and is made again.
+    """Report the digests of restored periods to Dagster, so that assets made from other rows become stale and are made again.
 
     Args:
         instance: instance that remembers the assets.
         table: name of the asset.
-        periods: as the restore left them; a period without rows is told as well, as Dagster can't forget single periods.
-        of: the version that was brought back.
+        periods: periods as the restore left them; one without rows is reported as well, as Dagster can't forget single periods.
+        of: version that was restored.
         version: number of the new version.
         uri: address of the table.
     """
@@ -117,8 +117,8 @@ def daemon_in_words(instance: dg.DagsterInstance) -> str:
     """Whether the daemon of an instance ticks.
 
     Raises:
-        AbsentError: it was never started; or does not run now, where the instance is the folder's own.
-        InputError: one of its parts has fallen silent, or has errors.
+        AbsentError: if it was never started, or if it does not run now and the instance is the folder's own.
+        InputError: if one of its parts has stopped sending heartbeats, or has errors.
     """
     statuses = get_daemon_statuses(instance, sorted(instance.get_required_daemon_types()))
     heard = {name: status.last_heartbeat for name, status in statuses.items() if status.last_heartbeat is not None}

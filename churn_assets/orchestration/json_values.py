@@ -1,7 +1,7 @@
-"""The values that pass from asset to asset: small JSON documents in the artifact storage of the Dagster instance.
+"""Stores the values that pass from asset to asset, as small JSON documents in the artifact storage of the Dagster instance.
 
-In place of Dagster's default store, whose pickles are code and name module paths. What an older version left there under the
-same asset's name is another file and is never read.
+It replaces Dagster's default store, whose pickles execute code and depend on module paths. A pickle that an older version left under
+the same asset's name is another file and is never read.
 """
 
 import os
@@ -19,7 +19,7 @@ class JsonIOManager(dg.IOManager):
     """Stores ``msgspec`` structs of assets without partitions, one file an asset; the newest replaces the former.
 
     Args:
-        folder: where the files are.
+        folder: folder of the files.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -29,8 +29,8 @@ class JsonIOManager(dg.IOManager):
         """Store the value of an asset; a reader sees the former file or the new one.
 
         Raises:
-            TypeError: it is no struct, so it is no value that assets pass on.
-            msgspec.ValidationError: JSON does not bring the value back, such as a number that is none.
+            TypeError: if the value is not a struct, or the asset has partitions.
+            msgspec.ValidationError: if the value does not survive JSON, such as NaN.
         """
         name = context.asset_key.to_user_string() if context.has_asset_key else context.name
         if not isinstance(obj, msgspec.Struct) or not context.has_asset_key or context.has_asset_partitions:
@@ -47,10 +47,10 @@ class JsonIOManager(dg.IOManager):
         part.replace(file)
 
     def load_input(self, context: dg.InputContext) -> Any:
-        """Load the value of an asset, as the type that the asset behind it names.
+        """Load the value of an asset, as the type that the reading asset declares.
 
         Raises:
-            dg.Failure: it was never stored, or by a version with another form; final, with what to materialize.
+            dg.Failure: if it was never stored, or was stored in another form; it is final and names the asset to materialize.
         """
         name = context.asset_key.to_user_string()
         try:

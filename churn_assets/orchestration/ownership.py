@@ -1,9 +1,9 @@
-"""Whose history a Dagster instance holds: one company's, of one lake.
+"""The owner of a Dagster instance: one company with one lake.
 
-Jobs and assets have the same names in every company, so an instance that two companies share would call the second's tables up to
-date because the first's are. The instance keeps the owner among its daemon's cursors, which every storage has.
+Jobs and assets have the same names in every company. An instance shared by two companies would call the second's tables up to date
+because the first's are. The owner is kept among the cursors of the instance's daemon, which every storage has.
 
-Belongs here: the owner and the refusal of another one. Does not belong here: which instance is used (``instance``).
+Belongs here: the owner, and the refusal of another one. Does not belong here: which instance is used (``instance``).
 """
 
 import json
@@ -20,12 +20,12 @@ KEY = "churn/owner"
 
 @dataclass(frozen=True)
 class Owner:
-    """Whose history it is.
+    """The owner of an instance.
 
     Attributes:
-        company: name in churn.yaml.
-        lake_url: where the lake was when the instance was last used.
-        lake_id: the id that lies in the lake.
+        company: name of the company in churn.yaml.
+        lake_url: address of the lake when the instance was last used.
+        lake_id: id that is stored in the lake.
     """
 
     company: str
@@ -35,32 +35,32 @@ class Owner:
 
 def owner_of(instance: dg.DagsterInstance) -> Owner | None:
     """The owner of an instance; `None` for a new one, and for one that was made before instances had owners."""
-    said = instance.daemon_cursor_storage.get_cursor_values({KEY}).get(KEY)
-    return None if said is None else Owner(**json.loads(said))
+    stored = instance.daemon_cursor_storage.get_cursor_values({KEY}).get(KEY)
+    return None if stored is None else Owner(**json.loads(stored))
 
 
 def claim(instance: dg.DagsterInstance, company: str, lake_url: str) -> None:
-    """Make sure that an instance is this company's and this lake's; one without an owner becomes so.
+    """Make sure that an instance belongs to this company and lake; one without an owner is given to them.
 
-    The lake may have moved (its id is the same), or been removed and begun anew (its address is).
+    The lake may have moved (its id is the same), or been removed and begun anew (its address is the same).
 
     Args:
-        instance: to be used.
-        company: name in churn.yaml.
-        lake_url: its lake.
+        instance: instance to use.
+        company: name of the company in churn.yaml.
+        lake_url: address of its lake.
 
     Raises:
-        InputError: the instance is another company's or another lake's.
+        InputError: if the instance belongs to another company or another lake.
     """
     require_not_another(instance, company, lake_url)
     adopt(instance, company, lake_url)
 
 
 def require_not_another(instance: dg.DagsterInstance, company: str, lake_url: str) -> None:
-    """``claim`` for who only looks: nothing is written.
+    """The check of ``claim`` without its change: nothing is written.
 
     Raises:
-        InputError: the instance is another company's or another lake's.
+        InputError: if the instance belongs to another company or another lake.
     """
     known = owner_of(instance)
     if known is None or (known.company, known.lake_url) == (company, lake_url):
@@ -70,10 +70,10 @@ def require_not_another(instance: dg.DagsterInstance, company: str, lake_url: st
 
 
 def require_own(instance: dg.DagsterInstance, company: str, lake_url: str) -> None:
-    """``claim`` for every tick and run: the lake is asked for its id only where its address is not the known one.
+    """``claim``, cheap enough for every tick and run: the lake's id is read only if its address is not the known one.
 
     Raises:
-        InputError: the instance is another company's or another lake's.
+        InputError: if the instance belongs to another company or another lake.
     """
     known = owner_of(instance)
     if known is None or (known.company, known.lake_url) != (company, lake_url):
@@ -81,7 +81,7 @@ def require_own(instance: dg.DagsterInstance, company: str, lake_url: str) -> No
 
 
 def adopt(instance: dg.DagsterInstance, company: str, lake_url: str) -> Owner | None:
-    """Make this company and lake the owner of an instance; its former owner."""
+    """Make this company and lake the owner of an instance, and return the former owner."""
     known = owner_of(instance)
     owner = Owner(company, lake_url, ensure_lake_id(lake_url))
     if owner != known:

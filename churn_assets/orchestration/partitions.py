@@ -1,7 +1,7 @@
 """The one partitions definition: periods of the configured cadence, by the day on which they begin.
 
-The current period is a key as well, since the snapshot at its first day is already due. Which keys are due is not for Dagster
-to say: it counts by the wall clock; ``churn_assets.automation.due`` asks ours.
+The current period is a key as well, since the snapshot at its first day is already due. Dagster, which counts by the wall clock,
+does not decide which keys are due; ``churn_assets.automation.due`` does, by the platform's clock.
 """
 
 import dagster as dg
@@ -10,7 +10,7 @@ from churn_assets.periods import Calendar
 
 
 def partitions_of(timeline: Calendar | None) -> dg.TimeWindowPartitionsDefinition | None:
-    """The periods of a history; None where the data has no time."""
+    """The periods of a history; `None` where the data has no time."""
     if timeline is None:
         return None
     first = timeline.first.isoformat()

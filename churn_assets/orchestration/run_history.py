@@ -1,6 +1,6 @@
-"""What Dagster knows of the graph's state: which periods are there, what was done last.
+"""The graph's state according to Dagster: which periods exist, and what ran last.
 
-The bridge between an instance and the plain rules of ``due`` and ``policy``.
+It gives the plain rules of ``due`` and ``retraining_policy`` what they need from an instance.
 """
 
 import hashlib
@@ -27,20 +27,21 @@ from churn_store.mapping.tables import Table
 RUN_KEY_LENGTH = 32
 
 CAUSE = "churn/cause"
-"""The tag of a run that names what it was asked for because of, besides its periods."""
+"""The tag of a run with the digest of its cause, in addition to its periods."""
 
 UNDER_WAY = [status for status in NOT_FINISHED_STATUSES if status != dg.DagsterRunStatus.NOT_STARTED]
-"""What a run is in between. One that is not even submitted does not count: Dagster submits it when it resumes the tick."""
+"""The statuses of a run that is queued or running. One not yet submitted does not count: Dagster submits it when it resumes the
+tick."""
 
 
 KNOWN_UNTIL = "known_until"
-"""Metadata of a label partition: the day up to which arrivals have made it."""
+"""Metadata of a label partition: the day up to which arrivals count in it."""
 
 LACKING = "lacking"
-"""Metadata of a period that a restore has taken away."""
+"""Metadata of a period that a restore has removed."""
 
 ATTEMPTS = 3
-"""So many runs are asked for one cause before it is given up, each with its own retries."""
+"""The number of runs, each with its own retries, that are requested for a cause before it is given up."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Materialization:
 
     Attributes:
         event: id of the event.
-        period: period that it is of; None where the asset has no periods.
+        period: period that was materialized; `None` if the asset has no periods.
         metadata: metadata values by name.
     """
 
@@ -64,10 +65,10 @@ def materialized(instance: dg.DagsterInstance, asset: str) -> set[str]:
 
 
 def present(instance: dg.DagsterInstance, lake: Lake, table: str) -> set[str]:
-    """The periods of a table that were materialized and are in the lake still.
+    """The periods of a table that were materialized and are still in the lake.
 
-    Dagster can't forget a single period: one that a restored version lacks has a newest materialization that says so. A table that is
-    no longer in the lake has no periods.
+    Dagster can't forget a single period, so a period that a restored version lacks is marked in its newest materialization. A table
+    that is no longer in the lake has no periods.
     """
     if not lake.has(table):
         return set()
@@ -92,55 +93,57 @@ def data_versions(instance: dg.DagsterInstance, asset: str) -> dict[str, str]:
 def data_version(instance: dg.DagsterInstance, asset: str) -> str | None:
     """The data version of an asset without periods."""
     event = instance.get_latest_materialization_event(dg.AssetKey(asset))
-    found = None if event is None else event.asset_materialization
-    return None if found is None or found.tags is None else found.tags.get(DATA_VERSION_TAG)
+    materialization = None if event is None else event.asset_materialization
+    return None if materialization is None or materialization.tags is None else materialization.tags.get(DATA_VERSION_TAG)
 
 
 def newest_materialization(instance: dg.DagsterInstance, asset: str) -> Materialization | None:
-    """The newest materialization of an asset's newest period; None before the first.
+    """The newest materialization of an asset's newest period; `None` before the first.
 
-    Of its newest period, as an old one may have been made again since.
+    It is not simply the newest materialization, as an old period may have been made again later.
     """
     key = dg.AssetKey(asset)
     periods = materialized(instance, asset)
     records = instance.fetch_materializations(
         dg.AssetRecordsFilter(asset_key=key, asset_partitions=[max(periods)]) if periods else key, limit=1
     ).records
-    found = records[0].asset_materialization if records else None
-    if found is None:
+    materialization = records[0].asset_materialization if records else None
+    if materialization is None:
         return None
     return Materialization(
-        records[0].storage_id, found.partition, {name: value.value for name, value in found.metadata.items()}
+        records[0].storage_id,
+        materialization.partition,
+        {name: value.value for name, value in materialization.metadata.items()},
     )
 
 
 def metadata_of(instance: dg.DagsterInstance, asset: str, name: str, *, periods: Collection[str]) -> dict[str, Any]:
-    """A value of the newest materialization of each of some materialized periods of an asset, where it has one."""
-    found: dict[str, Any] = {}
+    """A metadata value of the newest materialization of some materialized periods; periods without the value are left out."""
+    values: dict[str, Any] = {}
     for period in periods:
         wanted = dg.AssetRecordsFilter(asset_key=dg.AssetKey(asset), asset_partitions=[period])
         [record] = instance.fetch_materializations(wanted, limit=1).records
         if record.asset_materialization is not None and name in record.asset_materialization.metadata:
-            found[period] = record.asset_materialization.metadata[name].value
-    return found
+            values[period] = record.asset_materialization.metadata[name].value
+    return values
 
 
 def asked_for(instance: dg.DagsterInstance, calendar: Calendar, job: str, cause: str) -> set[str]:
-    """The periods that a job need not be asked for: it was, because of the same cause, or it is under way with them.
+    """The periods that need not be requested again: they were, for the same cause, or a run with them is under way.
 
-    A run that failed is no answer, unless its input was wrong or it has failed ``ATTEMPTS`` times: then it is given up until its
-    cause changes. A schedule has to look for itself: Dagster compares run keys only among the requests of one tick.
+    A failed run does not count, unless its input was wrong or the period has failed ``ATTEMPTS`` times: then it is given up until
+    its cause changes. This is checked here because Dagster compares run keys only among the requests of one tick.
     """
     same = instance.get_runs(dg.RunsFilter(job_name=job, tags={CAUSE: cause}))
-    found = [run for run in same if run.status != dg.DagsterRunStatus.NOT_STARTED and not _may_pass(run)]
-    found += instance.get_runs(dg.RunsFilter(job_name=job, statuses=UNDER_WAY))
+    answered = [run for run in same if run.status != dg.DagsterRunStatus.NOT_STARTED and not _may_pass(run)]
+    answered += instance.get_runs(dg.RunsFilter(job_name=job, statuses=UNDER_WAY))
     failed = Counter(period for run in same if _may_pass(run) for period in _periods(run, calendar))
     given_up = {period for period, times in failed.items() if times >= ATTEMPTS}
-    return given_up | {period for run in found for period in _periods(run, calendar)}
+    return given_up | {period for run in answered for period in _periods(run, calendar)}
 
 
 def failures(instance: dg.DagsterInstance, job: str, cause: str) -> tuple[int, bool]:
-    """How often a job failed for a cause, and whether asking again is no use: wrong input, or ``ATTEMPTS`` failures."""
+    """The number of failures of a job for a cause, and whether it is given up: after wrong input or ``ATTEMPTS`` failures."""
     failed = [
         run
         for run in instance.get_runs(dg.RunsFilter(job_name=job, tags={CAUSE: cause}))
@@ -150,7 +153,7 @@ def failures(instance: dg.DagsterInstance, job: str, cause: str) -> tuple[int, b
 
 
 def _may_pass(run: dg.DagsterRun) -> bool:
-    """Whether a run failed for a reason that may pass by itself."""
+    """Whether a run failed for a reason that may be transient."""
     return run.status == dg.DagsterRunStatus.FAILURE and WRONG_INPUT_TAG not in run.tags
 
 
@@ -168,12 +171,12 @@ def _periods(run: dg.DagsterRun, calendar: Calendar) -> list[str]:
 
 
 def digest_of(*causes: object) -> str:
-    """A digest of what caused a run: equal for the same causes, another one for any other."""
+    """A digest of the causes of a run: equal for equal causes, different for others."""
     return hashlib.sha256(repr(causes).encode()).hexdigest()[:RUN_KEY_LENGTH]
 
 
 def run_key(job: str, *causes: object) -> str:
-    """A run key from what caused the run, so that the same cause never asks twice and a new one always does."""
+    """A run key made from the causes of a run, so that the same cause never requests twice and a new one always does."""
     return f"{job}-{digest_of(*causes)}"
 
 
@@ -181,7 +184,10 @@ def versions_digest(instance: dg.DagsterInstance, assets: Sequence[str], *, peri
     """A digest of the data versions of some assets, of all their periods or of the given ones."""
     return digest_of(
         *(
-            (asset, sorted((key, found) for key, found in data_versions(instance, asset).items() if _within(key, periods)))
+            (
+                asset,
+                sorted((key, version) for key, version in data_versions(instance, asset).items() if _within(key, periods)),
+            )
             for asset in assets
         )
     )

@@ -1,10 +1,10 @@
-"""What the source of a stage consists of: its modules, and what they import, directly or not.
+"""The source of a stage: its modules, and everything that they import, directly or not.
 
-Belongs here: which parts of the three packages a stage takes, read from their syntax trees without importing them. Does not
-belong here: digests of what was found (``code_version``).
+Belongs here: which parts of the three packages a stage uses, read from their syntax trees without importing them. Does not
+belong here: the code version made from these parts (``code_version``).
 
-A module is taken whole, but of the modules of settings only the definitions that are imported by name, with the definitions that
-those use. Of a class that holds all sections (``Settings``) only the sections and properties that are read as its attributes.
+A module counts as a whole. Of a module of settings only the definitions that are imported by name count, with the definitions that
+they use. Of a class that holds all sections (``Settings``) only the sections and properties that are read as attributes count.
 """
 
 import ast
@@ -16,14 +16,14 @@ from churn_assets.orchestration.syntax import PACKAGES, Module, Part, bound, dig
 
 SETTINGS = ("churn_assets.settings.company", "Settings")
 NAMES_OF_SETTINGS = frozenset({"settings", "_settings"})
-"""What an object of that class is called in a module that does not import the class."""
+"""The names under which an object of that class appears in a module that does not import the class."""
 
 
 class SourceTree:
     """The packages below a folder.
 
     Args:
-        root: the folder that holds the packages.
+        root: folder that holds the packages.
     """
 
     def __init__(self, root: Path) -> None:
@@ -42,7 +42,7 @@ class SourceTree:
         ]
 
     def closure(self, stages: Iterable[str]) -> list[Part]:
-        """All that the modules of some stages take, in order."""
+        """All parts that the modules of some stages use, directly or not, in order."""
         waiting = [part for stage in stages for part in self.stage(stage)]
         seen = set(waiting)
         while waiting:
@@ -61,17 +61,17 @@ class SourceTree:
         owner, _, member = part.name.partition(".")
         if member:
             return [self._members_of(Part(part.module, owner))[member][1]]
-        if self._members_of(part):  # of a class that holds all sections its members are parts of their own
+        if self._members_of(part):  # the members of a class that holds all sections are parts of their own
             return []
         return module.definitions.get(part.name, module.tree.body)
 
     def digest(self, part: Part) -> bytes:
-        """A digest of what a part does."""
+        """A digest of a part's code."""
         module = self.module(part.module)
         return module.read[0] if module is not None and not part.name else digest_of_syntax(self.statements(part))[0]
 
     def sections(self, parts: Iterable[Part]) -> frozenset[str]:
-        """The names of the sections of ``Settings`` that some parts take: as its attributes, or by their class."""
+        """The names of the sections of ``Settings`` that some parts use: as its attributes, or by the section's class."""
         taken, fields = set(parts), set()
         for name, (owner, statement) in self._members_of(Part(*SETTINGS)).items():
             if not isinstance(statement, ast.AnnAssign):
@@ -91,32 +91,32 @@ class SourceTree:
         return None
 
     def _uses(self, part: Part) -> set[Part]:
-        """What a part takes at first hand."""
+        """The parts that a part uses directly."""
         module = self.module(part.module)
         if module is None:
             return set()
         packages = part.module.split(".")[:-1]
-        found = {Part(".".join(packages[: depth + 1])) for depth in range(len(packages))}
+        used = {Part(".".join(packages[: depth + 1])) for depth in range(len(packages))}
         if not part.name:
             for node in module.read[1]:
-                found |= {self._resolved(target, by_definition=False) for _, target in module.imported(node)}
-            return found | self._attributes(module)
+                used |= {self._resolved(target, by_definition=False) for _, target in module.imported(node)}
+            return used | self._attributes(module)
         owner, _, member = part.name.partition(".")
         members = self._members_of(Part(part.module, owner)) if member else {}
         if not member and part.name not in module.definitions and part.name in module.imports:
             return {self._resolved(module.imports[part.name], by_definition=True)}
         for node in (node for statement in self.statements(part) for node in ast.walk(statement)):
-            found |= {self._resolved(target, by_definition=True) for _, target in module.imported(node)}
+            used |= {self._resolved(target, by_definition=True) for _, target in module.imported(node)}
             if isinstance(node, ast.Name) and node.id in module.definitions and node.id != part.name:
-                found.add(Part(part.module, node.id))
+                used.add(Part(part.module, node.id))
             elif isinstance(node, ast.Name) and node.id in module.imports:
-                found.add(self._resolved(module.imports[node.id], by_definition=True))
+                used.add(self._resolved(module.imports[node.id], by_definition=True))
             elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in ("self", "cls"):
-                found |= _as_parts(members, [node.attr] if node.attr in members else [])
-        return found
+                used |= _as_parts(members, [node.attr] if node.attr in members else [])
+        return used
 
     def _resolved(self, target: Part, *, by_definition: bool) -> Part:
-        """What an import takes: a module, or a definition of one that is not taken whole."""
+        """The part that an import uses: a module, or a definition of a module that does not count as a whole."""
         if not target.name:
             return target
         inside = f"{target.module}.{target.name}"
@@ -125,27 +125,27 @@ class SourceTree:
         return target if by_definition or _holds_settings(target.module) else Part(target.module)
 
     def _attributes(self, module: Module) -> set[Part]:
-        """The members of ``Settings`` and its like that a module reads."""
-        found: set[Part] = set()
+        """The members of ``Settings`` and similar classes that a module reads."""
+        read_members: set[Part] = set()
         holders = self._holders(module)
         for holder, names in holders:
             members = self._members_of(holder)
             for node in module.read[1]:
                 if isinstance(node, ast.Attribute) and last_name(node.value) in names:
-                    # A method of pydantic, such as `model_dump`, reads them all; any other name is of another object called so.
+                    # A method of pydantic, such as `model_dump`, reads all members; any other name belongs to another object.
                     read = members if node.attr.startswith("model_") else {node.attr} & members.keys()
-                    found |= _as_parts(members, read)
+                    read_members |= _as_parts(members, read)
                 elif isinstance(node, ast.Call) and last_name(node.func) in ("getattr", "vars", "dict") and node.args:
-                    found |= _as_parts(members, members if last_name(node.args[0]) in names else ())
+                    read_members |= _as_parts(members, members if last_name(node.args[0]) in names else ())
         held = {name for _, names in holders for name in names}
         members = self._members_of(Part(*SETTINGS))
         for node in module.read[1]:
             if isinstance(node, ast.Attribute) and last_name(node.value) in NAMES_OF_SETTINGS - held:
-                found |= _as_parts(members, [node.attr] if node.attr in members else ())
-        return found
+                read_members |= _as_parts(members, [node.attr] if node.attr in members else ())
+        return read_members
 
     def _holders(self, module: Module) -> list[tuple[Part, set[str]]]:
-        """The classes of all sections that a module imports, and the names of what it declares to be of them."""
+        """The classes like ``Settings`` that a module imports, each with the names of its objects in that module."""
         found = []
         for local, holder in module.imports.items():
             if not self._members_of(holder):
@@ -167,20 +167,20 @@ class SourceTree:
         return found
 
     def _config_members(self, part: Part) -> dict[str, tuple[Part, ast.stmt]]:
-        """The members of a class that holds all sections, with the class that declares each; none for any other part."""
+        """The members of a class that holds all sections, with the class that declares each; empty for any other part."""
         module = self.module(part.module) if _holds_settings(part.module) else None
         definition = module.definitions.get(part.name, [None])[0] if module is not None else None
         if module is None or not isinstance(definition, ast.ClassDef):
             return {}
-        found: dict[str, tuple[Part, ast.stmt]] = {}
+        collected: dict[str, tuple[Part, ast.stmt]] = {}
         is_one = False
         for base in map(last_name, definition.bases):
             inherited = self._members_of(module.imports.get(base, Part(part.module, base)))
             is_one |= base == "BaseSettings" or bool(inherited)
-            found |= inherited
+            collected |= inherited
         if is_one:
-            found |= {name: (part, statement) for statement in definition.body for name in bound(statement)}
-        return found
+            collected |= {name: (part, statement) for statement in definition.body for name in bound(statement)}
+        return collected
 
 
 def _mentions(annotation: ast.expr | None, name: str) -> bool:

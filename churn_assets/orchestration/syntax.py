@@ -1,6 +1,6 @@
-"""A module's syntax: what it does, without what it says of it, and the names that it takes from other modules.
+"""A module's syntax: a digest of its code without comments and docstrings, and the names that it takes from other modules.
 
-Belongs here: what one syntax tree tells. Does not belong here: how modules hang together (``source_tree``).
+Belongs here: what can be read from one syntax tree. Does not belong here: how modules depend on each other (``source_tree``).
 """
 
 import ast
@@ -19,8 +19,8 @@ class Part(NamedTuple):
     """A part of the source.
 
     Attributes:
-        module: its dotted name.
-        name: a definition in it, or a member of a class as ``Class.member``; empty for the whole module.
+        module: dotted name of the module.
+        name: name of a definition in it, or of a member of a class as ``Class.member``; empty for the whole module.
     """
 
     module: str
@@ -29,7 +29,7 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True)
 class Module:
-    """A module, as its syntax tree says."""
+    """A module with its syntax tree."""
 
     name: str
     tree: ast.Module
@@ -43,19 +43,19 @@ class Module:
     @cached_property
     def definitions(self) -> dict[str, list[ast.stmt]]:
         """The statements at the top that bind a name."""
-        found: dict[str, list[ast.stmt]] = {}
+        by_name: dict[str, list[ast.stmt]] = {}
         for statement in self.tree.body:
             for name in bound(statement):
-                found.setdefault(name, []).append(statement)
-        return found
+                by_name.setdefault(name, []).append(statement)
+        return by_name
 
     @cached_property
     def imports(self) -> dict[str, Part]:
-        """What each imported name stands for; a name of a package that is not ours is left out."""
+        """The part that each imported name stands for; names of other packages than our three are left out."""
         return {local: part for node in self.read[1] for local, part in self.imported(node)}
 
     def imported(self, node: ast.AST) -> Iterator[tuple[str, Part]]:
-        """The local names that a statement imports from the three packages, and what they stand for."""
+        """The local names that a statement imports from the three packages, with the part that each stands for."""
         if isinstance(node, ast.Import):
             for alias in node.names:
                 if _is_ours(alias.name):
@@ -75,9 +75,9 @@ def parsed(name: str, source: bytes, *, is_package: bool) -> Module:
 
 
 def digest_of_syntax(statements: Iterable[ast.stmt]) -> tuple[bytes, list[ast.AST]]:
-    """A digest of what some statements do, and their telling nodes.
+    """A digest of the code of some statements, and the nodes that say what it takes from elsewhere.
 
-    The digest leaves out comments, docstrings, descriptions of settings, and where in the file something stands.
+    The digest ignores comments, docstrings, descriptions of settings, and positions in the file.
     """
     words: list[str] = []
     telling: list[ast.AST] = []
@@ -100,7 +100,7 @@ def last_name(node: ast.AST) -> str:
 
 
 def _spell(node: ast.AST, words: list[str], telling: list[ast.AST]) -> None:
-    """Add a node to some words: all in one go, as this is what takes the time."""
+    """Append a node's words and its telling nodes in one pass, as this is what takes the time."""
     words.append(node.__class__.__name__)
     if isinstance(node, TELLING):
         telling.append(node)

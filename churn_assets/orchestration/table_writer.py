@@ -1,8 +1,8 @@
-"""How an asset tells Dagster what it wrote and what its checks found, for one period or for a range of them.
+"""Writes an asset's table and reports to Dagster what was written and what the checks found, for one period or a range.
 
-Dagster gives all partitions of a range run the same data version, and an in-asset check one result. So for a range this
-module adds, for each period, a materialization with the digest of that period's rows and an evaluation of each check. A
-period that breaks its contract is not written; the others are, and the run fails naming the bad one.
+For a range run Dagster has one data version for all partitions, and one result of each check. So for a range this module adds, for
+each period, a materialization with the digest of that period's rows and an evaluation of each check. A period that breaks its
+contract is not written; the others are, and the run fails with the name of the bad one.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,14 +22,14 @@ from churn_assets.periods import ALL
 from churn_store.model.signature import Column
 
 FLUSHED_CELLS = 20_000_000
-"""So many values are kept in memory before they are written."""
+"""The number of values that are kept in memory before they are written."""
 
 Events = Iterator[dg.AssetCheckResult | dg.AssetMaterialization | dg.MaterializeResult[Any]]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a check found: whether it passed, in words, with numbers."""
+    """The result of a check: whether it passed, what it found in words, and the numbers."""
 
     passed: bool
     found: str
@@ -42,8 +42,8 @@ class Built:
 
     Attributes:
         frame: rows of the period.
-        checks: outcomes besides those of the contract, by check name.
-        metadata: what else there is to say of it.
+        checks: outcomes of checks other than the contract's, by check name.
+        metadata: further metadata of the period.
     """
 
     frame: pl.DataFrame
@@ -54,7 +54,7 @@ class Built:
 def contract_specs(
     asset: str, partitions: dg.PartitionsDefinition[Any] | None, *, besides: Mapping[str, str] | None = None
 ) -> list[dg.AssetCheckSpec]:
-    """The blocking checks of a table: the kinds of its contract, and what else by name and description."""
+    """The blocking checks of a table: one for each kind of violation, and further ones by name and description."""
     described = {
         "schema": "exactly the columns of the contract, with their types",
         "nulls": "no missing values where none are allowed",
@@ -98,20 +98,20 @@ def columns_schema(columns: Iterable[Column]) -> dg.TableSchema:
 
 
 class TableWriter:
-    """Writes a table's partitions as they come, and reports them in the end.
+    """Writes a table's partitions as they are added, and reports them at the end.
 
-    A partition whose checks fail is not written. What is written is flushed whenever much has come, so that a range of any length
-    needs no more memory than some periods; each flush is one commit.
+    A partition whose checks fail is not written. The others are flushed after every ``FLUSHED_CELLS`` values, so that a range of any
+    length needs only the memory of some periods. Each flush is one commit.
 
     Args:
         context: execution context of the asset.
-        lake: the lake to write to.
-        table: the asset's and the table's name.
+        lake: lake to write to.
+        table: name of the asset and of the table.
         contract: contract of the table's columns.
-        sources: the versions of the tables that were read, to be kept with the commit.
-        order: columns that rows lie by within a partition; default: the key.
-        apart: whether a row may lie in one partition only, so that those that are there already are replaced in one commit: a
-            process that dies in between would leave a row that has moved in both, or in none.
+        sources: versions of the tables that were read, to be kept with the commit.
+        order: columns that rows are sorted by within a partition; default: the key.
+        apart: whether a row must lie in only one partition. Stored partitions are then replaced in one commit: otherwise a process
+            that dies in between could leave a moved row in two partitions, or in none.
     """
 
     def __init__(
@@ -134,11 +134,11 @@ class TableWriter:
         self._pending: dict[str, pl.DataFrame] = {}
 
     def add(self, period: str, built: Built) -> None:
-        """Take a partition; it is written if its checks, which are all in ``built``, have passed."""
+        """Add a partition; it is written if all checks in ``built`` have passed."""
         self._found[period] = built.checks
         if not all(outcome.passed for outcome in built.checks.values()):
             return
-        # A table without a key has rows that may be equal: sorted by all columns they are in one order as well.
+        # A table without a key may have equal rows: sorting by all columns makes their order unique as well.
         key = self._key or built.frame.columns
         frame = built.frame.select(list(self._contract.columns)).sort(key)  # once, for the digest and the table
         self._written[period] = {
@@ -152,7 +152,7 @@ class TableWriter:
             self._flush()
 
     def rows(self, period: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
-        """The rows of a period, as this run found them in the lake or has made them."""
+        """The rows of a period: those added in this run, else those in the lake."""
         wanted = list(columns or self._contract.columns)
         if period in self._pending:
             return self._pending[period].select(wanted)
@@ -167,10 +167,10 @@ class TableWriter:
             self._flush()
 
     def events(self) -> Events:
-        """What was found and written.
+        """The check results and materializations.
 
         Raises:
-            dagster.Failure: a check failed; its partition was not written.
+            dagster.Failure: if a check failed; its partition was not written.
         """
         self.finish()
         shared = {
@@ -202,14 +202,14 @@ def write_table(
     """Check each partition against its contract, write the good ones, and report.
 
     Args:
-        context: context of the asset; its name is the table's.
-        lake: the lake to write to.
-        built: the partitions with their periods; each is asked for when the one before it was taken.
+        context: execution context of the asset, whose name is the table's.
+        lake: lake to write to.
+        built: partitions with their periods, computed one after the other.
         contract: contract of the table.
-        sources: the versions of the tables that were read, to be kept with the commit.
+        sources: versions of the tables that were read, to be kept with the commit.
 
     Raises:
-        dagster.Failure: a partition broke its contract; it was not written.
+        dagster.Failure: if a partition broke its contract; it was not written.
     """
     writer = TableWriter(context, lake, context.asset_key.to_user_string(), contract, sources=sources)
     for period, part in built:
@@ -231,11 +231,11 @@ def report(
         context: execution context of the asset.
         asset: name of the asset.
         found: outcomes by period and check; all periods have the same checks, or none.
-        written: metadata by period that was written, with its ``data_version``.
+        written: metadata of each written period, with its ``data_version``.
         shared: metadata of the whole asset.
 
     Raises:
-        dagster.Failure: a check failed.
+        dagster.Failure: if a check failed.
     """
     bad = {
         period: [f"{name}: {outcome.found}" for name, outcome in outcomes.items() if not outcome.passed]
