@@ -1,1 +1,1 @@
-"""Whether the set-up works: one probe for each part, and what to do where it does not."""
+"""`churn doctor`: checks whether the set-up works, with one probe for each part, and says what to do if it does not."""

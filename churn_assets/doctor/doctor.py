@@ -1,4 +1,4 @@
-"""All probes in order; what needs the configuration is left out where that does not load."""
+"""All probes in order; those that need the configuration are left out if it does not load."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -17,8 +17,8 @@ def examine(folder: Path, *, port: int) -> Iterator[ProbeResult]:
     """Probe every part.
 
     Args:
-        folder: folder of dagster.yaml, where ``DAGSTER_HOME`` is not set.
-        port: where the service may listen.
+        folder: folder of dagster.yaml, used if ``DAGSTER_HOME`` is not set.
+        port: port on which the service may listen.
     """
     yield probed("Python", machine.python)
     yield probed("libraries", machine.libraries)

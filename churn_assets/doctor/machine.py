@@ -13,10 +13,10 @@ from churn_store.errors import AbsentError, InputError
 from churn_store.settings import config_file
 
 OLDEST, TOO_NEW = (3, 11), (3, 14)
-"""As ``requires-python`` says."""
+"""The first supported Python version and the first that is not, as in ``requires-python``."""
 
 FREE_BYTES = 2**30
-"""With less free disk than this, a run may end midway."""
+"""The least free disk space; with less a run may end midway."""
 
 SHOWN = 5
 
@@ -25,23 +25,23 @@ def python() -> str:
     """The version of Python.
 
     Raises:
-        InputError: one that the platform was not made for.
+        InputError: if the platform does not support it.
     """
-    found = sys.version_info
-    if not OLDEST <= found[:2] < TOO_NEW:
+    running = sys.version_info
+    if not OLDEST <= running[:2] < TOO_NEW:
         raise InputError(
-            f"Python {found.major}.{found.minor} runs; expected 3.11 to 3.13. Make the environment anew: "
+            f"Python {running.major}.{running.minor} runs; expected 3.11 to 3.13. Make the environment anew: "
             "`make clean`, then `make setup PYTHON=python3.11`"
         )
-    return f"Python {found.major}.{found.minor}.{found.micro}"
+    return f"Python {running.major}.{running.minor}.{running.micro}"
 
 
 def libraries(lock: Path = LOCK) -> str:
     """Whether the installed libraries are those of the lock file.
 
     Raises:
-        AbsentError: there is no lock file, as where only the package is installed.
-        InputError: some are missing or of another version.
+        AbsentError: if there is no lock file, as where only the package is installed.
+        InputError: if some are missing or have another version.
     """
     if not lock.exists():
         raise AbsentError("no requirements.lock beside the package, so versions can't be compared")
@@ -49,13 +49,13 @@ def libraries(lock: Path = LOCK) -> str:
     differ = []
     for name, (versions, is_conditional) in sorted(locked.items()):
         try:
-            found = version(name)
+            installed = version(name)
         except PackageNotFoundError:
             if not is_conditional:
                 differ.append(f"{name} is not installed, locked {' or '.join(sorted(versions))}")
             continue
-        if found not in versions:
-            differ.append(f"{name} {found}, locked {' or '.join(sorted(versions))}")
+        if installed not in versions:
+            differ.append(f"{name} {installed}, locked {' or '.join(sorted(versions))}")
     if differ:
         more = f" and {len(differ) - SHOWN} more" if len(differ) > SHOWN else ""
         raise InputError(
@@ -66,19 +66,19 @@ def libraries(lock: Path = LOCK) -> str:
 
 
 def locked_versions(lock: str) -> dict[str, tuple[set[str], bool]]:
-    """The locked versions by name, and whether all of them are for some machines or Pythons only."""
-    found: dict[str, tuple[set[str], bool]] = {}
+    """The locked versions by name, and whether all of them apply only to some machines or Python versions."""
+    by_name: dict[str, tuple[set[str], bool]] = {}
     for name, locked, marker in re.findall(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)[ \t]*(;)?", lock, flags=re.MULTILINE):
-        versions, is_conditional = found.get(name, (set(), True))
-        found[name] = ({*versions, locked}, is_conditional and bool(marker))
-    return found
+        versions, is_conditional = by_name.get(name, (set(), True))
+        by_name[name] = ({*versions, locked}, is_conditional and bool(marker))
+    return by_name
 
 
 def configuration() -> str:
-    """Which configuration is in force; that it loads was seen before.
+    """The configuration file in force; that it loads was checked before.
 
     Raises:
-        AbsentError: there is none, so that the synthetic company is looked at.
+        AbsentError: if there is none, so that the synthetic company is in force.
     """
     file = config_file()
     if not file.exists():
@@ -95,23 +95,23 @@ def clock(shown: Clock) -> str:
 
 
 def home(home_folder: Path) -> str:
-    """The folder of all state: writable, and with room.
+    """Check that the folder of all state is writable and has room.
 
     Raises:
-        InputError: if it is not.
+        InputError: if it is not writable, or has too little room.
     """
     folder = home_folder.absolute()
-    there = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
     try:
-        with tempfile.NamedTemporaryFile(dir=there, prefix=".doctor-"):
+        with tempfile.NamedTemporaryFile(dir=existing, prefix=".doctor-"):
             pass
     except OSError as error:
         raise InputError(
-            f"{there} can't be written ({error.strerror}); let this user write there, or set `home` in churn.yaml"
+            f"{existing} can't be written ({error.strerror}); let this user write there, or set `home` in churn.yaml"
         ) from error
-    free = shutil.disk_usage(there).free
+    free = shutil.disk_usage(existing).free
     if free < FREE_BYTES:
         raise InputError(
-            f"{there} has {free / 2**20:,.0f} MiB of free disk; expected at least {FREE_BYTES / 2**20:,.0f} MiB. Make room"
+            f"{existing} has {free / 2**20:,.0f} MiB of free disk; expected at least {FREE_BYTES / 2**20:,.0f} MiB. Make room"
         )
-    return f"{folder}{'' if folder == there else ' (made by the first run)'}, {free / 2**30:,.1f} GiB free"
+    return f"{folder}{'' if folder == existing else ' (made by the first run)'}, {free / 2**30:,.1f} GiB free"

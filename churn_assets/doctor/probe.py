@@ -1,7 +1,7 @@
-"""What a probe is and what it finds.
+"""The form of a probe and of its result.
 
-A probe is a function that answers what it found, raises ``AbsentError`` where the part is not there and need not be, and
-``ChurnError`` where it does not work. Other errors are named by their type alone: their texts may quote an address with its password.
+A probe is a function that returns what it found. It raises ``AbsentError`` if the part does not exist and need not, and ``ChurnError``
+if the part does not work. Other errors are shown by their type alone: their texts may quote an address with its password.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ ProbeState = Literal["ok", "failed", "absent"]
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """What a probe found: the part, whether it works, and what was found or is to be done."""
+    """The result of a probe: the part, whether it works, and what was found or has to be done."""
 
     part: str
     state: ProbeState
@@ -23,14 +23,14 @@ class ProbeResult:
 
 
 def probed(part: str, probe: Callable[[], str]) -> ProbeResult:
-    """Run a probe; whatever it raises is what it found."""
+    """Run a probe; an exception becomes its result."""
     try:
         return ProbeResult(part, "ok", probe())
     except AbsentError as error:
         return ProbeResult(part, "absent", str(error))
     except ChurnError as error:
         return ProbeResult(part, "failed", str(error))
-    except Exception as error:  # a doctor outlives every illness that it looks at
+    except Exception as error:  # whatever is broken, the other probes must still run
         return ProbeResult(
             part,
             "failed",

@@ -1,4 +1,4 @@
-"""What runs beside: the source of the raw tables, the engine of the features, Dagster and its daemon, the service."""
+"""Probes of everything that the platform talks to: the source, the feature engine, Dagster and its daemon, the service."""
 
 import importlib.util
 import shutil
@@ -22,18 +22,18 @@ PATIENCE_S = 3.0
 
 
 def source(described: SourceSettings) -> str:
-    """The source can be reached; nothing is read of its rows.
+    """Check that the source can be reached; no rows are read.
 
     Raises:
-        ChurnError: a file is not there, or the server does not answer.
+        ChurnError: if a file does not exist, or the server does not answer.
     """
     if isinstance(described, FilesSettings):
         folder = config_file().absolute().parent
         files = [
             file
             for table in ("customers", "events", "payments")
-            if (found := getattr(described, table)) is not None
-            for file in matching_files(found, folder, where=f"source.{table}")
+            if (table_settings := getattr(described, table)) is not None
+            for file in matching_files(table_settings, folder, where=f"source.{table}")
         ]
         unreadable = [file for file in files if not _opens(file)]
         if unreadable:
@@ -47,7 +47,7 @@ def source(described: SourceSettings) -> str:
 
 
 def spark(engine: EngineName, cluster: Spark) -> str:
-    """Where features are computed by Spark: PySpark and Java are there.
+    """Check that PySpark and Java are installed, if Spark computes the features.
 
     Raises:
         AbsentError: if Polars computes the features.
@@ -65,10 +65,10 @@ def spark(engine: EngineName, cluster: Spark) -> str:
 
 
 def dagster(folder: Path, company: str, lake_url: str) -> str:
-    """The Dagster instance loads, its storage answers, and it is this company's.
+    """Check that the Dagster instance loads, that its storage answers, and that it is this company's.
 
     Raises:
-        InputError: there is none, or it is another company's.
+        InputError: if there is none, or it is another company's.
     """
     with instance_of(folder) as instance:
         require_not_another(instance, company, lake_url)
@@ -76,38 +76,38 @@ def dagster(folder: Path, company: str, lake_url: str) -> str:
 
 
 def daemon(folder: Path) -> str:
-    """Dagster's daemon ticks.
+    """Check that Dagster's daemon ticks.
 
     Raises:
         AbsentError: if it was never started.
-        InputError: it was, but has fallen silent or has errors.
+        InputError: if it was started, but has stopped sending heartbeats or has errors.
     """
     with instance_of(folder) as instance:
         return daemon_in_words(instance)
 
 
 def service(port: int) -> str:
-    """The service on this machine answers.
+    """Check that the service on this machine answers.
 
     Raises:
         AbsentError: if nothing listens there.
-        InputError: it is not ready, or somebody else listens there.
+        InputError: if it is not ready, or another program listens there.
     """
     try:
-        status, said = Client(port, "").ask("/health", timeout_s=PATIENCE_S)
+        status, answer = Client(port, "").ask("/health", timeout_s=PATIENCE_S)
     except httpx.ConnectError as error:
         raise AbsentError(f"nobody listens on {LOOPBACK}:{port}; `churn serve` or `churn dev` starts it") from error
     except (httpx.HTTPError, ValueError) as error:
         raise InputError(
             f"{LOOPBACK}:{port} does not answer as the service does ({type(error).__name__}); name its port with --port"
         ) from error
-    if status != OK or not isinstance(said, dict) or "status" not in said:
+    if status != OK or not isinstance(answer, dict) or "status" not in answer:
         raise InputError(
             f"{LOOPBACK}:{port}/health answered {status}, which the service does not; name its port with --port"
         )
-    if said["status"] != "ready":
-        reasons = "; ".join([*said.get("not_ready", []), *said.get("degraded", [])])
-        raise InputError(f"the service on port {port} is {said['status']}: {reasons}")
+    if answer["status"] != "ready":
+        reasons = "; ".join([*answer.get("not_ready", []), *answer.get("degraded", [])])
+        raise InputError(f"the service on port {port} is {answer['status']}: {reasons}")
     return f"{LOOPBACK}:{port} is ready"
 
 

@@ -1,4 +1,4 @@
-"""Where state is kept: serving database, lake, release files, online features, MLflow. Each is used as a run would use it."""
+"""Probes of the stores: serving database, lake, release files, online features, MLflow. Each is used as a run would use it."""
 
 import secrets
 import shutil
@@ -30,15 +30,15 @@ REDIS = ("redis://", "rediss://", "unix://")
 
 
 def database(url: str, *, embedded: bool) -> str:
-    """The serving database answers and is migrated.
+    """Check that the serving database answers and is migrated.
 
     Args:
-        url: its address.
-        embedded: whether it is the file that the first run makes.
+        url: address of the database.
+        embedded: whether it is the file that the first run creates.
 
     Raises:
-        AbsentError: it is the embedded one and was never made.
-        InputError: it does not answer, or is of another revision.
+        AbsentError: if it is the embedded one and was never created.
+        InputError: if it does not answer, or has another revision.
     """
     address = sa.make_url(url)
     if embedded and not Path(str(address.database)).exists():
@@ -52,10 +52,10 @@ def database(url: str, *, embedded: bool) -> str:
 
 
 def writable(place: Lake) -> str:
-    """Write a small table, read it and remove it again.
+    """Check the lake: write a small table, read it and remove it again.
 
     Raises:
-        InputError: if a part of it fails.
+        InputError: if one of these steps fails.
     """
     table = f"doctor_{secrets.token_hex(4)}"
     rows = pl.DataFrame({"key": ["a"], "value": [1]})
@@ -77,20 +77,20 @@ def writable(place: Lake) -> str:
 
 
 def lake_columns(place: Lake, source: Source, described: SourceSettings, choice: Features) -> str:
-    """The lake's tables have the present columns.
+    """Check that the lake's tables have the present columns.
 
     Args:
-        place: the lake.
+        place: lake to check.
         source: source of the rows.
-        described: the section ``source``.
-        choice: the section ``features``.
+        described: section ``source``.
+        choice: section ``features``.
 
     Raises:
-        AbsentError: there are no tables yet.
-        InputError: if some have not.
+        AbsentError: if there are no tables yet.
+        InputError: if some have other columns.
     """
-    there = [table for table in TABLES if place.has(table)]
-    if not there:
+    present = [table for table in TABLES if place.has(table)]
+    if not present:
         raise AbsentError("no tables yet: `churn demo` or the Dagster UI makes them")
     old = {table: names for table in KEYS if (names := lacking(place, table))}
     if old:
@@ -98,20 +98,20 @@ def lake_columns(place: Lake, source: Source, described: SourceSettings, choice:
         raise InputError(f"the lake was written before the present columns: {listed}. Run `churn data migrate`")
     if complaints := outdated(place, company_features(source, described, choice), has_time=described.shape == "history"):
         raise InputError("; ".join(complaints))
-    return f"{len(there)} tables have the present columns"
+    return f"{len(present)} tables have the present columns"
 
 
 def release(store: ServingStore, database_url: str, *, embedded: bool) -> str:
-    """The release that serves is there, whole and blessed, and repeats its golden rows.
+    """Check that the serving release exists, is unchanged and blessed, and repeats its golden rows.
 
     Args:
-        store: where it is.
+        store: store of the release.
         database_url: address of the serving database.
-        embedded: whether that is the file that the first run makes.
+        embedded: whether that database is the file that the first run creates.
 
     Raises:
         AbsentError: if none was published yet.
-        ChurnError: it is missing, changed or unblessed.
+        ChurnError: if it is missing, changed or unblessed.
     """
     none = "no release serves yet: `churn demo` or the job retrain makes one"
     if embedded and not Path(str(sa.make_url(database_url).database)).exists():
@@ -134,10 +134,10 @@ def release(store: ServingStore, database_url: str, *, embedded: bool) -> str:
 
 
 def online(url: str) -> str:
-    """Online features can be reached.
+    """Check that the online features can be reached.
 
     Raises:
-        AbsentError: the folder was not made yet.
+        AbsentError: if the folder was not created yet.
         InputError: if Redis does not answer.
     """
     if not url.startswith(REDIS):
@@ -157,10 +157,10 @@ def online(url: str) -> str:
 
 
 def tracking(uri: str) -> str:
-    """MLflow can be reached.
+    """Check that MLflow can be reached.
 
     Raises:
-        AbsentError: it is the embedded one and was never made.
+        AbsentError: if it is the embedded one and was never created.
         InputError: if it does not answer.
     """
     shown = sign_of_life(uri)
@@ -168,7 +168,7 @@ def tracking(uri: str) -> str:
 
 
 def _missing(place: Lake) -> list[Path]:
-    """The folders that a first write would make, innermost first, where the lake is in folders and none was written yet."""
+    """The missing folders that a first write would create, innermost first; none if the lake is in an object store."""
     if in_object_store(place.url):
         return []
     root = Path(place.url)
@@ -179,7 +179,7 @@ def _remove(place: Lake, table: str, made: list[Path]) -> None:
     if not in_object_store(place.url):
         shutil.rmtree(place.uri(table))
         for folder in made:
-            # What somebody else has put there in the meantime stays.
+            # A folder into which somebody else has written in the meantime stays.
             if any(folder.iterdir()):
                 return
             folder.rmdir()

@@ -1,1 +1,1 @@
-"""Whether what the model sees now is still what it was trained on."""
+"""Monitoring: whether the present data still resembles the data that the model was trained on."""

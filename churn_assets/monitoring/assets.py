@@ -1,4 +1,4 @@
-"""The drift report: decided by our rule, drawn by Evidently."""
+"""The drift report: our rule decides, Evidently draws."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -32,10 +32,10 @@ from churn_store.releases.bundles import load_file
 from churn_store.releases.reference_sample import read_sample
 
 SCORED = Column(name=SCORE, kind="number", low=0.0, high=1.0, description="probability of churn by the serving release")
-"""What the release makes of the features; shown beside them. It is no feature, so it is not judged."""
+"""The release's score as a column, shown beside the features. It is no feature, so it is not judged."""
 
 ANY_PSI = 1e9
-"""Of a column that is not judged: whatever it does, the page draws it as not drifted."""
+"""The allowed PSI of a column that is not judged, so large that the page always draws it as not drifted."""
 
 
 def monitoring_assets(
@@ -51,9 +51,9 @@ def monitoring_assets(
     Args:
         features: all features of the company.
         partitions: periods of a history.
-        monitoring: when a snapshot has drifted.
+        monitoring: section ``monitoring``, with the bounds of drift.
         reports: folder of the drawn reports.
-        seed: seed of the rows that are drawn.
+        seed: seed of the sample of rows to draw.
     """
     return [_drift_report(features, partitions, monitoring=monitoring, reports=reports, seed=seed)]
 
@@ -125,12 +125,12 @@ def _drift_report(
             rows=monitoring.report_rows,
             seed=seed,
         )
-        found = drift.verdict
+        verdict = drift.verdict
         yield dg.MaterializeResult(
             metadata={
                 "alert": drift.alert,
                 "judged": drift.judged,
-                "verdict": found,
+                "verdict": verdict,
                 "drifted": ", ".join(drift.agreeing) or "no feature",
                 "snapshot": key,
                 "release": bundle.digest,
@@ -149,7 +149,7 @@ def _drift_report(
             check_name="no_drift",
             passed=drift.judged and not drift.alert,
             severity=dg.AssetCheckSeverity.WARN,
-            description=found,
+            description=verdict,
             metadata={"judged": drift.judged, "largest_psi": _largest(drift, key)},
         )
 
@@ -157,14 +157,14 @@ def _drift_report(
 
 
 def _windows(lake: Lake, key: str, most: int) -> list[str]:
-    """The newest snapshots up to a key, at most so many, oldest first."""
+    """The newest snapshots up to a key, oldest first and at most ``most`` of them."""
     if key == ALL:
         return [ALL]
     return [period for period in lake.periods("customer_features") if period <= key][-most:]
 
 
 def _allowed(rows: Sequence[FeatureDrift], columns: Sequence[Column], effect: float) -> dict[str, float]:
-    """The PSI of each column that the page draws as not drifted; of one that is only shown, any."""
+    """The PSI of each column up to which the page draws it as not drifted; any PSI for a column that is only shown."""
     judged = {row.feature: row.allowed if row.judged else ANY_PSI for row in rows}
     return {column.name: judged.get(column.name, effect) for column in columns}
 

@@ -1,11 +1,10 @@
 """Drift of a window against the release's reference: which features moved, and whether that matters.
 
-A feature has drifted in a window if a test says so after correction for the number of judged features (Benjamini and
-Hochberg 1995) *and* the move is material: its bias-corrected population stability index exceeds both the configured effect
-and what nearly all training snapshots showed among each other. Numbers are tested twice, by Kolmogorov-Smirnov on the
-values that are there and by chi-square on the share that is missing; categories once, by chi-square. Several of the newest
-windows must agree before it is an alert. Features that move with time alone, and the model's score, are shown and not
-judged.
+A feature has drifted in a window if two conditions hold. A test says so after correction for the number of judged features
+(Benjamini and Hochberg 1995). And the move is material: its bias-corrected population stability index (PSI) exceeds both the
+configured effect and the PSI that nearly all training snapshots showed among each other. Numbers are tested twice, by
+Kolmogorov-Smirnov on the present values and by chi-square on the share that is missing; categories once, by chi-square. An alert
+needs several of the newest windows to agree. Features that move with time alone, and the model's score, are shown but not judged.
 """
 
 from collections import Counter
@@ -24,13 +23,14 @@ from churn_store.model.signature import MISSING_CATEGORY, Column
 
 BINS = 10
 LEAST_ROWS = 100
-"""A window or a historical snapshot with fewer rows is not judged."""
+"""The least number of rows of a window or training snapshot that is judged."""
 
 USUAL_SHARE = 0.9
-"""Share of the training snapshots whose move from the others is taken as usual; the rest may have been odd themselves."""
+"""The share of training snapshots whose move from the others counts as usual; the rest may have been odd themselves."""
 
 MOST_ALLOWED = 0.5
-"""A greater PSI matters whatever the training snapshots did, unless the configured effect is greater still."""
+"""The upper limit of the usual PSI: a greater one matters whatever the training snapshots did, unless the configured effect is
+greater still."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,11 @@ class FeatureDrift:
     """How a feature moved in a window.
 
     Attributes:
-        p_value: p value of the test; corrected for the number of judged features if it is one.
+        p_value: p value of the test, corrected for the number of judged features if the feature is judged.
         psi: bias-corrected population stability index.
-        allowed: the PSI up to which a move does not matter.
-        judged: whether the feature counts; one that is only shown does not.
-        drifted: whether it counts and has moved materially.
+        allowed: PSI up to which a move does not matter.
+        judged: whether the feature is judged, and not only shown.
+        drifted: whether it is judged and has moved materially.
     """
 
     feature: str
@@ -58,9 +58,9 @@ class Drift:
     """The verdict on the newest windows.
 
     Attributes:
-        windows: the features' drift by window, newest last; of a window with too few rows none.
-        needed: so many of the windows must agree.
-        agreeing: features that drifted in as many of the windows, by name.
+        windows: drift of the features by window, newest last; empty for a window with too few rows.
+        needed: number of windows that must agree.
+        agreeing: names of the features that drifted in at least so many windows.
     """
 
     windows: dict[str, list[FeatureDrift]]
@@ -79,13 +79,13 @@ class Drift:
 
     @property
     def judged(self) -> bool:
-        """Whether no alert means no drift: the newest window was judged, and enough of them to agree."""
+        """Whether the absence of an alert means no drift: the newest window was judged, and ``needed`` windows in all."""
         newest = list(self.windows)[-1]
         return newest not in self.unjudged and len(self.windows) - len(self.unjudged) >= self.needed
 
     @property
     def verdict(self) -> str:
-        """In words; windows with too few rows are named."""
+        """The verdict in words, with the names of windows with too few rows."""
         count = len(self.windows) - len(self.unjudged)
         few = f"; not judged, with fewer than {LEAST_ROWS} rows: {', '.join(self.unjudged)}" if self.unjudged else ""
         if self.judged or self.alert:
@@ -100,7 +100,7 @@ def require_columns(windows: Mapping[str, pl.DataFrame], columns: Sequence[Colum
     """Refuse windows that can't be compared.
 
     Raises:
-        InputError: a window lacks a column that the release was trained on.
+        InputError: if a window lacks a column that the release was trained on.
     """
     for name, rows in windows.items():
         if lacking := [column.name for column in columns if column.name not in rows.columns]:
@@ -119,15 +119,15 @@ def judge_windows(
 ) -> Drift:
     """Compare the newest windows with the reference.
 
-    Args:
-        reference: training rows: the columns, and ``snapshot_s`` where data has time.
-        windows: by period key, in the order of time, newest last; each with the columns. The newest ``rule.windows`` count.
-        columns: columns to compare.
-        shown: names of columns that are compared and not judged.
-        rule: bounds of the drift rule.
+    A window with too few rows has no vote; an alert still needs the votes of ``rule.agreeing`` others. Data without time has one
+    window, which decides alone.
 
-    A window with too few rows gives no vote, and the others must still be ``rule.agreeing`` to raise an alert. Data without
-    time has one window, which decides alone.
+    Args:
+        reference: training rows with the columns, and with ``snapshot_s`` where the data has time.
+        windows: rows by period key, in the order of time, each frame with the columns. The newest ``rule.windows`` count.
+        columns: columns to compare.
+        shown: names of columns that are compared but not judged.
+        rule: bounds of the drift rule.
     """
     allowed = {column.name: allowed_psi(reference, column, rule.effect) for column in columns}
     newest = list(windows)[-rule.windows :]
@@ -138,19 +138,19 @@ def judge_windows(
 
 
 def psi(reference: pl.Series, window: pl.Series, column: Column) -> float:
-    """The population stability index over deciles of the reference (or its categories). Missing values are a bin of their own.
+    """The population stability index over deciles of the reference, or over categories. Missing values are a bin of their own.
 
     Returns:
-        0 or about 0 without drift; can be slightly negative.
+        About 0 without drift; can be slightly negative.
     """
     return population_stability_index(*_counts(reference, window, column))
 
 
 def p_value(reference: pl.Series, window: pl.Series, column: Column) -> float:
-    """Of the hypothesis that both come from one distribution.
+    """The p value of the hypothesis that both samples come from one distribution.
 
-    Of a category by chi-square, a missing word being a word. Of a number the smaller one of two, Kolmogorov-Smirnov on the
-    values that are there and chi-square on how many are missing, doubled as there are two (Bonferroni).
+    A category is tested by chi-square, with missing as a word of its own. A number is tested by Kolmogorov-Smirnov on the present
+    values and by chi-square on the share that is missing; the smaller p value counts, doubled if there are two (Bonferroni).
     """
     if column.kind == "category":
         return _chi_square(*_counts(reference, window, column))
@@ -167,20 +167,20 @@ def p_value(reference: pl.Series, window: pl.Series, column: Column) -> float:
 
 
 def allowed_psi(reference: pl.DataFrame, column: Column, effect: float) -> float:
-    """The PSI up to which a move does not matter: the effect, or more where seasons and growth alone do more.
+    """The PSI up to which a move does not matter: the effect, or more if seasons and growth alone cause more.
 
-    That is what all but the oddest tenth of the training snapshots (at least one of them) kept below, each against the others,
-    and at most ``MOST_ALLOWED``: one broken month must not switch its feature off.
+    The usual PSI is the one that all but the oddest tenth of the training snapshots (at least one of them) did not exceed, each
+    against the others. It is capped at ``MOST_ALLOWED``: one broken month must not switch the judging of a feature off.
     """
     if "snapshot_s" not in reference.columns:
         return effect
-    found = []
+    moves = []
     for snapshot in reference["snapshot_s"].unique().sort():
         inside = reference["snapshot_s"] == snapshot
         one, rest = reference.filter(inside), reference.filter(~inside)
         if min(one.height, rest.height) >= LEAST_ROWS:
-            found.append(psi(rest[column.name], one[column.name], column))
-    usual = float(np.quantile(found, USUAL_SHARE, method="lower")) if found else 0.0
+            moves.append(psi(rest[column.name], one[column.name], column))
+    usual = float(np.quantile(moves, USUAL_SHARE, method="lower")) if moves else 0.0
     return max(effect, min(usual, MOST_ALLOWED))
 
 
@@ -199,12 +199,12 @@ def _window(
     if judged:
         corrected = stats.false_discovery_control([p_values[name] for name in judged], method="bh")
         p_values |= dict(zip(judged, corrected.tolist(), strict=True))
-    found = []
+    drifts = []
     for column in columns:
         name, moved = column.name, psi(reference[column.name], window[column.name], column)
         matters = p_values[name] < rule.significance and moved > allowed[name]
-        found.append(FeatureDrift(name, p_values[name], moved, allowed[name], name in judged, name in judged and matters))
-    return found
+        drifts.append(FeatureDrift(name, p_values[name], moved, allowed[name], name in judged, name in judged and matters))
+    return drifts
 
 
 def _chi_square(left: npt.NDArray[np.float64], right: npt.NDArray[np.float64]) -> float:

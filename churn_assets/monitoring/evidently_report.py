@@ -1,4 +1,4 @@
-"""The drawn drift report: Evidently's pages for people. It decides nothing (``drift`` does)."""
+"""The drawn drift report: pages by Evidently, for people. It decides nothing (``drift`` does)."""
 
 import os
 from collections.abc import Mapping
@@ -29,14 +29,14 @@ def draw(
         reference: training rows.
         window: rows of the newest snapshot.
         columns: columns to draw.
-        file: the page; its folder is made.
-        allowed: the PSI of each column up to which it is drawn as not drifted, so that the page does not contradict our rule:
-            Evidently's own cuts would. It draws one window and tests nothing; the verdict is in the asset's metadata.
-        rows: at most so many rows of each side are drawn, sampled.
+        file: path of the page; its folder is created.
+        allowed: PSI of each column up to which it is drawn as not drifted. Evidently's own limits would contradict our rule. The page
+            draws one window and tests nothing; the verdict is in the asset's metadata.
+        rows: greatest number of rows to draw of each side, by a sample.
         seed: seed of the sample.
 
     Returns:
-        Names of columns that could not be drawn, as one side holds no value.
+        Names of the columns that could not be drawn, as one side has no value.
     """
     os.environ.setdefault("DO_NOT_TRACK", "1")
     from evidently import DataDefinition, Dataset, Report  # noqa: PLC0415 - five seconds of import
@@ -60,7 +60,7 @@ def draw(
         filled = sampled.with_columns(pl.col(pl.String).fill_null(MISSING_CATEGORY))
         return Dataset.from_pandas(filled.to_pandas(), data_definition=definition)
 
-    # One drifted column is drift here; Evidently would want half of them.
+    # One drifted column counts as drift; Evidently's default is half of them.
     preset = DataDriftPreset(method="psi", per_column_threshold=dict(allowed), drift_share=0.5 / len(drawn))
     snapshot = Report([preset]).run(dataset(window), dataset(reference))
     snapshot.save_html(str(beside))

@@ -1,1 +1,1 @@
-"""`churn validate`: whether tables fit, before anything is written."""
+"""`churn validate`: checks whether a company's tables fit, before anything is written."""

@@ -1,6 +1,6 @@
-"""The whole company: each table, what they say together, how many churn, and whether the settings can work.
+"""Examines the whole company: each table, the tables together, the churn rates, and whether the settings can work.
 
-A table that can't be read is a finding of its own, and the others are still looked at.
+A table that can't be read is a finding, and the others are still examined.
 """
 
 from collections.abc import Mapping
@@ -23,14 +23,14 @@ from churn_store.errors import ChurnError, InputError
 from churn_store.mapping.tables import Delivery, Table
 
 STRANGERS = 0.5
-"""A larger share of customers that ``customers`` does not have is taken for ids that are written in two ways."""
+"""The share of customers missing in ``customers`` above which the ids are taken to be written in two ways."""
 
 
 def validate(settings: Settings, source: Source, *, now_s: int) -> Report:
-    """Look at all that a source has; nothing is written.
+    """Examine everything that a source has; nothing is written.
 
     Args:
-        settings: the company's settings.
+        settings: settings of the company.
         source: source of its rows.
         now_s: time by the platform's clock, in epoch seconds.
     """
@@ -65,12 +65,12 @@ def validate(settings: Settings, source: Source, *, now_s: int) -> Report:
 def _all_of(described: SourceSettings, source: Source, table: Table, *, now_s: int) -> Delivery:
     if described.shape == "table":
         return source.read(table, 0, 0)
-    # The synthetic company goes on for ever; every other source has a last row.
+    # The synthetic company has rows for ever; every other source has a last row.
     return source.read(table, -EVER_S, now_s if isinstance(described, SyntheticSettings) else EVER_S)
 
 
 def _compare_customers(report: Report, kept: Mapping[Table, pl.DataFrame]) -> None:
-    """Who did something and is not in ``customers``: nothing can be known of them."""
+    """Note customers who have activity but no record in ``customers``: no features can be computed for them."""
     if "customers" not in kept:
         return
     known = kept["customers"]["customer_id"].unique()
@@ -82,11 +82,11 @@ def _compare_customers(report: Report, kept: Mapping[Table, pl.DataFrame]) -> No
         seen.strangers = len(strange)
         if not len(strange):
             continue
-        said = f"{len(strange):,} of {len(active):,} customers in {seen.table} are not in customers"
+        message = f"{len(strange):,} of {len(active):,} customers in {seen.table} are not in customers"
         if len(strange) <= STRANGERS * len(active):
-            seen.notes.append(f"{said}; nothing is computed for them")
+            seen.notes.append(f"{message}; nothing is computed for them")
             continue
-        seen.findings.append(f"{said}; expected the same ids in both. {_why(strange, known, seen.table)}")
+        seen.findings.append(f"{message}; expected the same ids in both. {_why(strange, known, seen.table)}")
 
 
 def _why(strange: pl.Series, known: pl.Series, table: str) -> str:
@@ -112,7 +112,7 @@ def _rates(report: Report, settings: Settings, kept: Mapping[Table, pl.DataFrame
         report.rates = [rate_of_table(kept["customers"])]
         _judge_rates(report)
         return
-    # Later than all rows nobody is active any more; that the clock is ahead of the data is said of the tables.
+    # After the last row nobody would be active, so the rates end there. The tables' findings say if the clock is ahead of the data.
     newest = max((int(frame["known_s"].max() or 0) for name, frame in kept.items() if frame.height), default=0)  # type: ignore[arg-type]
     ends = calendar.ceil(day_of(newest) + timedelta(days=1))
     as_of = min(day_of(now_s), ends)
@@ -144,8 +144,8 @@ def _judge_rates(report: Report) -> None:
 
 
 def _worst(rates: list[SnapshotRate]) -> str:
-    found = sorted({f"{rate.churn_rate:.2%}" for rate in rates})
-    return found[0] if len(found) == 1 else f"{found[0]} to {found[-1]}"
+    shares = sorted({f"{rate.churn_rate:.2%}" for rate in rates})
+    return shares[0] if len(shares) == 1 else f"{shares[0]} to {shares[-1]}"
 
 
 def _listed(snapshots: list[str]) -> str:

@@ -1,6 +1,6 @@
-"""How many customers are at risk at a snapshot and how many of them churn, straight from the rows of a source.
+"""The number of customers at risk at a snapshot and their churn rate, straight from the rows of a source.
 
-The same plain functions as the graph's decide who is at risk and who left; nothing is computed of features.
+The graph's own functions decide who is at risk and who left; no features are computed.
 """
 
 from collections.abc import Mapping
@@ -17,23 +17,23 @@ from churn_assets.settings.company import AtRisk, Label, matures_on
 from churn_store.mapping.tables import Table
 
 SNAPSHOTS = 12
-"""So many of the newest mature snapshots are looked at."""
+"""The number of newest mature snapshots that are examined."""
 
 
 def mature_snapshots(calendar: Calendar, label: Label, as_of: date, *, first: date) -> list[date]:
-    """All snapshots from a first one on whose labels are mature, in the order of time."""
+    """All snapshots from ``first`` on whose labels are mature, in the order of time."""
     come = calendar.keys(as_of, first=first)
     return [snapshot for snapshot in come if matures_on(snapshot, label) <= as_of]
 
 
 def rate_at(tables: Mapping[Table, pl.DataFrame], snapshot: date, *, at_risk: AtRisk, label: Label) -> SnapshotRate:
-    """Who is at risk at a snapshot, and which share of those with a label churned.
+    """The number of customers at risk at a snapshot, and the share of those with a label who churned.
 
     Args:
-        tables: rows that keep their contracts.
-        snapshot: T; its labels are mature.
-        at_risk: who can churn.
-        label: what churn is.
+        tables: rows that keep their contracts, by table.
+        snapshot: T, whose labels are mature.
+        at_risk: definition of who can churn.
+        label: definition of churn.
     """
     start_s = epoch_s(snapshot)
     lazy = {name: frame.lazy() for name, frame in tables.items()}
@@ -42,7 +42,7 @@ def rate_at(tables: Mapping[Table, pl.DataFrame], snapshot: date, *, at_risk: At
         return SnapshotRate(snapshot.isoformat(), 0, None)
 
     def arrived(table: Table) -> nw.LazyFrame[pl.LazyFrame] | None:
-        # What was known before T decided who is at risk; only what became known later can tell who left.
+        # Rows known before T decided who is at risk; only rows that became known later can say who left.
         return nw.from_native(lazy[table].filter(pl.col("known_s") >= start_s)) if table in lazy else None
 
     labels = churn_labels(ids, arrived("events"), arrived("payments"), snapshot=snapshot, label=label, rule=at_risk).labels
@@ -50,10 +50,10 @@ def rate_at(tables: Mapping[Table, pl.DataFrame], snapshot: date, *, at_risk: At
 
 
 def share_of_churn(labels: pl.DataFrame) -> float | None:
-    """The share of the labelled who churned; none of nobody."""
+    """The share of labelled customers who churned; `None` without any."""
     return None if labels.height == 0 else int(labels["churned"].sum()) / labels.height
 
 
 def rate_of_table(customers: pl.DataFrame) -> SnapshotRate:
-    """The same of data without time."""
+    """The number of customers and their churn rate, for data without time."""
     return SnapshotRate(ALL, customers.height, share_of_churn(customers))

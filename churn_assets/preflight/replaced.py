@@ -1,4 +1,4 @@
-"""The section ``source`` in which one table is read from another file, so that a new delivery can be looked at before it is taken."""
+"""Replaces the file of one table in the section ``source``, so that a new delivery can be examined before it is ingested."""
 
 from pathlib import Path
 
@@ -11,12 +11,12 @@ def with_file(source: SourceSettings, file: Path, table: str | None) -> FilesSet
     """The section ``source`` with one table in another file; its description stays.
 
     Args:
-        source: the section as configured.
-        file: absolute path.
-        table: which one; the only one that is configured if none is named.
+        source: configured section.
+        file: absolute path of the file.
+        table: name of the table; default: the only one that is configured.
 
     Raises:
-        InputError: the source has no files, not this table, or several and none is named.
+        InputError: if the source has no files or not this table, or if it has several tables and none is named.
     """
     if not isinstance(source, FilesSettings):
         raise InputError(
@@ -24,7 +24,9 @@ def with_file(source: SourceSettings, file: Path, table: str | None) -> FilesSet
             "is read"
         )
     described = {
-        name: found for name in ("customers", "events", "payments") if (found := getattr(source, name)) is not None
+        name: description
+        for name in ("customers", "events", "payments")
+        if (description := getattr(source, name)) is not None
     }
     if table is None and len(described) > 1:
         raise InputError(f"the source has files of {', '.join(described)}; say with --table which of them {file.name} is")

@@ -1,7 +1,7 @@
-"""What `churn validate` finds, as values that a screen and a machine can show.
+"""The findings of `churn validate`, as values for a screen or a machine.
 
-Belongs here: what is said of a table, of a snapshot and of the whole. Does not belong here: how it is found (``table``,
-``rates``, ``company``) and how it is shown (``screen``). No customer's id is in any of it.
+Belongs here: the findings about a table, a snapshot and the company. Does not belong here: how they are found (``table``,
+``rates``, ``company``) and how they are shown (``screen``). None of them contains a customer's id.
 """
 
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class BrokenRule:
-    """Rows that would be set aside for one reason: the column, the rule, how many, their share, some of their values."""
+    """Rows that would be set aside for one reason: column, rule, number of rows, their share, and some values."""
 
     column: str
     rule: str
@@ -20,7 +20,7 @@ class BrokenRule:
 
 @dataclass(frozen=True)
 class Span:
-    """The days, as ISO 8601, on which rows of a table first and last happened, and on which the last one became known."""
+    """The days (ISO 8601) on which a table's first and last rows happened, and on which the last one became known."""
 
     first: str
     last: str
@@ -29,25 +29,25 @@ class Span:
 
 @dataclass
 class TableFindings:
-    """What is found of one table.
+    """The findings about one table.
 
     Attributes:
         table: canonical name of the table.
-        rows: rows that the source gives, those that can't be read included.
-        span: when they happened; None where data has no time, or no row has one.
-        key: columns that name a row.
-        repeated: rows whose key another row has as well.
-        mapped: canonical column: column of the source.
-        missing: canonical columns that the source does not have, each with what that means.
-        nulls: missing values by column, where there are any.
-        broken: what would be set aside, the most frequent first.
-        set_aside: number of rows set aside.
-        share: share of the rows.
-        future: rows that become known after the clock's time; they wait for their period.
-        late_share: share of the rows that became known more than a day after they happened; None where nothing says when.
-        strangers: customers who are not in ``customers``; their rows are kept, but nothing is made of them.
-        empty_periods: periods that have ended without a row; of ``customers`` none, as nobody has to sign up.
-        findings: what would be refused or stop a run: what was found, what was expected, what to do.
+        rows: number of rows in the source, including unreadable ones.
+        span: days on which they happened; `None` where the data has no time, or no row has one.
+        key: key columns of the table.
+        repeated: number of rows whose key another row has as well.
+        mapped: columns of the source by canonical column.
+        missing: canonical columns that the source does not have, each with the consequence.
+        nulls: number of missing values by column, where there are any.
+        broken: broken rules, the most frequent first.
+        set_aside: number of rows that would be set aside.
+        share: share of rows that would be set aside.
+        future: number of rows that become known after the clock's time; they wait for their period.
+        late_share: share of rows that became known more than a day after they happened; `None` without arrival timestamps.
+        strangers: number of customers who are not in ``customers``; their rows are kept, but no features are made of them.
+        empty_periods: periods that have ended without a row; always empty for ``customers``, as nobody has to sign up.
+        findings: problems that would be refused or stop a run: what was found, what was expected, what to do.
         notes: further remarks.
     """
 
@@ -72,7 +72,7 @@ class TableFindings:
 
 @dataclass(frozen=True)
 class SnapshotRate:
-    """How many customers were at risk at a snapshot, and which share of those with a label churned; none without anyone."""
+    """The number of customers at risk at a snapshot, and the share of those with a label who churned; `None` without any."""
 
     snapshot: str
     at_risk: int
@@ -81,14 +81,14 @@ class SnapshotRate:
 
 @dataclass
 class Report:
-    """The whole.
+    """The report on a company.
 
     Attributes:
         company: name of the company.
         as_of: today's date by the platform's clock.
-        tables: in the order of the data's way.
-        rates: by snapshot, oldest first; one with the snapshot ``all`` where data has no time.
-        findings: what concerns no single table.
+        tables: findings by table.
+        rates: churn rates by snapshot, oldest first; one with the snapshot ``all`` where the data has no time.
+        findings: problems that concern no single table.
         notes: further remarks.
     """
 
@@ -102,8 +102,8 @@ class Report:
     @property
     def all_findings(self) -> list[str]:
         """Every finding once, those of the tables first."""
-        found = [finding for table in self.tables for finding in table.findings]
-        return list(dict.fromkeys([*found, *self.findings]))
+        of_tables = [finding for table in self.tables for finding in table.findings]
+        return list(dict.fromkeys([*of_tables, *self.findings]))
 
     @property
     def fits(self) -> bool:

@@ -9,7 +9,7 @@ WIDTH = 14
 
 
 def lines(report: Report) -> Iterator[str]:
-    """The report, a line at a time: tables, rates, what is worth knowing, what would be refused."""
+    """The report, a line at a time: tables, rates, notes, and problems that would be refused."""
     yield f"company {report.company}, as of {report.as_of}"
     for table in report.tables:
         yield ""

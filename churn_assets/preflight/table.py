@@ -1,6 +1,6 @@
-"""One table of a source, looked at on its own: what it holds, what would be set aside, which periods would be refused.
+"""Examines one table of a source: its content, the rows that would be set aside, the periods that would be refused.
 
-Belongs here: what rows of one table say. Does not belong here: what two tables say together (``company``).
+Belongs here: findings from the rows of one table. Does not belong here: findings from several tables (``company``).
 """
 
 import polars as pl
@@ -20,7 +20,7 @@ CANONICAL_S = {"due_s": "due", "list_cents": "list_price"}
 """Optional columns of the lake, by their names in ``churn.yaml``."""
 
 EVERY_MONTH = {"monthly": "1mo", "weekly": "1w", "daily": "1d"}
-"""How polars names the cadences; its weeks begin on Monday as well."""
+"""Polars' names for the cadences; its weeks begin on Monday as well."""
 
 PERIODS_SHOWN = 5
 
@@ -36,29 +36,29 @@ def examine(
     clock: Clock,
     now_s: int,
 ) -> tuple[TableFindings, pl.DataFrame]:
-    """Look at what a source delivers of a table.
+    """Examine the rows that a source delivers for a table.
 
     Args:
-        source: source that delivered it.
+        source: source that delivered them.
         table: name of the table.
-        delivery: all of its rows.
-        described: the section ``source``.
-        timeline: calendar of a history; None where the data has no time.
-        raw: the section ``raw``.
+        delivery: all rows of the table.
+        described: section ``source``.
+        timeline: calendar of a history; `None` where the data has no time.
+        raw: section ``raw``.
         clock: clock of the company.
-        now_s: time up to which rows count as known.
+        now_s: time up to which rows count as known, in epoch seconds.
 
     Returns:
-        What is found, and the rows that keep the contract.
+        The findings, and the rows that keep the contract.
     """
     has_time, mapping = timeline is not None, described.described(table)
     contract = raw_contract(table, source.attributes) if has_time else labelled_contract(source.attributes)
-    found = parted(contract, Arrived(delivery, delivery.rows.clear()), table, has_time=has_time)
+    split = parted(contract, Arrived(delivery, delivery.rows.clear()), table, has_time=has_time)
     absent = set(OPTIONAL[table]) - source.given(table)
     key = [name for name in KEYS[table] if name in delivery.rows.columns]
     seen = TableFindings(
         table,
-        rows=found.rows,
+        rows=split.rows,
         key=tuple(key),
         repeated=int(delivery.rows.select(key).is_duplicated().sum()),
         mapped=mapped_columns(mapping),
@@ -67,27 +67,27 @@ def examine(
             for name in delivery.rows.columns
             if name not in absent and (count := delivery.rows[name].null_count())
         },
-        set_aside=found.set_aside.height,
-        share=found.set_aside.height / max(1, found.rows),
+        set_aside=split.set_aside.height,
+        share=split.set_aside.height / max(1, split.rows),
         broken=[
-            BrokenRule(column, rule, rows, rows / max(1, found.rows), tuple(values))
-            for rule, column, rows, values in by_rule(found.set_aside)
+            BrokenRule(column, rule, rows, rows / max(1, split.rows), tuple(values))
+            for rule, column, rows, values in by_rule(split.set_aside)
         ],
     )
-    if found.rows == 0:
+    if split.rows == 0:
         seen.findings.append(
             f"{table} has no rows; expected some. Look at the path or query of source.{table} in churn.yaml"
         )
     if timeline is not None:
-        _look_at_times(seen, timeline, raw, clock, source.says_when_known(table), found, now_s=now_s)
+        _look_at_times(seen, timeline, raw, clock, source.says_when_known(table), split, now_s=now_s)
         _name_what_is_missing(seen, mapping, source, table, is_mapped=described.kind != "synthetic")
-    elif found.rows:
-        _judge_share(seen, "", found, raw.quarantine_limit)
-    return seen, found.kept
+    elif split.rows:
+        _judge_share(seen, "", split, raw.quarantine_limit)
+    return seen, split.kept
 
 
 def mapped_columns(described: MappedTable | None) -> dict[str, str]:
-    """Canonical column: column of the source; empty where the source needs no mapping, or has no such table."""
+    """The columns of the source by canonical column; empty if the source needs no mapping or has no such table."""
     if described is None:
         return {}
     constants: dict[str, str] = {name: f"always {word!r}" for name, word in described.constants.items()}
@@ -142,24 +142,24 @@ def _look_at_times(
 
 def _judge_empty(seen: TableFindings, raw: Raw, clock: Clock, ended: list[str]) -> None:
     count = len(seen.empty_periods)
-    said = f"{seen.table} has no rows in {count} of {len(ended)} periods that have ended ({_some(seen.empty_periods)})"
+    message = f"{seen.table} has no rows in {count} of {len(ended)} periods that have ended ({_some(seen.empty_periods)})"
     if raw.empty_periods == "accept":
-        seen.notes.append(said)
+        seen.notes.append(message)
     elif seen.span is not None and seen.empty_periods[-1] == ended[-1] and seen.span.known < seen.empty_periods[0]:
         seen.findings.append(
-            f"{said}: the newest row became known on {seen.span.known}, but by the clock it is {clock.now():%Y-%m-%d}; such "
+            f"{message}: the newest row became known on {seen.span.known}, but by the clock it is {clock.now():%Y-%m-%d}; such "
             "periods would be refused. Bring newer rows, set the clock to the end of the data (`churn clock set`), or set "
             "raw.empty_periods to accept"
         )
     else:
         seen.findings.append(
-            f"{said}; expected some in each, as such a period is taken for a broken feed and refused. Bring the rows, move "
+            f"{message}; expected some in each, as such a period is taken for a broken feed and refused. Bring the rows, move "
             "source.start, or set raw.empty_periods to accept"
         )
 
 
 def _by_period(rows: pl.DataFrame, calendar: Calendar, *, now_s: int) -> dict[str, int]:
-    """How many rows arrived in each period that has begun; those without a time are in none."""
+    """The number of rows that arrived in each period that has begun; rows without a time are in none."""
     first = calendar.first
     period = pl.from_epoch(pl.col("known_s"), time_unit="s").dt.truncate(EVERY_MONTH[calendar.cadence]).dt.date()
     counted = (

@@ -1,7 +1,7 @@
 """Documents for people: headings, sentences, tables and pictures, written as one HTML file or as Markdown.
 
-Belongs here: the form. Does not belong here: what a document says (``champion.card``, ``backtest.report_page``). All text is escaped, as a
-company may call a category anything.
+Belongs here: the form. Does not belong here: the content of a document (``champion.card``, ``backtest.report_page``). All text is
+escaped, as a company may call a category anything.
 """
 
 import html
@@ -33,10 +33,10 @@ figcaption { color: #4a5361; font-size: .9rem; max-width: 46rem; }
 """
 
 NUMBER = re.compile(r"[-+]?[\d,]*\.?\d+(e[-+]?\d+)?( ?%)?( \([^)]*\))?")
-"""What stands in a cell to the right: a number, with an interval behind it perhaps."""
+"""The pattern of cells that are aligned to the right: a number, perhaps followed by an interval."""
 
 SHORT = 26
-"""A cell of at most so many letters is not broken."""
+"""The greatest length of a cell that is not broken into lines."""
 
 SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~&!])")
 
@@ -50,7 +50,7 @@ class Heading:
 
 @dataclass(frozen=True)
 class Paragraph:
-    """A sentence or some."""
+    """One or several sentences."""
 
     text: str
 
@@ -68,8 +68,8 @@ class DocumentTable:
 
     Attributes:
         caption: caption of the table.
-        head: the name of each column.
-        rows: as many cells each as the head has.
+        head: names of the columns.
+        rows: cells of each row, as many as the head has.
     """
 
     caption: str
@@ -79,10 +79,10 @@ class DocumentTable:
 
 @dataclass(frozen=True)
 class Picture:
-    """A drawing of figures that a table beside it holds as well, so Markdown leaves it out.
+    """A drawing of numbers that a table beside it contains as well, so that Markdown leaves it out.
 
     Attributes:
-        svg: the drawing, which names itself (``chart``).
+        svg: drawing with a title of its own (``chart``).
         caption: caption below the chart.
     """
 
@@ -95,13 +95,13 @@ DocumentPart = Heading | Paragraph | Bullets | DocumentTable | Picture
 
 @dataclass(frozen=True)
 class Document:
-    """A title and what follows it."""
+    """A title and the parts below it."""
 
     title: str
     blocks: tuple[DocumentPart, ...]
 
     def html(self) -> str:
-        """One file that needs no other."""
+        """The document as one HTML file that needs no other file."""
         title = html.escape(self.title)
         body = "\n".join(_html(block) for block in self.blocks)
         return (
@@ -111,7 +111,7 @@ class Document:
         )
 
     def markdown(self) -> str:
-        """The same without pictures."""
+        """The document as Markdown, without pictures."""
         parts = [f"# {_marked(self.title)}", *(_markdown(block) for block in self.blocks if not isinstance(block, Picture))]
         return "\n\n".join(parts) + "\n"
 
@@ -170,5 +170,5 @@ def _markdown(block: DocumentPart) -> str:
 
 
 def _marked(text: str) -> str:
-    """Text as Markdown shows it letter for letter, on one line."""
+    """Text on one line, escaped so that Markdown shows it letter for letter."""
     return SPECIAL.sub(r"\\\1", " ".join(text.split()))

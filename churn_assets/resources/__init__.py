@@ -1,1 +1,1 @@
-"""What assets work with: the lake, the tracking server, the serving database."""
+"""The resources of assets: the tracking server, the serving database, the service as a process."""

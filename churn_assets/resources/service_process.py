@@ -1,6 +1,6 @@
-"""The service as a process beside the graph, as the demo and the development set-up start it.
+"""Starts the service as a process beside the graph, for the demo and the development set-up.
 
-The graph never imports the service; it starts it by its command and speaks to it over HTTP, as any client would.
+The graph never imports the service; it starts it by its command and talks to it over HTTP, as any client would.
 """
 
 import os
@@ -25,17 +25,17 @@ STOP_WITHIN_S = 15
 
 @dataclass(frozen=True)
 class Client:
-    """Asks a service on this machine."""
+    """A client of a service on this machine."""
 
     port: int
     key: str
 
     def ask(self, path: str, body: Any = None, *, timeout_s: float = 10.0) -> tuple[int, Any]:
-        """A request with the key; the status and the decoded answer.
+        """Send a request with the key, and return the status and the decoded answer.
 
         Raises:
-            httpx.TransportError: nobody answers.
-            ValueError: the answer is no JSON.
+            httpx.TransportError: if nobody answers.
+            ValueError: if the answer is not JSON.
         """
         answer = httpx.request(
             "GET" if body is None else "POST",
@@ -49,7 +49,7 @@ class Client:
 
 
 def key_in_file(file: Path) -> str:
-    """The API key in a file that only the user can read; made with `churn keys create` where there is none."""
+    """The API key in a file that only the user can read; created by `churn keys create` if there is none."""
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
         made = subprocess.run(  # noqa: S603
@@ -80,7 +80,7 @@ def serving(port: int, log: Path, *, ready_within_s: float = 60.0, key: str) -> 
     """Run the service until the block ends.
 
     Raises:
-        ChurnError: it did not become ready, or did not stop cleanly; its log is named.
+        ChurnError: if it did not become ready, or did not stop cleanly; it names the log.
     """
     environment = {**os.environ, "CHURN_SERVICE__HOST": LOOPBACK, "CHURN_SERVICE__PORT": str(port)}
     with open(log, "w", encoding="utf-8") as output:
@@ -98,7 +98,7 @@ def serving(port: int, log: Path, *, ready_within_s: float = 60.0, key: str) -> 
 
 
 def stop(process: subprocess.Popen[Any]) -> None:
-    """Ask a process to stop, and end it if it does not."""
+    """Ask a process to stop, and kill it if it does not."""
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)
         try:
@@ -110,16 +110,16 @@ def stop(process: subprocess.Popen[Any]) -> None:
 
 def _wait_until_ready(client: Client, process: subprocess.Popen[Any], log: Path, within_s: float) -> None:
     until = time.monotonic() + within_s
-    said: object = "nobody answered"
+    answer: object = "nobody answered"
     while time.monotonic() < until:
         if process.poll() is not None:
             tail = " ".join(log.read_text(encoding="utf-8").split()[-60:])
             raise ChurnError(f"the service ended with status {process.returncode}: {tail}")
         try:
-            status, said = client.ask("/health/ready", timeout_s=2.0)
+            status, answer = client.ask("/health/ready", timeout_s=2.0)
         except httpx.TransportError:
             status = 0
         if status == 200:  # noqa: PLR2004
             return
         time.sleep(0.2)
-    raise ChurnError(f"the service was not ready within {within_s:.0f} s: {said}; see {log}")
+    raise ChurnError(f"the service was not ready within {within_s:.0f} s: {answer}; see {log}")

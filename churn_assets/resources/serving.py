@@ -1,4 +1,4 @@
-"""The graph's side of what the service reads: the serving database, the release files, the online features."""
+"""The graph's access to the stores that the service reads: the serving database, the release files, the online features."""
 
 from functools import cached_property
 
@@ -12,10 +12,10 @@ from churn_store.storage.digest_store import DigestStore
 
 
 class ServingStore:
-    """Connected when first used, so that loading the definitions touches nothing.
+    """The stores of the serving release, connected when first used so that loading the definitions touches nothing.
 
     Args:
-        database_url: database url of the serving database.
+        database_url: address of the serving database.
         releases_url: address of the release files.
         online_url: address of the online features.
     """
@@ -30,7 +30,7 @@ class ServingStore:
         """The serving database.
 
         Raises:
-            InputError: it has not been migrated.
+            InputError: if it has not been migrated.
         """
         engine = connect(self._database_url)
         require_migrated(engine)
@@ -46,6 +46,6 @@ class ServingStore:
         return newest(self.engine)
 
     def champion(self) -> Bundle | None:
-        """The release that serves now, verified; none before the first."""
+        """The release that serves now, verified; `None` before the first."""
         row = self.newest()
         return None if row is None else load_bundle(self.files, row.champion)

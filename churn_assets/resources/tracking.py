@@ -1,7 +1,7 @@
-"""MLflow, through dagster-mlflow: one MLflow run a Dagster run, model work in nested runs.
+"""MLflow, through dagster-mlflow: one MLflow run for each Dagster run, with model work in nested runs.
 
-dagster-mlflow leaves its run open when a Dagster run has no hook, and the next run of the same process would then write into
-it; so this resource ends it. Where the tracking server is the embedded one, artifacts go beside its database.
+This resource ends the MLflow run: dagster-mlflow leaves it open if a Dagster run has no hook, and the next run of the same process
+would then write into it. With the embedded tracking server artifacts go beside its database.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from churn_assets.resources.tracking_server import is_server, require_answer
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",  # a server that goes away fails the step within a minute, which is then repeated
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",  # if the server goes away the step fails within a minute, and is then repeated
     "GIT_PYTHON_REFRESH": "quiet",
 }
 

@@ -1,4 +1,4 @@
-"""Whether MLflow answers, asked once and soon: MLflow itself would try for minutes."""
+"""Checks whether MLflow answers, with one short request: MLflow itself would try for minutes."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ PATIENCE_S = 5.0
 
 
 def is_server(uri: str) -> bool:
-    """Whether a tracking address is that of a server, not of a database."""
+    """Whether a tracking address is that of a server, and not of a database."""
     return uri.startswith(("http://", "https://"))
 
 
@@ -23,7 +23,7 @@ def require_answer(uri: str) -> None:
     """Ask a server for its health.
 
     Raises:
-        InputError: it does not answer, or not as MLflow does.
+        InputError: if it does not answer, or not as MLflow does.
     """
     try:
         status: int | str = httpx.get(f"{uri.rstrip('/')}/health", timeout=PATIENCE_S, follow_redirects=True).status_code
@@ -36,10 +36,10 @@ def require_answer(uri: str) -> None:
 
 
 def sign_of_life(uri: str) -> str:
-    """Ask MLflow, a server or a database, whether it is there; its address as it may be shown.
+    """Check that MLflow, a server or a database, answers, and return its address without a password.
 
     Raises:
-        AbsentError: it is a file that was never made.
+        AbsentError: if it is a file that was never created.
         InputError: if it does not answer.
     """
     shown = without_password(uri)

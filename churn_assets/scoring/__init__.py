@@ -1,1 +1,1 @@
-"""The newest snapshot, scored by the release that serves, and handed to the service."""
+"""Scores the newest snapshot with the serving release, and hands its features to the service."""

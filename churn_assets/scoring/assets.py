@@ -31,7 +31,7 @@ def scoring_assets(
         features: all features of the company.
         partitions: periods of a history.
         has_time: whether the data is a history.
-        online_url: address of the online features, which says of what kind their store is.
+        online_url: address of the online features, by which the kind of their store is known.
     """
     return [
         _churn_scores(partitions, has_time=has_time),

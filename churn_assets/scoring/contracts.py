@@ -9,7 +9,7 @@ SHA256_LENGTH = 64
 
 
 def scores_contract(*, has_time: bool) -> pa.DataFrameSchema:
-    """What scores must keep: one probability a customer, between 0 and 1, that names the release that gave it."""
+    """The contract of scores: one probability a customer, between 0 and 1, with the release that gave it."""
     times = {"snapshot_s": pl.Int64} if has_time else {}
     return contract(
         {"customer_id": pl.String, **times, "probability": pl.Float64, "churn": pl.Boolean, "release": pl.String},

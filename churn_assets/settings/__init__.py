@@ -1,1 +1,1 @@
-"""What churn.yaml may say of the graph."""
+"""The settings of the graph in churn.yaml."""

@@ -1,7 +1,7 @@
-"""What the asset graph reads from ``churn.yaml``: the source, the definitions of risk and churn, the rules.
+"""The settings that the asset graph reads from ``churn.yaml``: the source, the definitions of risk and churn, the rules.
 
-Belongs here: names, defaults and what is allowed. Does not belong here: what only the service reads
-(``churn_api.settings``), and where the two meet (``churn_store.settings``).
+Belongs here: names, defaults and allowed values. Does not belong here: settings of the service alone (``churn_api.settings``), and
+settings of both (``churn_store.settings``).
 """
 
 from datetime import date, timedelta
@@ -19,7 +19,7 @@ from churn_store.mapping.tables import Table
 from churn_store.settings import ConfigFile, Section
 
 SourceSettings = Annotated[SyntheticSettings | FilesSettings | PostgresSettings, Field(discriminator="kind")]
-"""Where the raw tables come from."""
+"""The source of the raw tables."""
 
 
 class Raw(Section):
@@ -92,7 +92,7 @@ FamilyName = Literal["logistic_regression", "random_forest", "gradient_boosting"
 
 
 MOST_TRIALS = 1_000
-"""The search of a family tries no more parameters than these."""
+"""The greatest number of parameters that the search of a family may try."""
 
 
 class Training(Section):
@@ -237,7 +237,7 @@ EngineName = Literal["polars", "spark"]
 
 
 class Settings(ConfigFile):
-    """The whole configuration of the asset graph."""
+    """The configuration of the asset graph."""
 
     source: SourceSettings = SyntheticSettings()
     raw: Raw = Raw()
@@ -306,7 +306,7 @@ class Settings(ConfigFile):
 
     @property
     def timeline(self) -> Calendar | None:
-        """The calendar of a history; None where the data has no time."""
+        """The calendar of a history; `None` where the data has no time."""
         return self.calendar if self.has_time else None
 
     @property
@@ -321,7 +321,7 @@ class Settings(ConfigFile):
 
     @property
     def tracking_uri(self) -> str:
-        """Where MLflow keeps runs and the registry."""
+        """The address at which MLflow keeps runs and the registry."""
         return self.tracking.uri or f"sqlite:///{(self.home / 'mlflow.db').absolute()}"
 
 

@@ -1,6 +1,6 @@
-"""How tables of a PostgreSQL are described in ``churn.yaml``: the server, and the table or the query of each raw table.
+"""The settings of a PostgreSQL source in ``churn.yaml``: the server, and the table or query of each raw table.
 
-Belongs here: what only a database has. Does not belong here: which of the columns is which (``mapping``).
+Belongs here: settings that only a database has. Does not belong here: the mapping of columns (``mapping``).
 """
 
 from typing import Literal, Self

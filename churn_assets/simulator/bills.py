@@ -1,10 +1,10 @@
-"""What comes of the synthetic company's bills: payments in time or late, failures and retries, refunds.
+"""The payments of the synthetic company's bills: in time or late, failures and retries, refunds.
 
 Belongs here: how the state of a customer shows, noisily, in payments. Does not belong here: whether a payment fails, which
 moves the state (``law``); list prices (``scenarios``); sessions and records (``rows``).
 
-A bill is due by the end of the customer's billing day. A discount, which some customers have for a while, and the days that
-a late payment takes are noise of their own and decide nothing else.
+A bill is due by the end of the customer's billing day. Discounts, which some customers have for a while, and the delays of late
+payments are independent noise and decide nothing else.
 """
 
 from collections.abc import Sequence
@@ -21,23 +21,23 @@ RETRY_DAYS = (3, 5)
 RETRY_FAILS = 0.3
 LATE_DAYS = (1, 9)
 LATE_PAYMENTS = 0.05
-"""Share of late payments of a customer without friction; each level of friction adds as much again."""
+"""The share of payments of a customer without friction that are late; each level of friction adds as much again."""
 REFUND_DAYS = (2, 10)
 REFUND_SHARE = 0.008
-"""Of the payments of a customer without friction; each level of friction adds as much again."""
+"""The share of payments of a customer without friction that are refunded; each level of friction adds as much again."""
 PAYMENTS_PER_BILL = 3
 BILL_NUMBERS = 10
-"""How many numbers are set aside for the ids of what comes of a bill."""
+"""The number of ids that are reserved for the payments of a bill."""
 
 LOOKBACK_DAYS = 1 + LATE_DAYS[1] + REFUND_DAYS[1]
-"""How many days before a row became known its bill can have been due."""
+"""The greatest number of days between the due day of a bill and the day on which a row of it becomes known."""
 
 
 def bills(today: CustomerDay, list_cents: Sequence[int]) -> Columns:
-    """What comes of the bills of a day, the late payments, retries and refunds of later days included.
+    """The payments of the bills of a day, including late payments, retries and refunds of later days.
 
     Args:
-        today: the customers of a block on one day.
+        today: customers of a block on one day.
         list_cents: list price of each plan on that day, in cents.
 
     Returns:

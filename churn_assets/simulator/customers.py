@@ -36,20 +36,20 @@ DAY_S = 86_400
 BLOCK_CUSTOMERS = 32_768
 MEAN_TENURE_DAYS = 540
 LONGEST_TENURE_DAYS = 5 * 365
-"""Of the customers who were there before the start: an exponential distribution, cut off."""
+"""The mean and greatest tenure of the customers from before the start: an exponential distribution, cut off."""
 COUNTRIES = ("DE", "ES", "FR", "GB", "IT", "NL", "US", "PL")
 COUNTRY_SHARES = (0.22, 0.10, 0.15, 0.16, 0.09, 0.08, 0.20, 0.0)
 DISCOUNTS_PERCENT = (0, 10, 20, 30)
 DISCOUNT_SHARES = (0.70, 0.14, 0.10, 0.06)
 DISCOUNT_BEGINS_DAYS = 365
-"""A discount begins within so many days after a customer's first day, evenly."""
+"""The number of days after a customer's first day within which a discount begins, uniformly distributed."""
 DISCOUNT_LASTS_DAYS = (60, 300)
 LAST_BILLING_DAY = 28
 CHECKPOINT_DAYS = 16
 
 
 class Stream(IntEnum):
-    """What random numbers are for; each purpose has its own, so that a change of one leaves the others as they are."""
+    """The purposes of random numbers; each has its own stream, so that a change of one leaves the others as they are."""
 
     SIGN_UPS = 0
     CHAIN = 1
@@ -73,9 +73,9 @@ class Market:
         first_block: number of the market's first block of customers.
         start_s: epoch seconds of 00:00 of the market's first day.
         span_s: seconds in which ``new`` customers sign up.
-        existing: number of customers who were there before.
+        existing: number of customers from before ``start_s``.
         new: number of customers who sign up in ``span_s``.
-        plan_shares: plan shares of the plans at sign-up.
+        plan_shares: shares of the plans at sign-up.
         country_shares: shares of ``COUNTRIES``.
     """
 
@@ -91,14 +91,14 @@ class Market:
 
 @dataclass(frozen=True)
 class CustomerDay:
-    """One day of a block: the customers by their position in it, and what the day brings them.
+    """One day of a block: the customers by their position in it, and their outcomes of the day.
 
     Attributes:
         day: day, as days since 1970-01-01.
         state: state of each customer who has signed up, at 00:00 of the day; ``GONE`` for those who have left.
-        state_after: the same at the end of the day.
-        changed: positions of the customers whose outcome is not that nothing changes.
-        outcome: the outcome of each customer in ``changed``.
+        state_after: state of each customer at the end of the day.
+        changed: positions of the customers whose outcome is not ``NOTHING``.
+        outcome: outcome of each customer in ``changed``.
         bill_due: positions of the customers who are billed: on a paid plan, on their billing day, and not leaving.
         bill_fails: whether the payment of each customer in ``bill_due`` fails.
     """
@@ -122,8 +122,8 @@ class Block:
 
     Attributes:
         first_customer: number of the customer at position 0.
-        signed_up_s: epoch seconds, ascending from the first customer who was not there before the start.
-        first_day: the first day of each customer's chain: the start, or the day after sign-up.
+        signed_up_s: time of sign-up in epoch seconds, ascending from the first customer who signed up after the start.
+        first_day: first day of each customer's chain: the start, or the day after sign-up.
         arrival_state: state on the customer's first day.
         billing_day: day of the month, 1 to 28.
         country: index into ``COUNTRIES``.
@@ -165,7 +165,7 @@ class Block:
         return np.random.Generator(np.random.Philox(key=self._seed, counter=[0, stream, day, self._number]))
 
     def discount_percent(self, day: int) -> Integers:
-        """What each customer of the block is let off the list price on a day, in percent."""
+        """The discount of each customer of the block on a day, in percent of the list price."""
         runs = (self._discount_from <= day) & (day < self._discount_until)
         return np.where(runs, self._discount, 0).astype(np.int64)
 

@@ -1,18 +1,18 @@
-"""Dirt: what goes wrong with the synthetic company's rows on their way.
+"""Dirt: errors in the delivery of the synthetic company's rows.
 
-Belongs here: which rows are hit, and by what. Does not belong here: rows (``rows``, ``bills``), and what is
-done about broken ones (``contracts``).
+Belongs here: which rows are hit, and by which error. Does not belong here: the rows (``rows``, ``bills``), and the handling of
+broken ones (``contracts``).
 
 Whether a row is hit follows from the seed and the row's key alone, by a hash (SplitMix64; Steele, Lea and Flood, "Fast
-splittable pseudorandom number generators", 2014), so it is the same in whatever range it is read, and the rows that are not
-hit are those of the clean company. A row that is hit has one of these:
+splittable pseudorandom number generators", 2014). So it is the same for whatever range is read, and the rows that are not hit are
+those of the clean company. A row that is hit has one of these errors:
 
 - ``again``: it is delivered a second time, hours to weeks later;
 - ``late``: it becomes known hours to weeks later, after rows that happened after it;
 - ``missing``: one of its values is null where there must be one;
 - ``impossible``: one of its values can't be: a negative amount, an empty word, the year 1850.
 
-Of cancellations no value is hit, but many are known late: who had left is then still taken for a customer.
+Cancellations keep their values, but many become known late: a customer who had left is then still taken for one.
 """
 
 from dataclasses import dataclass
@@ -27,12 +27,12 @@ from churn_assets.simulator.rows import CANCELLED, Columns
 from churn_store.mapping.tables import Table
 
 DIRT, CHOICE = "dirt", "choice"
-"""What hits each row, one of ``CLEAN`` to ``IMPOSSIBLE_VALUE``, and a number that picks the column which it hits."""
+"""The columns with each row's error, one of ``CLEAN`` to ``IMPOSSIBLE_VALUE``, and with a number that picks the column to spoil."""
 
 CLEAN, AGAIN, LATE, MISSING_VALUE, IMPOSSIBLE_VALUE = range(5)
 KINDS = IMPOSSIBLE_VALUE
 CHOICES = 12
-"""A multiple of each number of columns to pick from."""
+"""The range of that number: a multiple of every number of columns to pick from."""
 
 MISSING: dict[Table, tuple[str, ...]] = {
     "customers": ("customer_id", "signed_up_s", "plan", "country"),
@@ -44,12 +44,12 @@ IMPOSSIBLE: dict[Table, tuple[str, ...]] = {
     "events": ("customer_id", "event_type", "occurred_s"),
     "payments": ("amount_cents", "status", "occurred_s"),
 }
-"""The columns that are hit, one of them in each row that is."""
+"""The columns that can be spoiled; one of them is in each row that is hit."""
 
 LEAST_DELAY_S = 3_600
 LONGEST_DELAY_DAYS = 20
 LATE_CANCELLATIONS = 10
-"""So many times more often than other rows cancellations are hit; each becomes known 2 to ``LONGEST_DELAY_DAYS`` days late."""
+"""How many times as often as other rows cancellations are hit; each becomes known 2 to ``LONGEST_DELAY_DAYS`` days late."""
 LEAST_CANCELLATION_DELAY_S = 2 * DAY_S
 OF_1850_S = -3_786_912_000
 YEAR_S = 365 * DAY_S
@@ -59,7 +59,7 @@ SALTS: dict[Table, int] = {"customers": 1, "events": 2, "payments": 3}
 
 @dataclass(frozen=True)
 class Dirt:
-    """How much dirt, and whose.
+    """The errors of a company's rows.
 
     Attributes:
         seed: seed of the company.
@@ -71,20 +71,20 @@ class Dirt:
 
     @property
     def longest_delay_days(self) -> int:
-        """How many days later than without dirt a row can become known."""
+        """The greatest number of days by which dirt can delay a row."""
         return LONGEST_DELAY_DAYS if self.share else 0
 
     @property
     def marks(self) -> tuple[str, ...]:
-        """The columns that say what is to be spoiled, from ``moved`` to ``spoiled``."""
+        """The columns that ``moved`` adds to say what ``spoiled`` has to spoil."""
         return (DIRT, CHOICE) if self.share else ()
 
     def moved(self, table: Table, rows: Columns) -> Columns:
-        """Rows with the late ones late and the repeated ones repeated, and with the columns ``marks``.
+        """Delay and repeat the rows that are hit so, and add the columns ``marks``.
 
         Args:
             table: name of the table.
-            rows: whole numbers; ``customer``, ``occurred_s``, ``known_s`` and, but for ``customers``, ``id``.
+            rows: columns of whole numbers: ``customer``, ``occurred_s``, ``known_s`` and, except for ``customers``, ``id``.
         """
         if not self.share:
             return rows
@@ -105,7 +105,7 @@ class Dirt:
         return {name: np.concatenate([column, repeated[name]]) for name, column in marked.items()}
 
     def spoiled(self, table: Table, rows: pl.DataFrame) -> pl.DataFrame:
-        """Rows with a value missing, or impossible, where ``marks`` say so, which are dropped."""
+        """Make values missing or impossible where ``marks`` say so, and drop the columns ``marks``."""
         if not self.share:
             return rows
         for kind, columns in ((MISSING_VALUE, MISSING[table]), (IMPOSSIBLE_VALUE, IMPOSSIBLE[table])):
@@ -116,7 +116,7 @@ class Dirt:
         return rows.drop(self.marks)
 
     def _drawn(self, table: Table, rows: Columns) -> tuple[npt.NDArray[np.bool_], Integers, Integers, Floats]:
-        """Whether each row is hit, by what, the number that picks a column, and how far along the delays it is."""
+        """For each row: whether it is hit, by which error, the number that picks a column, and its delay as a share in [0, 1)."""
         key = rows["occurred_s"] if table == "customers" else rows["id"]
         base = _mixed(_mixed(rows["customer"].astype(np.uint64)) ^ key.astype(np.uint64))
         base = _mixed(base ^ np.uint64(self.seed) ^ _mixed(np.array([SALTS[table]], dtype=np.uint64)))
@@ -145,5 +145,5 @@ def _mixed(words: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
 
 
 def _uniform(words: npt.NDArray[np.uint64]) -> Floats:
-    """In [0, 1), from the upper 53 bits."""
+    """Uniform numbers in [0, 1), from the upper 53 bits of each word."""
     return (words >> np.uint64(11)).astype(np.float64) * 2.0**-53

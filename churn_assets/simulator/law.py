@@ -1,8 +1,7 @@
 """The law of the synthetic company: the Markov chain that decides who leaves, and its exact predictions.
 
-Belongs here: the state of a customer, what may happen in a day and with which probability, and the probability of
-leaving that follows. Does not belong here: which effects a scenario changes (``scenarios``), random numbers
-(``customers``) and rows (``rows``).
+Belongs here: the state of a customer, the possible outcomes of a day with their probabilities, and the probability of leaving that
+follows. Does not belong here: which effects a scenario changes (``scenarios``), random numbers (``customers``) and rows (``rows``).
 
 The state of a customer at 00:00 UTC of a day is (plan, friction, engagement), numbered
 ``(plan * FRICTION_LEVELS + friction) * ENGAGEMENT_LEVELS + engagement``. On each day exactly one outcome is drawn: the
@@ -11,8 +10,8 @@ customer leaves, or stays and meets one of the troubles, one of ``MOVES`` of the
 
     logit h = intercept + effects.plan[plan] + effects.friction * friction + effects.engagement[engagement]
 
-The effects may be others from a day on; the hazard of a day then follows from the state and the day's law. Simulation and
-prediction read the same tables of outcomes, so the prediction is exact by construction: it is the absorption probability
+The effects may change on a day; the hazard then follows from the state and the day's law. Simulation and prediction read the same
+tables of outcomes, so the prediction is exact by construction: it is the absorption probability
 of a finite Markov chain (Kemeny and Snell, "Finite Markov Chains", 1960, chapter 3).
 """
 
@@ -40,7 +39,7 @@ MOVES = np.array([0, -1, 1])
 PLAN_CHANGES = np.array([0, -1, 1])
 OUTCOMES = len(FRICTION_CHANGE) * len(MOVES) * len(PLAN_CHANGES) + 1
 NOTHING, LEAVES = 0, OUTCOMES - 1
-"""The first outcome is a day on which the state stays as it is, the last one is leaving."""
+"""The first outcome, a day on which the state stays as it is, and the last one, leaving."""
 TROUBLE_OF_OUTCOME, MOVE_OF_OUTCOME, PLAN_CHANGE_OF_OUTCOME = (
     np.append(part.ravel(), 0) for part in np.meshgrid(np.arange(len(FRICTION_CHANGE)), MOVES, PLAN_CHANGES, indexing="ij")
 )
@@ -48,12 +47,12 @@ TROUBLE_OF_OUTCOME, MOVE_OF_OUTCOME, PLAN_CHANGE_OF_OUTCOME = (
 
 @dataclass(frozen=True)
 class Effects:
-    """What may change from a day on.
+    """The effects that a scenario may change from a day on.
 
     Attributes:
-        plan: on the logit of the daily hazard, per plan.
-        friction: on that logit, per level of friction.
-        engagement: on that logit, per level of engagement.
+        plan: effect of each plan on the logit of the daily hazard.
+        friction: effect of a level of friction on that logit.
+        engagement: effect of each level of engagement on that logit.
         downgrades_per_day: probability that a paid plan becomes the next cheaper one.
     """
 
@@ -66,17 +65,17 @@ class Effects:
 TICKETS_PER_DAY = 0.0045 * 3.5 ** np.arange(FRICTION_LEVELS)
 FAILURES_PER_BILL = 0.05
 RELIEF_PER_DAY = 1 / 14
-"""Probabilities that friction rises (trouble breeds tickets) and that it falls by a level."""
+"""The probabilities by which friction rises (trouble breeds tickets), and by which it falls by a level."""
 
 DOWN_PER_DAY = 0.0007 * 2.2 ** np.arange(FRICTION_LEVELS)
 UP_PER_DAY = 0.0005
-"""Probabilities that engagement moves by a level: slowly enough for 90 days to tell it, downwards under friction."""
+"""The probabilities that engagement falls or rises by a level, so slowly that 90 days reveal it; friction makes it fall more often."""
 
 UPGRADES_PER_DAY = 0.0003
 
 ARRIVAL_PLAN = (0.40, 0.40, 0.20)
 ARRIVAL_ENGAGEMENT = np.array([0.06, 0.15, 0.27, 0.29, 0.16, 0.07])
-"""Shares of the levels among new customers; they have no friction."""
+"""The shares of plans and levels of engagement among new customers, who have no friction."""
 
 DAYS_PER_BILL = 365.25 / 12
 CALIBRATED_DAYS = 30
@@ -103,7 +102,7 @@ def next_states() -> Integers:
 def outcome_probabilities(intercept: float, effects: Effects) -> Floats:
     """Probability of each outcome of a day, shape (2, GONE + 1, OUTCOMES): without a bill due, and with one.
 
-    A change that would lead past the last level has probability 0, and only paid plans have bills that can fail.
+    A change past the last level has probability 0, and only paid plans have bills that can fail.
     """
     hazard = 1 / (1 + np.exp(-(intercept + linear_predictor(effects))))
     probabilities = np.zeros((2, GONE + 1, OUTCOMES))
@@ -137,9 +136,9 @@ class Law:
 
     Attributes:
         intercept: intercept of the hazard's logit.
-        next_state: shape (GONE + 1, OUTCOMES).
+        next_state: state after each outcome, shape (GONE + 1, OUTCOMES).
         probability: probability of each outcome, shape (2, GONE + 1, OUTCOMES), by whether a bill is due on the day.
-        cumulative: the same, summed over the outcomes up to each, shape (2 * (GONE + 1), OUTCOMES).
+        cumulative: cumulative probability over the outcomes, shape (2 * (GONE + 1), OUTCOMES).
         transition: daily transition matrices between the states, shape (2, GONE + 1, GONE + 1).
     """
 
@@ -156,7 +155,7 @@ class Law:
 
     @classmethod
     def calibrated(cls, monthly_churn: float) -> "Law":
-        """The law under the default effects by which ``monthly_churn`` of the company's customers leave within 30 days.
+        """The law with default effects under which the share ``monthly_churn`` of customers leave within 30 days.
 
         The intercept is found by bisection.
         """
@@ -170,7 +169,7 @@ class Law:
         return law
 
     def existing(self) -> Floats:
-        """States of a customer picked at random from a company with steady arrivals: a distribution, shape (GONE,)."""
+        """The distribution of states of a random customer in a company with steady arrivals, shape (GONE,)."""
         # Expected days in each state before leaving: the fundamental matrix of Kemeny and Snell, theorem 3.2.4.
         staying = self._average[:GONE, :GONE]
         days = np.linalg.solve((np.eye(GONE) - staying).T, arrival_distribution())
@@ -185,9 +184,9 @@ class DatedLaws:
     """The law of each day.
 
     Attributes:
-        before: the law of the days before ``from_day``.
-        after: the law from ``from_day`` on.
-        from_day: first day, as days since 1970-01-01.
+        before: law of the days before ``from_day``.
+        after: law from ``from_day`` on.
+        from_day: first day of ``after``, as days since 1970-01-01.
     """
 
     before: Law
@@ -199,7 +198,7 @@ class DatedLaws:
         return self.before if day < self.from_day else self.after
 
     def probability_of_leaving(self, first_day: int, bills_due: npt.NDArray[np.bool_]) -> Floats:
-        """P(gone after the last day | state before the first day), exact, also where the law changes in between.
+        """P(gone after the last day | state before the first day), exact even if the law changes in between.
 
         Args:
             first_day: first day, as days since 1970-01-01.

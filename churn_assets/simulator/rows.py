@@ -1,11 +1,11 @@
-"""The rows that a day of the synthetic company leaves behind, as columns of whole numbers.
+"""The events and records of a day of the synthetic company, as columns of whole numbers.
 
 Belongs here: how the state of a customer shows, noisily, in sessions, tickets and changed records. Does not belong here:
 payments (``bills``); anything that moves the state or decides who leaves (``law``); periods and text
 (``tables``).
 
-A day is the grain: what is decided for a day is decided at its 00:00 UTC, and the seconds within it are noise. Of a
-leaver's last day only the sessions before the cancellation are left.
+The smallest unit is a day: its outcomes are decided at 00:00 UTC, and the seconds within it are noise. On the last day of a leaver
+only the events before the cancellation are kept.
 """
 
 from datetime import date
@@ -30,7 +30,7 @@ EVENT_TYPES = ("session", "feature_used", "support_ticket", "cancelled")
 SESSION, FEATURE_USED, SUPPORT_TICKET, CANCELLED = range(4)
 SESSIONS_PER_DAY = np.array([0.008, 0.035, 0.10, 0.20, 0.34, 0.53])
 FEATURES_PER_SESSION = np.array([0.10, 0.15, 0.20, 0.25, 0.30, 0.35])
-"""Means by level of engagement."""
+"""The mean numbers of sessions and of feature uses, by level of engagement."""
 LONGEST_SESSION_S = 3_600
 WEEKDAY_FACTOR = np.array([1.12, 1.14, 1.12, 1.08, 1.02, 0.76, 0.76])
 YEARLY_AMPLITUDE = 0.1
@@ -40,9 +40,9 @@ DAYS_PER_YEAR = 365.25
 LATE_SHARE = 0.08
 LEAST_DELAY_S, MOST_DELAY_S = 60, DAY_S - 1
 LOOKBACK_DAYS = 1
-"""How many days before it became known an event, or a change of a record, can have happened."""
+"""The greatest number of days between an event, or a change of a record, and the day on which it becomes known."""
 
-# How many numbers are set aside for ids: of customers, and of the events of a customer's day.
+# The numbers of ids that are reserved: for customers, and for the events of a customer's day.
 CUSTOMER_NUMBERS = 10**8
 EVENT_NUMBERS = 1_000
 
@@ -61,7 +61,7 @@ def arrival_delay_s(random: np.random.Generator, rows: int) -> Integers:
 
 
 def numbered(today: CustomerDay, position: Integers, numbers: int) -> Integers:
-    """The first of the numbers that are set aside for each customer's rows of a day."""
+    """The first of the ids that are reserved for each customer's rows of a day."""
     customer = today.block.first_customer + position
     return (today.day * CUSTOMER_NUMBERS + customer) * numbers
 
@@ -126,7 +126,7 @@ def arrivals(block: Block, start_s: int) -> Columns:
 
 
 def plan_changes(today: CustomerDay) -> Columns:
-    """The versions of customers' records that begin on a day, columns as of ``arrivals``."""
+    """The versions of customers' records that begin on a day, with the columns of ``arrivals``."""
     random = today.random(Stream.CUSTOMERS)
     position = today.changed[PLAN_CHANGE_OF_OUTCOME[today.outcome] != 0]
     occurred_s = today.day * DAY_S + random.integers(0, DAY_S, len(position))

@@ -1,8 +1,7 @@
-"""Scenarios: what becomes of the synthetic company's world from a given day on.
+"""Scenarios: changes of the synthetic company's world from a given day on.
 
-Belongs here: which scenarios there are and what each of them changes. Does not belong here: how it comes about day by day
-(``law``, ``customers``, ``bills``). Whatever arrived before the day is that of the company
-without a scenario, bit for bit.
+Belongs here: the scenarios and what each of them changes. Does not belong here: the simulation of each day (``law``, ``customers``,
+``bills``). Rows that arrived before that day are those of the company without a scenario, bit for bit.
 
 The terms are those of Moreno-Torres et al., "A unifying view on dataset shift in classification" (2012): ``price_increase`` is
 a covariate shift (states move, the hazard in each stays), ``competitor`` a concept shift (the hazard in a state changes).
@@ -30,26 +29,26 @@ EFFECTS: dict[Kind, Effects] = {
     "price_increase": Effects(downgrades_per_day=0.003),
     "competitor": Effects(plan=(0.0, 0.0, 1.0)),
 }
-"""The effects that a scenario changes; a competitor wins those first who pay most."""
+"""The effects that a scenario changes; a competitor first wins the customers who pay most."""
 
 NEW_COUNTRY = "PL"
 NEW_COUNTRY_PACE = 0.5
 """Sign-ups in the new country, as a share of those everywhere else."""
 NEW_COUNTRY_PLANS = (0.70, 0.25, 0.05)
 NEW_COUNTRY_BLOCK = 2_048
-"""The numbers of its customers begin so many blocks later, so that no other customer's number changes."""
+"""The number of its first block of customers, so large that no other customer's number changes."""
 
 VANISHED_EVENT = "feature_used"
 CENTS_PER_UNIT = 100
 UNKNOWN_COUNTRY_EVERY = 3
-"""One in so many seconds, and so about one in so many records, loses its country to the tracking bug."""
+"""One second in three, and so about one record in three, loses its country to the tracking bug."""
 
 NEVER = 10**6
 """A day that does not come."""
 
 
 class Scenario(BaseModel):
-    """What happens to the company's world, and from when on."""
+    """A change of the company's world, and the day from which on it applies."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -73,11 +72,11 @@ class Scenario(BaseModel):
 
     @property
     def from_day(self) -> int:
-        """Its first day in days since 1970-01-01; one that never comes where there is no scenario."""
+        """Its first day in days since 1970-01-01; a day that never comes if there is no scenario."""
         return NEVER if self.start is None else epoch_s(self.start) // DAY_S
 
     def laws(self, monthly_churn: float) -> DatedLaws:
-        """The law of each day; the scenario keeps the intercept, so that only what it names changes."""
+        """The law of each day. A scenario keeps the intercept, so that only the effects that it names change."""
         law = Law.calibrated(monthly_churn)
         effects = EFFECTS.get(self.kind)
         return DatedLaws(law, law if effects is None else Law(law.intercept, effects), self.from_day)
@@ -87,7 +86,7 @@ class Scenario(BaseModel):
         return RAISED_CENTS if self.kind == "price_increase" and day >= self.from_day else LIST_CENTS
 
     def markets(self, home: Market) -> tuple[Market, ...]:
-        """Where customers come from: ``home``, and in time perhaps the new country."""
+        """The markets of the company: ``home``, and with the scenario ``new_country`` the new one."""
         if self.kind != "new_country":
             return (home,)
         abroad = Market(
@@ -103,11 +102,11 @@ class Scenario(BaseModel):
         return home, abroad
 
     def tracked(self, table: Table, rows: pl.DataFrame) -> pl.DataFrame:
-        """What the tracking makes of the rows that happened: all of it, until the bug.
+        """The rows as the tracking records them: unchanged until the tracking bug begins.
 
         Args:
             table: name of the table.
-            rows: in the canonical columns and ``country``.
+            rows: rows with the canonical columns and the attributes.
         """
         if self.kind != "tracking_bug":
             return rows

@@ -1,12 +1,11 @@
-"""The built-in synthetic company: a source of the canonical tables whose answer is known.
+"""The built-in synthetic company: a source of the canonical tables whose true probabilities are known.
 
-Belongs here: its settings, the tables of a period, and the probability of leaving that nobody can predict better than.
-Does not belong here: why customers leave (``law``), who signs up (``customers``), what they leave
-behind (``rows``, ``bills``), how that becomes tables (``tables``), what changes from a day on
-(``scenarios``), what goes wrong (``dirt``); nothing here knows about Dagster or the lake.
+Belongs here: its settings, the tables of a period, and the true probability of leaving, which no model can beat. Does not belong
+here: why customers leave (``law``), who signs up (``customers``), their rows (``rows``, ``bills``), how rows become tables
+(``tables``), changes from a day on (``scenarios``), errors in rows (``dirt``). Nothing here knows about Dagster or the lake.
 
-What a row says was decided on its day or earlier, and days begin at 00:00 UTC, so at a snapshot at 00:00 no row that is
-known depends on anything that happens later.
+The content of a row is decided on its day or earlier, and days begin at 00:00 UTC. So at a snapshot at 00:00 no known row depends on
+anything that happens later.
 """
 
 import hashlib
@@ -28,9 +27,9 @@ from churn_store.mapping.tables import OPTIONAL, Delivery, Table
 from churn_store.model.signature import Column
 
 EXISTING_SHARE = 0.15
-"""Share of ``customers`` who were there before the start."""
+"""The share of ``customers`` from before the start."""
 SIMULATOR_VERSION = 2
-"""Raised whenever the same settings give other rows."""
+"""The version of the simulator, raised whenever the same settings give other rows."""
 
 
 class SyntheticSettings(BaseModel):
@@ -68,7 +67,7 @@ class SyntheticSettings(BaseModel):
 
     @property
     def shape(self) -> Literal["history", "table"]:
-        """A history, as of a company whose tables are described."""
+        """A history, always."""
         return "history"
 
     @property
@@ -77,7 +76,7 @@ class SyntheticSettings(BaseModel):
         return ("customers", "events", "payments")
 
     def described(self, table: Table) -> MappedTable | None:  # noqa: ARG002 - as of a source whose tables are described
-        """None: these tables are canonical as they are made."""
+        """`None`: these tables are already canonical."""
         return None
 
     @model_validator(mode="after")
@@ -92,7 +91,7 @@ class SyntheticSettings(BaseModel):
 class SyntheticSource:
     """The tables of a synthetic company, any period on its own, and the exact probability of leaving.
 
-    States are remembered every few days so that they need no full replay; no answer depends on what was asked before.
+    States are stored every few days so that no full replay is needed; no result depends on earlier calls.
     """
 
     def __init__(self, settings: SyntheticSettings) -> None:
@@ -113,7 +112,7 @@ class SyntheticSource:
 
     @property
     def attributes(self) -> tuple[Column, ...]:
-        """What the company says of a customer besides the canonical columns."""
+        """The columns of a customer in addition to the canonical ones."""
         return (
             Column(name="plan", kind="category", description="Plan: free, basic or pro"),
             Column(name="country", kind="category", description="Country of the customer (ISO 3166, two letters)"),
@@ -128,7 +127,7 @@ class SyntheticSource:
         return True
 
     def read(self, table: Table, start_s: int, end_s: int) -> Delivery:
-        """Rows that became known in ``[start_s, end_s)`` (epoch seconds, UTC), sorted by key and then by when they did.
+        """Rows that became known in ``[start_s, end_s)`` (epoch seconds, UTC), sorted by key and then by ``known_s``.
 
         Returns:
             Texts, and Int64 for times (epoch seconds, UTC) and money (cents); without ``dirt`` no nulls and unique keys:
@@ -152,7 +151,7 @@ class SyntheticSource:
         """P(leaves within ``[snapshot, snapshot + horizon)`` | true state at the snapshot), exact.
 
         Args:
-            customer_ids: people who are customers at the snapshot.
+            customer_ids: ids of customers at the snapshot.
             snapshot_s: epoch seconds of 00:00 UTC of a day.
             horizon_s: length of the window in seconds, whole days.
 
@@ -160,7 +159,7 @@ class SyntheticSource:
             Probabilities in the order of ``customer_ids``.
 
         Raises:
-            ValueError: an id is not that of a customer at the snapshot, or a time is not a whole day.
+            ValueError: if an id is not that of a customer at the snapshot, or a time is not a whole day.
         """
         if snapshot_s % DAY_S or horizon_s % DAY_S or horizon_s < 0:
             raise ValueError(

@@ -1,9 +1,9 @@
-"""The canonical tables of the synthetic company for a stretch of time, made of the days of its customers.
+"""The canonical tables of the synthetic company for a stretch of time, made from the days of its customers.
 
-Belongs here: which days a stretch needs, and how whole numbers become columns with ids and words. Does not belong here: what
-a day leaves behind (``rows``, ``bills``).
+Belongs here: which days a stretch needs, and how whole numbers become columns with ids and words. Does not belong here: the rows
+of a day (``rows``, ``bills``).
 
-It goes block by block and keeps of each only what became known within the stretch, so a stretch needs memory for its own rows.
+Blocks are processed one by one, and only rows that became known within the stretch are kept, so memory is needed for them alone.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,13 +23,13 @@ CUSTOMER_DIGITS = len(str(rows.CUSTOMER_NUMBERS)) - 1
 
 
 class Tables:
-    """The tables of a company; states are remembered every few days, and nothing depends on what was asked before.
+    """The tables of a company; states are stored every few days, and no result depends on earlier calls.
 
     Args:
-        home: the sign-ups of the company without a scenario.
-        laws: the law of each day.
-        scenario: what changes, and when.
-        dirt: what goes wrong with the rows.
+        home: sign-ups of the company without a scenario.
+        laws: law of each day.
+        scenario: change of the company's world, and its first day.
+        dirt: errors in the rows.
     """
 
     def __init__(self, home: Market, laws: DatedLaws, scenario: Scenario, dirt: Dirt) -> None:
@@ -110,7 +110,7 @@ class Tables:
         return first, max(end_s - 1, self._start_s) // DAY_S
 
     def _payments(self, block: Block, first: int, last: int) -> Iterator[Columns]:
-        """What comes of the bills of a block's days ``first`` to ``last``, without what is after a customer's leaving."""
+        """The payments of a block's bills from day ``first`` to ``last``, without those on or after a customer's last day."""
         leaving_day = np.full(BLOCK_CUSTOMERS, last + 1)
         drawn = []
         for today in block.days(first, last):
