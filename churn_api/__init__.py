@@ -2,5 +2,5 @@
 
 import os
 
-# Nothing leaves the machine unasked; as in ``churn_store``, whichever package is imported first.
+# ONNX Runtime sends no telemetry; set here as in ``churn_store``, as either package may be imported first.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

@@ -47,20 +47,20 @@ from churn_store.errors import DatabaseAwayError, InputError
 from churn_store.storage.online_store import open_reader
 
 FIRST_LOOK_S = 6.0
-"""How long the start waits for the first look at the releases, so that a service that can answer does so at once."""
+"""Longest wait of the start for the first look at the releases, so that the service can answer at once where possible."""
 
 
 def create_app(settings: ServiceConfig, *, more_routes: Sequence[ControllerRouterHandler] = ()) -> Litestar:
     """The service.
 
     Args:
-        settings: of ``churn.yaml`` and the environment.
-        more_routes: ordinary controllers beside the service's own.
+        settings: settings of ``churn.yaml`` and the environment.
+        more_routes: ordinary controllers in addition to the service's own.
 
     Raises:
-        TypeError: a route that the request pipeline could not answer rightly.
-        InputError: the database is of another schema, there is no usable API key, or neither the database nor keys kept
-            from it are there.
+        TypeError: if the request pipeline could not answer a route correctly.
+        InputError: if the database has another schema, there is no usable API key, or neither the database nor keys cached
+            from it are available.
     """
     limits = settings.service
     clock = FollowedClock(settings.clock)
@@ -164,7 +164,7 @@ def _always(part: object) -> Provide:
 
 
 def _away(engine: sa.Engine) -> DatabaseAwayError | None:
-    """Refuse a database of another schema; one that is away now is no reason not to start."""
+    """Refuse a database of another schema; if the database is away, return the error and let the service start."""
     try:
         require_migrated(engine)
     except DatabaseAwayError as error:

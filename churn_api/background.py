@@ -1,4 +1,4 @@
-"""Something done again and again in a thread of its own, so that whatever hangs in it never blocks the event loop."""
+"""Repeated work in a thread of its own, so that a step that hangs never blocks the event loop."""
 
 import random
 import threading
@@ -6,19 +6,19 @@ import time
 from collections.abc import Callable
 
 SLOWEST_S = 5.0
-"""Between attempts while a step keeps failing, at most."""
+"""Longest pause between attempts while a step keeps failing."""
 
 
 class PeriodicTask:
-    """Calls ``step`` every ``every_s``; after a failure less and less often, down to every ``SLOWEST_S``.
+    """Calls ``step`` every ``every_s``; after failures less and less often, down to every ``SLOWEST_S``.
 
     The thread is a daemon: a step that hangs in a dead connection does not keep the process from ending.
 
     Args:
-        name: of the thread.
-        step: what to do; an exception is a failed attempt, and so is a panic of a library in Rust, which is a ``BaseException``.
+        name: name of the thread.
+        step: function to call; any exception is a failed attempt, also a panic of a Rust library, which is a ``BaseException``.
         every_s: seconds between attempts.
-        on_failure: told about each failed attempt.
+        on_failure: function called with the exception of each failed attempt.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class PeriodicTask:
         self._thread.start()
 
     def wait_for_first(self, timeout_s: float) -> bool:
-        """Wait until the first attempt is over, well or not."""
+        """Wait until the first attempt has ended, successful or not."""
         return self._attempted.wait(timeout_s)
 
     def stop(self, timeout_s: float = 2.0) -> None:

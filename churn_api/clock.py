@@ -18,10 +18,10 @@ class FollowedClock:
         self.follow()
 
     def follow(self) -> None:
-        """Look at the clock: does it stand at a named time, and at which?
+        """Read from the platform's clock whether it is fixed, and at which time.
 
         Raises:
-            InputError: the file ``as_of`` holds no time; the clock goes on as it was.
+            InputError: if the file ``as_of`` holds no time; the clock goes on as it was.
         """
         self._fixed_s = self._clock.now().timestamp() if self._clock.is_fixed else None
 

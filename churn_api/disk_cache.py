@@ -1,7 +1,7 @@
-"""What the service keeps on its own disk so that it can start while the database or the store is away.
+"""A cache on the service's own disk, so that the service can start while the database or the store is away.
 
 Belongs here: writing one small value whole or not at all, with the time it was last known to be right, and reading it back
-while it is young enough. Does not belong here: what is kept (``releases.last_good``, ``security.key_ring``).
+while it is young enough. Does not belong here: what is cached (``releases.last_good``, ``security.key_ring``).
 """
 
 import os
@@ -15,7 +15,7 @@ import msgspec
 T = TypeVar("T")
 
 CONFIRMED_EVERY_S = 60.0
-"""An unchanged value is written again at most this often, to say that it was still right."""
+"""Shortest time after which an unchanged value is written again, to record that it was still right."""
 
 
 class _Confirmed(msgspec.Struct, Generic[T]):
@@ -27,9 +27,9 @@ class CachedValue(Generic[T]):
     """One value in one file, readable by this user only.
 
     Args:
-        file: where.
-        type_: what the value is decoded as.
-        max_age_s: an older value is not given back.
+        file: file of the value.
+        type_: type that the value is decoded as.
+        max_age_s: age above which a value is not returned.
         now_s: the platform's clock.
     """
 
@@ -41,10 +41,10 @@ class CachedValue(Generic[T]):
         self._written: tuple[float, T] | None = None
 
     def keep(self, value: T) -> None:
-        """Write the value; one that was written a moment ago is left as it is.
+        """Write the value, unless the same one was written within ``CONFIRMED_EVERY_S``.
 
         Raises:
-            OSError: the disk is full or the folder can't be written.
+            OSError: if the disk is full or the folder can't be written.
         """
         now_s = self._now_s()
         if self._written is not None:
@@ -63,7 +63,7 @@ class CachedValue(Generic[T]):
         self._written = now_s, value
 
     def read(self) -> T | None:
-        """The value, or none if there is none, it is too old, or the file is not what was written."""
+        """The value; ``None`` if there is none, it is too old, or the file can't be decoded."""
         try:
             kept = self._decoder.decode(self._file.read_bytes())
         except (OSError, msgspec.DecodeError, UnicodeDecodeError):

@@ -1,6 +1,6 @@
 """`churn serve`: the service as a process of its own, under uvicorn.
 
-Belongs here: the socket, the server's options, and what is said at the start. Does not belong here: the service
+Belongs here: the socket, the server's options, and the log line at the start. Does not belong here: the service
 (``churn_api.app``).
 """
 
@@ -20,10 +20,10 @@ BACKLOG = 2048
 
 
 def run(settings: ServiceConfig) -> None:
-    """Serve until the process is asked to end; open requests are answered and logged predictions shipped before that.
+    """Serve until the process is asked to end; before it ends, open requests are answered and logged predictions shipped.
 
     Raises:
-        InputError: the address is taken, the database is of another schema, or there is no usable key.
+        InputError: if the address is taken, the database has another schema, or there is no usable key.
     """
     log_to_stdout()
     app = create_app(settings)
@@ -35,7 +35,7 @@ def run(settings: ServiceConfig) -> None:
 
 
 def uvicorn_config(app: Litestar, limits: ServiceSettings) -> uvicorn.Config:
-    """How uvicorn runs the service: one worker, nothing of its own in the log or the headers."""
+    """Options of uvicorn: one worker, no log lines or headers of uvicorn's own."""
     return uvicorn.Config(
         app,
         http=_protocol(limits.request_s),
@@ -53,10 +53,10 @@ def uvicorn_config(app: Litestar, limits: ServiceSettings) -> uvicorn.Config:
 
 
 def _settle_memory() -> None:
-    """Look for garbage less often, and never through what was imported and built for the start: that stays for ever.
+    """Collect garbage less often, and exclude the objects of the start, which live as long as the process.
 
-    Without this, a full collection holds every request for about 100 ms once in some seconds of load, and the small ones cost
-    3 % of the CPU (measured).
+    Without this, a full collection every few seconds of load delays every request by about 100 ms, and the small collections
+    cost 3 % of the CPU (measured).
     """
     gc.collect()
     gc.freeze()

@@ -1,4 +1,4 @@
-"""The OpenAPI document: Litestar's own of the ordinary routes, merged with what a release says of its inputs.
+"""The OpenAPI document: Litestar's document of the ordinary routes, merged with the routes that depend on a release.
 
 Litestar builds its document once and knows nothing of the fast lane. The routes whose inputs have a release's columns are
 described here, once per release, from the same types that decode its requests. Before the first release there is a generic
@@ -28,12 +28,12 @@ CSV: Final = (
 
 @dataclass(frozen=True)
 class Operation:
-    """A route of the fast lane: what it is for, what it takes and gives, how it can end.
+    """A route of the fast lane: its purpose, its request, its answer and its errors.
 
     Attributes:
-        scope: that its key needs.
-        takes, gives: names of schemas.
-        problems: status and meaning.
+        scope: scope that its key needs.
+        takes, gives: names of the schemas of request and answer.
+        problems: status and meaning of each error.
     """
 
     method: str
@@ -70,7 +70,7 @@ class OpenApiDocuments:
     """Makes the document of each release.
 
     Attributes:
-        generic: the document before the first release.
+        generic: document before the first release, as JSON.
     """
 
     def __init__(self) -> None:

@@ -24,13 +24,13 @@ REFERENCE: Final = "#/components/schemas/{name}"
 
 
 def ordinary_document(app: Litestar, routes: Sequence[ControllerRouterHandler]) -> dict[str, Any]:
-    """The document as Litestar makes it, of an application made for it alone.
+    """The document as Litestar makes it, from a second application that exists only for the document.
 
-    Litestar's configuration of OpenAPI also adds routes with pages of other hosts, which the service does not want.
+    Litestar's OpenAPI configuration would also add routes with pages that load from other hosts to the service's own application.
 
     Args:
         app: the complete application.
-        routes: what it was made of.
+        routes: controllers of its ordinary routes.
     """
     documented = Litestar(
         route_handlers=routes,
@@ -56,7 +56,7 @@ def ordinary_document(app: Litestar, routes: Sequence[ControllerRouterHandler]) 
 
 
 def _complete(operation: dict[str, Any], handler: HTTPRouteHandler) -> None:
-    """Add what the pipeline does around the handler."""
+    """Add the errors and the security that the pipeline brings to the handler."""
     takes_body = {"data", "body"} & set(handler.parsed_fn_signature.parameters)
     operation["responses"]["400"] = problem_response_object("The request is malformed; `errors` names the places.")
     if takes_body:
@@ -65,7 +65,7 @@ def _complete(operation: dict[str, Any], handler: HTTPRouteHandler) -> None:
 
 
 def secure(operation: dict[str, Any], scope: str | None) -> None:
-    """Say which key an operation needs, and how it ends without one."""
+    """Add the key that an operation needs, and its errors without one."""
     if scope is None:
         return
     operation["security"] = [{"key": []}, {"bearer": []}]

@@ -1,6 +1,6 @@
-"""Bytes in, bytes out: what a handler reads and returns, without a framework's layers in between.
+"""Raw request and response bodies, without a framework's layers in between.
 
-Belongs here: a body read within a limit, and an answer that is bytes already. Does not belong here: what they mean.
+Belongs here: reading a body within a limit, and answers that are bytes already. Does not belong here: what the bytes mean.
 """
 
 from typing import Any, Final
@@ -17,9 +17,9 @@ class RawResponse:
     """An encoded answer.
 
     Args:
-        body: all of it.
-        headers: without the length, which is added.
-        status: of HTTP.
+        body: the whole body.
+        headers: headers other than the length, which is added.
+        status: HTTP status.
     """
 
     __slots__ = ("_body", "_headers", "status")
@@ -30,7 +30,7 @@ class RawResponse:
         self.status = status
 
     async def send(self, send: Send, *more: tuple[bytes, bytes]) -> None:
-        """Send it, with more headers."""
+        """Send the answer, with additional headers."""
         length = (b"content-length", b"%d" % len(self._body))
         await send({"type": "http.response.start", "status": self.status, "headers": [*self._headers, *more, length]})
         await send({"type": "http.response.body", "body": self._body, "more_body": False})
@@ -40,7 +40,8 @@ async def read_body(scope: Scope, receive: Receive, *, at_most: int) -> bytes:
     """The whole request body.
 
     Raises:
-        Problem: 413, larger than ``at_most`` bytes; refused by its announced length before it is read.
+        Problem: if the body is larger than ``at_most`` bytes (413; an announced length above it is refused before reading), or
+            the connection ended before the body was complete (400).
     """
     for name, value in scope["headers"]:
         if name == b"content-length" and value.isdigit() and int(value) > at_most:

@@ -1,7 +1,7 @@
-"""A request as the service sees it, in both lanes.
+"""A request as the service sees it, in the fast lane and in the ordinary one.
 
-Belongs here: what is known of a request before anybody looks at what it asks for. Does not belong here: the pipeline that fills
-it in (``http.middleware``).
+Belongs here: what is known of a request before its content is looked at. Does not belong here: the pipeline that fills it in
+(``http.middleware``).
 """
 
 import time
@@ -18,14 +18,14 @@ class Call:
     """One request.
 
     Attributes:
-        id: made here, unique; the key of the prediction log and the only id that a log line carries.
+        id: unique id made here; the key of the prediction log and the only id that a log line carries.
         request_id: the caller's ``X-Request-ID`` if it sent a valid one, else ``id``; echoed, never trusted.
-        begun: by ``time.perf_counter``.
-        receive: gives the body.
-        key_id: whose key, once it is known.
-        release: which release answered, for the access log.
-        body: what the pipeline has read, for a route of the ordinary lane that takes a body.
-        data: the decoded and checked body, for a route that declares ``data``.
+        begun: start of the request, by ``time.perf_counter``.
+        receive: ASGI channel of the body.
+        key_id: id of the API key, once it is known.
+        release: release that answered, for the access log.
+        body: bytes that the pipeline has read, for a route of the ordinary lane that takes a body.
+        data: decoded and checked body, for a route that declares ``data``.
     """
 
     __slots__ = ("begun", "body", "data", "id", "key_id", "receive", "release", "request_id")
@@ -41,7 +41,7 @@ class Call:
         self.data: object = None
 
     def enter(self, scope: Scope) -> None:
-        """Make this the call of a scope."""
+        """Attach this call to an ASGI scope."""
         scope[_IN_SCOPE] = self  # type: ignore[typeddict-unknown-key]
 
 

@@ -1,6 +1,6 @@
-"""What to say when a body does not fit: the place, what was expected there, and what kind of thing was found.
+"""Messages for bodies that do not fit: the place, what was expected there, and the kind of value that was found.
 
-Belongs here: from msgspec's words to words that a user of the API understands. Does not belong here: the decoding
+Belongs here: the translation of msgspec's messages for users of the API. Does not belong here: the decoding
 (``http.strict_json``, ``schemas.requests``). A refused value is never repeated: it may be a customer's.
 """
 
@@ -24,10 +24,10 @@ _LONGEST_NAME: Final = 80
 
 
 def malformed(path: str, detail: str) -> Problem:
-    """A body that is refused.
+    """The problem of a body that is refused (400).
 
     Args:
-        path: the place in the body, such as ``records[3].attributes.plan``; empty for the whole.
+        path: place in the body, such as ``records[3].attributes.plan``; empty for the whole body.
         detail: what was expected there and what was found.
     """
     where = f" (at {path})" if path else ""
@@ -35,14 +35,14 @@ def malformed(path: str, detail: str) -> Problem:
 
 
 def not_json(said: str) -> Problem:
-    """A body that is no JSON at all."""
+    """The problem of a body that is no JSON at all, from msgspec's message."""
     at = _BYTE.search(said)
     place = f" at byte {at[1]}" if at else ""
     return malformed("", f"the body is not JSON in UTF-8{place}; NaN and Infinity are not JSON")
 
 
 def without_what_was_sent(said: str) -> str:
-    """A message of msgspec's ``ValidationError`` without the names and values that it may repeat of a body."""
+    """The message of a msgspec ``ValidationError`` without the names and values that it may repeat from a body."""
     place = _PLACE.match(said)
     at = f" - at `${place['path']}`" if place and place["path"] else ""
     if "contains unknown field" in said:
@@ -53,23 +53,25 @@ def without_what_was_sent(said: str) -> str:
 
 
 def explain(said: str, columns: Mapping[str, Column]) -> Problem:
-    """A body that is JSON but not what the release takes.
+    """The problem of a body that is JSON but not what the release takes.
 
     Args:
-        said: the message of msgspec's ``ValidationError``.
-        columns: of the release, by name.
+        said: message of msgspec's ``ValidationError``.
+        columns: columns of the release, by name.
     """
     place = _PLACE.match(said)
-    found, path = (place["found"], (place["path"] or "").lstrip(".")) if place else (said, "")
-    field = _FIELD.search(found)
+    message, path = (place["found"], (place["path"] or "").lstrip(".")) if place else (said, "")
+    field = _FIELD.search(message)
     if field:
         return _wrong_name(path, field[2], is_missing="missing" in field[1], columns=columns)
     before, marker, name = path.rpartition("attributes.")
     if marker and name in columns:
-        return malformed(before + marker + name, f"attribute {name}: expected {_expected(columns[name])}; {_found(found)}")
+        return malformed(
+            before + marker + name, f"attribute {name}: expected {_expected(columns[name])}; {_found(message)}"
+        )
     if _ID.search(path):
-        return malformed(path, f"expected text of 1 to 256 characters without control characters; {_found(found)}")
-    plain = re.sub(r"`(\w+)`", lambda match: _WORDS.get(match[1], match[1]), found)
+        return malformed(path, f"expected text of 1 to 256 characters without control characters; {_found(message)}")
+    plain = re.sub(r"`(\w+)`", lambda match: _WORDS.get(match[1], match[1]), message)
     plain = plain.replace("a list of length <= ", "at most so many entries: ").replace("a list of length >= ", "at least ")
     return malformed(path, plain[:1].lower() + plain[1:])
 

@@ -1,8 +1,9 @@
-"""What a route says of itself in its ``opt``, and the check at start that every route says it rightly.
+"""What a route declares in its ``opt``, and the check at start that every declaration is right.
 
-A route names the scope that its key needs, or that it needs no key. It is in the ordinary lane, where Litestar calls it as its
-documentation shows, unless it says that it is in the fast lane, where the pipeline calls its function with the ASGI scope alone.
-Belongs here: the words of ``opt`` and the refusal of a route that the pipeline could not answer. Does not belong here: the
+A route names the scope that its key needs, or declares that it needs no key. By default it is in the ordinary lane: Litestar
+calls it as Litestar's documentation shows. In the fast lane, the pipeline calls the route's function with the ASGI scope alone.
+
+Belongs here: the words of ``opt``, and the refusal of a route that the pipeline could not answer. Does not belong here: the
 pipeline (``http.middleware``).
 """
 
@@ -40,7 +41,7 @@ def require_answerable(app: Litestar) -> None:
     """Refuse routes that would fail, or be answered without a check, at their first request.
 
     Raises:
-        TypeError: a route that is not HTTP, names no scope, is in the fast lane with another function than
+        TypeError: if a route is not HTTP, names no scope, is in the fast lane with a function other than
             ``async def handler(scope)``, or takes ``data`` that would let unknown names pass.
     """
     for route in app.routes:
@@ -79,7 +80,7 @@ def _require_strict_data(name: str, handler: HTTPRouteHandler) -> None:
 
 
 def _is_strict(node: Any, seen: set[type]) -> bool:
-    """Whether every object that a type of msgspec can hold refuses unknown names."""
+    """Whether a msgspec type refuses unknown names in every object that it can hold."""
     if isinstance(node, msgspec.inspect.StructType):
         if node.cls in seen:
             return True

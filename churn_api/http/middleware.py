@@ -1,8 +1,8 @@
-"""The request pipeline: one pass around every route that checks the key, has it answered, counts, times and logs.
+"""The request pipeline around every route: checks the key, gets the answer, then counts, times and logs the request.
 
-One small ASGI wrapper instead of five stock middlewares, which cost six times the model (design.md, section 8). Litestar finds
+It is one small ASGI wrapper. Five stock middlewares in its place cost six times the model (design.md, section 8). Litestar finds
 the route. In the fast lane the pipeline calls the route's function itself, without the request object, the parameters and the
-exit stack that Litestar would prepare; in the ordinary lane it checks what was sent and lets Litestar call the handler.
+exit stack that Litestar would prepare. In the ordinary lane it checks the request and lets Litestar call the handler.
 
 Belongs here: what happens to every request alike. Does not belong here: what a request asks for.
 """
@@ -30,7 +30,7 @@ from churn_api.telemetry.access_log import AccessLine, AccessLog
 from churn_api.telemetry.metrics import Metrics
 
 UNMATCHED: Final = "unmatched"
-"""Stands for a route in metrics and log lines where there was none."""
+"""Name in metrics and log lines for requests that matched no route."""
 
 _CALLERS_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}").fullmatch
 _BEARER: Final = b"bearer "
@@ -38,7 +38,7 @@ _BEARER: Final = b"bearer "
 
 @dataclass(frozen=True)
 class PipelineParts:
-    """What the pipeline works with, the same for every route."""
+    """The parts that the pipelines of all routes share."""
 
     ring: KeyRing
     metrics: Metrics
@@ -50,7 +50,7 @@ class RequestPipeline:
 
     Args:
         app: Litestar's own call of the handler, for the ordinary lane.
-        parts: shared by all routes.
+        parts: parts shared by all routes.
     """
 
     def __init__(self, app: ASGIApp, parts: PipelineParts) -> None:
@@ -115,7 +115,7 @@ class RequestPipeline:
             self._note(call, status)
 
     def _learn(self, scope: Scope) -> None:
-        """Once per route: its template, its lane, what it takes and what it needs."""
+        """Learn once per route its template, its lane, its inputs and the scope that it needs."""
         handler: HTTPRouteHandler = scope["route_handler"]  # type: ignore[assignment]
         self._method = scope["method"]  # type: ignore[typeddict-item]
         if self._method == "OPTIONS":  # Litestar adds it to every route, with the opt of its controller
@@ -168,7 +168,10 @@ class RequestPipeline:
 
 
 def note_unmatched(parts: PipelineParts) -> Callable[[Exception, Scope], Awaitable[None]]:
-    """Litestar's hook for exceptions: counts and logs what reached no route, so no pipeline (404, 405, a bad host)."""
+    """Litestar's hook for exceptions: counts and logs requests that reached no route (404, 405, a bad host).
+
+    Such requests pass no pipeline, which counts all others.
+    """
 
     async def note(error: Exception, scope: Scope) -> None:
         if known_call(scope) is not None:  # the pipeline counts what reached it

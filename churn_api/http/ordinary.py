@@ -1,8 +1,10 @@
-"""What an ordinary route may be sent: checked before Litestar reads it, since Litestar alone lets too much pass.
+"""Checks what an ordinary route was sent, before Litestar reads it.
 
-Litestar turns ``"1"`` into 1, takes the last of two equal names, NUL, unknown names and unknown query parameters, and fails at a
-body of 100,000 brackets. Belongs here: the check of address, query and body by what the handler declares. Does not belong here:
-calling the handler, which is Litestar's.
+Litestar alone lets too much pass: it turns ``"1"`` into 1, takes the last of two equal names, accepts NUL, unknown names and
+unknown query parameters, and fails at a body of 100,000 brackets.
+
+Belongs here: the check of address, query and body against the handler's declaration. Does not belong here: calling the handler,
+which Litestar does.
 """
 
 from collections.abc import Callable
@@ -22,7 +24,7 @@ from churn_api.http.strict_json import strict_decoder
 
 
 class CheckedRequest(Request[Any, Any, Any]):
-    """Litestar's request, with the body that the pipeline has read and decoded already."""
+    """Litestar's request, with the body that the pipeline has already read and decoded."""
 
     async def body(self) -> bytes:
         """The bytes, for a handler that declares ``body``."""
@@ -38,11 +40,11 @@ class Inputs:
     """What a route takes, by its declaration.
 
     Attributes:
-        query: names of query parameters, also of its dependencies; the value says whether one is required.
-        lists: the ones that may occur more than once.
-        largest: bytes of a body; ``None`` for no limit.
+        query: whether each query parameter is required, by name; includes those of the route's dependencies.
+        lists: query parameters that may occur more than once.
+        largest: largest body in bytes.
         takes_body: whether a body is read at all.
-        decode: makes ``data`` of a body; ``None`` if the handler takes the bytes.
+        decode: function from a body to ``data``; ``None`` if the handler takes the bytes.
         body_required: whether an empty body is refused.
     """
 
@@ -55,7 +57,7 @@ class Inputs:
 
     @classmethod
     def of(cls, route: HTTPRoute, handler: HTTPRouteHandler, method: Any) -> "Inputs":
-        """Read the declaration."""
+        """The inputs that a handler declares."""
         model = route.route_handler_map[method][1]
         parameters = model.expected_query_params
         declared = handler.parsed_fn_signature.parameters
@@ -73,7 +75,8 @@ class Inputs:
         """Read the body, and refuse what the route does not take.
 
         Raises:
-            Problem: 400 or 413; no word of it was sent by the caller.
+            Problem: if address, query or body are not what the route takes (400), or the body is too large (413). The message
+                repeats nothing that the caller sent.
         """
         if "\0" in scope["path"] or b"%00" in scope["raw_path"].partition(b"?")[0]:
             raise malformed("", "the address holds the character NUL; expected text without it")

@@ -32,10 +32,10 @@ class ProblemDetails(msgspec.Struct, kw_only=True, omit_defaults=True):
     """The body of every error (RFC 9457).
 
     Attributes:
-        type: a stable name for programs; ``about:blank`` where the status says it all.
-        detail: for people.
-        errors: for a request with wrong content, the places and what was expected there.
-        snapshot: for an unknown customer, the date of the features that were searched.
+        type: stable name for programs; ``about:blank`` where the status says it all.
+        detail: explanation for people.
+        errors: places in a request with wrong content, and what was expected there.
+        snapshot: date of the features that were searched for an unknown customer.
     """
 
     type: str
@@ -51,12 +51,12 @@ class Problem(Exception):  # noqa: N818 - the word of RFC 9457
     """An error that the caller is told about.
 
     Args:
-        status: of HTTP.
-        name: stable and short, the end of the type's URI.
+        status: HTTP status.
+        name: short, stable name: the end of the type's URI.
         detail: what was found, what was expected, what to do.
         errors: places in the request, each with ``path`` and ``detail``.
-        snapshot: see ``ProblemDetails``.
-        headers: to send along.
+        snapshot: date of the features, as in ``ProblemDetails``.
+        headers: additional headers of the answer.
     """
 
     def __init__(
@@ -87,29 +87,32 @@ class Problem(Exception):  # noqa: N818 - the word of RFC 9457
 
 
 def problem_spec(description: str) -> ResponseSpec:
-    """An error of a route, for Litestar's OpenAPI document."""
+    """An error response of a route, for Litestar's OpenAPI document."""
     return ResponseSpec(ProblemDetails, description=description, media_type=MEDIA_TYPE, generate_examples=False)
 
 
 def problem_of(error: Exception, *, said_by_a_handler: bool = False) -> Problem:
-    """Any exception as a problem: our own as it is, the framework's by status, everything else as a 500 without a word.
+    """Turn any exception into a problem.
+
+    A ``Problem`` stays as it is, an exception of the framework is translated by its status, and everything else becomes a 500
+    that reveals nothing.
 
     Args:
         error: the exception.
-        said_by_a_handler: the request reached a route, so the words of a framework's exception are the route's own.
+        said_by_a_handler: whether the request reached a route, so that the text of a framework's exception is the route's own.
     """
     if isinstance(error, Problem):
         return error
     if isinstance(error, ValidationException):
         return _of_parameters(error)
-    status, headers, said = 500, {}, ""
+    status, headers, detail = 500, {}, ""
     if isinstance(error, HTTPException):
         status = error.status_code
         headers = {name: value for name, value in (error.headers or {}).items() if name in {"allow", "retry-after"}}
         repeats_the_body = isinstance(error.__cause__, SerializationException)
         if said_by_a_handler and not repeats_the_body and error.detail != HTTPStatus(status).phrase:
-            said = error.detail
-    known = Problem(status, "internal", said or _SAID_OF.get(status, HTTPStatus(status).phrase), headers=headers)
+            detail = error.detail
+    known = Problem(status, "internal", detail or _SAID_OF.get(status, HTTPStatus(status).phrase), headers=headers)
     if status != INTERNAL:
         known.details.type = "about:blank"
     else:
@@ -119,7 +122,10 @@ def problem_of(error: Exception, *, said_by_a_handler: bool = False) -> Problem:
 
 
 def _of_parameters(error: ValidationException) -> Problem:
-    """Litestar's refusal of a parameter: it names the place; its own words may hold the address and what was sent."""
+    """The problem of a parameter that Litestar refused.
+
+    Only the place is named: Litestar's own message may repeat the address and the value that was sent.
+    """
     places = [one for one in error.extra if isinstance(one, dict)] if isinstance(error.extra, list) else []
     errors = [
         {
@@ -133,7 +139,7 @@ def _of_parameters(error: ValidationException) -> Problem:
 
 
 def problem_response(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    """Litestar's exception handler, for both lanes' routes and for what reached none."""
+    """Litestar's exception handler, for the routes of both lanes and for requests that reached no route."""
     call = call_of(request.scope)
     problem = problem_of(error, said_by_a_handler="route_handler" in request.scope)
     return Response(

@@ -1,7 +1,7 @@
-"""Connections that do nothing are closed, so that they can't crowd out the others.
+"""Closes connections that do nothing, so that they can't crowd out the others.
 
-uvicorn closes a connection that is idle after an answer, but not one that never sends a request, nor one whose request never
-ends. Belongs here: closing those. Does not belong here: anything about a whole request.
+uvicorn closes a connection that is idle after an answer. It closes neither one that never sends a request, nor one whose request
+never ends. Belongs here: closing those. Does not belong here: anything about a complete request.
 """
 
 from asyncio import Transport
@@ -10,49 +10,49 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 LARGEST_HEAD = 64 * 1024
-"""Bytes of a request's head (address and headers), at most."""
+"""Largest head of a request (address and headers), in bytes."""
 
 
 class PatientProtocol(HttpToolsProtocol):
-    """HTTP/1.1 by uvicorn and httptools, with an end to patience.
+    """HTTP/1.1 by uvicorn and httptools, with a time limit for incomplete requests.
 
-    One timer a connection looks from time to time; a request costs no timer of its own.
+    Each connection has one timer that checks it from time to time; a request costs no timer of its own.
     """
 
     request_s: float = 10.0
-    """A request must be complete so many seconds after its first byte, the first one after the connection was made."""
+    """Seconds from the first byte of a request to its end, at most; for the first request, from the start of the connection."""
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
-        """Begin to wait."""
+        """Start the timer."""
         super().connection_made(transport)
         self._waiting_since = self.loop.time()
         self._head = 0
         self._watch = self.loop.call_later(self.request_s, self._look)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The peer is gone."""
+        """Stop the timer: the peer is gone."""
         self._watch.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Bytes came; a head that never ends is not collected."""
+        """Pass the bytes on; refuse a head that never ends."""
         self._head += len(data)
         super().data_received(data)
         if self._head > LARGEST_HEAD and not self.transport.is_closing():
             self.send_400_response("The head of the request is too large.")
 
     def on_message_begin(self) -> None:
-        """The first byte of a request."""
+        """Start the time limit at the first byte of a request."""
         self._waiting_since = self.loop.time()
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """The head is complete; from here on the body's own limit holds."""
+        """Stop counting the head's bytes: from here on the body's own limit holds."""
         self._head = -(1 << 62)
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        """The request is complete; bytes from now on belong to the next head."""
+        """Count again: bytes after a complete request belong to the next head."""
         self._head = 0
         super().on_message_complete()
 

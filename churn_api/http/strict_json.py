@@ -1,7 +1,7 @@
-"""A JSON body read strictly: UTF-8, every name once and known, no NUL, not too deep, no text for a number.
+"""Strict reading of JSON bodies: UTF-8, every name known and given once, no NUL, limited depth, no text for a number.
 
-Belongs here: what holds for the body of every ordinary route. Does not belong here: the bodies of predictions, whose columns a
-release brings (``schemas.requests``).
+Belongs here: the rules for the body of every ordinary route. Does not belong here: the bodies of predictions, whose columns
+depend on the release (``schemas.requests``).
 """
 
 import json
@@ -13,11 +13,14 @@ import msgspec
 from churn_api.http.decode_errors import explain, malformed, not_json, without_what_was_sent
 
 DEEPEST: Final = 32
-"""Objects and lists inside of each other, at most."""
+"""Most levels of nested objects and lists."""
 
 
 def strict_decoder(type_: Any) -> Callable[[bytes], Any]:
-    """A function that decodes a body as a type; it raises ``Problem`` (400), naming the place and what was expected there."""
+    """A function that decodes a body as a type.
+
+    For a body that does not fit, the function raises ``Problem`` (400), which names the place and what was expected there.
+    """
     decode = msgspec.json.Decoder(type_, strict=True).decode
 
     def decoded(body: bytes) -> Any:
@@ -37,10 +40,10 @@ def strict_decoder(type_: Any) -> Callable[[bytes], Any]:
 
 
 def _require_unambiguous(text: str) -> None:
-    """Read a body that is right otherwise once more, name by name.
+    """Read an otherwise valid body once more, name by name.
 
     Raises:
-        Problem: 400, a name that occurs twice, a NUL character, or too many levels.
+        Problem: if a name occurs twice, a text holds NUL, or there are too many levels (400).
     """
     try:
         value = json.loads(text, object_pairs_hook=_each_once, parse_int=str, parse_float=str)

@@ -1,1 +1,1 @@
-"""Whether the service works: health for machines and people, and the metrics."""
+"""Health of the service for machines and people, and its metrics."""

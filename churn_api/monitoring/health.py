@@ -1,8 +1,9 @@
-"""Health: is the process alive, can it answer, and what is the matter.
+"""Health: whether the process is alive and can answer, and what is wrong.
 
-Belongs here: from the state of the parts to one verdict. Not ready means that some predictions can't be answered: no release,
-or no online features that fit it. A full spool or a database that is away is shown as degraded and stays ready: predictions
-are still answered, and taking the service away would make it worse. These routes need no key and name no customer.
+Not ready means that some predictions can't be answered: there is no release, or no online features that fit it. With a full
+spool or a database that is away the service is degraded but stays ready: predictions are still answered, and taking the service
+out of use would make it worse. These routes need no key and name no customer. Belongs here: one verdict from the state of all
+parts.
 """
 
 from collections.abc import Callable
@@ -21,13 +22,13 @@ from churn_api.telemetry.metrics import CONTENT_TYPE, Metrics
 from churn_api.telemetry.spool import Spool
 
 STALE_AFTER_S: Final = 15.0
-"""A part that has not been heard of for so long is called away."""
+"""Seconds without a success after which a part counts as away."""
 
 UNAVAILABLE: Final = 503
 
 
 class ReleaseHealth(msgspec.Struct, kw_only=True):
-    """What serves, and why something newer does not; the same of the challenger."""
+    """The release that serves, and why a newer one does not; the same of the challenger."""
 
     serving: str | None
     epoch: int | None
@@ -50,7 +51,11 @@ class OnlineHealth(msgspec.Struct, kw_only=True):
 
 
 class SpoolHealth(msgspec.Struct, kw_only=True):
-    """Predictions that wait for the database. ``dropping``: why new ones are not logged now."""
+    """Predictions that wait for the database.
+
+    Attributes:
+        dropping: reason why new predictions are not logged now; null if they are.
+    """
 
     waiting_bytes: int
     dropping: str | None
@@ -61,8 +66,8 @@ class Health(msgspec.Struct, kw_only=True):
 
     Attributes:
         status: ``ready``, ``degraded`` (every prediction is answered, something else is wrong) or ``not ready``.
-        not_ready: why some predictions can't be answered.
-        degraded: what else is wrong.
+        not_ready: reasons why some predictions can't be answered.
+        degraded: other faults.
     """
 
     status: str
@@ -80,14 +85,14 @@ class Alive(msgspec.Struct):
 
 
 class Monitor:
-    """Asks the parts how they are.
+    """Collects the state of the service's parts.
 
     Args:
-        releases: what serves.
-        online: features by customer.
-        spool: predictions on their way.
-        tasks: what runs in threads, by name.
-        metrics: ages are set there before they are exposed.
+        releases: source of the release that serves.
+        online: online features.
+        spool: predictions that wait for the database.
+        tasks: periodic tasks by name.
+        metrics: metrics of the service; the ages of the parts are set before they are exposed.
         now_s: the platform's clock.
     """
 
@@ -103,7 +108,7 @@ class Monitor:
         self._now_s = now_s
 
     def health(self) -> Health:
-        """The verdict and what it rests on."""
+        """The verdict and its grounds."""
         served, failure = self._releases.current, self._releases.failure
         challenge, no_challenger = None if served is None else served.challenge, self._releases.challenger_failure
         snapshot = self._online.snapshot

@@ -1,7 +1,7 @@
 """Online features: which snapshot is current, and the model's inputs for customer ids.
 
-Belongs here: following the snapshot, and picking the serving release's columns out of it. Does not belong here: how a
-snapshot is stored (``churn_store.storage.online_store``). A 404 is about a customer only; everything else that is missing is a 503.
+An unknown customer is a 404; everything else that is missing is a 503. Belongs here: following the snapshot, and picking the
+serving release's columns out of it. Does not belong here: how a snapshot is stored (``churn_store.storage.online_store``).
 """
 
 import asyncio
@@ -20,18 +20,18 @@ from churn_store.model.signature import Picker, picker
 from churn_store.storage.online_store import OnlineReader, Snapshot
 
 TOGETHER = 200
-"""Ids looked up at once, so that a large batch does not hold the event loop."""
+"""Most ids in one look-up, so that a large batch does not block the event loop."""
 
 TIMEOUT_S = 3.0
 SLOWEST_S = 5.0
 
 
-class Found(NamedTuple):
-    """What a snapshot says of some customers.
+class FoundFeatures(NamedTuple):
+    """The model's inputs for some customers, from one snapshot.
 
     Attributes:
-        snapshot: where from.
-        rows: one per id, in order: the model's inputs by name, or none for a customer who is not in the snapshot.
+        snapshot: snapshot that was read.
+        rows: one entry per id, in order: the model's inputs by name, or ``None`` for a customer who is not in the snapshot.
     """
 
     snapshot: Snapshot
@@ -40,7 +40,7 @@ class Found(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """Where the columns of one release lie in one snapshot."""
+    """The positions of one release's columns in one snapshot."""
 
     snapshot: Snapshot
     served: Served
@@ -53,8 +53,8 @@ class OnlineFeatures:
     """Looks up customers in the current snapshot.
 
     Args:
-        reader: of the address where the graph writes them.
-        metrics: failures are counted there.
+        reader: reader of the address to which the graph writes the features.
+        metrics: metrics that count failures.
     """
 
     def __init__(self, reader: OnlineReader, metrics: Metrics) -> None:
@@ -66,7 +66,7 @@ class OnlineFeatures:
 
     @property
     def snapshot(self) -> Snapshot | None:
-        """The current one, or none before the first."""
+        """The current snapshot, or ``None`` before the first."""
         return self._reader.snapshot
 
     @property
@@ -75,10 +75,10 @@ class OnlineFeatures:
         return time.monotonic() - self._succeeded
 
     async def refresh(self) -> bool:
-        """Look at the pointer once; a failure is counted and leaves the former snapshot.
+        """Read the pointer to the current snapshot once; after a failure, which is counted, the former snapshot stays.
 
         Returns:
-            Whether it could be read.
+            Whether the pointer could be read.
         """
         try:
             async with asyncio.timeout(TIMEOUT_S):
@@ -91,7 +91,7 @@ class OnlineFeatures:
         return True
 
     async def follow(self, every_s: float) -> None:
-        """Refresh for ever; less often while it fails."""
+        """Refresh for ever, less often while refreshes fail."""
         pause_s = every_s
         while True:
             await asyncio.sleep(pause_s)
@@ -106,11 +106,11 @@ class OnlineFeatures:
         snapshot = self._reader.snapshot
         return () if snapshot is None else self._plan_of(snapshot, served).missing
 
-    async def look_up(self, customer_ids: Sequence[str], served: Served) -> Found:
+    async def look_up(self, customer_ids: Sequence[str], served: Served) -> FoundFeatures:
         """The release's inputs for customers, all from one snapshot.
 
         Raises:
-            Problem: 503; there is no snapshot, it lacks a column of the release, or it can't be read now.
+            Problem: if there is no snapshot, it lacks a column of the release, or it can't be read now (503).
         """
         plan = self._plan_for(served)
         rows: list[dict[str, Any] | None] = []
@@ -120,7 +120,7 @@ class OnlineFeatures:
                 if self._reader.snapshot is not plan.snapshot:  # another one became current: begin again
                     plan, rows = self._plan_for(served), []
             try:
-                found = await self._reader.get(customer_ids[len(rows) : len(rows) + TOGETHER])
+                looked_up = await self._reader.get(customer_ids[len(rows) : len(rows) + TOGETHER])
             except Exception as error:  # whatever Redis or SQLite raises
                 self._failed(error)
                 raise Problem(
@@ -128,14 +128,16 @@ class OnlineFeatures:
                     "online-features-away",
                     "The online features can't be read at the moment; try again, or send the attributes to POST /predict.",
                 ) from error
-            rows += [None if values is None else dict(zip(plan.names, plan.pick(values), strict=True)) for values in found]
-        return Found(snapshot=plan.snapshot, rows=rows)
+            rows += [
+                None if values is None else dict(zip(plan.names, plan.pick(values), strict=True)) for values in looked_up
+            ]
+        return FoundFeatures(snapshot=plan.snapshot, rows=rows)
 
     def _plan_for(self, served: Served) -> _Plan:
-        """How to read the current snapshot for a release.
+        """How to read a release's columns from the current snapshot.
 
         Raises:
-            Problem: 503; there is no snapshot, or it lacks a column.
+            Problem: if there is no snapshot, or it lacks a column (503).
         """
         snapshot = self._reader.snapshot
         if snapshot is None:
@@ -177,7 +179,7 @@ class OnlineFeatures:
 
 
 def date_of(snapshot: Snapshot) -> str:
-    """What the features speak of, for people: the date of T, or the name where data has no time."""
+    """The snapshot for people: the date of its time T, or its name where data has no time."""
     if snapshot.snapshot_s is None:
         return snapshot.name
     return datetime.fromtimestamp(snapshot.snapshot_s, UTC).date().isoformat()

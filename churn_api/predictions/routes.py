@@ -1,4 +1,4 @@
-"""The routes of predictions: read the request, call the predictor, send its answer.
+"""The prediction routes: read the request, call the predictor, send its answer.
 
 Belongs here: addresses, limits and threads. Does not belong here: anything about a prediction (``predictions.service``).
 """
@@ -24,10 +24,10 @@ from churn_api.settings import ServiceSettings
 T = TypeVar("T")
 
 LARGE_BODY = 64 * 1024
-"""A larger batch is decoded in a thread, in bytes."""
+"""Bytes above which a batch is decoded in a thread."""
 
 LARGE_BATCH = 200
-"""A larger batch is scored in a thread, in rows."""
+"""Rows above which a batch is scored in a thread."""
 
 
 def prediction_routes(
@@ -36,7 +36,7 @@ def prediction_routes(
     """``GET /predict/{customer_id}``, ``POST /predict``, ``POST /predict/batch``."""
 
     async def aside(is_large: bool, work: Callable[[], T]) -> T:
-        """Large work in a thread, so that it does not hold the others' answers."""
+        """Do large work in a thread, so that it does not delay other answers."""
         return await asyncio.get_running_loop().run_in_executor(threads, work) if is_large else work()
 
     @get("/predict/{customer_id:str}", opt=fast_lane("predict"), include_in_schema=False)
@@ -46,11 +46,11 @@ def prediction_routes(
         customer_id = require_customer_id(scope["path_params"]["customer_id"])
         if b"%2f" in scope["raw_path"].lower():  # Litestar drops a slash at either end: c1%2F would be answered as c1
             raise malformed("customer_id", "an id with a slash can't be asked by address; use POST /predict/batch")
-        found = await online.look_up((customer_id,), served)
-        if found.rows[0] is None:
-            raise unknown_customer(found.snapshot)
+        features = await online.look_up((customer_id,), served)
+        if features.rows[0] is None:
+            raise unknown_customer(features.snapshot)
         role = predictor.answering(call, served, customer_id)
-        return RawResponse(predictor.one(call, role, customer_id, found.rows[0], found.snapshot), JSON, role.header)
+        return RawResponse(predictor.one(call, role, customer_id, features.rows[0], features.snapshot), JSON, role.header)
 
     @post("/predict", opt=fast_lane("predict"), include_in_schema=False)
     async def predict_attributes(scope: Scope) -> RawResponse:
@@ -70,9 +70,9 @@ def prediction_routes(
         if ids is None:
             answer = await aside(len(records) > LARGE_BATCH, lambda: predictor.batch(call, served, records, None))
         else:
-            found = await online.look_up(ids, served)
-            asked = list(zip(ids, found.rows, strict=True))
-            answer = await aside(len(asked) > LARGE_BATCH, lambda: predictor.batch(call, served, asked, found.snapshot))
+            features = await online.look_up(ids, served)
+            asked = list(zip(ids, features.rows, strict=True))
+            answer = await aside(len(asked) > LARGE_BATCH, lambda: predictor.batch(call, served, asked, features.snapshot))
         return RawResponse(answer, JSON, served.champion.header)
 
     return [predict_customer, predict_attributes, predict_batch]

@@ -1,6 +1,6 @@
-"""Predictions: from what was asked to what is answered and logged, by what serves when a request begins.
+"""Predictions: scores, logs and answers what was asked, with the release that serves when the request begins.
 
-Belongs here: the order of things (look up, score, decide, log, answer). Does not belong here: HTTP (``predictions.routes``),
+Belongs here: the order of the steps (look up, score, decide, log, answer). Does not belong here: HTTP (``predictions.routes``),
 what a body may hold (``schemas.requests``) and how a row is scored (``churn_store.model.scorer``).
 """
 
@@ -29,9 +29,9 @@ class Predictor:
     """Answers predictions.
 
     Args:
-        releases: what serves.
-        spool: where predictions are logged.
-        metrics: what is counted.
+        releases: source of the release that serves.
+        spool: log of the predictions.
+        metrics: metrics of the service.
         now_s: the platform's clock.
     """
 
@@ -43,10 +43,10 @@ class Predictor:
         self._encode = msgspec.json.Encoder().encode
 
     def serving(self, call: Call) -> Served:
-        """What answers this call from now to its end: the champion and, for its share of the customers, the challenger.
+        """The releases that answer this call to its end: the champion and, for its share of the customers, the challenger.
 
         Raises:
-            Problem: 503, there is none yet.
+            Problem: if no release serves yet (503).
         """
         served = self._releases.current
         if served is None:
@@ -67,16 +67,16 @@ class Predictor:
     def batch(
         self, call: Call, served: Served, asked: Sequence[tuple[str | None, Row | None]], snapshot: Snapshot | None
     ) -> bytes:
-        """Many at once, scored in one call of each model.
+        """Answer many predictions, scored in one call of each model.
 
         Args:
             call: the request.
-            served: what serves.
-            asked: id and row of each; no row for a customer who is not in the snapshot.
-            snapshot: of looked-up features.
+            served: releases that serve.
+            asked: id and row of each prediction; the row is ``None`` for a customer who is not in the snapshot.
+            snapshot: snapshot of looked-up features, or ``None``.
 
         Returns:
-            The encoded answer, one entry for each that was asked, in order.
+            The encoded answer, one entry for each prediction that was asked for, in order.
         """
         made: dict[int, tuple[ServingModel, LogLine]] = {}
         now_s = self._now_s()
@@ -109,14 +109,14 @@ class Predictor:
         return self._encode(answer)
 
     def one(self, call: Call, role: ServingModel, customer_id: str | None, row: Row, snapshot: Snapshot | None) -> bytes:
-        """One row, scored, logged and answered.
+        """Score and log one row.
 
         Args:
             call: the request.
-            role: the release that answers.
-            customer_id: whose, if known.
+            role: release that answers.
+            customer_id: id of the customer, if known.
             row: the release's inputs by name.
-            snapshot: of looked-up features.
+            snapshot: snapshot of looked-up features, or ``None``.
 
         Returns:
             The encoded answer.
@@ -185,21 +185,21 @@ class Predictor:
         )
 
     def _log(self, lines: list[LogLine]) -> None:
-        """Before the answer: an answered prediction is in the spool, or counted as not logged."""
+        """Log before the answer: every answered prediction is in the spool, or counted as not logged."""
         if lines and not self._spool.append(encode_lines(lines)):
             self._metrics.log_dropped.labels(self._spool.drop or "disk").inc(len(lines))
 
     def _unknown_categories(self, role: ServingModel, row: Row) -> list[str]:
-        found = role.bundle.manifest.signature.unknown_categories(row)
-        for name in found:
+        columns = role.bundle.manifest.signature.unknown_categories(row)
+        for name in columns:
             self._metrics.unknown_categories.labels(name).inc()
-        return found
+        return columns
 
 
 def _parts(
     served: Served, asked: Sequence[tuple[str | None, Row | None]]
 ) -> list[tuple[ServingModel, list[tuple[int, str | None, Row]]]]:
-    """Who answers which of a batch: position, id and row of each that has a row."""
+    """A batch divided by the release that answers: position, id and row of each entry that has a row."""
     parts: dict[ServingModel, list[tuple[int, str | None, Row]]] = {role: [] for role in served.roles}
     for item, (customer_id, row) in enumerate(asked):
         if row is not None:
@@ -208,7 +208,7 @@ def _parts(
 
 
 def unknown_customer(snapshot: Snapshot) -> Problem:
-    """A customer who is not in the snapshot; names the snapshot, not the customer."""
+    """The problem of a customer who is not in the snapshot; it names the snapshot, not the customer."""
     date = date_of(snapshot)
     return Problem(
         404, "unknown-customer",

@@ -1,1 +1,1 @@
-"""Which release serves: followed from the database, verified, swapped, and shown."""
+"""The release that serves: followed from the database, verified, swapped in and shown."""

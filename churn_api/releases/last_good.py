@@ -1,6 +1,6 @@
-"""What served last, on local disk, for a start while the database or the store is away: champion and challenger.
+"""The last champion and challenger that served, on local disk, for a start while the database or the store is away.
 
-The files lie under their digests, so what is read back is verified by the same code as what comes from the store.
+The files are named by their digests, so they are verified by the same code as files from the store.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,11 +14,11 @@ from churn_store.storage.digest_store import DigestStore
 
 
 class LastGood:
-    """The releases of one row in a folder.
+    """A folder with the releases of one row of ``releases``.
 
     Args:
-        folder: where.
-        max_age_s: not served when the database last confirmed the row longer ago than this.
+        folder: folder of the copy.
+        max_age_s: seconds since the database last confirmed the row, above which the copy is not served.
         now_s: the platform's clock.
     """
 
@@ -27,15 +27,15 @@ class LastGood:
         self._row = CachedValue(folder / "release.json", Serving, max_age_s=max_age_s, now_s=now_s)
 
     def keep(self, store: DigestStore, row: Serving, digests: Sequence[str]) -> None:
-        """Copy what serves: files first, the row that names them last, then what is no longer named goes.
+        """Copy the releases that serve: the files first, then the row that names them; then delete unnamed files.
 
         Args:
-            store: from where.
-            row: the row that made them serve.
-            digests: of the releases that serve by it.
+            store: store to copy from.
+            row: row that made the releases serve.
+            digests: digests of the releases that serve by the row.
 
         Raises:
-            ReleaseError, OSError: one could not be copied; what was kept before is still whole.
+            ReleaseError, OSError: if a file could not be copied; the former copy is still whole.
         """
         here = self.files()
         kept = set(digests)
@@ -51,17 +51,17 @@ class LastGood:
                 file.unlink(missing_ok=True)
 
     def confirm(self, row: Serving) -> None:
-        """The database still names this row.
+        """Record that the database still names this row.
 
         Raises:
-            OSError: the folder can't be written.
+            OSError: if the folder can't be written.
         """
         self._row.keep(row)
 
     def row(self) -> Serving | None:
-        """The row that was kept, or none if there is none or it is too old."""
+        """The row of the copy; ``None`` if there is none or it is too old."""
         return self._row.read()
 
     def files(self) -> DigestStore:
-        """The files that were kept; whatever is loaded from them is verified again."""
+        """The files of the copy; whatever is loaded from them is verified again."""
         return DigestStore(str(self._files))

@@ -1,6 +1,6 @@
 """Why a release is not taken, and whether another try may help.
 
-Belongs here: the sorting of errors. Does not belong here: what is done about them (``releases.poller``).
+Belongs here: the classification of errors. Does not belong here: the reaction to them (``releases.poller``).
 """
 
 from dataclasses import dataclass
@@ -18,10 +18,10 @@ class Failure:
     """Why a release that the newest row names does not serve.
 
     Attributes:
-        digest: of the release that was not taken; none where not even the row could be read.
-        reason: one of a few words, also in the metrics.
-        detail: what is wrong, for people with the scope ``read``.
-        at_s: when, by the platform's clock.
+        digest: digest of the release that was not taken; ``None`` where not even the row could be read.
+        reason: one of a few words, also used in the metrics.
+        detail: explanation for people with the scope ``read``.
+        at_s: time of the failure, by the platform's clock.
     """
 
     digest: str | None
@@ -31,15 +31,18 @@ class Failure:
 
 
 def failure_of(error: BaseException, digest: str | None, at_s: float) -> Failure:
-    """What an error says of a release. A message is shown only where it is ours: others may quote what they read."""
+    """The failure that an error stands for.
+
+    Only messages of our own errors are shown: those of others may quote what they read.
+    """
     detail = str(error) if isinstance(error, ReleaseError | StoreAwayError) else where_raised(error)
     return Failure(digest=digest, reason=_reason(error), detail=detail, at_s=at_s)
 
 
 def may_pass(error: BaseException) -> bool:
-    """Whether the same release may be taken later: the database or the store is away.
+    """Whether the same release may be taken later, because the database or the store is away.
 
-    Whatever else goes wrong while a release is read is the release's fault, and it is not read again.
+    Every other error is blamed on the release, which is not read again.
     """
     return _reason(error) in ("database", "store")
 

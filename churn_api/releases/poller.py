@@ -1,4 +1,4 @@
-"""Follow the table ``releases``: take a newer row, or keep what serves and say why.
+"""Follows the table ``releases``: takes a newer row, or keeps what serves and says why.
 
 Belongs here: the decision what to serve next. Does not belong here: when to look (``background``) and what a valid release is
 (``churn_store.releases.log``).
@@ -28,7 +28,7 @@ from churn_store.storage.digest_store import DigestStore
 from churn_store.storage.object_storage import in_object_store
 
 CHALLENGER_AGAIN_S = 5.0
-"""Between attempts to take a challenger whose files can't be read; the champion's look goes on at its own pace."""
+"""Pause between attempts to take a challenger whose files can't be read; the champion is followed at its own pace."""
 
 
 class LibraryPanicError(RuntimeError):
@@ -40,16 +40,16 @@ class ReleasePoller:
 
     Args:
         engine: the serving database.
-        releases_url: the root of the release files.
-        last_good: the copy on local disk.
-        preparation: how a bundle becomes what serves.
-        metrics: failures are counted there.
+        releases_url: root of the release files.
+        last_good: copy on local disk.
+        preparation: conversion of a bundle into what serves.
+        metrics: metrics that count failures.
         now_s: the platform's clock.
 
     Attributes:
-        current: what serves; a request reads it once.
-        failure: why the newest row does not serve, if it does not.
-        challenger_failure: why its challenger does not, where its champion does.
+        current: releases that serve; a request reads this once.
+        failure: reason why the newest row does not serve; ``None`` if it does.
+        challenger_failure: reason why the row's challenger does not serve although its champion does, or ``None``.
     """
 
     def __init__(
@@ -71,7 +71,11 @@ class ReleasePoller:
         self.challenger_failure: Failure | None = None
 
     def poll(self) -> None:
-        """Look once. Raises whatever kept it from knowing or taking the newest row, if another try may help."""
+        """Read the newest row once, and take it if it is new.
+
+        Raises:
+            BaseException: if the newest row could not be read or taken, and another try may help.
+        """
         try:
             row = newest(self._engine)
             if row is None:
@@ -96,13 +100,13 @@ class ReleasePoller:
         """The release files.
 
         Raises:
-            StoreAwayError: the folder is not there, or the address is none.
+            StoreAwayError: if the folder does not exist, or the address is invalid.
         """
         try:
             if not in_object_store(self._url) and not (Path(self._url) / "sha256").is_dir():
                 raise StoreAwayError(f"{self._url} holds no release files")
             return DigestStore(self._url)
-        except InputError as error:  # what the service was started with is wrong, not the release
+        except InputError as error:  # the service's settings are wrong, not the release
             raise StoreAwayError(str(error)) from error
 
     def _take(self, row: Serving) -> None:
@@ -130,7 +134,7 @@ class ReleasePoller:
             return
         try:
             complete = self._challenged(served, self.store)
-        except Exception as error:  # a release of any kind of badness must not keep the champion from being followed
+        except Exception as error:  # a challenger that fails in any way must not keep the champion from being followed
             self._note_challenger(error, served.row)
             return
         self._swap(complete)
@@ -151,7 +155,7 @@ class ReleasePoller:
         """A verified bundle; one that serves already is not loaded again.
 
         Raises:
-            LibraryPanicError: a library in Rust panicked, which is no ``Exception``.
+            LibraryPanicError: if a library in Rust panicked, which is no ``Exception``.
         """
         for known in () if self.current is None else self.current.roles:
             if known.bundle.digest == digest:
@@ -179,12 +183,12 @@ class ReleasePoller:
         )
 
     def _read_reference(self) -> None:
-        """After the swap: it takes a child process, and predictions do not need it."""
+        """Read the reference sample after the swap: it takes a child process, and predictions do not need it."""
         if self.current is not None:
             self.current = dataclasses.replace(self.current, reference=reference_of(self.current.champion.bundle))
 
     def _show(self, former: Served | None, served: Served) -> None:
-        """What no longer serves goes from the metrics; predictions that were counted stay."""
+        """Show what serves in the metrics and remove what no longer does; counted predictions stay."""
         if former is not None and former.champion.short != served.champion.short:
             self._metrics.release_epoch.remove(former.champion.short)
         if former is not None and former.challenge is not None:
@@ -206,7 +210,7 @@ class ReleasePoller:
             say("release_not_cached", logging.WARNING, release=row.champion[:SHOWN_DIGITS], error=where_raised(error))
 
     def _fall_back(self) -> None:
-        """With nothing to serve yet, look once whether the last good release lies on local disk."""
+        """If nothing serves yet, try once to serve the last good release from local disk."""
         if self.current is not None or self._looked_at_cache:
             return
         self._looked_at_cache = True

@@ -1,7 +1,7 @@
-"""The release's reference sample, boiled down to what a column of new rows is held against.
+"""The release's reference sample, summarized for comparison with new rows, by column.
 
-Belongs here: deciles, tallies and the population stability index. Does not belong here: a verdict on drift, which is the
-graph's (``churn_assets.monitoring``): one request is no window.
+Belongs here: deciles, tallies and the population stability index. Does not belong here: a verdict on drift, which the graph
+gives (``churn_assets.monitoring``): one request is no window.
 """
 
 from collections import Counter
@@ -19,12 +19,12 @@ from churn_store.releases.reference_sample import read_sample
 
 BINS = 10
 LEAST_ROWS = 100
-"""With fewer rows, chance alone gives any index."""
+"""Fewest rows for an index; with fewer, chance alone gives any index."""
 
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """A number's deciles and how many rows of the reference lie between them; the last bin is of missing values."""
+    """The deciles of a number column, and the number of reference rows in each bin; the last bin holds missing values."""
 
     edges: npt.NDArray[np.float64]
     tally: Tally
@@ -35,10 +35,10 @@ class Reference:
     """The reference sample of a release.
 
     Attributes:
-        rows: its size.
-        missing: share of missing values by column.
-        numbers: by column.
-        words: how often each word occurs, by column; a missing one is ``MISSING_CATEGORY``.
+        rows: size of the sample.
+        missing: share of missing values, by column.
+        numbers: deciles and tallies, by number column.
+        words: count of each category, by category column; a missing one counts as ``MISSING_CATEGORY``.
     """
 
     rows: int
@@ -47,16 +47,16 @@ class Reference:
     words: Mapping[str, Counter[str]]
 
     def psi(self, column: Column, values: Sequence[float | str | None]) -> float:
-        """The population stability index of new values over the reference's deciles (or its words), as in the graph's drift report.
+        """The population stability index of new values over the reference's deciles or categories, as in the graph's drift report.
 
         Missing values are a bin of their own.
 
         Args:
-            column: of the release.
-            values: at least one.
+            column: column of the release.
+            values: new values, at least one.
 
         Returns:
-            0 or about 0 without drift; can be slightly negative.
+            The index: about 0 without drift; can be slightly negative.
         """
         return population_stability_index(*self._tallies(column, values))
 
@@ -72,10 +72,10 @@ class Reference:
 
 
 def read_reference(content: bytes, signature: Signature) -> Reference:
-    """Boil a release's ``reference.parquet`` down.
+    """Summarize a release's ``reference.parquet``.
 
     Raises:
-        ReleaseError: no Parquet, damaged, more than a sample, without rows, or without a column of the signature.
+        ReleaseError: if it is no Parquet, damaged, more than a sample, without rows, or without a column of the signature.
     """
     try:
         frame = read_sample(content).select(

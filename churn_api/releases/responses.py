@@ -1,7 +1,6 @@
-"""What serves and what served, in words: the bodies of ``GET /model/version``, ``GET /models`` and ``POST /releases/rollback``.
+"""The answer bodies of ``GET /model/version``, ``GET /models`` and ``POST /releases/rollback``.
 
-Belongs here: from a manifest and the rows of ``releases`` to what is told of them. Does not belong here: HTTP
-(``releases.routes``).
+Belongs here: making them from a manifest and the rows of ``releases``. Does not belong here: HTTP (``releases.routes``).
 """
 
 from collections.abc import Sequence
@@ -30,7 +29,7 @@ class Challenger(msgspec.Struct, kw_only=True):
     """The release that answers a share of the customers, so that it can be compared with the champion.
 
     Attributes:
-        share: of the customers, by a hash of their ids.
+        share: share of the customers, chosen by a hash of their ids.
     """
 
     release: str
@@ -50,16 +49,16 @@ class ModelVersion(msgspec.Struct, kw_only=True):
     """The release that serves.
 
     Attributes:
-        kind: how it came to serve, such as ``released``, ``approved`` or ``rolled_back``.
-        gain: profit per customer above its champion's, as the gate found it; null if it had none or was not compared.
-        since: when this worker began to serve it, by the platform's clock.
-        from_cache: taken from local disk because the database or the store was away.
+        kind: way in which it came to serve, such as ``released``, ``approved`` or ``rolled_back``.
+        gain: profit per customer above its champion's, as the gate found it; null if there was no champion or no comparison.
+        since: time at which this worker began to serve it, by the platform's clock.
+        from_cache: whether it was taken from local disk because the database or the store was away.
         parameters, calibrated_on, population, purpose, evaluation: null for a release from before they were recorded.
-        evaluation: intervals of the metrics, baselines on the same rows, segments, and what profit was computed with.
-        blessing: the gate's verdict, what each rule found, and who decided.
-        not_taken: why a newer one does not serve.
-        challenger: answers its share of the customers; null without one.
-        challenger_not_taken: why the challenger that was named does not serve.
+        evaluation: intervals of the metrics, baselines on the same rows, segments, and the assumptions of the profit.
+        blessing: the gate's verdict; ``blessing_reasons`` say what each rule found, ``blessed_by`` who decided.
+        not_taken: reason why a newer release does not serve.
+        challenger: release that answers a share of the customers; null without one.
+        challenger_not_taken: reason why the challenger of the newest row does not serve.
     """
 
     release: str
@@ -101,10 +100,10 @@ class Release(msgspec.Struct, kw_only=True):
     """A row of the history: what served from then on, who released it and why.
 
     Attributes:
-        former: the champion before; null for the first row.
+        former: previous champion; null for the first row.
         kind: what happened: ``released``, ``approved``, ``overridden``, ``challenged``, ``challenge_ended``, ``rolled_back``.
         gain: profit per customer above the former champion's, as the gate found it.
-        challenger, challenger_share: of the customers that it answered.
+        challenger, challenger_share: challenger, and the share of the customers that it answered.
         serves: whether this worker serves by this row.
     """
 
@@ -172,9 +171,9 @@ def rows_of(history: Sequence[Serving], serving: int | None, *, at_most: int) ->
     """Rows of the history.
 
     Args:
-        history: newest first, one more than is shown where there are so many: the last one's former champion is in it.
-        serving: the epoch that this worker serves by.
-        at_most: how many are told.
+        history: rows, newest first; if there are more than ``at_most``, one more, for the former champion of the last row shown.
+        serving: epoch that this worker serves by.
+        at_most: most rows returned.
     """
     before: list[Serving | None] = [*history[1:], None]
     return [row_of(row, former, serving) for row, former in zip(history[:at_most], before, strict=False)]
@@ -216,7 +215,7 @@ def _challenger(challenge: Challenge) -> Challenger:
 
 
 def _known(value: Any) -> Any:
-    """A part of the manifest that older releases lack."""
+    """A part of the manifest, or ``None`` where an older release lacks it."""
     return None if value is msgspec.UNSET else value
 
 

@@ -1,8 +1,7 @@
 """``POST /releases/rollback``: put the former champion back, for keys with the scope ``release``.
 
-The row that it adds to ``releases`` is the audit: it names the key, the reason and the time. Belongs here: the route, what it
-takes, and what is said if it can't be done. Does not belong here: which release is the former one, and the fence
-(``churn_store.releases.rollback``).
+The row that it adds to ``releases`` is the audit: it names the key, the reason and the time. Belongs here: the route, its request,
+and its errors. Does not belong here: which release is the former one, and the fence (``churn_store.releases.rollback``).
 """
 
 import asyncio
@@ -33,15 +32,15 @@ Epoch = Annotated[int, msgspec.Meta(ge=1, le=2**53)]
 
 
 class RollbackRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """Why, and to where.
+    """The reason and the target of a rollback.
 
     Attributes:
-        reason: for everybody who asks later why this release serves; white space counts as one space, other characters that can't
-            be shown are refused.
-        to_epoch: the epoch whose champion is to serve again; default: the newest one with another champion than now.
-        read_epoch: the newest epoch that the caller knows (``GET /models``): if another one is the newest by now, nothing is
-            done and the answer is 409. Sent again with the same reason and ``read_epoch``, the request gives the same answer and
-            changes nothing.
+        reason: explanation for everybody who asks later why this release serves; white space counts as one space, other characters
+            that can't be shown are refused.
+        to_epoch: epoch whose champion is to serve again; default: the newest one with another champion than now.
+        read_epoch: newest epoch that the caller knows (``GET /models``). If another one is the newest by now, nothing is done and
+            the answer is 409. Sent again with the same reason and ``read_epoch``, the request gives the same answer and changes
+            nothing.
     """
 
     reason: Annotated[str, msgspec.Meta(max_length=LONGEST_REASON)]
@@ -50,12 +49,12 @@ class RollbackRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class Rollback:
-    """Takes the release that serves back.
+    """Puts the former champion back.
 
     Args:
         engine: the serving database.
-        releases: where the release files are, and what serves.
-        name_of: whose key an id is.
+        releases: source of the release files and of what serves.
+        name_of: function from a key's id to the name of its owner.
         now_s: the platform's clock.
     """
 
@@ -71,8 +70,8 @@ class Rollback:
         """Add the row; every worker follows it at its next look.
 
         Raises:
-            Problem: 409, there is nothing to go back to, another release was faster, or the former champion can't serve; 503, the
-                database or the store is away. Nothing was changed then.
+            Problem: if there is nothing to go back to, another release was faster, or the former champion can't serve (409), or
+                the database or the store is away (503). Nothing was changed then.
         """
         try:
             if newest(self._engine) is None:  # then there are no release files to look at either

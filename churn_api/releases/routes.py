@@ -1,4 +1,4 @@
-"""What serves and what served: ``GET /model/version`` and ``GET /models``, for keys with the scope ``read``."""
+"""The releases that serve and served: ``GET /model/version`` and ``GET /models``, for keys with the scope ``read``."""
 
 import asyncio
 
@@ -13,7 +13,7 @@ from churn_api.releases.responses import ModelVersion, Releases, rows_of, versio
 from churn_store.releases.log import history
 
 SHOWN = 100
-"""Releases in the list, newest first."""
+"""Most releases in the list, newest first."""
 
 
 class ModelController(Controller):

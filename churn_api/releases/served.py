@@ -1,7 +1,7 @@
-"""What serves, as the service holds it: one immutable object that a request takes once and uses to its end.
+"""The releases that serve, as one immutable object that a request takes once and uses to its end.
 
-Belongs here: what is worked out once per row of ``releases`` so that no request works it out again. Does not belong here: when
-a row is taken (``releases.poller``).
+Belongs here: everything that is computed once per row of ``releases``, so that no request computes it again. Does not belong here:
+when a row is taken (``releases.poller``).
 """
 
 import logging
@@ -24,14 +24,15 @@ class Served:
     """A verified champion with everything that follows from it, and its challenger if there is one.
 
     Attributes:
-        champion: answers whoever is not the challenger's, and every request without a customer.
-        challenge: the challenger and its share; it takes what the champion takes.
-        row: the row of ``releases`` that made them serve.
-        since_s: when this worker began to serve them, by the platform's clock.
+        champion: release that answers all customers who are not the challenger's, and every request without a customer.
+        challenge: challenger and its share; it takes the same requests as the champion.
+        row: row of ``releases`` that made them serve.
+        since_s: time at which this worker began to serve them, by the platform's clock.
         from_cache: whether they came from local disk because the database or the store was away.
-        requests: the request bodies.
-        openapi: the OpenAPI document with the columns.
-        reference: what new rows are compared with; none until it is read, and if it can't be, which is no reason not to serve.
+        requests: request bodies.
+        openapi: OpenAPI document with the columns.
+        reference: reference sample that new rows are compared with; ``None`` until it is read, and if it can't be read, which does
+            not keep the release from serving.
     """
 
     champion: ServingModel
@@ -44,25 +45,25 @@ class Served:
     reference: Reference | None
 
     def answering(self, customer_id: str | None) -> ServingModel:
-        """Who answers a customer; without one, the champion."""
+        """The release that answers a customer; without a customer, the champion."""
         if self.challenge is None or customer_id is None or not self.challenge.takes(customer_id):
             return self.champion
         return self.challenge.challenger
 
     @property
     def roles(self) -> tuple[ServingModel, ...]:
-        """All that may answer."""
+        """All releases that may answer."""
         return (self.champion,) if self.challenge is None else (self.champion, self.challenge.challenger)
 
 
 @dataclass(frozen=True, slots=True)
 class Preparation:
-    """How a bundle becomes ``Served``.
+    """Converts a bundle into ``Served``.
 
     Attributes:
         max_batch: most customers or records in a batch.
-        metrics: where its predictions are counted.
-        document: makes the OpenAPI document.
+        metrics: metrics that count its predictions.
+        document: function that makes the OpenAPI document.
         now_s: the platform's clock.
     """
 
@@ -72,10 +73,10 @@ class Preparation:
     now_s: Callable[[], float]
 
     def prepare(self, bundle: Bundle, row: Serving, *, from_cache: bool) -> Served:
-        """Everything that follows from a champion.
+        """Compute everything that follows from a champion.
 
         Raises:
-            ReleaseError: its signature can't be asked for, such as one with a column twice.
+            ReleaseError: if its signature gives no request bodies, such as one with a column twice.
         """
         try:
             requests = RequestTypes(bundle.manifest.signature, max_batch=self.max_batch)
@@ -96,7 +97,7 @@ class Preparation:
 
 
 def reference_of(bundle: Bundle) -> Reference | None:
-    """A release's reference sample, or none if it can't be read."""
+    """A release's reference sample; ``None`` if it can't be read."""
     try:
         return read_reference(bundle.reference, bundle.manifest.signature)
     except ReleaseError as error:

@@ -1,4 +1,4 @@
-"""A release in its role: champion or challenger, and what every answer of it says."""
+"""A release in its role, champion or challenger, and how each of its answers names it."""
 
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -13,7 +13,7 @@ from churn_store.releases.log import Serving
 Role = Literal["champion", "challenger"]
 
 SHOWN_DIGITS: Final = 12
-"""Of a digest, in metrics and log lines."""
+"""Digits of a digest that metrics and log lines show."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,10 +22,10 @@ class ServingModel:
 
     Attributes:
         bundle: manifest and scorer.
-        model: what every answer says of it.
-        header: the response header that names it.
-        short: the digest's first digits.
-        stays, leaves: the counters of its predictions.
+        model: its description in every answer.
+        header: response header that names it.
+        short: first digits of its digest.
+        stays, leaves: counters of its predictions.
     """
 
     bundle: Bundle
@@ -37,7 +37,7 @@ class ServingModel:
 
 
 def serving_model(bundle: Bundle, row: Serving, role: Role, metrics: Metrics) -> ServingModel:
-    """A release as a row of ``releases`` puts it to work."""
+    """A release in the role that a row of ``releases`` gives it."""
     short = bundle.digest[:SHOWN_DIGITS]
     return ServingModel(
         bundle=bundle,

@@ -1,9 +1,9 @@
 """The challenge: which customers a second release answers, so that it can be compared with the champion on real requests.
 
-A customer is asked of one release for as long as the challenge lasts: the choice is a hash of the customer's id and the
-challenger's candidate, so it is the same in every worker and after every restart, another challenger gets other customers, and
-a larger share keeps the customers of a smaller one. Does not belong here: who may be challenger (``churn_store.releases.challenge``) and
-what the comparison says.
+One release answers for a customer for as long as the challenge lasts. The choice is a hash of the customer's id and the
+challenger's candidate. So it is the same in every worker and after every restart, another challenger gets other customers, and a
+larger share keeps the customers of a smaller one. Does not belong here: who may be challenger
+(``churn_store.releases.challenge``) and what the comparison shows.
 """
 
 import hashlib
@@ -21,8 +21,8 @@ class Challenge:
     """A challenger with its share of the customers.
 
     Attributes:
-        challenger: what answers them.
-        share: of the customers, above 0 and at most 1.
+        challenger: release that answers them.
+        share: share of the customers, above 0 and at most 1.
         salt: digest of the challenger's candidate.
     """
 
@@ -31,10 +31,10 @@ class Challenge:
     salt: str
 
     def __post_init__(self) -> None:
-        """Refuse a row that gives the challenger no share, or more than all.
+        """Check the share.
 
         Raises:
-            ReleaseError: it does.
+            ReleaseError: if the row gives the challenger no customers, or more than all.
         """
         if not 0 < self.share <= 1:
             raise ReleaseError(f"the challenger's share is {self.share}; expected more than 0 and at most 1")

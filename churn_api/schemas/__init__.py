@@ -1,1 +1,1 @@
-"""What requests and answers look like, as types."""
+"""The types of requests and answers."""

@@ -1,4 +1,4 @@
-"""What is answered: the bodies of predictions, and the model that every one of them names."""
+"""Answer bodies of predictions, and the model that each of them names."""
 
 from datetime import datetime
 from typing import Annotated
@@ -11,12 +11,12 @@ Probability = Annotated[float, msgspec.Meta(ge=0, le=1, description="of churn wi
 
 
 class Model(msgspec.Struct, frozen=True, gc=False):
-    """Which release answered.
+    """The release that answered.
 
     Attributes:
-        release: digest of its manifest.
-        epoch: number of the row that made it serve.
-        family: such as ``gradient_boosting``.
+        release: digest of the release's manifest.
+        epoch: number of the row that made the release serve.
+        family: model family, such as ``gradient_boosting``.
         role: ``champion``, or ``challenger`` for the customers that a running challenge gives it.
     """
 
@@ -31,12 +31,12 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     Attributes:
         request_id: the caller's ``X-Request-ID`` if it sent a valid one, else ``prediction_id``.
-        prediction_id: made by the service; the prediction's name in the prediction log.
+        prediction_id: id made by the service: the prediction's name in the prediction log.
         churn: whether the probability reaches the threshold.
-        horizon_days: length of the window that the probability speaks of; null where data has no time.
-        snapshot: the time T that looked-up features speak of; null for given attributes and data without time.
-        feature_age_s: seconds from T to now by the platform's clock.
-        unknown_categories: columns whose word training never saw; they were scored as unknown.
+        horizon_days: length of the window that the probability refers to; null where data has no time.
+        snapshot: time T of the looked-up features; null for given attributes and for data without time.
+        feature_age_s: seconds from T to now, by the platform's clock.
+        unknown_categories: columns whose value training never saw; they were scored as unknown.
     """
 
     request_id: str
@@ -58,7 +58,7 @@ class BatchItem(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One entry of a batch: either a prediction, or ``error`` and nothing else.
 
     Attributes:
-        threshold, model: only where the challenger answered; otherwise those of the batch hold.
+        threshold, model: the challenger's, where it answered; otherwise absent, and those of the batch hold.
     """
 
     customer_id: str | None
@@ -71,10 +71,10 @@ class BatchItem(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A batch: one entry per input, in the order of the inputs; the rest as in ``Prediction``.
+    """A batch: one entry per input, in the order of the inputs; the other fields are as in ``Prediction``.
 
     Attributes:
-        threshold, model: of the champion; an entry that the challenger answered carries its own.
+        threshold, model: the champion's; an entry that the challenger answered carries its own.
     """
 
     request_id: str

@@ -1,7 +1,7 @@
-"""What may be asked: the request bodies of a release and their decoders.
+"""The request bodies of a release and their decoders.
 
-A release may bring other columns, so the decoders are built once per release from its signature. Decoding is strict: no
-text for a number, no unknown name, nothing missing, nothing twice. Does not belong here: the words of a refusal
+Columns differ between releases, so the decoders are built once per release from its signature. Decoding is strict: no text for
+a number, no unknown name, nothing missing, nothing twice. Does not belong here: the words of a refusal
 (``http.decode_errors``).
 """
 
@@ -28,10 +28,10 @@ Row = dict[str, Any]
 
 
 def require_customer_id(text: str) -> str:
-    """An id out of an address, by the same rule as one out of a body.
+    """Check an id from an address by the same rule as an id from a body.
 
     Raises:
-        Problem: 400.
+        Problem: if the id is empty, too long or holds control characters (400).
     """
     if len(text) > LONGEST_ID or not re.search(_ID, text):
         raise malformed("customer_id", "expected text of 1 to 256 characters without control characters; found other text")
@@ -42,12 +42,12 @@ class RequestTypes:
     """The request bodies of one release.
 
     Args:
-        signature: of the release.
+        signature: signature of the release.
         max_batch: most customers or records in a batch.
 
     Attributes:
-        single, batch: the bodies.
-        records: the type of a batch's records.
+        single, batch: types of the bodies.
+        records: type of a batch's records.
     """
 
     def __init__(self, signature: Signature, *, max_batch: int) -> None:
@@ -77,32 +77,33 @@ class RequestTypes:
         self._decode_batch = msgspec.json.Decoder(self.batch).decode
 
     def decode_single(self, body: bytes) -> tuple[str | None, Row]:
-        """A prediction by attributes.
+        """Decode the body of one prediction.
 
         Returns:
             The customer's id, if given, and the row of attributes.
 
         Raises:
-            Problem: 400, naming the attribute and what it should be.
+            Problem: if the body does not fit (400); names the attribute and what it should be.
         """
         asked: Any = self._decode(self._decode_single, body)
         _refuse_repeated_names(body, self._names(asked))
         return asked.customer_id or None, self._signature.row(asked.attributes)
 
     def decode_batch(self, body: bytes) -> tuple[list[str] | None, list[tuple[str | None, Row]]]:
-        """A batch.
+        """Decode the body of a batch.
 
         Returns:
-            The ids of a batch by id; for a batch by attributes none, and the records as in ``decode_single``.
+            For a batch by id, the ids and no records. For a batch by attributes, ``None`` and the records as in
+            ``decode_single``.
 
         Raises:
-            Problem: 400, naming the record's index.
+            Problem: if the body does not fit (400); names the record's index.
         """
         asked: Any = self._decode(self._decode_batch, body)
         ids, records = asked.customer_ids, asked.records
         if (ids is msgspec.UNSET) == (records is msgspec.UNSET):
-            found = "neither" if ids is msgspec.UNSET else "both"
-            raise malformed("", f"expected either customer_ids or records, found {found}")
+            given = "neither" if ids is msgspec.UNSET else "both"
+            raise malformed("", f"expected either customer_ids or records, found {given}")
         if records is msgspec.UNSET:
             _refuse_repeated_names(body, 1)
             return ids, []
@@ -110,7 +111,7 @@ class RequestTypes:
         return None, [(record.customer_id or None, self._signature.row(record.attributes)) for record in records]
 
     def _names(self, asked: Any) -> int:
-        """How many names the JSON of a decoded prediction has if none is there twice."""
+        """Number of names in the JSON of a decoded prediction if none occurs twice."""
         return 1 + (asked.customer_id is not msgspec.UNSET) + len(self._columns)
 
     def _decode(self, decode: Any, body: bytes) -> Any:
@@ -118,16 +119,16 @@ class RequestTypes:
 
 
 def decoded(decode: Any, body: bytes, columns: Mapping[str, Column], holds: str) -> Any:
-    """What a decoder makes of a body.
+    """Decode a body, and turn the decoder's errors into problems.
 
     Args:
-        decode: of msgspec.
-        body: as it was sent.
-        columns: of the release, by name, where the body holds attributes.
-        holds: what an object is expected to hold, for the refusal.
+        decode: ``decode`` of a msgspec decoder.
+        body: body as it was sent.
+        columns: columns of the release, by name, where the body holds attributes.
+        holds: what an object is expected to hold, for the message of a refusal.
 
     Raises:
-        Problem: 400, naming the place and what was expected there.
+        Problem: if the body does not fit (400); names the place and what was expected there.
     """
     try:
         return decode(body)
@@ -140,23 +141,23 @@ def decoded(decode: Any, body: bytes, columns: Mapping[str, Column], holds: str)
 
 
 def _refuse_repeated_names(body: bytes, names: int) -> None:
-    """JSON with a name twice is ambiguous: which of the two values was meant?
+    """Refuse JSON with a name that occurs twice: which of the two values was meant is unknown.
 
-    Every name is followed by one colon, so a body with as many colons as names has none twice. Only a body with more of
-    them (a colon in a text, or a name twice) is read again, name by name.
+    Every name is followed by one colon, so a body with as many colons as names has no name twice. Only a body with more colons
+    (one in a text, or a name twice) is read again, name by name.
 
     Raises:
-        Problem: 400, a name occurs twice.
+        Problem: if a name occurs twice (400).
     """
     if body.count(b":") != names:
         require_each_name_once(body)
 
 
 def require_each_name_once(body: bytes) -> None:
-    """Read a body that was decoded before once more, name by name.
+    """Read a decoded body once more, name by name.
 
     Raises:
-        Problem: 400, a name occurs twice.
+        Problem: if a name occurs twice (400).
     """
     json.loads(body, object_pairs_hook=_each_once)
 
@@ -164,6 +165,6 @@ def require_each_name_once(body: bytes) -> None:
 def _each_once(pairs: list[tuple[str, Any]]) -> None:
     seen = set()
     for name, _ in pairs:
-        if name in seen:  # a name that is expected: others were refused before
+        if name in seen:  # an expected name: others were refused before
             raise malformed(name, f"{name} occurs twice in an object; expected each name once")
         seen.add(name)

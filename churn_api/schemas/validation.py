@@ -1,4 +1,4 @@
-"""What a validation answers: findings by column and rule, and how each column lies beside the release's reference.
+"""Answer body of a validation: findings by column and rule, and each column compared with the release's reference.
 
 Belongs here: the body of the answer. Does not belong here: how a finding is made (``validation.explain``).
 """
@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-Rule = Literal[
+ValidationRule = Literal[
     "not a record",
     "not an id",
     "name twice",
@@ -29,30 +29,31 @@ Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What rows have in common.
+    """One finding that several rows may share.
 
     Attributes:
-        column: null for what is wrong with a row as a whole, and for unknown columns beyond the first 50.
-        rows: how many rows.
-        first_row: the first of them, counted from 0.
-        examples: some of the values, as JSON text, shortened; none of ids and of unknown columns.
+        column: name of the column; null for faults of a whole row, and for unknown columns beyond the first 50.
+        rows: number of rows with the finding.
+        first_row: first of these rows, counted from 0.
+        examples: some of the values as shortened JSON text; empty for ids and unknown columns.
     """
 
     column: str | None
-    rule: Rule
+    rule: ValidationRule
     rows: int
     first_row: int
     examples: list[str]
 
 
 class Distribution(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """How a column lies beside the release's reference sample.
+    """A column compared with the release's reference sample.
 
     Attributes:
-        rows: rows whose value is of the column's kind or missing, whatever else is wrong with them; what the rest is of.
-        missing: share without a value; null without rows.
-        missing_in_reference: the same of the reference.
-        unseen: share with a word that training never saw; null for numbers.
+        rows: rows whose value is of the column's kind or missing, whatever else is wrong with them; the other fields refer to
+            these rows.
+        missing: share of rows without a value; null without rows.
+        missing_in_reference: share of the reference's rows without a value.
+        unseen: share of rows with a category that training never saw; null for numbers.
         psi: bias-corrected population stability index, about 0 without drift; null below 100 rows or without a reference.
     """
 
@@ -69,11 +70,11 @@ class Validation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     Attributes:
         request_id: the caller's ``X-Request-ID`` if it sent a valid one, else one made by the service.
-        release: digest of the release that the rows were held against.
-        valid: rows that a prediction by this release would accept.
-        problems: why the other rows would be refused.
-        notices: what a prediction accepts and somebody should look at.
-        reference_rows: size of the release's reference sample; null if it has none that can be read.
+        release: digest of the release that the rows were checked against.
+        valid: number of rows that a prediction by this release would accept.
+        problems: reasons why the other rows would be refused.
+        notices: findings that a prediction accepts but somebody should look at.
+        reference_rows: size of the release's reference sample; null without a readable one.
     """
 
     request_id: str

@@ -1,4 +1,4 @@
-"""The keys in memory, and the check of a presented one.
+"""The API keys in memory, and the check of a presented key.
 
 Belongs here: which keys are usable now, following the database, and the check in constant time. Does not belong here: how
 a key is made or stored (``security.keys``), and which route needs which scope (the routes say it).
@@ -19,7 +19,7 @@ from churn_api.telemetry.json_log import say
 from churn_store.errors import DatabaseAwayError, InputError
 
 Refusal = Literal["missing", "malformed", "unknown", "expired", "scope"]
-"""Why a request was refused. ``unknown`` covers revoked keys and wrong secrets. Only counted, never told the caller."""
+"""Reason of a refusal. ``unknown`` covers revoked keys and wrong secrets. Reasons are only counted, never sent to the caller."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class _Entry:
 _NOBODY: Final = _Entry(
     key_id="", digest=hashlib.sha256(b"nobody's secret").digest(), scopes=frozenset(), expires_s=None, name=""
 )
-"""Compared with when the id is unknown, so that an unknown id takes as long as a wrong secret."""
+"""Entry for the comparison when the id is unknown, so that an unknown id takes as long as a wrong secret."""
 
 
 class KeyRing:
@@ -42,7 +42,7 @@ class KeyRing:
 
     Args:
         engine: the serving database.
-        kept: the hashed keys on local disk, for a start without the database.
+        kept: hashed keys on local disk, for a start without the database.
         now_s: the platform's clock.
     """
 
@@ -56,11 +56,11 @@ class KeyRing:
         """Read the keys for the first time.
 
         Args:
-            away: why the database can't be read, if it can't; then the keys on local disk are taken.
+            away: error of the database if it can't be read; then the keys on local disk are taken.
 
         Raises:
-            DatabaseAwayError: the database is away, and no usable key is on local disk.
-            InputError: there is no usable key, so nobody could ask for anything.
+            DatabaseAwayError: if the database is away and no usable key is on local disk.
+            InputError: if there is no usable key, so that every request would be refused.
         """
         if away is None:
             self.refresh()
@@ -78,7 +78,7 @@ class KeyRing:
         """Follow the database, and keep what it says on local disk.
 
         Raises:
-            SQLAlchemyError: the database does not answer; the keys stay as they are.
+            SQLAlchemyError: if the database does not answer; the keys stay as they are.
         """
         keys = read_hashed_keys(self._engine)
         self._take(keys)
@@ -88,14 +88,14 @@ class KeyRing:
             say("keys_not_cached", reason=type(error).__name__)
 
     def check(self, presented: bytes | None, scope: str) -> tuple[str | None, Refusal | None]:
-        """Whether a key may do something.
+        """Check whether a key is usable and has a scope.
 
         Args:
-            presented: the key as it came in the request.
-            scope: what it is needed for.
+            presented: key as it came in the request.
+            scope: scope that the route needs.
 
         Returns:
-            The key's id where it is known and its secret right, and why it is refused, if it is.
+            The key's id, or ``None`` unless it is known and its secret right; and the reason of a refusal, or ``None``.
         """
         if presented is None:
             return None, "missing"
@@ -111,7 +111,7 @@ class KeyRing:
         return entry.key_id, None if scope in entry.scopes else "scope"
 
     def name_of(self, key_id: str) -> str:
-        """Whose key it is; its id where nothing more is known, as of keys that an older version kept on local disk."""
+        """The name of a key's owner; the key's id where no name is known, as with keys that an older version cached on disk."""
         entry = self._entries.get(key_id)
         return entry.name if entry is not None and entry.name else f"key {key_id}"
 

@@ -26,15 +26,15 @@ PREFIX: Final = "churn"
 DAY_S: Final = 86_400
 
 SCOPES: Final = ("predict", "read", "release", "admin")
-"""What a key may be for: predictions, reading about releases, deciding which release serves; nothing asks for ``admin`` yet."""
+"""Scopes of keys: predictions, reading about releases, deciding which release serves; no route needs ``admin`` yet."""
 
 
 class HashedKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the service knows of a key: enough to check it, not enough to use it.
 
     Attributes:
-        scopes: what it is for: see ``SCOPES``.
-        name: whose; a rollback is signed with it.
+        scopes: scopes out of ``SCOPES``.
+        name: name of its owner; a rollback is signed with it.
     """
 
     key_id: str
@@ -74,8 +74,8 @@ class KeyStore:
     """The keys in the serving database.
 
     Args:
-        engine: of the database.
-        now_s: by the platform's clock.
+        engine: the serving database.
+        now_s: present time, by the platform's clock.
     """
 
     def __init__(self, engine: sa.Engine, *, now_s: int) -> None:
@@ -85,10 +85,10 @@ class KeyStore:
     @classmethod
     @contextmanager
     def open(cls, engine: sa.Engine, *, now_s: int) -> Iterator[Self]:
-        """A store whose database is there and of this code's schema.
+        """A store whose database answers and has this code's schema.
 
         Raises:
-            InputError: it does not answer, or is not migrated.
+            InputError: if the database does not answer, or is not migrated.
         """
         try:
             require_migrated(engine)
@@ -99,16 +99,17 @@ class KeyStore:
     def create(
         self, *, name: str, scopes: Sequence[str], expires_days: int | None = None, file: Path | None = None
     ) -> NewKey:
-        """Make a key and store its hash; from its next look on, the service accepts it.
+        """Make a key and store its hash; the service accepts it after its next refresh.
 
         Args:
-            name: whose, for people; by the rule of whoever decides on a release (``who_and_why``), as a rollback is signed with it.
-            scopes: see ``SCOPES``.
-            expires_days: until it expires; none for never.
-            file: where to write the key; must not exist yet.
+            name: name of the owner, for people; must be valid as the name of a decision on a release
+                (``churn_store.releases.attribution``), as a rollback is signed with it.
+            scopes: scopes out of ``SCOPES``.
+            expires_days: days until it expires; ``None`` for never.
+            file: new file to write the key to; must not exist yet.
 
         Raises:
-            InputError: a name that can't be read or is too long; the file exists or can't be written.
+            InputError: if the name can't be read or is too long, or the file exists or can't be written.
         """
         name = require_name(name)
         key_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
@@ -140,10 +141,10 @@ class KeyStore:
             return [KeyRecord(**{**row._mapping, "scopes": tuple(row.scopes)}) for row in rows]
 
     def revoke(self, key_id: str) -> None:
-        """From its next look on, the service refuses the key.
+        """Revoke a key; the service refuses it after its next refresh.
 
         Raises:
-            InputError: there is no such key, or it is revoked already.
+            InputError: if there is no such key, or it is revoked already.
         """
         mine = (api_keys.c.key_id == key_id) & api_keys.c.revoked_s.is_(None)
         with self._engine.begin() as connection:
@@ -153,7 +154,7 @@ class KeyStore:
 
 
 def take_apart(key: bytes) -> tuple[str, bytes] | None:
-    """The id and the secret of a presented key, or none if it does not look like one."""
+    """The id and the secret of a presented key; ``None`` if it does not have the form of a key."""
     parts = key.split(b"_", 2)
     if len(parts) != 3 or parts[0] != PREFIX.encode() or not parts[1].isalnum():  # noqa: PLR2004
         return None
@@ -172,7 +173,7 @@ def write_key_file(file: Path, key: str) -> None:
     """Write a key to a new file that was never readable by anybody else.
 
     Raises:
-        InputError: the file exists, or its folder does not.
+        InputError: if the file exists or can't be written.
     """
     try:
         handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -1,1 +1,1 @@
-"""What the service says of itself: metrics, log lines, and the record of every prediction."""
+"""What the service records: metrics, log lines, and every prediction."""

@@ -1,7 +1,7 @@
-"""The access log: one JSON line a request on standard output, for errors always and for successes a share of them.
+"""The access log: one JSON line per request on standard output, for all errors and for a share of the successes.
 
-The default share is 1 %: counters and histograms carry the rest. A line names the route's template and the service's own
-id of the request, never the path, the caller's id, or anything else that the caller chose.
+The default share is 1 %: counters and histograms cover the rest. A line names the route's template and the service's own id of
+the request, never the path, the caller's id, or anything else that the caller chose.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ TOGETHER = 100
 
 
 class AccessLine(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What a line says. ``id`` is ``Call.id``, which is also the prediction's id in the prediction log."""
+    """The fields of a line. ``id`` is ``Call.id``, which is also the prediction's id in the prediction log."""
 
     ts: datetime
     event: str = "request"
@@ -32,10 +32,10 @@ class AccessLine(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class AccessLog:
-    """Collects lines and writes them together, some times a second.
+    """Collects lines and writes them together, several times a second.
 
     Args:
-        share: of the requests that succeeded, between 0 and 1, evenly spread.
+        share: share of the successful requests that are logged, between 0 and 1, evenly spread.
     """
 
     def __init__(self, share: float) -> None:
@@ -45,7 +45,7 @@ class AccessLog:
         self._encode = msgspec.json.Encoder().encode_lines
 
     def wants(self, status: int) -> bool:
-        """Whether a line is due for a request that ended so."""
+        """Whether a line is due for a request with this status; counts the successes for the share."""
         if status >= ERRORS_FROM:
             return True
         self._owed += self._share
@@ -63,7 +63,7 @@ class AccessLog:
             self.flush()
 
     def flush(self) -> None:
-        """Write what was collected; a standard output that is gone does not keep a request from being answered."""
+        """Write the collected lines; a closed standard output does not keep requests from being answered."""
         lines, self._lines = self._lines, []
         if lines:
             with suppress(OSError):

@@ -1,7 +1,7 @@
-"""One JSON object a line on standard output: what happened, without a word about a customer.
+"""The service's log: one JSON object per line on standard output, with nothing about a customer.
 
-Belongs here: the form of a line. Does not belong here: who writes which line. The message of an exception may quote a
-feature value or a customer id, so a line names only the exception's type and where it was raised.
+The message of an exception may quote a feature value or a customer id, so a line names only the exception's type and where it was
+raised. Belongs here: the form of a line. Does not belong here: who writes which line.
 """
 
 import logging
@@ -44,7 +44,7 @@ class JsonLines(logging.Formatter):
 
 
 def log_to_stdout(level: int = logging.INFO) -> None:
-    """Let this process write every log line of every library in this form."""
+    """Make this process write the log lines of all libraries in this form."""
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)

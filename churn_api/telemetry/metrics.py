@@ -1,6 +1,6 @@
-"""The metrics of the service, in Prometheus' terms. No label ever holds an id or a value of a customer.
+"""The Prometheus metrics of the service. No label ever holds an id or a value of a customer.
 
-Belongs here: every metric's name, help and labels. Does not belong here: when it moves.
+Belongs here: every metric's name, help and labels. Does not belong here: when it changes.
 """
 
 from typing import Final, Literal
@@ -9,10 +9,10 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 LoadFailure = Literal["database", "store", "release", "unexpected"]
-"""Why a release was not taken: the database or the store does not answer, the release is bad, or none of these."""
+"""Reason why a release was not taken: the database or the store does not answer, the release is bad, or none of these."""
 
 ShipFailure = Literal["database", "unexpected"]
-"""Why predictions stay in the spool."""
+"""Reason why predictions stay in the spool."""
 
 LATENCIES_S: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 

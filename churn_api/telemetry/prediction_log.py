@@ -1,4 +1,4 @@
-"""A line of the prediction log: what was asked, what was answered, by which release.
+"""A line of the prediction log: the request, the answer and the release of one prediction.
 
 Belongs here: the one form in which a prediction waits in the spool and enters the table ``prediction_log``.
 """
@@ -15,11 +15,11 @@ class LogLine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """A prediction as it was answered.
 
     Attributes:
-        request_id: made by the service (``new_prediction_id``), never the client's: a client that sends its own id
+        request_id: id made by the service (``new_prediction_id``), never the client's: a client that sends its own id
             twice must not make a prediction vanish from the log.
         item: position within a batch, from 0.
-        answered_s: by the platform's clock.
-        snapshot_s: the time T of looked-up features; none where the caller sent the attributes.
+        answered_s: time of the answer, by the platform's clock.
+        snapshot_s: time T of looked-up features; ``None`` where the caller sent the attributes.
         features: the model's inputs by name.
     """
 
@@ -66,5 +66,5 @@ _random_bits = random.Random(secrets.randbits(256)).getrandbits  # noqa: S311 - 
 
 
 def new_prediction_id() -> str:
-    """A random id that sorts by time (laid out like a UUID of version 7, RFC 9562), 32 hexadecimal digits."""
+    """A random id of 32 hexadecimal digits that sorts by time (laid out like a UUID of version 7, RFC 9562)."""
     return f"{time.time_ns() // 1_000_000:012x}7{_random_bits(76):019x}"

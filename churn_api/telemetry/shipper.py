@@ -1,6 +1,6 @@
-"""Move complete segments of the spool into the table ``prediction_log``.
+"""Moves complete segments of the spool into the table ``prediction_log``.
 
-A segment is deleted only after the commit that holds its last line; a line that is in the table already is left alone, so a
+A segment is deleted only after the commit that holds its last line, and a line that is already in the table is left alone. So a
 shipper that dies anywhere, or ships a segment again, neither loses nor doubles a prediction.
 
 Belongs here: from lines to rows. Does not belong here: files and locks (``spool``).
@@ -20,27 +20,27 @@ from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 from churn_api.telemetry.json_log import say, where_raised
 from churn_api.telemetry.metrics import Metrics, ShipFailure
 from churn_api.telemetry.prediction_log import StoredLine, decode_line
-from churn_api.telemetry.spool import Segment, Spool
+from churn_api.telemetry.spool import Spool, SpoolSegment
 from churn_store.database.schema import prediction_log
 
 BATCH = 5_000
-"""Rows a commit: so many that each page of an index is written once for several of them."""
+"""Rows per commit: enough that each page of an index is written once for several rows."""
 
 TOGETHER = 100
-"""Rows a statement. With one statement a row, Python's lock would go to and fro between this thread and the event loop at every
-row, which costs the requests more than the inserts themselves."""
+"""Rows per statement. With one statement per row, the GIL would change between this thread and the event loop at every row, which
+costs the requests more than the inserts themselves."""
 
-BREATH_S = 0.001
-"""Between statements, for the event loop: without it, it would get Python's lock once in 5 ms while a segment is shipped."""
+GIL_YIELD_S = 0.001
+"""Sleep between statements so that the event loop gets the GIL; otherwise only every 5 ms while a segment is shipped."""
 
 
 class Shipper:
     """Ships what the spool holds.
 
     Args:
-        spool: from where.
+        spool: spool to ship from.
         engine: the serving database.
-        metrics: what was shipped, torn and refused is counted there.
+        metrics: metrics that count shipped, torn and refused lines.
     """
 
     def __init__(self, spool: Spool, engine: sa.Engine, metrics: Metrics) -> None:
@@ -51,10 +51,10 @@ class Shipper:
         self._is_failing = False
 
     def ship(self) -> None:
-        """Ship everything that is complete, this worker's own lines and those of dead workers.
+        """Ship all complete segments: this worker's own lines and those of dead workers.
 
         Raises:
-            SQLAlchemyError: the database does not take them now; what was not committed stays in the spool.
+            SQLAlchemyError: if the database does not take them now; lines that were not committed stay in the spool.
         """
         self._spool.complete()
         try:
@@ -68,7 +68,7 @@ class Shipper:
             self._metrics.spool_bytes.set(self._spool.waiting_bytes)
 
     def ship_the_rest(self, at_most_s: float) -> None:
-        """At the end of the process: ship what is left, but do not wait for ever; the spool keeps it for the next start."""
+        """Ship what is left at the end of the process, within a time limit; the spool keeps the rest for the next start."""
         last = threading.Thread(target=self._try_to_ship, name="last shipment", daemon=True)
         last.start()
         last.join(at_most_s)
@@ -76,7 +76,7 @@ class Shipper:
             say("predictions_left_in_spool", logging.WARNING, waiting_bytes=self._spool.waiting_bytes)
 
     def failed(self, error: BaseException) -> None:
-        """An attempt failed: count it, and say so when the failures begin."""
+        """Count a failed attempt, and log the first of a series."""
         reason: ShipFailure = "database" if isinstance(error, SQLAlchemyError) else "unexpected"
         self._metrics.ship_failures.labels(reason).inc()
         if not self._is_failing:
@@ -89,7 +89,7 @@ class Shipper:
         except Exception as error:
             self.failed(error)
 
-    def _ship_segment(self, segment: Segment) -> None:
+    def _ship_segment(self, segment: SpoolSegment) -> None:
         refused: list[bytes] = []
         for start in range(0, len(segment.lines), BATCH):
             refused += self._insert_lines(segment.lines[start : start + BATCH])
@@ -106,7 +106,7 @@ class Shipper:
         """Insert in one transaction what can be inserted.
 
         Returns:
-            The lines that no retry would help: not of the form, or refused for a value in them.
+            The lines that no retry would help: those of another form, or refused for a value in them.
         """
         refused: list[bytes] = []
         try:
@@ -120,7 +120,7 @@ class Shipper:
                             refused.append(line)
                     if rows:
                         connection.exec_driver_sql(self._statement(len(rows)), tuple(chain(*rows)))
-                    time.sleep(BREATH_S)
+                    time.sleep(GIL_YIELD_S)
         except (DataError, IntegrityError):
             if len(lines) == 1:
                 return list(lines)
@@ -128,14 +128,14 @@ class Shipper:
         return refused
 
     def _statement(self, rows: int) -> str:
-        """Insert so many rows and leave alone what is there already; the same in SQLite and PostgreSQL."""
+        """SQL that inserts a number of rows and skips those that exist already; the same in SQLite and PostgreSQL."""
         names, row = ", ".join(_COLUMNS), f"({', '.join([self._mark] * len(_COLUMNS))})"
         values = ", ".join([row] * rows)
         return f"INSERT INTO {prediction_log.name} ({names}) VALUES {values} ON CONFLICT DO NOTHING"  # noqa: S608
 
 
 def _row(line: StoredLine) -> tuple[Any, ...]:
-    """The values in the order of ``StoredLine``; the features as the text that they are."""
+    """The values in the order of ``StoredLine``; the features as JSON text, unchanged."""
     values = msgspec.structs.astuple(line)
     return (*values[:_FEATURES], str(values[_FEATURES], "utf-8"), *values[_FEATURES + 1 :])
 

@@ -1,8 +1,8 @@
 """The spool: predictions on local disk, from before they are answered until the database has them.
 
-Every worker appends to a segment of its own and holds a lock (flock) on it; the kernel drops the lock when the worker
-dies, however it dies, so an unlocked segment is complete and belongs to whoever locks it next. A line that ``append``
-accepted survives the death of the process (not of the machine: nothing is synced).
+Every worker appends to a segment of its own and holds a lock (flock) on it. The kernel drops the lock when the worker dies,
+however it dies. So an unlocked segment is complete and belongs to whoever locks it next. A line that ``append`` accepted survives
+the death of the process, but not of the machine: nothing is synced.
 
 Belongs here: files, locks and the limit. Does not belong here: what a line says (``prediction_log``) and the database
 (``shipper``).
@@ -21,17 +21,17 @@ from pathlib import Path
 from typing import Literal
 
 Drop = Literal["full", "disk"]
-"""Why lines were not taken: the spool is full, or the disk does not write."""
+"""Reason why lines were not taken: the spool is full, or the disk can't be written."""
 
 
 @dataclass(frozen=True, slots=True)
-class Segment:
+class SpoolSegment:
     """A complete segment, locked by this process.
 
     Attributes:
-        file: where it lies.
+        file: file of the segment.
         lines: its complete lines.
-        torn: whether there was an incomplete last line: a write that was cut short, so never acknowledged.
+        torn: whether its last line was incomplete: a write that was cut short, so never acknowledged.
     """
 
     file: Path
@@ -43,8 +43,8 @@ class Spool:
     """A folder of segments, shared by all workers of this machine.
 
     Args:
-        folder: where.
-        limit_bytes: with more than this in all segments together, no line is taken.
+        folder: folder of the segments.
+        limit_bytes: size of all segments together above which no line is taken.
     """
 
     def __init__(self, folder: Path, *, limit_bytes: int) -> None:
@@ -67,7 +67,7 @@ class Spool:
         """Write whole lines with one system call.
 
         Returns:
-            Whether they were taken; if not, ``drop`` says why.
+            Whether the lines were taken; if not, ``drop`` says why.
         """
         with self._lock:
             if self._others + self._written + len(lines) > self._limit:
@@ -88,12 +88,12 @@ class Spool:
             return True
 
     def complete(self) -> None:
-        """Let go of the current segment, so that it can be shipped; the next line opens a new one."""
+        """Release the current segment, so that it can be shipped; the next line opens a new one."""
         with self._lock:
             self._let_go()
 
     def measure(self) -> None:
-        """Look how much all workers have in the folder."""
+        """Measure the size of the segments of all workers."""
         with self._lock:
             total = 0
             for file in self.folder.glob("*.jsonl"):
@@ -104,12 +104,12 @@ class Spool:
                 self.drop = None
 
     def segments(self) -> Iterator[Path]:
-        """The segments there are, oldest first, whoever writes them."""
+        """The existing segments of all workers, oldest first."""
         yield from sorted(self.folder.glob("*.jsonl"))
 
     @contextmanager
-    def adopt(self, file: Path) -> Iterator[Segment | None]:
-        """Lock a segment for shipping; none if a living worker writes or ships it, or it is gone."""
+    def adopt(self, file: Path) -> Iterator[SpoolSegment | None]:
+        """Lock a segment for shipping; ``None`` if a living worker writes or ships it, or it is gone."""
         try:
             fd = os.open(file, os.O_RDONLY)
         except FileNotFoundError:
@@ -127,7 +127,7 @@ class Spool:
             with open(fd, "rb", closefd=False) as opened:
                 content = opened.read()
             *lines, rest = content.split(b"\n")
-            yield Segment(file=file, lines=lines, torn=bool(rest))
+            yield SpoolSegment(file=file, lines=lines, torn=bool(rest))
         finally:
             os.close(fd)
 
@@ -139,14 +139,14 @@ class Spool:
             self._written = 0
 
     def _abandon(self) -> None:
-        """After a failed write: no later line may follow half a line, so cut it off and begin another segment."""
+        """Cut off the half line of a failed write, which no later line may follow, and release the segment."""
         if self._fd is not None:
             with suppress(OSError):
                 os.ftruncate(self._fd, self._written)
             self._let_go()
 
     def _new_segment(self) -> int:
-        """Create a segment under a name that nobody ships, lock it, then give it its name."""
+        """Create a segment under a name that nobody ships, lock it, then rename it to its final name."""
         name = f"{time.time_ns():020d}-{os.getpid()}-{secrets.token_hex(4)}"
         beside = self.folder / f"{name}.new"
         fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)

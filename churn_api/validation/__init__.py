@@ -1,1 +1,1 @@
-"""Whether rows fit the release that serves, before anybody asks for predictions: what is wrong, and how they lie."""
+"""Validation of rows against the release that serves, before predictions are asked for: faults and distributions."""

@@ -1,8 +1,10 @@
-"""Rows held against a release: which ones a prediction would accept, why not the others, and how the columns lie.
+"""Checks rows against a release: which rows a prediction would accept, why not the others, and how the columns are distributed.
 
-Whether a row is valid is said by the decoder of predictions alone; the rules here only explain its refusals, one for each
-cell, and a refusal without an explanation is still a problem (``not accepted``). Belongs here: the rules. Does not belong
-here: how a body becomes records (``validation.parsing``), and the index of drift (``releases.reference``).
+Only the decoder of predictions decides whether a row is valid. The rules here explain its refusals, at most one for each cell. A
+refusal that no rule explains is still a problem (``not accepted``).
+
+Belongs here: the rules. Does not belong here: how a body becomes records (``validation.parsing``), and the drift index
+(``releases.reference``).
 """
 
 import json
@@ -16,7 +18,7 @@ import msgspec
 from churn_api.http.problems import Problem
 from churn_api.releases.reference import LEAST_ROWS, Reference
 from churn_api.schemas.requests import CustomerId, RequestTypes
-from churn_api.schemas.validation import Distribution, Finding, Rule, Validation
+from churn_api.schemas.validation import Distribution, Finding, Validation, ValidationRule
 from churn_api.validation.parsing import SUBJECT, Record
 from churn_store.model.signature import FLOAT32_MAX, Column, Signature
 
@@ -24,7 +26,7 @@ EXAMPLES: Final = 3
 LONGEST_EXAMPLE: Final = 80
 LONGEST_NAME: Final = 80
 MOST_UNKNOWN: Final = 50
-"""So many unknown columns are named; the rest is counted together, so that the answer stays smaller than the question."""
+"""Most unknown columns that are named; the rest is counted together, so that the answer stays smaller than the request."""
 
 LONGEST_TEXT: Final = 256
 _NOT_FINITE: Final = {"nan", "inf", "infinity"}
@@ -33,15 +35,15 @@ _Cells = dict[str, Any]
 
 
 class _Fault(NamedTuple):
-    """Of one record: where, what, and the value as it was sent."""
+    """A fault of one record: its column, the broken rule, and the value as it was sent."""
 
     column: str | None
-    rule: Rule
+    rule: ValidationRule
     example: bytes | None = None
 
 
 @dataclass(slots=True)
-class _Found:
+class _Tally:
     first_row: int
     rows: int = 0
     last_row: int = -1
@@ -52,26 +54,26 @@ class _Findings:
     """Findings by column and rule; a row counts once in each."""
 
     def __init__(self) -> None:
-        self._found: dict[tuple[str | None, Rule], _Found] = {}
+        self._found: dict[tuple[str | None, ValidationRule], _Tally] = {}
         self._unknown: set[str] = set()
 
     def add(self, row: int, fault: _Fault) -> None:
         column = self._named(fault.column) if fault.rule == "unknown column" else fault.column
-        found = self._found.setdefault((column, fault.rule), _Found(row))
-        if found.last_row != row:
-            found.rows += 1
-            found.last_row = row
-        if fault.example is not None and len(found.examples) < EXAMPLES:
+        tally = self._found.setdefault((column, fault.rule), _Tally(row))
+        if tally.last_row != row:
+            tally.rows += 1
+            tally.last_row = row
+        if fault.example is not None and len(tally.examples) < EXAMPLES:
             shown = _shortened(fault.example.decode("utf-8"), LONGEST_EXAMPLE)
-            if shown not in found.examples:
-                found.examples.append(shown)
+            if shown not in tally.examples:
+                tally.examples.append(shown)
 
     def listed(self, signature: Signature) -> list[Finding]:
-        """In the order of the signature's columns; what is wrong with whole rows first, unknown columns last."""
+        """The findings: first those about whole rows, then in the order of the signature's columns, unknown columns last."""
         order = {name: position for position, name in enumerate(signature.names)}
         return [
-            Finding(column=column, rule=rule, rows=found.rows, first_row=found.first_row, examples=found.examples)
-            for (column, rule), found in sorted(
+            Finding(column=column, rule=rule, rows=tally.rows, first_row=tally.first_row, examples=tally.examples)
+            for (column, rule), tally in sorted(
                 self._found.items(),
                 key=lambda one: (-1 if one[0][0] is None else order.get(one[0][0], len(order)), one[0][0] or "", one[0][1]),
             )
@@ -88,7 +90,7 @@ class _Findings:
 
 
 class _Row(NamedTuple):
-    """Of one record: its place, and those of its cells that can be read; a missing one is none."""
+    """The position of one record, and its readable cells; a missing value is ``None``."""
 
     position: int
     cells: _Cells
@@ -103,15 +105,15 @@ def validate(
     release: str,
     request_id: str,
 ) -> Validation:
-    """Hold records against a release.
+    """Check records against a release.
 
     Args:
-        records: as they would be sent to ``POST /predict``.
-        requests: of the release; says what a prediction accepts.
-        signature: of the release.
-        reference: its sample, if it can be read.
-        release: its digest.
-        request_id: for the answer.
+        records: records as they would be sent to ``POST /predict``.
+        requests: request bodies of the release; their decoder decides what a prediction accepts.
+        signature: signature of the release.
+        reference: reference sample of the release, if it can be read.
+        release: digest of the release.
+        request_id: request id for the answer.
     """
     problems, rows, valid = _Findings(), list[_Row](), 0
     for position, record in enumerate(records):
@@ -140,7 +142,7 @@ def validate(
 
 
 def _explained(record: bytes, signature: Signature) -> tuple[list[_Fault], _Cells]:
-    """Everything that is wrong with a record that was refused, and what can be read of it."""
+    """All faults of a refused record, and its readable cells."""
     outer = _named_values(record)
     given = {} if outer is None else outer
     attributes = _named_values(bytes(given["attributes"])) if "attributes" in given else None
@@ -151,7 +153,7 @@ def _explained(record: bytes, signature: Signature) -> tuple[list[_Fault], _Cell
     if attributes is not None:
         faults += _faults_of_cells(attributes, signature, cells)
     names = len(given) + len(attributes or ())
-    if record.count(b":") != names:  # a colon behind each name, so with as many of them none is there twice
+    if record.count(b":") != names:  # one colon follows each name, so equal counts mean that no name occurs twice
         faults += _twice(record, {*signature.names, SUBJECT, "attributes"})
     return faults or [_Fault(None, "not accepted")], cells
 
@@ -175,8 +177,8 @@ def _faults_of_cells(attributes: Mapping[str, msgspec.Raw], signature: Signature
             yield _Fault(column.name, rule, sent if shows else None)
 
 
-def _number(sent: bytes, column: Column, cells: _Cells) -> Rule | None:
-    """What is wrong with a number; puts it with the readable cells if it is one."""
+def _number(sent: bytes, column: Column, cells: _Cells) -> ValidationRule | None:
+    """The rule that a cell of a number column breaks; adds a readable number to the cells."""
     value = _plain(sent)
     if value is None:
         cells[column.name] = None
@@ -191,7 +193,7 @@ def _number(sent: bytes, column: Column, cells: _Cells) -> Rule | None:
     return _outside(value, column)
 
 
-def _outside(value: float, column: Column) -> Rule | None:
+def _outside(value: float, column: Column) -> ValidationRule | None:
     if value < (-FLOAT32_MAX if column.low is None else column.low):
         return "below the range"
     if value > (FLOAT32_MAX if column.high is None else column.high):
@@ -199,8 +201,8 @@ def _outside(value: float, column: Column) -> Rule | None:
     return None
 
 
-def _text(sent: bytes, column: Column, cells: _Cells) -> Rule | None:
-    """What is wrong with a text; puts it with the readable cells if it is one."""
+def _text(sent: bytes, column: Column, cells: _Cells) -> ValidationRule | None:
+    """The rule that a cell of a text column breaks; adds a readable text to the cells."""
     value = _plain(sent)
     if value is None:
         cells[column.name] = None
@@ -214,7 +216,7 @@ def _text(sent: bytes, column: Column, cells: _Cells) -> Rule | None:
 
 
 def _plain(sent: bytes) -> Any:
-    """A value of JSON: none, bool, float or text; a list or an object as an empty tuple; beyond 64 bits as infinite."""
+    """A JSON value as ``None``, bool, float or text; lists and objects as an empty tuple, numbers beyond 64 bits as infinite."""
     if sent[:1] in {b"{", b"["}:
         return ()
     try:
@@ -229,7 +231,7 @@ _ID: Final = msgspec.json.Decoder(CustomerId | None).decode
 
 
 def _named_values(record: bytes) -> dict[str, msgspec.Raw] | None:
-    """The values of an object by name, not looked at; none if it is no object."""
+    """The undecoded values of a JSON object by name; ``None`` if it is no object."""
     try:
         return _NAMED_VALUES(record)
     except msgspec.DecodeError:
@@ -245,18 +247,18 @@ def _is_id(sent: bytes) -> bool:
 
 
 def _twice(record: bytes, expected: set[str]) -> list[_Fault]:
-    found: set[str] = set()
+    repeated: set[str] = set()
 
     def note(pairs: list[tuple[str, Any]]) -> None:
         names = [name for name, _ in pairs]
         if len(set(names)) < len(names):
-            found.update(name for name in expected if names.count(name) > 1)
+            repeated.update(name for name in expected if names.count(name) > 1)
 
     try:
         json.loads(record, object_pairs_hook=note, parse_int=len, parse_float=len)
-    except RecursionError:  # a value that is nested so deeply is reported as what it is
+    except RecursionError:  # the rules report such a deeply nested value by its own kind
         return []
-    return [_Fault(None if name == "attributes" else name, "name twice") for name in sorted(found)]
+    return [_Fault(None if name == "attributes" else name, "name twice") for name in sorted(repeated)]
 
 
 def _unknown_categories(rows: Sequence[_Row], signature: Signature) -> _Findings:

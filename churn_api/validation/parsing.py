@@ -1,7 +1,7 @@
-"""From a body to single records, each written as ``POST /predict`` would be asked for it.
+"""Splits a body into records, each in the form of a body of ``POST /predict``.
 
-Every record goes through the decoder of predictions afterwards, so what is valid here is what a prediction accepts. Belongs
-here: taking a body apart, and what a cell of CSV means. Does not belong here: judging a record (``validation.explain``).
+Every record then goes through the decoder of predictions, so a record is valid exactly if a prediction accepts it. Belongs here:
+taking a body apart, and what a CSV cell means. Does not belong here: judging a record (``validation.explain``).
 """
 
 import csv
@@ -19,14 +19,14 @@ from churn_api.http.decode_errors import explain, malformed, not_json
 from churn_store.model.signature import Column, Signature
 
 Record = bytes | None
-"""A body of ``POST /predict``, right or wrong; none for a line of CSV that has not as many cells as the header."""
+"""A body of ``POST /predict``, valid or not; ``None`` for a CSV line whose number of cells differs from the header's."""
 
 SUBJECT: Final = "customer_id"
 
 _NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?").fullmatch
 _LONGEST_NUMBER: Final = 400
 _STRANGE_COLUMNS: Final = 100
-"""A header may name so many columns more than the release has: beyond, it is not a table for this model."""
+"""Most columns in a header beyond the release's own number; with more, it is not a table for this model."""
 
 
 @cache
@@ -37,7 +37,7 @@ def json_records(max_records: int) -> Callable[[bytes], list[Record]]:
         max_records: most records in a body.
 
     Returns:
-        From a body to its records, in order; raises ``Problem`` (400) if the body as a whole is not what is expected.
+        A function from a body to its records, in order; it raises ``Problem`` (400) if the body as a whole does not fit.
     """
     many: Any = Annotated[list[msgspec.Raw], msgspec.Meta(min_length=1, max_length=max_records)]
     decode: Any = msgspec.json.Decoder(
@@ -64,11 +64,11 @@ def json_records(max_records: int) -> Callable[[bytes], list[Record]]:
 def csv_records(body: bytes, signature: Signature, *, max_records: int) -> list[Record]:
     """Take a CSV body apart: UTF-8, commas, a header line with the names of columns, and ``customer_id`` if wanted.
 
-    An empty cell is a missing value. In a column of numbers, a cell that is a number is one; every other cell is text. Empty
-    lines are no rows.
+    An empty cell is a missing value. In a number column, a cell that reads as a number is a number; every other cell is text.
+    Empty lines are skipped.
 
     Raises:
-        Problem: 400, not CSV in UTF-8, a header that names a column twice, no row or too many.
+        Problem: if the body is not CSV in UTF-8, the header names a column twice, or there is no row or too many (400).
     """
     try:
         reader = csv.reader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True)

@@ -1,7 +1,7 @@
-"""The route of validations: read rows as JSON or CSV, hold them against the release that serves, send what was found.
+"""The validation route: reads rows as JSON or CSV, checks them against the release that serves, and sends the findings.
 
-Belongs here: the address, the limits and the thread. Does not belong here: any rule (``validation.explain``). Nothing is
-scored, logged as a prediction or counted as one.
+Nothing is scored, logged as a prediction or counted as one. Belongs here: the address, the limits and the thread. Does not belong
+here: any rule (``validation.explain``).
 """
 
 import asyncio
@@ -27,7 +27,7 @@ def validation_controller(settings: ServiceSettings) -> type[Controller]:
     """The route with the limits of a batch.
 
     Args:
-        settings: the limits.
+        settings: settings with the limits.
     """
 
     class ValidationController(Controller):
@@ -45,10 +45,10 @@ def validation_controller(settings: ServiceSettings) -> type[Controller]:
         async def validate_rows(
             self, body: bytes, scope: Scope, call: Call, predictor: Predictor, threads: ThreadPoolExecutor
         ) -> Response[Validation]:
-            """Takes the bytes: each record is judged by itself, also one with a name twice."""
+            """Take the raw bytes, so that each record is judged by itself, even one with a name twice."""
             served = predictor.serving(call)
             work = partial(_validated, body, _is_csv(scope), served, call.request_id, settings.max_batch)
-            # in a thread, because a small body can hold many wrong rows
+            # in a thread, because even a small body can hold many wrong rows
             validation = await asyncio.get_running_loop().run_in_executor(threads, work)
             name, value = served.champion.header
             return Response(validation, headers={name.decode(): value.decode()})
