@@ -1,1 +1,1 @@
-"""Scoring a file by the release that serves."""
+"""Scoring a file with the release that serves."""

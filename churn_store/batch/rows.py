@@ -1,4 +1,4 @@
-"""Which rows of a file can be scored: those that the service would accept, and for the others the reason in words.
+"""Separates the rows of a file that the service would accept from the others, and gives the reason of each refusal in words.
 
 Belongs here: the rules of ``Signature.attributes`` for whole columns, and those of an id. Does not belong here: where rows come
 from (``tables``).
@@ -13,10 +13,10 @@ from churn_store.errors import InputError
 from churn_store.model.signature import FLOAT32_MAX, Column, Signature
 
 LONGEST_TEXT = 256
-"""Of a category and of an id, in characters."""
+"""Longest category or id, in characters."""
 
 REASON = "\0\0reason"
-"""Why a row is rejected. No column of a file has such a name."""
+"""Column with the reason why a row is rejected. No column of a file has such a name."""
 
 _SHOWN = 40
 
@@ -26,10 +26,10 @@ class Sorted:
     """Rows, sorted by whether they can be scored.
 
     Attributes:
-        rows: those that can, the signature's columns with the types that a model takes.
-        found: the same rows as they were found, in the same order.
-        rejected: those that can't, as they were found, with the column ``REASON``.
-        unknown: by column, how many of ``rows`` have a word that training never saw.
+        rows: rows that can be scored: the signature's columns with the types that a model takes.
+        found: the same rows as they are in the file, in the same order.
+        rejected: rows that can't be scored, as they are in the file, with the column ``REASON``.
+        unknown: number of ``rows`` with a category that training never saw, by column.
     """
 
     rows: pl.DataFrame
@@ -39,15 +39,16 @@ class Sorted:
 
 
 def sort_rows(frame: pl.DataFrame, signature: Signature, *, id_column: str | None) -> Sorted:
-    """Sort out what can't be scored.
+    """Sort rows by whether they can be scored.
 
     Args:
-        frame: every column of the signature, as text (then a number is what reads as one) or with its own type; missing is null.
+        frame: rows with every column of the signature, as text that is read as numbers, or with its own type; a missing value is
+            null.
         signature: signature of the release.
-        id_column: may not be missing; None if there is no id.
+        id_column: column of ids, none of which may be missing; ``None`` without ids.
 
     Raises:
-        InputError: a column whose type can't be what the signature says.
+        InputError: if the type of a column does not fit the signature.
     """
     typed = frame.select(
         _typed(frame.schema[column.name], column).alias(_read(column.name)) for column in signature.columns
@@ -68,12 +69,12 @@ def sort_rows(frame: pl.DataFrame, signature: Signature, *, id_column: str | Non
         for column in signature.columns
         if column.kind == "category"
     }
-    found = {name: count for name, count in unknown.items() if count}
-    return Sorted(rows, frame.filter(~bad), rejected, found)
+    counts = {name: count for name, count in unknown.items() if count}
+    return Sorted(rows, frame.filter(~bad), rejected, counts)
 
 
 def _read(name: str) -> str:
-    """The name of a column as a model takes it, beside the column as it was found."""
+    """The name of a column with the model's type, next to the same column as it is in the file."""
     return f"\0{name}"
 
 
@@ -89,20 +90,20 @@ def _typed(there: pl.DataType, column: Column) -> pl.Expr:
 
 
 def _faults(column: Column) -> Iterator[tuple[pl.Expr, pl.Expr]]:
-    """What may be wrong with a value of a column: when it is, and what is said then."""
+    """The possible faults of a column's values: the condition of each, and its message."""
     name = column.name
-    found, value = pl.col(name), pl.col(_read(name))
-    shown = found.cast(pl.String).str.slice(0, _SHOWN)
+    raw, value = pl.col(name), pl.col(_read(name))
+    shown = raw.cast(pl.String).str.slice(0, _SHOWN)
     if not column.nullable:
-        yield found.is_null(), pl.lit(f"{name} is missing")
+        yield raw.is_null(), pl.lit(f"{name} is missing")
     if column.kind == "category":
         length = value.str.len_chars()
-        said = [pl.lit(f"{name} has "), length.cast(pl.String), pl.lit(f" characters, at most {LONGEST_TEXT} are read")]
-        yield length > LONGEST_TEXT, pl.concat_str(said)
+        message = [pl.lit(f"{name} has "), length.cast(pl.String), pl.lit(f" characters, at most {LONGEST_TEXT} are read")]
+        yield length > LONGEST_TEXT, pl.concat_str(message)
         return
     low = -FLOAT32_MAX if column.low is None else column.low
     high = FLOAT32_MAX if column.high is None else column.high
-    no_number = found.is_not_null() & (value.is_null() | value.is_nan())
+    no_number = raw.is_not_null() & (value.is_null() | value.is_nan())
     yield no_number, pl.concat_str(pl.lit(f"{name}: '"), shown, pl.lit("' is not a number"))
     yield value.is_infinite(), pl.lit(f"{name} is infinite")
     outside = value.is_finite() & ((value < low) | (value > high))

@@ -1,6 +1,6 @@
-"""Scores of whole files, some rows at a time: as many rows as a disk holds in the memory of a few thousand.
+"""Scores whole files part by part, so that a file of any size needs the memory of a few thousand rows.
 
-Belongs here: from a file to its scores, by one verified release. Does not belong here: formats (``tables``), which rows
+Belongs here: from a file to its scores, with one verified release. Does not belong here: formats (``tables``), which rows
 can be scored (``rows``), and how a row is scored (``scoring``).
 """
 
@@ -22,27 +22,27 @@ CUSTOMER_ID = "customer_id"
 PROBABILITY, CHURN, RELEASE = "probability", "churn", "release"
 
 WRITTEN_AS = {ROW: "row", LINE: "line", REASON: "reason"}
-"""What a row's place and reason are called in the files that are written."""
+"""Names of a row's position and reason in the written files."""
 
 TAKEN = frozenset({PROBABILITY, CHURN, RELEASE, *WRITTEN_AS.values()})
-"""Names that a column of ids can't have: columns that are written have them."""
+"""Names that a column of ids can't have, because written columns have them."""
 
 Progress = Callable[[int], None]
-"""Told how many rows have been read."""
+"""Function called with the number of rows read so far."""
 
 
 @dataclass(frozen=True)
 class ScoringRequest:
-    """What is to be scored, and how.
+    """A file to score, and how.
 
     Attributes:
-        source: the file to score.
-        target: the file of scores.
-        id_column: id column of the source; None for ``customer_id`` where there is one.
-        keep: further columns of the source that the scores bring along.
+        source: file to score.
+        target: file of scores.
+        id_column: id column of the source; ``None`` for ``customer_id`` where there is one.
+        keep: further columns of the source that are copied to the scores.
         separator: field separator of a CSV file.
-        force: replace files that are there.
-        strict: leave no scores where a row can't be scored.
+        force: whether existing files are replaced.
+        strict: whether no scores are left if any row can't be scored.
     """
 
     source: Path
@@ -55,20 +55,20 @@ class ScoringRequest:
 
     @property
     def rejected(self) -> Path:
-        """Where rows that can't be scored are set aside."""
+        """The file of rows that can't be scored."""
         return with_word(self.target, "rejected")
 
 
 @dataclass(frozen=True)
 class Scored:
-    """What came of it.
+    """The result of scoring a file.
 
     Attributes:
         rows: number of rows in the file.
-        rejected: how many of them could not be scored.
-        leaving: how many are called churn.
-        unknown: by column, how many scored rows have a word that training never saw.
-        written: whether there is a file of scores.
+        rejected: number of rows that could not be scored.
+        leaving: number of rows called churn.
+        unknown: number of scored rows with a category that training never saw, by column.
+        written: whether the file of scores was written.
     """
 
     rows: int
@@ -91,11 +91,11 @@ def score_file(bundle: Bundle, asked: ScoringRequest, *, progress: Progress) -> 
 
     Args:
         bundle: bundle of the release.
-        asked: what to score, and how.
-        progress: called after each part.
+        asked: file to score, and how.
+        progress: function called after each part.
 
     Raises:
-        InputError: files or columns that are not as they should be; no file of scores is left.
+        InputError: if files or columns are not as they should be; no file of scores is left.
     """
     _refuse_places(asked)
     signature = bundle.manifest.signature
@@ -135,7 +135,7 @@ def score_file(bundle: Bundle, asked: ScoringRequest, *, progress: Progress) -> 
 def _set_aside(
     aside: RowWriter, chunk: Chunk, rejected: pl.DataFrame, not_finite: pl.DataFrame, id_column: str | None
 ) -> None:
-    """Row, line, id and reason of what could not be scored."""
+    """Write row, line, id and reason of the rows that could not be scored."""
     names = [ROW, *([LINE] if LINE in chunk.rows.columns else []), *([id_column] if id_column else [])]
     parts = [_with_span(rejected).select(*names, REASON)]
     if not_finite.height:
@@ -143,13 +143,13 @@ def _set_aside(
     if chunk.broken:
         drawn = pl.DataFrame(chunk.broken, schema={ROW: pl.Int64, LINE: pl.Int64, REASON: pl.String}, orient="row")
         parts.append(drawn)
-    found = pl.concat(parts, how="diagonal_relaxed").select(*names, REASON).sort(ROW)
-    if found.height:
-        aside.write(_as_written(found))
+    rejects = pl.concat(parts, how="diagonal_relaxed").select(*names, REASON).sort(ROW)
+    if rejects.height:
+        aside.write(_as_written(rejects))
 
 
 def _with_span(rejected: pl.DataFrame) -> pl.DataFrame:
-    """Say which lines are one row: a quote that was closed by one of another row makes one of many."""
+    """Add the span of lines to the reason where several lines were read as one row: a quote that another row closed joins them."""
     if LINE not in rejected.columns:
         return rejected
     first, last = pl.col(FIRST_LINE), pl.col(LINE)
@@ -181,9 +181,9 @@ def _columns(there: Sequence[str], bundle: Bundle, asked: ScoringRequest) -> lis
     """
     names = bundle.manifest.signature.names
     if missing := [name for name in names if name not in there]:
-        said = ", ".join(f"{name}{_near(name, there)}" for name in missing)
+        described = ", ".join(f"{name}{_near(name, there)}" for name in missing)
         raise InputError(
-            f"{asked.source} lacks {len(missing)} of the {len(names)} columns that release {bundle.digest[:12]} takes: {said}"
+            f"{asked.source} lacks {len(missing)} of the {len(names)} columns that release {bundle.digest[:12]} takes: {described}"
         )
     id_column = _id_column(there, asked)
     if unknown := [name for name in asked.keep if name not in there]:

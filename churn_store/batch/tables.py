@@ -1,7 +1,7 @@
-"""Tables in files, read and written some rows at a time: CSV (also gzipped) and Parquet, by the ending of the name.
+"""Tables in files, read and written part by part: CSV (also gzipped) and Parquet, by the ending of the name.
 
-Belongs here: formats, and lines that are broken. Does not belong here: what the values mean (``rows``). A file that is
-written appears under its name when it is whole.
+A written file appears under its name when it is complete. Belongs here: formats, and broken lines. Does not belong here: what the
+values mean (``rows``).
 """
 
 import csv
@@ -25,16 +25,16 @@ from churn_store.errors import InputError
 ENDINGS = {".csv": "csv", ".csv.gz": "csv", ".parquet": "parquet"}
 
 VALUES_AT_ONCE = 1_000_000
-"""So many values are in memory together."""
+"""Most values in memory at once."""
 
 UNREADABLE = (OSError, EOFError, zlib.error)
-"""What a file raises that is damaged, cut off or gone."""
+"""Exceptions of a file that is damaged, cut off or gone."""
 
 ROW = "\0\0row"
 """The position of a row in its file, from 1, the header not counted. No column of a file has such a name."""
 
 FIRST_LINE, LINE = "\0\0first line", "\0\0line"
-"""The lines that a row of a CSV file begins and ends on, from 1; of a gzipped one as well."""
+"""The lines on which a row of a CSV file (also a gzipped one) begins and ends, from 1."""
 
 
 @dataclass
@@ -42,8 +42,8 @@ class Chunk:
     """Some rows of a file.
 
     Attributes:
-        rows: those that could be read, with ``ROW`` and, of CSV, ``FIRST_LINE`` and ``LINE``.
-        broken: row, line and reason of those that could not.
+        rows: readable rows, with ``ROW`` and, for CSV, ``FIRST_LINE`` and ``LINE``.
+        broken: row, line and reason of each unreadable row.
     """
 
     rows: pl.DataFrame
@@ -56,28 +56,28 @@ def format_of(path: Path) -> Literal["csv", "parquet"]:
     Raises:
         InputError: if the ending is another.
     """
-    for ending, found in ENDINGS.items():
+    for ending, kind in ENDINGS.items():
         if path.name.lower().endswith(ending):
-            return found  # type: ignore[return-value]
+            return kind  # type: ignore[return-value]
     raise InputError(f"{path} has another ending than {', '.join(ENDINGS)}; name the file by what it is")
 
 
 def with_word(path: Path, word: str) -> Path:
-    """The name of a file beside another: ``scores.csv`` and ``rejected`` make ``scores.rejected.csv``."""
+    """The name of an accompanying file: ``scores.csv`` and ``rejected`` make ``scores.rejected.csv``."""
     ending = next(ending for ending in sorted(ENDINGS, key=len, reverse=True) if path.name.lower().endswith(ending))
     return path.with_name(f"{path.name[: -len(ending)]}.{word}{path.name[-len(ending) :]}")
 
 
 def open_table(path: Path, *, separator: str, words: Collection[str] = ()) -> "CsvTable | ParquetTable":
-    """A file to be read.
+    """Open a file for reading.
 
     Args:
         path: path of the file.
         separator: field separator of a CSV file.
-        words: columns in which an empty text of CSV is a word; elsewhere it is a missing value.
+        words: columns in which an empty text of CSV is a category; elsewhere it is a missing value.
 
     Raises:
-        InputError: there is none, or its beginning can't be read.
+        InputError: if there is no file, or its beginning can't be read.
     """
     if not path.is_file():
         raise InputError(f"{path} {'is not a file' if path.exists() else 'does not exist'}; expected a CSV or Parquet file")
@@ -88,7 +88,10 @@ def open_table(path: Path, *, separator: str, words: Collection[str] = ()) -> "C
 
 
 def _require_names(path: Path, names: list[str]) -> None:
-    """Refuse names that can't be told apart. They are not shown: where the first line is a row, they are a customer's values."""
+    """Refuse names that occur twice or hold NUL.
+
+    The message does not show them: where the header is missing and the first line is a row, they are a customer's values.
+    """
     first: dict[str, int] = {}
     for place, name in enumerate(names, start=1):
         if first.setdefault(name, place) != place:
@@ -103,11 +106,11 @@ def _require_names(path: Path, names: list[str]) -> None:
 
 
 class _Lines:
-    """Lines of a file that can be taken back as far as the row began that they are read for.
+    """Lines of a file; those of the current row can be taken back and read again.
 
     Attributes:
-        row: the lines of the row so far.
-        number: how many lines are behind.
+        row: lines of the current row so far.
+        number: number of lines read.
     """
 
     def __init__(self, lines: Iterable[str]) -> None:
@@ -151,10 +154,10 @@ class CsvTable:
         self.names = header
 
     def chunks(self, columns: Sequence[str]) -> Iterator[Chunk]:
-        """All rows, in some columns, as text; what is empty is null, except for words.
+        """All rows, in some columns, as text; an empty field is null, except in the columns of ``words``.
 
-        A quote that is never closed, or closed by one that was meant otherwise, would take the rows between with it: of a row over
-        several lines that can't be read only the first line is set aside, and the others are read again.
+        A quote that is never closed, or closed by a quote of another row, would swallow the rows in between. So of an unreadable
+        row over several lines only the first line is set aside, and the others are read again.
         """
         places = [self.names.index(name) for name in columns]
         picked = itemgetter(*places) if len(places) > 1 else (lambda fields: (fields[places[0]],))
@@ -196,7 +199,7 @@ class CsvTable:
             yield _chunk(rows, broken, columns, empty_is_null)
 
     def _opened(self) -> IO[str]:
-        # Bytes that are no UTF-8 are kept as they are, so that only their own row is refused.
+        # Bytes that are not UTF-8 are kept as they are, so that only their own row is refused.
         if self._path.name.lower().endswith(".gz"):
             return gzip.open(self._path, "rt", encoding="utf-8-sig", errors="surrogateescape", newline="")
         return self._path.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
@@ -246,7 +249,7 @@ class ParquetTable:
         most, row = max(1_000, VALUES_AT_ONCE // max(len(columns), 1)), 0
         try:
             with pq.ParquetFile(self._path, buffer_size=1 << 20) as file:
-                # Asked for all groups at once, pyarrow keeps something of each.
+                # One group at a time: asked for all at once, pyarrow keeps memory of each.
                 for group in range(file.num_row_groups):
                     for batch in file.iter_batches(
                         batch_size=most, row_groups=[group], columns=list(columns), use_threads=False
@@ -263,7 +266,7 @@ class ParquetTable:
 
 
 class RowWriter:
-    """A file that is written beside its place, and put there when it is whole.
+    """A file that is written under a temporary name, and renamed when it is complete.
 
     Args:
         path: path of the file.
@@ -293,7 +296,7 @@ class RowWriter:
         self._beside.unlink(missing_ok=True)
 
     def write(self, frame: pl.DataFrame) -> None:
-        """Add rows; the first call says what the columns are."""
+        """Add rows; the first call determines the columns."""
         try:
             if format_of(self._path) == "parquet":
                 table = frame.to_arrow()
@@ -313,7 +316,7 @@ class RowWriter:
         self.rows += frame.height
 
     def put_in_place(self) -> None:
-        """Let it appear under its name."""
+        """Sync the file and give it its name."""
         self._close()
         with self._beside.open("rb") as written:
             os.fsync(written.fileno())

@@ -19,18 +19,18 @@ GROUP = "churn.commands"
 class LazyGroup(click.Group):
     """A group whose commands are the entry points of ``churn.commands``; a command's module is imported when it is used.
 
-    The pattern is click's own ("Lazily Loading Subcommands"). There, the list of commands imports all of them for their help
-    texts; here it reads the docstrings from their source.
+    The pattern is click's own ("Lazily Loading Subcommands"). Click's version imports all commands to list their help texts; this
+    one reads the docstrings from the source.
     """
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        """All names, without importing a command."""
+        """The names of all commands, without importing one."""
         return sorted(_commands())
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """Import the one that is used."""
-        found = _commands().get(cmd_name)
-        return None if found is None else found.load()
+        """Import the command that is used."""
+        entry = _commands().get(cmd_name)
+        return None if entry is None else entry.load()
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """List all commands with the first sentence of their docstrings."""
@@ -46,7 +46,7 @@ class LazyGroup(click.Group):
 
 
 def _docstrings(module: str) -> dict[str, str]:
-    """The docstring of each function of a module, from its source; a module that is not there has none."""
+    """The docstring of each function of a module, from its source; none for a module that does not exist."""
     spec = find_spec(module)
     if spec is None or spec.origin is None:
         return {}

@@ -1,7 +1,7 @@
-"""The commands of releases: what served and serves, what waits, and a named person's decision about it.
+"""The commands about releases: what served, serves and waits, and a named person's decision about it.
 
-Belongs here: how it is asked for and printed. Does not belong here: what is decided (``releases.approval``, ``releases.challenge``, ``releases.rollback``). Each works with MLflow and
-Dagster down.
+Each command works with MLflow and Dagster down. Belongs here: options and output. Does not belong here: what is decided
+(``releases.approval``, ``releases.challenge``, ``releases.rollback``).
 """
 
 from datetime import UTC, datetime
@@ -25,7 +25,7 @@ from churn_store.settings import ConfigFile
 from churn_store.storage.digest_store import DigestStore
 
 SHOWN_CANDIDATES = 10
-"""Candidates that never served, besides those that wait."""
+"""Most candidates listed that never served, not counting those that wait."""
 
 by_option = click.option("--by", required=True, metavar="NAME", help="Who decides; it stands in the history for ever.")
 reason_option = click.option("--reason", required=True, metavar="TEXT", help="Why; it stands in the history for ever.")
@@ -45,11 +45,11 @@ def releases(as_json: bool, only_waiting: bool) -> None:
         verdicts = [one for one in verdicts if known[one.candidate] == "waiting"]
     rows = [] if only_waiting else history(engine, limit=None)
     if as_json:
-        for told in (*_rows_told(rows), *(_candidate_told(one, known[one.candidate]) for one in verdicts)):
-            click.echo(msgspec.json.encode(told))
+        for fields in (*_rows_told(rows), *(_candidate_told(one, known[one.candidate]) for one in verdicts)):
+            click.echo(msgspec.json.encode(fields))
         return
-    for told in _rows_told(rows):
-        click.echo(_row_in_words(told))
+    for fields in _rows_told(rows):
+        click.echo(_row_in_words(fields))
     waiting = [one for one in verdicts if known[one.candidate] == "waiting"]
     others = [one for one in verdicts if known[one.candidate] != "waiting"]
     for one in (*waiting, *others[:SHOWN_CANDIDATES]):
@@ -119,7 +119,7 @@ def _open() -> tuple[ConfigFile, sa.Engine, DigestStore]:
 
 
 def _rows_told(rows: list[Serving]) -> list[dict[str, Any]]:
-    """Rows of the history with who served before each.
+    """Rows of the history, each with the champion before it.
 
     Args:
         rows: all releases, newest first.
@@ -147,26 +147,26 @@ def _candidate_told(blessing: Blessing, state: State) -> dict[str, Any]:
 def _row_in_words(told: dict[str, Any]) -> str:
     former = "none" if told["from"] is None else told["from"][:SHOWN_DIGITS]
     way = told["to"][:SHOWN_DIGITS] if told["from"] == told["to"] else f"{former} -> {told['to'][:SHOWN_DIGITS]}"
-    beside = (
+    challenge = (
         f"  challenger {told['challenger'][:SHOWN_DIGITS]} at {told['challenger_share']:.0%}" if told["challenger"] else ""
     )
     serves = "  serves" if told["serves"] else ""
     return (
-        f"epoch {told['epoch']}  {_when(told['published_s'])}  {told['kind']}  {way}{beside}{_gain(told['gain'])}  "
+        f"epoch {told['epoch']}  {_when(told['published_s'])}  {told['kind']}  {way}{challenge}{_gain(told['gain'])}  "
         f"by {told['actor']}: {told['reason']}{serves}"
     )
 
 
 def _candidate_in_words(blessing: Blessing, state: State) -> str:
     short = blessing.candidate[:SHOWN_DIGITS]
-    said = f"{state}  {short}  {_when(blessing.decided_s)}{_gain(blessing.gain)}  {blessing.verdict} by {blessing.actor}"
+    summary = f"{state}  {short}  {_when(blessing.decided_s)}{_gain(blessing.gain)}  {blessing.verdict} by {blessing.actor}"
     if state == "waiting":
-        return f"{said}\n  {how_to_approve(blessing.candidate)}"
+        return f"{summary}\n  {how_to_approve(blessing.candidate)}"
     failed = [f"{rule.name}: {rule.found}" for rule in blessing.rules if not rule.passed]
     if state == "blessed":
         against = f"the champion of epoch {blessing.epoch}" if blessing.epoch else "no champion"
         failed = [f"compared with {against}; another one serves now, so judge it anew, or approve it with --override"]
-    return "\n  ".join([said, *failed])
+    return "\n  ".join([summary, *failed])
 
 
 def _gain(gain: float | None) -> str:

@@ -1,6 +1,6 @@
-"""`churn score`: how a file of customers becomes a file of scores.
+"""`churn score`: turns a file of customers into a file of scores.
 
-Belongs here: how it is asked for and what is printed. Does not belong here: how it is done (``batch``).
+Belongs here: options and output. Does not belong here: the scoring (``batch``).
 """
 
 import sys
@@ -22,7 +22,7 @@ from churn_store.storage.digest_store import DigestStore
 SHOWN_DIGITS = 12
 
 EVERY_S, EVERY_LINE_S = 0.5, 10.0
-"""How often progress is shown: on a screen on one line, elsewhere as lines."""
+"""Seconds between progress messages: on a screen (one line, overwritten), and elsewhere (a line each)."""
 
 
 @click.command()
@@ -56,9 +56,9 @@ def score(
     asked = ScoringRequest(source, target, id_column, keep, separator, force, strict)
     bundle = _bundle(release)
     meter = _Meter()
-    found = score_file(bundle, asked, progress=meter.show)
-    meter.end(found.rows)
-    _say(found, asked, bundle)
+    scored = score_file(bundle, asked, progress=meter.show)
+    meter.end(scored.rows)
+    _say(scored, asked, bundle)
 
 
 def _bundle(named: str | None) -> Bundle:
@@ -104,14 +104,14 @@ class _Meter:
         self._began = self._shown = time.monotonic()
 
     def show(self, rows: int) -> None:
-        """After some rows; says something now and then."""
+        """Show the progress if enough time has passed."""
         now = time.monotonic()
         if now - self._shown >= (EVERY_S if self._screen else EVERY_LINE_S):
             self._shown = now
             click.echo(f"{self._start}{self._said(rows, now)}", err=True, nl=not self._screen)
 
     def end(self, rows: int) -> None:
-        """After all rows."""
+        """Show the final count."""
         click.echo(f"{self._start}{self._said(rows, time.monotonic())}", err=True)
 
     def _said(self, rows: int, now: float) -> str:

@@ -1,7 +1,7 @@
 """Approval: a named person makes a judged candidate the champion.
 
-Belongs here: which candidates may be released at all, also as challengers. Does not belong here: how a row is added
-(``releases``), what state a candidate is in (``lifecycle``), and the gate. Nothing here needs MLflow or Dagster.
+Nothing here needs MLflow or Dagster. Belongs here: which candidates may be released at all, also as challengers. Does not belong
+here: how a row is added (``releases``), what state a candidate is in (``lifecycle``), and the gate.
 """
 
 import sqlalchemy as sa
@@ -31,7 +31,7 @@ def approve(
     override: bool = False,
     reached: Reached = on,
 ) -> Serving:
-    """Make an accepted candidate the champion. Asked again for the champion, it returns the row that is there.
+    """Make an accepted candidate the champion. If it is the champion already, its row is returned.
 
     Args:
         engine: the serving database.
@@ -40,13 +40,13 @@ def approve(
         by: name of the person.
         reason: reason, in words.
         now_s: time by the platform's clock, in epoch seconds.
-        override: release it against the gate, or against a newer champion; its blessing says so for ever.
-        reached: called at each step; for tests of crashes.
+        override: whether to release it against the gate or a newer champion; its blessing records this for ever.
+        reached: function called at each step; for tests of crashes.
 
     Raises:
-        InputError: no such candidate, no name, no reason, or a verdict that is not ``accepted`` without ``override``.
-        FencedError: it was judged against another champion than serves now, or another release was faster.
-        ReleaseError: its files are missing or changed.
+        InputError: if there is no such candidate, no name or no reason, or, without ``override``, its verdict is not ``accepted``.
+        FencedError: if it was compared with another champion than the one that serves now, or another release was faster.
+        ReleaseError: if its files are missing or changed.
     """
     by, reason = require_name(by), require_reason(reason)
     serving = newest(engine)
@@ -81,9 +81,9 @@ def to_release(
     override: bool,
     reached: Reached,
 ) -> tuple[Manifest, Blessing, str]:
-    """A candidate that may be released, the verdict that says so, and what its row is called.
+    """The manifest of a candidate that may be released, the verdict that allows it, and the kind of its row.
 
-    With ``override``, a verdict or a fence that is in the way is overridden by a verdict of the person's own.
+    With ``override``, the person's own verdict replaces a verdict or a fence that forbids the release.
     """
     blessing = newest_blessing(engine, candidate)
     if blessing is None:

@@ -1,7 +1,7 @@
-"""Who decides, and why: the two lines that stand in the history for ever.
+"""Who decides, and why: the name and the reason that stay in the history for ever.
 
-Belongs here: what such a line may hold, for the commands, the jobs, the service's route and the names of its keys alike. Does not
-belong here: what is decided.
+Belongs here: what such a line may hold; the same for the commands, the jobs, the service's route and the names of its keys. Does
+not belong here: what is decided.
 """
 
 from churn_store.errors import InputError
@@ -9,23 +9,23 @@ from churn_store.errors import InputError
 LONGEST_NAME, LONGEST_REASON = 200, 2_000
 
 UNSEEN_LETTERS = frozenset("\u115f\u1160\u3164\uffa0")
-"""Fillers of Korean script: letters by their category, with nothing to be seen."""
+"""Fillers of Korean script: letters by their Unicode category, but invisible."""
 
 
 def require_name(text: str) -> str:
-    """A name as one line: whoever reads the history can see who it was.
+    """A person's name as one readable line.
 
     Args:
-        text: any white space in it counts as one space.
+        text: name as it was given; any white space in it counts as one space.
 
     Raises:
-        InputError: nothing to be read in it, a character that can't be shown, or more than ``LONGEST_NAME`` letters.
+        InputError: if it holds nothing readable, a character that can't be shown, or more than ``LONGEST_NAME`` letters.
     """
     return _line("name", text, LONGEST_NAME)
 
 
 def require_reason(text: str) -> str:
-    """A reason, as ``require_name``, of at most ``LONGEST_REASON`` letters."""
+    """A reason as one readable line, by the rules of ``require_name``, of at most ``LONGEST_REASON`` letters."""
     return _line("reason", text, LONGEST_REASON)
 
 

@@ -1,7 +1,7 @@
 """The verdicts on candidates: the append-only table ``blessings``.
 
-Belongs here: writing a verdict down and reading the newest back whole. Does not belong here: how it is found (the gate of
-``churn_assets``, or a named person through ``approval``).
+Belongs here: recording a verdict, and reading the newest. Does not belong here: how a verdict is reached (by the gate of
+``churn_assets``, or by a named person through ``approval``).
 """
 
 from typing import Any
@@ -18,7 +18,7 @@ RECORDING = ("verdict written", "verdict committed")
 
 
 def record_blessing(engine: sa.Engine, blessing: Blessing, *, reached: Reached = on) -> None:
-    """Append a verdict; told of each step of ``RECORDING``."""
+    """Append a verdict; ``reached`` is called at each step of ``RECORDING``."""
     with engine.begin() as connection:
         connection.execute(
             schema.blessings.insert().values(
@@ -38,7 +38,7 @@ def record_blessing(engine: sa.Engine, blessing: Blessing, *, reached: Reached =
 
 
 def newest_blessing(engine: sa.Engine, candidate: str) -> Blessing | None:
-    """The newest verdict on a candidate, whole; None if it was never judged.
+    """The newest verdict on a candidate; ``None`` if it was never judged.
 
     Args:
         engine: the serving database.
@@ -56,7 +56,7 @@ def newest_blessing(engine: sa.Engine, candidate: str) -> Blessing | None:
 
 
 def newest_blessings(engine: sa.Engine) -> list[Blessing]:
-    """The newest verdict on each candidate, the candidate that was judged last first."""
+    """The newest verdict on each candidate, newest first."""
     last = sa.select(sa.func.max(schema.blessings.c.id)).group_by(schema.blessings.c.candidate)
     asked = schema.blessings.select().where(schema.blessings.c.id.in_(last)).order_by(schema.blessings.c.id.desc())
     with engine.connect() as connection:
@@ -64,7 +64,7 @@ def newest_blessings(engine: sa.Engine) -> list[Blessing]:
 
 
 def _blessing(row: dict[str, Any]) -> Blessing:
-    """A verdict as it was given. Of one without rules no release can be made: it counts as a verdict by no rule."""
+    """A verdict from its row. One without rules counts as a verdict by no rule, from which no release can be made."""
     return msgspec.convert(
         {**{name: row[name] for name in Blessing.__struct_fields__}, "rules": row["rules"] or []}, Blessing
     )

@@ -1,7 +1,7 @@
-"""A release as files: staged by the graph, verified and loaded by whoever scores.
+"""A release as files: staged by the graph, verified and loaded by every program that scores.
 
-Belongs here: what is in the store of release files, and that nothing of it is used before it was verified. Does not belong
-here: what was said of a candidate (``blessings``) and which release serves (``releases``).
+Belongs here: the content of the store of release files, and its verification before any use. Does not belong here: the verdicts
+on a candidate (``blessings``) and which release serves (``releases``).
 """
 
 from collections.abc import Callable, Mapping
@@ -27,7 +27,7 @@ from churn_store.releases.manifest import (
 from churn_store.storage.digest_store import DigestStore
 
 Reached = Callable[[str], None]
-"""Told of each step that was reached, so that a test can kill the process there."""
+"""Function called at each step, so that a test can kill the process there."""
 
 STAGING = (*(f"{name} stored" for name in FILE_LIMITS), "candidate manifest stored")
 """The steps of ``stage``, in order."""
@@ -37,15 +37,15 @@ SEALING = ("release manifest stored", "release verified")
 
 
 def on(_step: str) -> None:
-    """Go on."""
+    """Do nothing: the default of ``Reached``."""
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A verified release, ready to score: what a request uses from start to end.
+    """A verified release, ready to score. A request uses one bundle from start to end.
 
     Attributes:
-        reference: its ``reference.parquet``, not parsed.
+        reference: content of its ``reference.parquet``, not parsed.
     """
 
     digest: str
@@ -59,13 +59,13 @@ class Bundle:
 
 
 def stage(files: DigestStore, contents: Mapping[str, bytes], manifest: Manifest, *, reached: Reached = on) -> Manifest:
-    """Keep a candidate's files.
+    """Store a candidate's files.
 
     Args:
         files: store to write to.
-        contents: by name; exactly the names of ``FILE_LIMITS``.
+        contents: content of each file by name; exactly the names of ``FILE_LIMITS``.
         manifest: manifest of the candidate; its ``files`` are filled in here.
-        reached: told of each step of ``STAGING``.
+        reached: function called at each step of ``STAGING``.
 
     Returns:
         The manifest with its files, as the gate judges it.
@@ -79,7 +79,7 @@ def stage(files: DigestStore, contents: Mapping[str, bytes], manifest: Manifest,
     for name in FILE_LIMITS:
         entries[name] = FileEntry(sha256=files.put(contents[name]), size=len(contents[name]))
         reached(f"{name} stored")
-    # As every reader sees it: a bound given as 0 reads back as 0.0 and has another digest.
+    # Decoded as every reader sees it: a bound given as 0 reads back as 0.0 and has another digest.
     staged = decode_manifest(encode(msgspec.structs.replace(manifest, files=entries, blessing=None)))
     files.put(encode(staged))
     reached("candidate manifest stored")
@@ -90,17 +90,17 @@ def seal(files: DigestStore, manifest: Manifest, blessing: Blessing, *, reached:
     """Make a release of a candidate and its blessing, and verify it as the service will.
 
     Args:
-        files: the candidate's are already there.
+        files: store that already holds the candidate's files.
         manifest: manifest of the candidate.
         blessing: the gate's verdict on it.
-        reached: told of each step of ``SEALING``.
+        reached: function called at each step of ``SEALING``.
 
     Returns:
-        The digest of the release; the same whenever the same two are sealed.
+        The digest of the release, the same whenever the same two are sealed.
 
     Raises:
-        ReleaseError: the blessing is another candidate's or releases nothing, or a file is missing, changed, or does not do
-            what the manifest says. Nothing points at what was kept by then.
+        ReleaseError: if the blessing is another candidate's or allows no release, or a file is missing, changed, or does not do
+            what the manifest says. Nothing refers to the files stored by then.
     """
     digest = files.put(encode(msgspec.structs.replace(manifest, blessing=blessing)))
     reached("release manifest stored")
@@ -110,10 +110,10 @@ def seal(files: DigestStore, manifest: Manifest, blessing: Blessing, *, reached:
 
 
 def load_manifest(files: DigestStore, digest: str) -> Manifest:
-    """A manifest whose digest was checked before it was parsed.
+    """Load a manifest, whose digest is checked before it is parsed.
 
     Raises:
-        ReleaseError: missing, changed or not a manifest.
+        ReleaseError: if it is missing, changed or not a manifest.
     """
     return decode_manifest(files.get(digest, at_most=MANIFEST_LIMIT))
 
@@ -122,7 +122,7 @@ def load_file(files: DigestStore, manifest: Manifest, name: str) -> bytes:
     """A file of a release, checked against its manifest.
 
     Raises:
-        ReleaseError: missing, changed, larger than allowed, or of another size than the manifest says.
+        ReleaseError: if it is missing, changed, larger than allowed, or of another size than the manifest says.
     """
     entry = manifest.files[name]
     if entry.size > FILE_LIMITS[name]:
@@ -134,10 +134,10 @@ def load_file(files: DigestStore, manifest: Manifest, name: str) -> bytes:
 
 
 def load_bundle(files: DigestStore, digest: str) -> Bundle:
-    """A release fully verified: every digest, the blessing, and the golden rows replayed.
+    """Load a release and verify it fully: every digest, the blessing, and the golden rows.
 
     Raises:
-        ReleaseError: says what is wrong with it.
+        ReleaseError: if anything is wrong with it.
     """
     manifest = load_manifest(files, digest)
     if manifest.blessing is None or not manifest.blessing.releasable:
@@ -158,7 +158,7 @@ def replay(scorer: Scorer, golden: Golden) -> float:
         The greatest difference in probability.
 
     Raises:
-        ReleaseError: a row is not of the model's signature, or the difference exceeds ``GOLDEN_TOLERANCE``.
+        ReleaseError: if a row does not fit the model's signature, or the difference exceeds ``GOLDEN_TOLERANCE``.
     """
     try:
         again = scorer.score_rows(golden.rows)
@@ -182,11 +182,11 @@ def replay(scorer: Scorer, golden: Golden) -> float:
 
 
 def verdict_in_words(blessing: Blessing) -> str:
-    """A verdict in words, with why it counts for nothing if it contradicts itself."""
-    said = f"verdict {blessing.verdict!r}"
+    """A verdict in words; if it contradicts itself, with the reason why it does not count."""
+    words = f"verdict {blessing.verdict!r}"
     if blessing.releasable or blessing.verdict in {"rejected", "undecided"}:
-        return said
+        return words
     if blessing.verdict == "overridden":
-        return f"{said} by nobody"
+        return f"{words} by nobody"
     failed = [rule.name for rule in blessing.rules if not rule.passed]
-    return f"{said} although {', '.join(failed)} failed" if failed else f"{said} by no rule"
+    return f"{words} although {', '.join(failed)} failed" if failed else f"{words} by no rule"

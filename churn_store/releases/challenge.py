@@ -1,7 +1,7 @@
-"""The challenge: an accepted candidate answers a share of the requests beside the champion, until somebody ends it.
+"""The challenge: an accepted candidate answers a share of the requests, next to the champion, until somebody ends it.
 
-Belongs here: who may be challenger, also for the service that reads the row. Does not belong here: which candidates may be released at
-all (``approval``), and which customers a challenger answers (``churn_api.releases.traffic_split``).
+Belongs here: who may be challenger, also for the service that reads the row. Does not belong here: which candidates may be
+released at all (``approval``), and which customers a challenger answers (``churn_api.releases.traffic_split``).
 """
 
 import math
@@ -17,7 +17,7 @@ from churn_store.releases.manifest import Manifest
 from churn_store.storage.digest_store import DigestStore
 
 GREATEST_SHARE = 0.5
-"""A challenger answers at most this share of the requests: who answers most of them is the champion."""
+"""Greatest share of the requests for a challenger: the release that answers most of them is the champion."""
 
 CHALLENGING = PUBLISHING
 ENDING = ("champion verified", *ADDING)
@@ -52,9 +52,9 @@ def challenge(
         reached: called at each step; for tests of crashes.
 
     Raises:
-        InputError: as ``approve``; or there is no champion, or it is the champion.
+        InputError: if the share is out of range, there is no champion, the candidate is the champion, or as in ``approve``.
         FencedError: as in ``approve``.
-        ReleaseError: as ``approve``, also of the champion's files; or the two can't be compared (``require_comparable``).
+        ReleaseError: as in ``approve``, also for the champion's files; or if the two can't be compared (``require_comparable``).
     """
     by, reason = require_name(by), require_reason(reason)
     if not (math.isfinite(share) and 0 < share <= GREATEST_SHARE):
@@ -94,15 +94,15 @@ def end_challenge(
     Args:
         engine: the serving database.
         files: the release files.
-        by: the person, or what guards the challenge.
+        by: name of the person, or of the guard that ends the challenge.
         reason: reason, in words.
         now_s: time by the platform's clock, in epoch seconds.
         reached: called at each step; for tests of crashes.
 
     Raises:
         InputError: if there is no challenger.
-        FencedError: another release was faster.
-        ReleaseError: the champion's files are missing or changed.
+        FencedError: if another release was faster.
+        ReleaseError: if the champion's files are missing or changed.
     """
     by, reason = require_name(by), require_reason(reason)
     serving = newest(engine)
@@ -127,7 +127,7 @@ def require_comparable(champion: Manifest, challenger: Manifest) -> None:
     """Refuse a challenger that can't answer the champion's requests, or would answer another question.
 
     Raises:
-        ReleaseError: other inputs or another horizon.
+        ReleaseError: if it takes other inputs or has another horizon.
     """
     if champion.signature.asked_for != challenger.signature.asked_for:
         raise ReleaseError(
@@ -146,7 +146,7 @@ def _days(manifest: Manifest) -> str:
 
 
 def _differences(one: Manifest, other: Manifest) -> str:
-    """Which columns two signatures do not share, a few of them by name."""
+    """The columns that two signatures do not share, the first ``NAMED_COLUMNS`` by name."""
     ours = {column.name: column for column in one.signature.asked_for}
     theirs = {column.name: column for column in other.signature.asked_for}
     names = [name for name in dict.fromkeys([*ours, *theirs]) if ours.get(name) != theirs.get(name)]

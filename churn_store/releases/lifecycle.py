@@ -1,6 +1,6 @@
-"""What state a candidate is in, between the gate and its retirement.
+"""The state of a candidate, between the gate and its retirement.
 
-Belongs here: what follows from the rows and the verdicts. Does not belong here: how it gets into another state
+Belongs here: the state that follows from the rows and the verdicts. Does not belong here: how a candidate changes its state
 (``approval``, ``challenge``, ``rollback``).
 """
 
@@ -16,22 +16,23 @@ from churn_store.releases.manifest import Blessing
 from churn_store.storage.digest_store import DigestStore
 
 SHOWN_DIGITS = 12
-"""So much of a digest is enough for a person to name it by."""
+"""Digits of a digest that are enough for a person to name it."""
 
 State = Literal["candidate", "blessed", "waiting", "challenger", "champion", "retired", "rejected"]
-"""What a candidate can be: not decided on yet; accepted, but another champion serves than it was compared with; accepted, and
-it can be approved now; answering a share; answering; one of these once; rejected."""
+"""The states of a candidate: ``candidate``: not decided on yet; ``blessed``: accepted, but another champion serves than the one it
+was compared with; ``waiting``: accepted, and can be approved now; ``challenger``: answers a share; ``champion``: answers;
+``retired``: was once one of these two; ``rejected``."""
 
 
 def states(engine: sa.Engine, files: DigestStore) -> dict[str, State]:
-    """What each candidate is that was ever judged, the one that was judged last first.
+    """The state of each candidate that was ever judged, last judged first.
 
     Args:
         engine: the serving database.
         files: the release files.
 
     Returns:
-        By digest of the candidate. A former release whose manifest is no longer there says nothing of its candidate.
+        The states by digest of the candidate. A former release whose manifest no longer exists does not count for its candidate.
     """
     rows = history(engine, limit=None)
     released: dict[str, str | None] = {}
@@ -41,28 +42,28 @@ def states(engine: sa.Engine, files: DigestStore) -> dict[str, State]:
                 released[digest] = candidate_of(files, digest)
     serving = rows[0] if rows else None
     champions = {row.epoch: row.champion for row in rows}
-    found: dict[str, State] = {}
+    state_of: dict[str, State] = {}
     for blessing in newest_blessings(engine):
         candidate = blessing.candidate
         if serving is not None and released[serving.champion] == candidate:
-            found[candidate] = "champion"
+            state_of[candidate] = "champion"
         elif serving is not None and serving.challenger is not None and released[serving.challenger] == candidate:
-            found[candidate] = "challenger"
+            state_of[candidate] = "challenger"
         elif candidate in released.values():
-            found[candidate] = "retired"
+            state_of[candidate] = "retired"
         elif blessing.verdict == "rejected":
-            found[candidate] = "rejected"
+            state_of[candidate] = "rejected"
         elif not blessing.releasable:
-            found[candidate] = "candidate"
+            state_of[candidate] = "candidate"
         elif blessing.verdict == "accepted" and judged_against(blessing, champions) == champion_of(serving):
-            found[candidate] = "waiting"
+            state_of[candidate] = "waiting"
         else:
-            found[candidate] = "blessed"
-    return found
+            state_of[candidate] = "blessed"
+    return state_of
 
 
 def waiting(engine: sa.Engine, files: DigestStore) -> list[Blessing]:
-    """The accepted candidates that never served and can be approved now, the one that was judged last first."""
+    """The accepted candidates that never served and can be approved now, last judged first."""
     state = states(engine, files)
     return [blessing for blessing in newest_blessings(engine) if state.get(blessing.candidate) == "waiting"]
 
@@ -73,18 +74,18 @@ def how_to_approve(candidate: str) -> str:
 
 
 def judged_against(blessing: Blessing, champions: dict[int, str]) -> str | None:
-    """The champion that a candidate was compared with; none where there was none."""
+    """The champion that a candidate was compared with; ``None`` where there was none."""
     return champions.get(blessing.epoch)
 
 
 def champion_of(serving: Serving | None) -> str | None:
-    """The release that answers; none before the first."""
+    """The release that answers; ``None`` before the first."""
     return None if serving is None else serving.champion
 
 
 def candidate_of(files: DigestStore, digest: str) -> str | None:
-    """The candidate that a release was made of; none where its manifest is no longer there."""
+    """The candidate that a release was made of; ``None`` where its manifest no longer exists."""
     try:
         return load_manifest(files, digest).candidate
-    except ReleaseError:  # of a release that no longer serves; the others can still be told apart
+    except ReleaseError:  # the release no longer serves; the others can still be told apart
         return None

@@ -1,6 +1,6 @@
 """Which release serves: the newest row of the append-only table ``releases``, and the only code that adds one.
 
-Files go first and the row last, so a process that dies in between leaves unreferenced files and nothing else. Belongs here:
+Files are written first and the row last, so a process that dies in between leaves only unreferenced files. Belongs here:
 reading rows, and adding one behind a fence. Does not belong here: what a release is (``bundles``), and who may ask for what
 (``approval``, ``challenge``, ``rollback``, the asset ``champion``).
 """
@@ -37,14 +37,14 @@ class Serving:
     Attributes:
         epoch: number of the row, counted from 1.
         champion: digest of the release that answers.
-        challenger: digest of the one that answers a share of the requests.
-        challenger_share: 0 without a challenger, at most 0.5.
-        actor: a person, or the run that asked.
+        challenger: digest of the release that answers a share of the requests, or ``None``.
+        challenger_share: share of the requests, at most 0.5; 0 without a challenger.
+        actor: name of a person, or of the run that asked.
         reason: reason, in words.
         published_s: time of publication, in epoch seconds.
         kind: what happened: ``released`` by the graph, ``approved`` by a person, ``overridden`` by a person against the gate,
             ``challenged``, ``challenge_ended`` or ``rolled_back``.
-        gain: profit per customer above the former champion's, as the gate found it for the release that came.
+        gain: profit per customer above the former champion's, as the gate found it for the new release.
     """
 
     epoch: int
@@ -59,13 +59,13 @@ class Serving:
 
 
 def newest(engine: sa.Engine) -> Serving | None:
-    """The row that says which release serves now, or none before the first."""
+    """The row of the release that serves now; ``None`` before the first."""
     rows = history(engine, limit=1)
     return rows[0] if rows else None
 
 
 def history(engine: sa.Engine, *, limit: int | None = 100) -> list[Serving]:
-    """The rows of ``releases``, newest first; all of them where ``limit`` is none."""
+    """The rows of ``releases``, newest first; all of them if ``limit`` is ``None``."""
     with engine.connect() as connection:
         rows = connection.execute(schema.releases.select().order_by(schema.releases.c.epoch.desc()).limit(limit))
         return [Serving(**row._mapping) for row in rows]
@@ -86,27 +86,27 @@ def publish(
 ) -> Serving:
     """Make a blessed candidate the champion; a challenge that runs ends with it.
 
-    Everything that the new row points at is verified before it is written, as the service will verify it. Asked again, as
-    after a process died behind the insert, it returns the row that is there.
+    Everything that the new row names is verified before the row is written, as the service will verify it. A repeated call, such
+    as after a process died behind the insert, returns the existing row.
 
     Args:
         engine: the serving database.
-        files: the release files; the candidate's are already there (``stage``).
+        files: the release files, among them the candidate's (``stage``).
         manifest: manifest of the candidate.
         blessing: its verdict, already recorded.
-        read_epoch: the newest epoch that the writer knew when it decided; 0 for none.
-        actor: a person, or the run that asks.
+        read_epoch: newest epoch that the writer knew when it decided; 0 for none.
+        actor: name of a person, or of the run that asks.
         reason: reason, in words.
         now_s: time by the platform's clock, in epoch seconds.
         kind: kind of the row.
-        reached: told of each step of ``PUBLISHING``.
+        reached: function called at each step of ``PUBLISHING``.
 
     Returns:
-        The new row; the one that is there if it is the next epoch and names this very release.
+        The new row, or the existing one if it has the next epoch and names the same release.
 
     Raises:
-        ReleaseError: unblessed, missing, changed, or not able to repeat its golden rows.
-        FencedError: another release has been published since ``read_epoch``.
+        ReleaseError: if the candidate is unblessed, missing, changed, or does not reproduce its golden rows.
+        FencedError: if another release has been published since ``read_epoch``.
     """
     digest = sealed(engine, files, manifest, blessing, reached=reached)
     row = Serving(
@@ -124,10 +124,10 @@ def publish(
 
 
 def sealed(engine: sa.Engine, files: DigestStore, manifest: Manifest, blessing: Blessing, *, reached: Reached = on) -> str:
-    """The digest of a verified release, made of a candidate and the verdict that is the newest recorded on it.
+    """Make a verified release of a candidate and the newest verdict recorded on it, and return its digest.
 
     Raises:
-        ReleaseError: unblessed, missing, changed, or not able to repeat its golden rows.
+        ReleaseError: if the candidate is unblessed, missing, changed, or does not reproduce its golden rows.
     """
     if blessing.candidate != manifest.candidate:
         raise ReleaseError(
@@ -149,18 +149,18 @@ def sealed(engine: sa.Engine, files: DigestStore, manifest: Manifest, blessing: 
 
 
 def append(engine: sa.Engine, row: Serving, *, reached: Reached = on) -> Serving:
-    """Add a row, unless another writer was faster: the one place that inserts into ``releases``.
+    """Add a row, unless another writer was faster. This is the only place that inserts into ``releases``.
 
     Args:
         engine: the serving database.
-        row: its epoch is one more than the newest that its writer knew; all that it points at was verified.
-        reached: told of each step of ``ADDING``.
+        row: new row, whose epoch is one more than the newest that its writer knew, and whose releases were verified.
+        reached: function called at each step of ``ADDING``.
 
     Returns:
-        The row; the one that is there if it is of that epoch and says the same.
+        The row, or the existing one if it has the same epoch and content.
 
     Raises:
-        FencedError: the table has gone on since.
+        FencedError: if another row has been added since.
     """
     conflict: IntegrityError | None = None
     try:
@@ -174,17 +174,17 @@ def append(engine: sa.Engine, row: Serving, *, reached: Reached = on) -> Serving
             return row
     except IntegrityError as error:
         conflict = error
-    there = newest(engine)
-    if there is not None and _same(there, row):
-        return there
+    existing = newest(engine)
+    if existing is not None and _same(existing, row):
+        return existing
     raise FencedError(
-        f"epoch {0 if there is None else there.epoch} was published since epoch {row.epoch - 1} was read; look at it and "
+        f"epoch {0 if existing is None else existing.epoch} was published since epoch {row.epoch - 1} was read; look at it and "
         "decide again"
     ) from conflict
 
 
 def _same(one: Serving, other: Serving) -> bool:
-    """Whether two rows say the same of who serves; who asked first and when does not matter."""
+    """Whether two rows let the same releases serve; who asked and when does not matter."""
 
     def said(row: Serving) -> tuple[object, ...]:
         return row.epoch, row.champion, row.challenger, row.challenger_share

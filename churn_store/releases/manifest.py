@@ -1,4 +1,4 @@
-"""What a release says of itself: the manifest, the gate's blessing, and the golden rows.
+"""The self-description of a release: the manifest, the gate's blessing, and the golden rows.
 
 A *candidate* is a manifest without a blessing; its digest is what the gate judges. A *release* is the same manifest with
 the blessing in it; its digest is what a row of ``releases`` names.
@@ -16,10 +16,10 @@ from churn_store.model.signature import Signature
 from churn_store.storage.digest_store import MEBIBYTE
 
 FORMAT = 2
-"""Since format 2 a manifest says how its model was evaluated (``Evaluation``)."""
+"""Format that is written. Since format 2 a manifest holds the evaluation of its model (``Evaluation``)."""
 
 FORMATS = (1, FORMAT)
-"""The formats that are read; a release of an older one goes on serving."""
+"""Formats that are read; a release of an older one goes on serving."""
 
 FILE_LIMITS = {"model.onnx": 256 * MEBIBYTE, "golden.json": 8 * MEBIBYTE, "reference.parquet": 64 * MEBIBYTE}
 """The files of a release and how large each may be, in bytes. Another name is refused."""
@@ -27,14 +27,14 @@ FILE_LIMITS = {"model.onnx": 256 * MEBIBYTE, "golden.json": 8 * MEBIBYTE, "refer
 MANIFEST_LIMIT = MEBIBYTE
 
 GOLDEN_ROWS = 200
-"""A release brings at least this many golden rows."""
+"""Fewest golden rows of a release."""
 
 GOLDEN_TOLERANCE = 1e-6
 """Greatest difference in probability between the trained pipeline and the exported model (design.md section 10)."""
 
 
 GREATEST_THRESHOLD = math.nextafter(1.0, 2.0)
-"""The threshold of a model that asks nobody, where one customer's probability is 1."""
+"""The threshold of a model that calls no customer, where one customer's probability is 1."""
 
 
 class FileEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -45,7 +45,7 @@ class FileEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TableVersion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A lake table as it was read: the Delta version, and the digest of its rows where they were all read."""
+    """A lake table as it was read: the Delta version, and the digest of its rows if all of them were read."""
 
     version: int
     digest: str | None = None
@@ -55,7 +55,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
     """One rule of the gate: what was found, what was allowed.
 
     Attributes:
-        undecided: not passed, because there was too little to decide by.
+        undecided: whether the rule did not pass because there was too little data to decide.
     """
 
     name: str
@@ -74,17 +74,17 @@ class Interval(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Segment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a model is worth on the customers of one word of a category.
+    """The quality of a model on the customers of one category value.
 
     Attributes:
         column: name of the category column.
-        word: word of it; empty where it is missing.
+        word: value of the category; empty where it is missing.
         rows: number of judging rows.
         base_rate: churn rate of those rows.
-        auc: None where all of them churned or stayed.
-        calibration: mean probability less the rate of churn.
-        profit: per customer, at the model's threshold.
-        threshold: the most profitable one for this segment alone.
+        auc: AUC on those rows; ``None`` where all of them churned or all stayed.
+        calibration: mean probability minus the churn rate.
+        profit: profit per customer, at the model's threshold.
+        threshold: most profitable threshold for this segment alone.
     """
 
     column: str
@@ -98,7 +98,7 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class ReliabilityBin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Rows of neighbouring scores: how many, their mean probability, their rate of churn."""
+    """Rows of neighbouring scores: their number, mean probability and churn rate."""
 
     rows: int
     predicted: float
@@ -106,7 +106,7 @@ class ReliabilityBin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ProfitTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What profit was computed with, in the company's currency (``churn.yaml``, ``profit``)."""
+    """The assumptions of the profit, in the company's currency (``churn.yaml``, ``profit``)."""
 
     customer_value: float
     offer_cost: float
@@ -116,17 +116,17 @@ class ProfitTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Evaluation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a model was found to be worth on its judging rows.
+    """The quality of a model on its judging rows.
 
     Attributes:
         confidence: confidence level of the intervals.
-        intervals: by measure; the measures are those of ``Manifest.metrics``.
-        by_snapshot: the measures at each judging snapshot; empty where data has no time.
-        baselines: the measures of the base rate, the recency rule and the plain logistic regression on the same rows.
-        segments: those with enough rows.
-        reliability: in the order of the scores.
-        importance: by how much the AUC falls when an input is shuffled, by its name (a manifest's keys are in alphabetical order).
-        profit: what profit was computed with.
+        intervals: interval of each measure of ``Manifest.metrics``.
+        by_snapshot: measures at each judging snapshot; empty where data has no time.
+        baselines: measures of the base rate, the recency rule and the plain logistic regression on the same rows.
+        segments: segments with enough rows.
+        reliability: reliability bins in the order of the scores.
+        importance: fall of the AUC when an input is shuffled, by the input's name (a manifest's keys are in alphabetical order).
+        profit: assumptions of the profit.
     """
 
     confidence: float
@@ -140,14 +140,16 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class Blessing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """The gate's verdict on a candidate. What is as by default is left out, so that an older one is encoded as it was.
+    """The gate's verdict on a candidate.
+
+    Fields with their default value are left out, so that an older blessing is encoded as it was.
 
     Attributes:
-        verdict: ``undecided`` where nothing failed, but there was too little to decide by; ``overridden`` where a named person
-            released it against the gate.
+        verdict: verdict; ``undecided`` where nothing failed but there was too little data to decide, ``overridden`` where a named
+            person released it against the gate.
         actor: id of the run, or name of the person.
-        epoch: the newest release when the gate read its inputs: who served then was compared with; 0 for none.
-        gain: the profit per customer above the champion's on the same rows; None without a champion.
+        epoch: newest epoch when the gate read its inputs, whose champion the candidate was compared with; 0 for none.
+        gain: profit per customer above the champion's on the same rows; ``None`` without a champion.
         reason: reason of the override.
     """
 
@@ -162,7 +164,7 @@ class Blessing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
 
     @property
     def releasable(self) -> bool:
-        """Whether a release may point at the candidate: every rule passed, or somebody is named who released it anyhow."""
+        """Whether the candidate may be released: every rule passed, or a named person released it all the same."""
         if self.verdict == "overridden":
             return bool(self.actor.strip())
         return self.verdict == "accepted" and bool(self.rules) and all(rule.passed for rule in self.rules)
@@ -178,27 +180,27 @@ class Blessing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Everything that must be known of a model to serve it, judge it and rebuild its training set.
+    """Everything that must be known about a model to serve it, judge it and rebuild its training set.
 
     Attributes:
-        family: the model family, such as ``gradient_boosting``.
-        label: the definition of churn in words.
-        horizon_days: length of the window that the probability speaks of; None where data has no time.
-        threshold: a probability at or above it is answered as churn.
+        family: model family, such as ``gradient_boosting``.
+        label: definition of churn in words.
+        horizon_days: length of the window that the probability refers to; ``None`` where data has no time.
+        threshold: probability from which on the answer is churn.
         metrics: metrics on the judging rows.
-        trained_on: every snapshot whose labels had a say: those that the estimator was fitted on and those that calibrated it.
-        judged_on: the later snapshots that the metrics are of.
-        split: how judging rows were kept apart: ``by time``, or by customer with what decides who is held out.
-        tables: the lake tables as they were read.
+        trained_on: snapshots whose labels were used: those that the estimator was fitted on and those that calibrated it.
+        judged_on: later snapshots, on which the metrics were computed.
+        split: separation of the judging rows: ``by time``, or by customer with the rule that holds customers out.
+        tables: lake tables as they were read.
         mlflow: run and model version in the tracking server, for people.
-        code_commit: code commit of the checkout that trained it; ``unknown`` outside of one.
-        lock_sha256: lock sha256 of ``requirements.lock``.
+        code_commit: commit of the checkout that trained it; ``unknown`` outside of a checkout.
+        lock_sha256: sha256 of ``requirements.lock``.
         created_s: time of creation by the platform's clock, in epoch seconds.
-        parameters: parameters of the estimator, as they were searched and found.
-        calibrated_on: the last of ``trained_on``, on which the probabilities were calibrated and the threshold was set.
-        population: who is at risk, in words.
-        purpose: what the model is for, in the company's words.
-        evaluation: what it is worth. These five are there since format 2.
+        parameters: parameters of the estimator, as the search found them.
+        calibrated_on: last snapshots of ``trained_on``, on which the probabilities were calibrated and the threshold was set.
+        population: definition of the customers at risk, in words.
+        purpose: purpose of the model, in the company's words.
+        evaluation: quality of the model. These last five exist since format 2.
     """
 
     format: int = FORMAT
@@ -221,7 +223,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     created_s: int
     files: dict[str, FileEntry]
     blessing: Blessing | None = None
-    # Absent in format 1, and left out again when it is encoded, so that its digest stays what it was.
+    # Absent in format 1, and left out again on encoding, so that the digest does not change.
     parameters: dict[str, str | int | float | bool | None] | msgspec.UnsetType = msgspec.UNSET
     calibrated_on: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
     population: str | msgspec.UnsetType = msgspec.UNSET
@@ -245,7 +247,7 @@ class Golden(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def encode(value: Manifest | Golden) -> bytes:
-    """The one byte form, so that a digest means something: keys sorted, no white space."""
+    """Encode in the one canonical form, so that equal content has equal digests: keys sorted, no white space."""
     return msgspec.json.encode(value, order="deterministic")
 
 
@@ -253,7 +255,7 @@ def decode_manifest(content: bytes) -> Manifest:
     """Read a manifest strictly.
 
     Raises:
-        ReleaseError: not the manifest of a release of this format.
+        ReleaseError: if it is not the manifest of a release in a format that is read.
     """
     try:
         manifest = msgspec.json.decode(content, type=Manifest)
