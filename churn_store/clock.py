@@ -1,7 +1,7 @@
 """The one clock: wall time, or a fixed ``as_of`` that a running daemon and service see without a restart.
 
 Nothing else reads the wall clock for anything that a period, a snapshot, a maturity or an age depends on. Durations are
-measured with ``time.monotonic`` where they happen and are no business of this module.
+measured with ``time.monotonic`` where they happen, not here.
 """
 
 import os
@@ -14,8 +14,8 @@ from churn_store.errors import InputError
 class Clock:
     """Time as the platform sees it.
 
-    While the file ``as_of`` exists, its one line (an ISO 8601 date or time; UTC where no zone is named) is the time;
-    otherwise the wall clock is. The file is read at every call, so a change is seen at once by every process.
+    While the file ``as_of`` exists, its one line is the time: an ISO 8601 date or time, in UTC where no zone is named. Otherwise
+    the wall clock counts. The file is read at every call, so every process sees a change at once.
     """
 
     def __init__(self, as_of: Path) -> None:
@@ -25,7 +25,7 @@ class Clock:
         """The current time in UTC.
 
         Raises:
-            InputError: the file ``as_of`` holds no ISO 8601 time.
+            InputError: if the file ``as_of`` holds no ISO 8601 time.
         """
         try:
             text = self._as_of.read_text(encoding="utf-8").strip()
@@ -39,11 +39,11 @@ class Clock:
 
     @property
     def is_fixed(self) -> bool:
-        """Whether ``as_of`` stands still at a named time."""
+        """Whether the time is fixed by ``as_of``."""
         return self._as_of.exists()
 
     def fix(self, as_of: datetime) -> None:
-        """Let ``as_of`` stand at the given time, for every process that uses the same file, from now on."""
+        """Fix the time from now on, for every process that uses the same file."""
         self._as_of.parent.mkdir(parents=True, exist_ok=True)
         beside = self._as_of.with_name(f"{self._as_of.name}.{os.getpid()}.new")
         beside.write_text(as_of.astimezone(UTC).isoformat() + "\n", encoding="utf-8")
@@ -58,7 +58,7 @@ def parse_time(text: str, *, where: str) -> datetime:
     """An ISO 8601 date or time as UTC.
 
     Raises:
-        InputError: it is not one; ``where`` names the place that holds it.
+        InputError: if it is not one; the message names the place ``where``.
     """
     try:
         parsed = datetime.fromisoformat(text)

@@ -18,11 +18,11 @@ class DatabaseAwayError(InputError):
 
 
 class SourceAwayError(ChurnError):
-    """A company's own server does not answer, or went away while it was read; it is worth another try."""
+    """A company's own server does not answer, or went away during reading; another try may help."""
 
 
 class StoreAwayError(ChurnError):
-    """The store of the release files or of the lake does not answer, or there is none at its address; it is worth another try."""
+    """The store of release files or of the lake does not answer, or is not at its address; another try may help."""
 
 
 class ReleaseError(ChurnError):
@@ -34,4 +34,4 @@ class FencedError(ReleaseError):
 
 
 class AbsentError(ChurnError):
-    """A part that is not there and need not be; the message says what brings it."""
+    """An optional part is not installed; the message says how to get it."""

@@ -14,7 +14,7 @@ DASHES = ("", "6 4", "2 4")
 
 TICKS = 5
 MOST_NAMES = 14
-"""So many names fit below the chart."""
+"""Most names that fit below the chart."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +44,11 @@ def line_chart(
     """An SVG element.
 
     Args:
-        lines: at least one, with at least one point.
-        title: what it shows, for those who can't see it.
-        description: what is to be seen in it, for those who can't see it.
-        x_title: below the horizontal axis.
-        y_title: beside the vertical one.
+        lines: at least one line, with at least one point.
+        title: subject of the chart, for people who can't see it.
+        description: content of the chart in words, for people who can't see it.
+        x_title: title of the horizontal axis.
+        y_title: title of the vertical axis.
         names: names of the points at x = 0, 1, ...; without them the axis has numbers.
     """
     across = [x for line in lines for x, _ in line.points]
@@ -108,7 +108,7 @@ def as_markdown(svg: str, alt: str) -> str:
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """Round numbers that hold a range."""
+    """Round numbers that enclose a range."""
     if high <= low:
         low, high = low - 0.5, high + 0.5
     rough = (high - low) / (TICKS - 1)

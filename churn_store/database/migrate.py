@@ -1,4 +1,4 @@
-"""Bring the serving database to the newest schema, once, under a lock, and check that it is there.
+"""Brings the serving database to the newest schema, once and under a lock, and checks the schema.
 
 Migrations are run by ``churn migrate`` (the demo and compose call it), never by a worker that starts.
 """
@@ -20,7 +20,7 @@ ADVISORY_LOCK = 0x636875726E  # "churn"
 
 
 def migrate(url: str) -> str:
-    """Apply what is missing; two callers at once wait for each other.
+    """Apply the missing migrations; concurrent callers wait for each other.
 
     Returns:
         The revision that the database has now.
@@ -50,20 +50,22 @@ def require_migrated(engine: sa.Engine) -> None:
 
     Raises:
         DatabaseAwayError: if the database does not answer.
-        InputError: it has not been migrated, or is newer than this code.
+        InputError: if it has not been migrated, or is newer than this code.
     """
     try:
         with engine.connect() as connection:
-            there = sa.inspect(connection).has_table("alembic_version")
-            found = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar() if there else None
+            has_version = sa.inspect(connection).has_table("alembic_version")
+            revision = (
+                connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar() if has_version else None
+            )
     except (OperationalError, InterfaceError) as error:
         raise DatabaseAwayError(
             f"the serving database {engine.url.render_as_string()} does not answer ({type(error.orig).__name__}); start it, "
             "set store.database_url, or make a new one with `churn migrate`"
         ) from error
-    if found != REVISION:
+    if revision != REVISION:
         raise InputError(
-            f"the serving database {engine.url.render_as_string()} is at revision {found or 'none'}, "
+            f"the serving database {engine.url.render_as_string()} is at revision {revision or 'none'}, "
             f"expected {REVISION}; run `churn migrate`"
         )
 

@@ -1,7 +1,7 @@
-"""The serving database: what a release is, who may ask, what was answered.
+"""The schema of the serving database: releases, verdicts, API keys and the prediction log.
 
-SQLite (write-ahead log) when embedded, PostgreSQL in production. Tables are created only by the migrations beside this
-module, applied by ``churn migrate``; nothing here creates one.
+It is SQLite (write-ahead log) when embedded, PostgreSQL in production. Only the migrations next to this module, applied by
+``churn migrate``, create tables.
 """
 
 import sqlite3
@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 
 REVISION = "0002"
-"""The newest of the migrations: the schema that this code was written for."""
+"""The newest migration: the schema that this code expects."""
 
 metadata = sa.MetaData()
 
@@ -29,7 +29,7 @@ releases = sa.Table(
     sa.Column("kind", sa.String(20), nullable=False, server_default="released"),
     sa.Column("gain", sa.Float),
 )
-"""Append-only: the row with the greatest epoch says which release serves. The primary key fences a second writer."""
+"""Releases, append-only: the row with the greatest epoch says which release serves. The primary key fences a second writer."""
 
 blessings = sa.Table(
     "blessings",
@@ -45,7 +45,7 @@ blessings = sa.Table(
     sa.Column("gain", sa.Float),
     sa.Column("reason", sa.Text, nullable=False, server_default=sa.text("''")),
 )
-"""Every verdict on a candidate, by its digest, append-only; ``reasons`` are its rules in words, for people."""
+"""Verdicts on candidates by digest, append-only; ``reasons`` are the rules in words, for people."""
 
 prediction_log = sa.Table(
     "prediction_log",
@@ -65,7 +65,7 @@ prediction_log = sa.Table(
     sa.Column("latency_us", sa.Integer, nullable=False),
     sa.Column("key_id", sa.String(32)),
 )
-"""One row an answered prediction; ``item`` counts within a batch, so that shipping the spool twice adds nothing."""
+"""One row per answered prediction; ``item`` counts within a batch. The primary key lets a second shipment of a spool add nothing."""
 
 api_keys = sa.Table(
     "api_keys",
@@ -78,7 +78,7 @@ api_keys = sa.Table(
     sa.Column("expires_s", sa.BigInteger),
     sa.Column("revoked_s", sa.BigInteger),
 )
-"""Keys are random and long, so a plain sha256 of the secret is enough; the secret itself is never stored."""
+"""API keys. They are random and long, so a plain sha256 of the secret is enough; the secret itself is never stored."""
 
 
 _PATIENCE = {
@@ -93,10 +93,10 @@ _PATIENCE = {
 def connect(url: str) -> sa.Engine:
     """An engine for the serving database.
 
-    ``postgresql://`` is taken as psycopg 3, and one that vanished is noticed within about 15 s. SQLite gets a write-ahead log
-    and waits up to 10 s for a lock; its file must be there (``churn migrate`` makes it), so that a database that is away is
-    not taken for an empty one. Errors do not list a statement's parameters, which are customer data; PostgreSQL's own words
-    may still quote a row, so log an error's type and not its text.
+    ``postgresql://`` uses psycopg 3, and notices within about 15 s that the server vanished. SQLite gets a write-ahead log and
+    waits up to 10 s for a lock. Its file must exist (``churn migrate`` makes it), so that a database that is away is not taken for
+    an empty one. Errors do not list a statement's parameters, which are customer data. PostgreSQL's own messages may still quote a
+    row, so log an error's type and not its text.
     """
     address = sa.make_url(url)
     if address.drivername == "postgresql":

@@ -1,10 +1,10 @@
-"""What a ``model.onnx`` may hold, looked at before onnxruntime builds a session of it.
+"""Checks what a ``model.onnx`` holds, before onnxruntime builds a session from it.
 
-A model of this platform is a plain graph of few operators with all its numbers inside, from a table of rows to one probability
-of each. Whatever could reach outside of the file (external data, operators that a library would have to bring) is refused here,
-and so is what could keep a session busy or fill its memory: graphs inside of graphs, operators that no exporter here ever wrote,
-tensors that say they are larger than their file, and work that does not follow from the rows (``onnx_work``). Does not belong
-here: whether the model fits its signature (``churn_store.model.scorer``).
+A model of this platform is a plain graph of few operators that holds all its numbers. It turns a table of rows into one
+probability per row. Everything that could reach outside of the file is refused: external data, and operators that a library would
+have to bring. So is everything that could keep a session busy or fill its memory: nested graphs, operators that no exporter here
+ever wrote, tensors that claim to be larger than their file, and work that does not depend on the rows (``onnx_cost``). Does not
+belong here: whether the model fits its signature (``churn_store.model.scorer``).
 """
 
 from collections.abc import Iterator
@@ -18,36 +18,36 @@ from churn_store.errors import ReleaseError
 from churn_store.model.onnx_cost import require_little_work
 
 DOMAINS: Final = frozenset({"", "ai.onnx", "ai.onnx.ml"})
-"""Of operators: those of the ONNX standard."""
+"""Allowed domains of operators: those of the ONNX standard."""
 
 EXPORTED: Final = frozenset(
     {"Add", "Cast", "Clip", "Concat", "Div", "Gather", "IsNaN", "Log", "MatMul", "Mul", "Sigmoid", "Sub", "Where"}
     | {"OneHotEncoder", "TreeEnsembleRegressor"}
 )
-"""The operators that the families are exported with (``churn_assets.training.families``)."""
+"""Operators that the families are exported with (``churn_assets.training.families``)."""
 
 EXPORTED_BEFORE: Final = frozenset(
     {"ArrayFeatureExtractor", "Concat", "Gather", "Imputer", "LinearClassifier", "OneHotEncoder", "Reshape", "Scaler"}
     | {"TreeEnsembleClassifier"}
 )
-"""Those of the releases that skl2onnx exported (manifests of format 1), which go on serving."""
+"""Operators of the releases that skl2onnx exported (manifests of format 1), which go on serving."""
 
 LABEL: Final = "label"
-"""The output that those releases give besides, and nobody reads."""
+"""Additional output of those releases, which nobody reads."""
 
 MOST_NODES: Final = 10_000
-"""A category takes three, and a signature has at most 2,000 columns."""
+"""Most operators of a model: a category takes three, and a signature has at most 2,000 columns."""
 
 
 def require_plain(model: bytes, *, gives: str) -> None:
     """Refuse a model that is more than a plain graph.
 
     Args:
-        model: the bytes of ``model.onnx``.
+        model: content of ``model.onnx``.
         gives: name of the graph's output.
 
     Raises:
-        ReleaseError: not ONNX, or says what it holds that a model here never does.
+        ReleaseError: if it is not ONNX, or holds something that a model here never does; the message names it.
     """
     try:
         parsed = onnx.ModelProto.FromString(model)

@@ -1,9 +1,9 @@
-"""How much a model computes for a row, found by the shapes of its tensors before anything is computed.
+"""Limits how much a model computes for a row, judged by the shapes of its tensors before anything is computed.
 
-A few hundred bytes can ask for gigabytes with harmless operators: numbers beside themselves thirty times over, or a column that
-is added to a row. So the shapes of all tensors are inferred, of few rows and of twice as many: a row may take only so much, twice
-the rows at most twice as much, and nothing may be computed from constants alone, as that is done while the model is loaded. Does not
-belong here: which operators there may be (``onnx_allowlist``).
+A few hundred bytes can ask for gigabytes with harmless operators: a tensor concatenated with itself thirty times over, or a column
+added to a row. So the shapes of all tensors are inferred, for a few rows and for twice as many. The work for a row is limited,
+twice the rows may take at most twice as much, and nothing may be computed from constants alone, as that happens while the model is
+loaded. Does not belong here: which operators are allowed (``onnx_allowlist``).
 """
 
 from collections.abc import Iterator
@@ -15,13 +15,13 @@ from onnx import TensorProto, helper, shape_inference
 from churn_store.errors import ReleaseError
 
 ROWS: Final = 200
-"""As many as golden rows."""
+"""Rows of the shape inference: as many as golden rows."""
 
 MOST_OF_A_ROW: Final = 200_000
-"""Numbers that are computed for one row, all tensors together: a word of a category takes about four, an input about ten."""
+"""Most numbers computed for one row, in all tensors together: a category value takes about four, an input about ten."""
 
 _SMALL: Final = 64
-"""Constants of so few numbers are kept as they are: some say a shape."""
+"""Size up to which constants keep their values, because some of them give a shape."""
 
 _AS_THEY_CAME: Final = frozenset({"Imputer", "Scaler"})
 _A_ROW_EACH: Final = {
@@ -36,7 +36,7 @@ def require_little_work(model: Any) -> None:
     """Refuse a model that computes more for a row than a model here does.
 
     Raises:
-        ReleaseError: with what was found.
+        ReleaseError: if it does; the message names what was found.
     """
     constants = {tensor.name for tensor in model.graph.initializer}
     inputs = [given for given in model.graph.input if given.name not in constants]
@@ -57,10 +57,10 @@ def require_little_work(model: Any) -> None:
 
 
 def _computed(model: Any, inputs: list[Any], rows: int) -> int:
-    """How many numbers a model computes for so many rows.
+    """The number of values that a model computes for a number of rows.
 
     Raises:
-        ReleaseError: its tensors fit no operator, or their sizes can't be known.
+        ReleaseError: if its tensors do not fit its operators, or their sizes can't be known.
     """
     try:
         outline = _outline(model, inputs, rows)
@@ -79,7 +79,7 @@ def _computed(model: Any, inputs: list[Any], rows: int) -> int:
 
 
 def _outline(model: Any, inputs: list[Any], rows: int) -> Any:
-    """The model without its many numbers, for so many rows: its shapes are the same, and little has to be copied."""
+    """The model without its large constants, for a number of rows: the shapes are the same, and little has to be copied."""
     given, small, nodes = [], [], []
     for value in inputs:
         kind = value.type.tensor_type
@@ -101,10 +101,10 @@ def _outline(model: Any, inputs: list[Any], rows: int) -> Any:
 
 
 def _each_row(node: Any, rows: int) -> Iterator[Any]:
-    """What an ensemble of trees or a linear classifier gives: its labels first, if it has any, then a table."""
+    """The outputs of a tree ensemble or a linear classifier: first its labels, if it has any, then a table."""
     attributes = {attribute.name: attribute for attribute in node.attribute}
-    said = attributes.get(_A_ROW_EACH[node.op_type])
-    columns = 1 if said is None else len(said.ints) or said.i
+    targets = attributes.get(_A_ROW_EACH[node.op_type])
+    columns = 1 if targets is None else len(targets.ints) or targets.i
     *labels, table = node.output
     for name in labels:
         yield helper.make_tensor_value_info(name, TensorProto.INT64, [rows])

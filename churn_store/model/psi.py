@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 Tally = npt.NDArray[np.float64]
-"""How many rows fall into each bin."""
+"""Number of rows in each bin."""
 
 
 def population_stability_index(before: Tally, now: Tally) -> float:
@@ -19,11 +19,11 @@ def population_stability_index(before: Tally, now: Tally) -> float:
     population stability index), which is subtracted. An empty bin counts as half a row; one that is empty in both does not count.
 
     Args:
-        before: the reference, at least one row.
-        now: the rows that are compared with it, at least one.
+        before: tally of the reference, at least one row.
+        now: tally of the rows that are compared with it, at least one row.
 
     Returns:
-        0 or about 0 without drift; can be slightly negative.
+        The index: about 0 without drift; can be slightly negative.
     """
     n, m = before.sum(), now.sum()
     occupied = (before + now) > 0

@@ -24,11 +24,11 @@ class Scorer:
     """An ONNX model: rows of the signature's columns to the probability of churn.
 
     Args:
-        model: the bytes of ``model.onnx``.
+        model: content of ``model.onnx``.
         signature: inputs of the model.
 
     Raises:
-        ReleaseError: the model holds what no model here does, can't be loaded, or takes other inputs than the signature says.
+        ReleaseError: if the model holds something forbidden, can't be loaded, or takes other inputs than the signature says.
     """
 
     def __init__(self, model: bytes, signature: Signature) -> None:
@@ -48,9 +48,9 @@ class Scorer:
             for name, columns in ((NUMBERS, signature.numbers), (CATEGORIES, signature.categories))
             if columns
         }
-        found = {tensor.name: tensor.shape[-1] for tensor in self._session.get_inputs()}
-        if found != expected:
-            raise ReleaseError(f"model.onnx takes {found}, but the signature says {expected}")
+        inputs = {tensor.name: tensor.shape[-1] for tensor in self._session.get_inputs()}
+        if inputs != expected:
+            raise ReleaseError(f"model.onnx takes {inputs}, but the signature says {expected}")
         self._has_numbers, self._has_categories = NUMBERS in expected, CATEGORIES in expected
         self._outputs = [PROBABILITIES]
 
@@ -60,7 +60,7 @@ class Scorer:
         """Probability of churn, one a row, from the two tensors of ``Signature.tensors``.
 
         Raises:
-            ReleaseError: the model does not give two numbers a row, of staying and of churning.
+            ReleaseError: if the model does not give two numbers per row, for staying and for churning.
         """
         feed: dict[str, Any] = {}
         if self._has_numbers:

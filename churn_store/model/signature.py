@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 MISSING_CATEGORY = ""
-"""What a missing text becomes before it reaches a model; ONNX has no missing text."""
+"""Text that replaces a missing one before it reaches a model; ONNX has no missing text."""
 
 
 Picker = Callable[[Any], tuple[Any, ...]]
@@ -38,9 +38,9 @@ class Column(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     Attributes:
         kind: ``number`` (32-bit float) or ``category`` (text).
         nullable: whether a missing value is an answer ("no ticket yet") rather than a mistake.
-        low: smallest allowed number, in the column's unit; None for no bound.
-        high: largest number that is allowed.
-        categories: the words that training saw; another word is scored as unknown.
+        low: smallest allowed number, in the column's unit; ``None`` for no bound.
+        high: largest allowed number; ``None`` for no bound.
+        categories: values that training saw; any other value is scored as unknown.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Column(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 MOST_COLUMNS = 2_000
-"""More inputs than any model here has; each one costs every request."""
+"""Most inputs of a model; each one costs every request, and no model here has as many."""
 
 
 class Signature(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
@@ -79,9 +79,9 @@ class Signature(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=Tr
 
     @cached_property
     def asked_for(self) -> tuple[Column, ...]:
-        """The columns without what does not decide which rows fit: two signatures that ask for the same take the same rows.
+        """The columns reduced to what decides which rows fit: signatures with equal values take the same rows.
 
-        The words that training saw are left out: another one is scored as unknown.
+        The categories that training saw are left out, as any other is scored as unknown; so are the descriptions.
         """
         return tuple(msgspec.structs.replace(column, categories=(), description="") for column in self.columns)
 
@@ -97,19 +97,19 @@ class Signature(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=Tr
         )
 
     def row(self, attributes: msgspec.Struct) -> dict[str, Any]:
-        """What was decoded into ``attributes``, by column name."""
+        """The values decoded into ``attributes``, by column name."""
         return dict(zip(self.names, msgspec.structs.astuple(attributes), strict=True))
 
     @cached_property
     def _fields(self) -> tuple[str, ...]:
-        """A Python name for each column: a company may call its columns anything, a struct its fields not."""
+        """A valid Python name for each column: a company's column may have any name, a struct's field may not."""
         return tuple(
             name if name.isidentifier() and not name.startswith("_") else f"_{position}"
             for position, name in enumerate(self.names)
         )
 
     def unknown_categories(self, row: Mapping[str, Any]) -> list[str]:
-        """Names of the columns whose word training never saw, in a row of plain values."""
+        """Names of the columns whose value training never saw, in a row of plain values."""
         return [name for name, words in self._words if row[name] is not None and row[name] not in words]
 
     @cached_property

@@ -1,7 +1,7 @@
-"""Immutable files kept under their own digest, in a folder or an object store.
+"""Immutable files stored under their own digest, in a folder or an object store.
 
-Writing is idempotent and atomic (a reader sees a whole file or none); reading trusts nothing: size and sha256 are checked
-before a caller sees a byte.
+Writing is idempotent and atomic: a reader sees a whole file or none. Reading trusts nothing: size and sha256 are checked before a
+caller sees a byte.
 """
 
 import hashlib
@@ -19,14 +19,14 @@ from churn_store.storage.safe_read import read_regular, too_large
 MEBIBYTE = 1024 * 1024
 
 PARTS_AT_ONCE = 2
-"""A large file goes up in parts, so few at once that each is through in time on a slow line; it is there when all are."""
+"""Parts of a large file uploaded at once: few enough that each arrives in time on a slow line. The file exists once all have."""
 
 
 class DigestStore:
     """Files by sha256.
 
     Args:
-        url: a folder, or an object-store address (``s3://bucket/prefix``).
+        url: folder, or object-store address (``s3://bucket/prefix``).
     """
 
     def __init__(self, url: str) -> None:
@@ -39,10 +39,10 @@ class DigestStore:
             self._store = LocalStore(url)
 
     def put(self, content: bytes) -> str:
-        """Keep a file; its digest is its name. A file of that name which was changed is put right.
+        """Store a file under its digest, and return the digest. A changed file of that name is replaced.
 
         Raises:
-            StoreAwayError: the object store does not answer, or has no such bucket.
+            StoreAwayError: if the object store does not answer, or has no such bucket.
         """
         digest = hashlib.sha256(content).hexdigest()
         try:
@@ -54,16 +54,17 @@ class DigestStore:
         return digest
 
     def get(self, digest: str, *, at_most: int) -> bytes:
-        """A file that is what its name says.
+        """Read a file and check it against its digest.
 
         Args:
             digest: sha256, 64 hexadecimal digits.
-            at_most: size limit in bytes, checked before the file is read; a store that lies about it is not believed.
+            at_most: size limit in bytes, checked before the file is read, and again during reading in case the store reports a
+                wrong size.
 
         Raises:
-            ReleaseError: missing, larger than ``at_most``, or changed.
-            StoreAwayError: the object store does not answer, or there are no release files at its address: that says nothing of
-                the file.
+            ReleaseError: if the file is missing, larger than ``at_most``, or changed.
+            StoreAwayError: if the object store does not answer, or there are no release files at its address, which says nothing
+                about the file.
         """
         path = _path(digest)
         try:
@@ -74,20 +75,20 @@ class DigestStore:
             )
         except FileNotFoundError as error:
             raise ReleaseError(f"file {digest[:12]} is missing in {self.url}") from error
-        found = hashlib.sha256(content).hexdigest()
-        if found != digest:
-            raise ReleaseError(f"file {digest[:12]} was changed: its sha256 is now {found[:12]}")
+        actual = hashlib.sha256(content).hexdigest()
+        if actual != digest:
+            raise ReleaseError(f"file {digest[:12]} was changed: its sha256 is now {actual[:12]}")
         return content
 
     def _read_object(self, path: str, *, at_most: int) -> bytes:
         name = path.rpartition("/")[2]
         try:
-            found = obstore.get(self._store, path)
-            size = found.meta["size"]
+            response = obstore.get(self._store, path)
+            size = response.meta["size"]
             if size > at_most:
                 raise too_large(name, size, at_most)
             parts, read = [], 0
-            for part in found.stream(min_chunk_size=MEBIBYTE):
+            for part in response.stream(min_chunk_size=MEBIBYTE):
                 read += len(part)
                 if read > at_most:
                     raise too_large(name, read, at_most)
@@ -100,7 +101,11 @@ class DigestStore:
         return b"".join(parts)
 
     def _require_files(self) -> None:
-        """A bucket that is not there answers like a file that is not there."""
+        """Tell a missing bucket, which answers like a missing file, from a missing file.
+
+        Raises:
+            StoreAwayError: if the address holds no release files, or does not answer.
+        """
         try:
             some = next(iter(obstore.list(self._store, "sha256", chunk_size=1)), [])
         except (BaseError, OSError) as error:
