@@ -21,11 +21,11 @@ from churn_store.mapping.times import YEAR_2100_S, epoch_seconds
 
 @dataclass(frozen=True)
 class Rules:
-    """What the whole platform says of values.
+    """The rules for values that hold for the whole platform.
 
     Attributes:
-        limit: the largest share of a table's rows that may be set aside, as they can't be read.
-        now_s: the current time: dates after it have not been.
+        limit: largest share of a table's rows that may be set aside because they can't be read.
+        now_s: current time; later dates have not happened yet.
     """
 
     limit: float = 0.02
@@ -36,7 +36,7 @@ def labelled(text: MappedText, description: MappedTable, *, where: str, rules: R
     """Data without time: ``customer_id``, the attributes, ``churned``.
 
     Raises:
-        InputError: too many numbers that can't be read, or labels that are neither of the two words.
+        InputError: if too many numbers can't be read, or labels are neither of the two words.
     """
     label = description.label
     if label is None:
@@ -67,7 +67,7 @@ def canonical(table: Table, text: MappedText, description: MappedTable, *, where
     A row counts as known when it had happened, if its source says an earlier time: until then it is a plan.
 
     Raises:
-        InputError: too many times, amounts or numbers that can't be read, or times that can't be what is meant.
+        InputError: if too many times, amounts or numbers can't be read, or the times can't be what is meant.
     """
     mapped = description.columns
     readability = Readability(text, where=where, limit=rules.limit, person=mapped["customer_id"])
@@ -137,7 +137,7 @@ def _attributes(text: MappedText, description: MappedTable, readability: Readabi
 
 
 def _words(text: MappedText, name: Literal["event_type", "status"], description: MappedTable) -> pl.Series:
-    """A column of words; a payment whose status nobody tells has settled."""
+    """A column of words; a payment without a status counts as settled."""
     if name in description.columns:
         return _translated(text, description.columns[name], description.values.get(name, {}))
     word = description.constants.get(name, "settled")

@@ -1,6 +1,6 @@
 """Reads the mapped columns of a table's files as the text that they hold, each row with its place.
 
-Belongs here: what a file is and what is said when it can't be read. Does not belong here: its bytes (``encoding``) and
+Belongs here: which files a table has, and the messages when one can't be read. Does not belong here: its bytes (``encoding``) and
 what the text means (``canonical``).
 """
 
@@ -20,7 +20,7 @@ from churn_store.mapping.text import EXPECTED, FIELDS, FILE, LINE, RAGGED, Mappe
 from churn_store.redaction import MAIL, VALUE, shown_names
 
 SEPARATORS = (",", ";", "\t", "|")
-"""What else often parts the fields of a line."""
+"""Other common separators of fields."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,8 @@ def read_text(description: FileTable, folder: Path, *, where: str) -> MappedText
         where: name of the table or file, with which every error message begins.
 
     Raises:
-        InputError: a file that is missing, not of its format or encoding, cut off, of other types than the others, or without a
-            mapped column; files without any row.
+        InputError: if a file is missing, not of its format or encoding, cut off, of other types than the others, or without a
+            mapped column; or if the files have no row.
     """
     files = matching_files(description, folder, where=where)
     read = [
@@ -83,7 +83,7 @@ def read_text(description: FileTable, folder: Path, *, where: str) -> MappedText
 
 
 def _file(file: Path, description: FileTable, folder: Path, table: str, *, is_only: bool) -> _Read | None:
-    """A file's rows; nothing of one without a single byte that has others beside it."""
+    """A file's rows; none of an empty file if the table has other files."""
     name = str(file.relative_to(folder)) if file.is_relative_to(folder) else file.name
     where = f"{table}: {name}"
     is_csv = description.format == "csv"

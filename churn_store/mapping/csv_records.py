@@ -16,7 +16,7 @@ import numpy.typing as npt
 QUOTE, NEWLINE, RETURN = b'"\n\r'
 
 BLOCK = 1 << 20
-"""Bytes that are looked at together."""
+"""Bytes that are examined at once."""
 
 Numbers = npt.NDArray[np.int64]
 
@@ -26,8 +26,8 @@ class Records:
     """The records of a file after its header, in their order.
 
     Attributes:
-        line: the line on which each begins, from 1.
-        fields: how many fields each has; 0 for an empty line.
+        line: line on which each record begins, from 1.
+        fields: number of fields of each record; 0 for an empty line.
     """
 
     line: Numbers
@@ -41,7 +41,7 @@ def records_of(content: Path | bytes, separator: str) -> Records:
     ends no record.
 
     Args:
-        content: the file, or what it holds, in UTF-8.
+        content: the file, or its content, in UTF-8.
         separator: separator of fields, one ASCII character.
     """
     if isinstance(content, bytes):
@@ -68,7 +68,7 @@ def _records(stream: BinaryIO, separator: str) -> Records:
 
 
 def _split(block: bytes, separator: bytes) -> tuple[Numbers, Numbers, int]:
-    """Of each whole record of a block, how many lines are before it and how many fields it has; and where the last one ends."""
+    """The lines before each complete record of a block, its number of fields, and the end of the last one."""
     data = np.frombuffer(block, np.uint8)
     breaks, between = np.flatnonzero(data == NEWLINE), np.flatnonzero(data == separator[0])
     ends, odd = breaks, np.zeros(0, np.int64)

@@ -26,7 +26,7 @@ OTHERS = {
     b"7z\xbc\xaf": "a 7-Zip archive",
     b"PAR1": "Parquet",
 }
-"""What files begin with that are no CSV."""
+"""First bytes of files that are no CSV."""
 
 HEADER_END = re.compile(rb'(?:[^"\r\n]|"[^"]*")*(\r\n|\r|\n)')
 """A first line; the group is its end, where no quoted name holds it."""
@@ -35,7 +35,7 @@ ODD_END = re.compile(rb"\r+\n|\r")
 """Ends of lines in files whose first one ends with CR: of old Macintoshs, and CRLF that was written as CRCRLF."""
 
 TAIL = 1 << 16
-"""So many bytes at the end of a file are looked at."""
+"""Bytes at the end of a file that are examined."""
 
 
 def utf_8(file: Path, description: FileTable, *, where: str) -> Path | bytes:
@@ -44,9 +44,9 @@ def utf_8(file: Path, description: FileTable, *, where: str) -> Path | bytes:
     Lines may end with LF, CRLF or CR alone.
 
     Raises:
-        InputError: it is no CSV but an archive or a workbook, is in another encoding than its description says, or ends in the
-            middle of a line.
-        OSError: it can't be read, or its compressed content is cut off.
+        InputError: if it is an archive or a workbook instead of CSV, is in another encoding than its description says, or ends in
+            the middle of a line.
+        OSError: if it can't be read, or its compressed content is cut off.
     """
     _refuse_others(file, where)
     compressed = _compression(file) is not None
@@ -67,7 +67,7 @@ def utf_8(file: Path, description: FileTable, *, where: str) -> Path | bytes:
 
 
 def not_utf_8(file: Path, where: str) -> InputError:
-    """What is said of a file that is not encoded in UTF-8, with its first line that is not."""
+    """The message about a file that is not UTF-8; it names the first line that is not."""
     place, likely = "", "windows-1252"
     with _opened(file) as stream:
         for number, line in enumerate(stream, start=1):

@@ -1,4 +1,4 @@
-"""Whether rows are of customers whom the company knows: ids that are written differently in two tables match nobody.
+"""Checks that rows belong to known customers: ids that are written differently in two tables match nobody.
 
 Belongs here: what the ids of two tables look like beside each other. Does not belong here: rows of a few unknown
 customers, which are ingested as all others are; ``churn validate`` counts them (``churn_assets.preflight.company``).
@@ -12,11 +12,11 @@ import polars as pl
 from churn_store.errors import InputError
 
 SAMPLE = 1000
-"""Of so many ids the forms are counted."""
+"""Most ids whose forms are counted."""
 
 FORMS = 2
 PARTS = 4
-"""So many forms of ids are told, and so many parts of each."""
+"""Most forms of ids in a message, and most parts of each."""
 
 PART = re.compile(r"(?P<digits>\d+)|(?P<letters>[^\W\d_]+)|(?P<mark>.)", re.DOTALL)
 
@@ -25,11 +25,11 @@ WRITTEN_OTHERWISE = {
     "without a final .0": pl.col("id").str.replace(r"\.0+$", ""),
     "in lower case": pl.col("id").str.to_lowercase(),
 }
-"""Ways in which the same id is often written otherwise."""
+"""Common variants of the same id."""
 
 
 def unknown_of(ids: pl.Series, customers: pl.Series) -> pl.Series:
-    """Ids that are there and are no customer's."""
+    """Ids that belong to no customer."""
     there = ids.drop_nulls()
     return there.filter(~there.is_in(customers.drop_nulls().unique().implode()))
 
@@ -38,13 +38,13 @@ def require_known(ids: pl.Series, customers: pl.Series, *, where: str, limit: fl
     """Refuse a table whose customers are not those of the customers' table.
 
     Args:
-        ids: ids of each of its rows; missing ones are no matter here.
-        customers: the ids of the customers.
+        ids: id of each row; missing ones are ignored.
+        customers: ids of the customers.
         where: name of the table or file, with which the error message begins.
-        limit: the largest share of the rows that may be of others.
+        limit: largest share of rows that may belong to others.
 
     Raises:
-        InputError: more are; told without any whole id.
+        InputError: if more rows do; the message holds no whole id.
     """
     rows, unknown = ids.drop_nulls().len(), unknown_of(ids, customers)
     if unknown.len() <= limit * rows:
@@ -59,7 +59,7 @@ def require_known(ids: pl.Series, customers: pl.Series, *, where: str, limit: fl
 
 
 def forms(ids: pl.Series) -> str:
-    """What ids look like, the most frequent first, for a person; letters of names are not told."""
+    """The forms of ids in words, most frequent first; letters of names are not shown."""
     if ids.len() == 0:
         return "none"
     sample = ids.gather_every(max(1, ids.len() // SAMPLE)).head(SAMPLE).to_list()

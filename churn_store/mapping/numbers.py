@@ -1,6 +1,6 @@
 """Turns text into amounts and numbers.
 
-Belongs here: how a number is written, and what is said of decimal commas. Does not belong here: which numbers are allowed
+Belongs here: how a number is written, and the hint about decimal commas. Does not belong here: which numbers are allowed
 in a canonical table (``contracts``).
 """
 
@@ -12,7 +12,7 @@ from churn_store.mapping.text import MappedText
 from churn_store.model.signature import FLOAT32_MAX
 
 LARGEST_CENTS = 2.0**53
-"""Above it, a 64-bit float no longer counts cents."""
+"""Amount above which a 64-bit float no longer counts cents."""
 
 WITH_COMMA = r"^[+-]?(?:\d{1,3}(?:\.\d{3})+|\d+)(?:,\d+)?$"
 """A number with a decimal comma, perhaps with points between its thousands."""
@@ -64,7 +64,7 @@ def _written(example: float, description: MappedTable) -> str:
 
 
 def _hint(text: MappedText, name: str, description: MappedTable, readable: pl.Series) -> str:
-    """What to do where the other mark of decimals would make most of what can't be read readable."""
+    """A hint if the other decimal mark would make most unreadable values readable."""
     bad = text.rows[name].filter(~readable.fill_null(value=False)).drop_nulls().str.strip_chars()
     other = WITH_COMMA if description.decimal == "." else r"^[+-]?\d+(?:\.\d+)?$"
     if bad.len() == 0 or 2 * int(bad.str.contains(other).sum()) <= bad.len():

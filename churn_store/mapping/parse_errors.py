@@ -1,6 +1,6 @@
-"""What is said of values that can't be read: some rows are set aside, and a table of them is refused.
+"""Unreadable values: sets a few rows aside, and refuses a table with too many of them.
 
-Belongs here: which rows a table loses to its values, and the sentence when they are too many. Does not belong here: how
+Belongs here: which rows a table loses to its values, and the message when they are too many. Does not belong here: how
 values are read (``times``, ``canonical``).
 """
 
@@ -14,7 +14,7 @@ from churn_store.mapping.text import EXPECTED, FIELDS, FILE, LINE, MappedText
 from churn_store.redaction import shown
 
 SHOWN = 3
-"""So many different unreadable values are shown, each with its first place."""
+"""Most different unreadable values in a message, each with its first place."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,11 @@ class Readability:
     Args:
         text: texts of the table.
         where: name of the table or file, with which every error message begins.
-        limit: the largest share of the table's rows that may be set aside.
-        person: the column of the customers' ids, whose values are never shown.
+        limit: largest share of the table's rows that may be set aside.
+        person: column of the customers' ids, whose values are never shown.
 
     Raises:
-        InputError: too many records have another number of fields than their header.
+        InputError: if too many records have another number of fields than their header.
     """
 
     def __init__(self, text: MappedText, *, where: str, limit: float, person: str) -> None:
@@ -48,13 +48,13 @@ class Readability:
             raise InputError(self._of_ragged())
 
     def require(self, column: str, readable: pl.Series, expected: str, *, hint: str = "") -> None:
-        """Set rows aside whose value is not one.
+        """Set rows aside whose value can't be read.
 
         Args:
             column: name of the column in the table.
-            readable: whether each row's value is one; null counts as no.
-            expected: what a value looks like, for a person.
-            hint: what else to say when the table is refused.
+            readable: whether each row's value can be read; null counts as no.
+            expected: description of a valid value, for people.
+            hint: additional text for the message when the table is refused.
         """
         self._rules.append(_Rule(column, readable.fill_null(value=False), expected, hint))
 
@@ -62,7 +62,7 @@ class Readability:
         """Whether all values of each row can be read.
 
         Raises:
-            InputError: so many can't that the mapping is wrong and not some rows.
+            InputError: if so many can't that the mapping must be wrong, not single rows.
         """
         good = pl.repeat(value=True, n=self._text.rows.height, dtype=pl.Boolean, eager=True)
         for rule in self._rules:

@@ -28,7 +28,7 @@ TIMES = ("signed_up", "occurred", "known", "due")
 
 
 class Attribute(Section):
-    """A column that says something of a customer and becomes a feature."""
+    """A column with an attribute of a customer, which becomes a feature."""
 
     column: str = Field(description="its name in the table")
     kind: Literal["number", "category"]
@@ -96,7 +96,7 @@ class MappedTable(Section):
 
     @property
     def zone_is_named(self) -> bool:
-        """Whether somebody wrote the time zone down, rather than leaving it at its default."""
+        """Whether the time zone was given rather than left at its default."""
         return "time_zone" in self.model_fields_set
 
     @field_validator("attributes")
@@ -151,7 +151,7 @@ MAY_HAVE: Mapping[Table, frozenset[str]] = {
     "events": frozenset({"event_id", "known"}),
     "payments": frozenset({"payment_id", "status", "known", "due", "list_price"}),
 }
-"""Canonical names of a history's tables; data without time has only ``customer_id``."""
+"""Canonical columns of a history's tables; data without time has only ``customer_id``."""
 
 
 class MappedTables(Section):
@@ -165,7 +165,7 @@ class MappedTables(Section):
     start: date | None = Field(None, description="the first day with data; needed for a history")
 
     def described(self, table: Table) -> MappedTable | None:
-        """The description of a table; none where the company has no such table."""
+        """The description of a table; ``None`` where the company has no such table."""
         found: MappedTable | None = getattr(self, table)
         return found
 

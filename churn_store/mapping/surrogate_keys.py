@@ -14,7 +14,7 @@ import polars as pl
 Lane = npt.NDArray[np.uint64]
 
 SEEDS = (0x9E3779B97F4A7C15, 0xD1B54A32D192ED03)
-"""Where the two halves of a digest begin."""
+"""Start values of the two halves of a digest."""
 
 DIGITS = 24
 """Length of an id, in hexadecimal digits: 96 bits, so that of 10^9 rows two agree by chance once in 10^11 companies."""
@@ -28,7 +28,7 @@ def row_ids(rows: pl.DataFrame, *, besides: Collection[str] = ()) -> pl.Series:
 
     Args:
         rows: whole numbers and text, with missing values; equal rows get different ids.
-        besides: columns that no digest is made of: rows keep their ids when these come to be known.
+        besides: columns left out of the digest, so that rows keep their ids when these values become known.
 
     Returns:
         Ids in the order of the rows; among equal rows they are counted, and among rows that differ only in ``besides`` in the order
@@ -45,7 +45,7 @@ def row_ids(rows: pl.DataFrame, *, besides: Collection[str] = ()) -> pl.Series:
 
 
 def _count(lanes: list[Lane], order: pl.DataFrame) -> Lane:
-    """How many equal rows come before each, in the order of some columns."""
+    """The number of equal rows before each row, in the order of some columns."""
     rows = pl.DataFrame({"high": lanes[0], "low": lanes[1]}).hstack(order).with_row_index("row")
     twice = rows.filter(pl.col("high").is_duplicated())
     if order.columns:

@@ -66,15 +66,15 @@ RESERVED = frozenset(
 
 
 STATUSES = ("settled", "failed", "refunded")
-"""What became of a payment."""
+"""Outcomes of a payment."""
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """What a source has of a table for a stretch of time.
+    """The rows of a table that a source has for a period of time.
 
     Attributes:
-        rows: in the canonical columns.
+        rows: rows in the canonical columns.
         unreadable: rows with a value that can't be read, in the columns of ``QUARANTINE``.
     """
 

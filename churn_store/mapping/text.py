@@ -1,4 +1,4 @@
-"""What is read of a table before it is understood: the text of its mapped columns, each row with its place.
+"""A table as it was read, before interpretation: the text of its mapped columns, each row with its place.
 
 Belongs here: what readers of files and of databases hand over. Does not belong here: reading (``csv_reader``,
 ``churn_assets.connectors.postgres.query``) and what the text means (``canonical``).
@@ -36,7 +36,7 @@ class MappedText:
         numbers: columns that are numbers to their writer; their text has a decimal point, whatever ``decimal`` says.
         counted: what ``LINE`` counts: lines or rows.
         ragged: records of CSV with too many or too few fields, in the columns of ``RAGGED``; ``rows`` has none of them.
-        height: how many rows the whole table has, where ``rows`` may be a part of it.
+        height: number of rows of the whole table, where ``rows`` may be a part of it.
     """
 
     rows: pl.DataFrame
@@ -52,7 +52,7 @@ class MappedText:
         return said.select(plain(pl.col("words"), is_number=name in self.numbers)).to_series().to_list()
 
     def whole_height(self) -> int:
-        """How many rows the whole table has."""
+        """The number of rows of the whole table."""
         return self.rows.height if self.height is None else max(self.rows.height, self.height())
 
     def fields(self) -> pl.Expr:

@@ -17,7 +17,7 @@ from churn_store.mapping.tables import EARLIEST_S
 from churn_store.mapping.text import MappedText
 
 YEAR_2100_S = 4_102_444_800
-"""Later than any clock: what is taken for now where nobody says it."""
+"""Default for the current time: later than any clock."""
 
 BEGINNING_S = 40 * DAY_S
 """Seconds of this century, taken for milliseconds, end in this time after 1970."""
@@ -48,14 +48,14 @@ def epoch_seconds(
         text: texts of the table.
         name: name of the column.
         description: description of the table.
-        readability: is told of what can't be read.
+        readability: record of the rows that can't be read.
         where: name of the table or file, with which every error message begins.
-        now_s: the current time: what happens later is not there yet.
+        now_s: current time; later times have not happened yet.
         optional: whether a time may be missing.
         may_be_ahead: whether times may lie ahead, as those of bills do.
 
     Raises:
-        InputError: a ``time_format`` that is none, times with and without an offset in one column, or most times in the future
+        InputError: if ``time_format`` is invalid, a column has times with and without an offset, or most times lie in the future
             or before 1900.
     """
     value = text.rows[name].str.strip_chars()

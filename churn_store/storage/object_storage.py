@@ -1,4 +1,4 @@
-"""Object stores: how one is opened, how long it may take to answer, and what is said of one that does not.
+"""Object stores: how one is opened, how long it may take to answer, and the error if it does not.
 
 Credentials, region and endpoint are read by the clients themselves from the field's own variables (``AWS_ACCESS_KEY_ID``,
 ``AWS_SECRET_ACCESS_KEY``, ``AWS_REGION``, ``AWS_ENDPOINT_URL``, ...). Does not belong here: what lies in a store.
@@ -17,12 +17,12 @@ from churn_store.settings import store_endpoints
 
 CONNECT_S = 5
 SILENCE_S = 20
-"""A request that hears nothing for so long has failed; a large file may take longer, as long as something comes."""
+"""Silence after which a request has failed; a large file may take longer, as long as data arrives."""
 
 LONGEST_S = 600
 RETRIES = 3
 RETRY_S = 15
-"""After so long a request that failed is not repeated."""
+"""Time after which a failed request is not repeated."""
 
 REASONS = {
     "NoSuchBucket": "its bucket does not exist; make it, or mend the address",
@@ -32,14 +32,14 @@ REASONS = {
     "AccessDenied": "it refuses these credentials access; let them list, read and write there",
     "403 Forbidden": "it refuses these credentials access; let them list, read and write there",
 }
-"""What an error says somewhere in its text, and what that means."""
+"""Parts of an error's text, and their meaning."""
 
 
 def in_object_store(url: str) -> bool:
     """Whether an address is one of an object store, rather than a folder.
 
     Raises:
-        InputError: neither, but an address with one slash.
+        InputError: if it is neither, but an address with one slash.
     """
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/(?!/)", url):
         scheme, _, rest = url.partition(":/")
@@ -53,7 +53,7 @@ def open_store(url: str) -> Any:
     """The client of an object store.
 
     Raises:
-        InputError: no address of an object store, or a variable names a server that is none.
+        InputError: if it is no address of an object store, or a variable names an invalid server.
     """
     require_endpoint()
     try:
@@ -78,7 +78,7 @@ def require_endpoint() -> None:
     """Refuse a server that is no address: the clients would panic at the first request.
 
     Raises:
-        InputError: says which variable names it.
+        InputError: if there is one; the message names the variable.
     """
     for name, value in store_endpoints().items():
         if not _is_server(value):

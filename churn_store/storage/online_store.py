@@ -27,11 +27,11 @@ FeatureRow = tuple[str, Sequence[float | str | None]]
 
 
 class Snapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a set of online features is.
+    """The description of a set of online features.
 
     Attributes:
         name: the period key, such as ``2026-01-01``; ``all`` where data has no time.
-        snapshot_s: the time T that the features speak of, in epoch seconds; None where data has no time.
+        snapshot_s: time T of the features, in epoch seconds; ``None`` where data has no time.
         columns: names of the values.
         rows: number of customers.
         digest: digest of all rows, so that the same features written twice are the same snapshot.
@@ -47,24 +47,24 @@ class Snapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SnapshotLostError(ChurnError):
-    """The snapshot that the pointer named is no longer there."""
+    """The snapshot that the pointer named no longer exists."""
 
 
 class OnlineReader(Protocol):
-    """How the service reads."""
+    """Interface through which the service reads online features."""
 
     @property
     def snapshot(self) -> Snapshot | None:
         """The snapshot that a look-up which starts now reads."""
 
     async def refresh(self) -> Snapshot | None:
-        """Follow the pointer; the snapshot that look-ups now come from, or none before the first."""
+        """Follow the pointer, and return the snapshot of later look-ups; ``None`` before the first."""
 
     async def get(self, customer_ids: Sequence[str]) -> list[list[float | str | None] | None]:
-        """Values for each id, None for a customer who is not in the snapshot.
+        """Values for each id; ``None`` for a customer who is not in the snapshot.
 
         Raises:
-            SnapshotLostError: the snapshot itself is gone, so nothing can be said about a customer.
+            SnapshotLostError: if the snapshot itself is gone, so that nothing is known about any customer.
         """
 
     async def close(self) -> None:
@@ -85,7 +85,7 @@ def write_snapshot(
         now_s: time by the platform's clock, in epoch seconds.
 
     Returns:
-        What was written.
+        The description of the written snapshot.
     """
     encoded = [(customer_id, msgspec.msgpack.encode(list(values))) for customer_id, values in rows]
     digest = hashlib.sha256(repr((name, tuple(columns))).encode())

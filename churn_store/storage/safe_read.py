@@ -1,4 +1,4 @@
-"""Reading a file out of a folder that somebody else may write to: never a device, a pipe or a link, and never more than asked.
+"""Reads a file from a folder that others may write to: never a device, a pipe or a link, and never more than asked for.
 
 A pipe with a file's name would hang its reader, and a link to a device would fill its memory, before any digest is compared.
 """
@@ -14,7 +14,7 @@ def read_regular(file: Path, *, at_most: int) -> bytes:
     """The content of an ordinary file.
 
     Raises:
-        ReleaseError: a link, a folder, a device or a pipe, or larger than ``at_most`` bytes.
+        ReleaseError: if it is a link, a folder, a device or a pipe, or larger than ``at_most`` bytes.
         FileNotFoundError: if there is no file.
         OSError: if the file can't be read.
     """
