@@ -49,15 +49,15 @@ class EventCache:
 
     def take(self, day: date) -> None:
         """See ``RowCache``."""
-        reach, snapshot_s = self._history.lookback("events", day), epoch_s(day)
-        if reach.ending is not None:
-            ending = pl.col("event_type") == reach.ending
-            older = [period for period in self._reader.periods if self._ended_until <= period < reach.since]
+        lookback, snapshot_s = self._history.lookback("events", day), epoch_s(day)
+        if lookback.ending is not None:
+            ending = pl.col("event_type") == lookback.ending
+            older = [period for period in self._reader.periods if self._ended_until <= period < lookback.since]
             let_go = [_all(self._kept[period]).filter(ending) for period in older if period in self._kept]
             unread = [period for period in older if period not in self._kept]
             self._ended = pl.concat([self._ended, *let_go, self._reader.read(unread, ending) if unread else self._none])
-            self._ended_until = reach.since
-        wanted = [period for period in self._reader.periods if reach.whole(period)]
+            self._ended_until = lookback.since
+        wanted = [period for period in self._reader.periods if lookback.whole(period)]
         self._kept = {period: self._kept[period] for period in wanted if period in self._kept}
         unread = [period for period in wanted if period not in self._kept]
         self._kept |= {period: _arrived(self._reader.read([period]), snapshot_s) for period in unread}

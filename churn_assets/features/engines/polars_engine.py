@@ -35,21 +35,21 @@ class PolarsEngine:
 
     def snapshots(self, history: History, days: Sequence[date]) -> Iterator[tuple[date, pl.DataFrame]]:
         """See ``Engine``."""
-        shelves = _Shelves(history)
+        caches = _TableCaches(history)
         for day in sorted(days):
-            shelves.take(day)
-            yield day, pl.concat(self._some_at_a_time(history, shelves, epoch_s(day)))
+            caches.take(day)
+            yield day, pl.concat(self._some_at_a_time(history, caches, epoch_s(day)))
 
-    def _some_at_a_time(self, history: History, shelves: "_Shelves", snapshot_s: int) -> Iterator[pl.DataFrame]:
-        for first in range(0, max(shelves.ids.count, 1), self._at_a_time):
+    def _some_at_a_time(self, history: History, caches: "_TableCaches", snapshot_s: int) -> Iterator[pl.DataFrame]:
+        for first in range(0, max(caches.ids.count, 1), self._at_a_time):
             among = (first, first + self._at_a_time, snapshot_s)
             features = features_of_known(
-                shelves.records(*among), shelves.known(*among), history.features, snapshot_s, history.rule
+                caches.records(*among), caches.known(*among), history.features, snapshot_s, history.rule
             )
-            yield shelves.ids.named(features)
+            yield caches.ids.named(features)
 
 
-class _Shelves:
+class _TableCaches:
     """The caches of all tables of a history."""
 
     def __init__(self, history: History) -> None:

@@ -107,8 +107,8 @@ class PaymentCache:
 
     def take(self, day: date) -> None:
         """See ``RowCache``."""
-        reach = self._history.lookback("payments", day)
-        wanted = [period for period in self._reader.periods if reach.whole(period)]
+        lookback = self._history.lookback("payments", day)
+        wanted = [period for period in self._reader.periods if lookback.whole(period)]
         self._kept = {period: self._kept[period] for period in wanted if period in self._kept}
         unread = [period for period in wanted if period not in self._kept]
         self._kept |= {period: self._reader.read([period]).sort("customer_id") for period in unread}

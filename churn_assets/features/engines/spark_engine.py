@@ -81,12 +81,12 @@ def _session(settings: Spark) -> Any:
 def _rows(session: Any, table: Table, history: History, day: date) -> Any:
     """The rows of a table that a snapshot needs, as a Spark frame."""
     delta = history.lake.table(table, version=history.versions[table])
-    reach = history.lookback(table, day)
-    since = [(PERIOD, ">=", reach.since)] if reach.since else []
-    rows = _parquet(session, delta, [*since, (PERIOD, "<", reach.until)])
-    if reach.ending is not None:
-        earlier = _parquet(session, delta, [(PERIOD, "<", reach.since)])
-        rows = rows.union(earlier.where(earlier["event_type"] == reach.ending))
+    lookback = history.lookback(table, day)
+    since = [(PERIOD, ">=", lookback.since)] if lookback.since else []
+    rows = _parquet(session, delta, [*since, (PERIOD, "<", lookback.until)])
+    if lookback.ending is not None:
+        earlier = _parquet(session, delta, [(PERIOD, "<", lookback.since)])
+        rows = rows.union(earlier.where(earlier["event_type"] == lookback.ending))
     return rows
 
 
