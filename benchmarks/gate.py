@@ -214,7 +214,7 @@ def trained(rows: pl.DataFrame, settings: Settings) -> tuple[Fitted, Candidate]:
     features = features_of(
         ("customers",), [Column(name=name, kind="number") for name in ("both", "ours", "theirs")], has_time=False
     )
-    chosen = fit_family("logistic_regression", rows, features, settings, made_of=TableVersion(0, "0" * 64))
+    chosen = fit_family("logistic_regression", rows, features, settings.fitting, made_of=TableVersion(0, "0" * 64))
     left = contents(chosen, rows, seed=1)
     return chosen, build(chosen.signature, model=left[MODEL], golden=left[GOLDEN], training_set=rows, seed=1)
 
@@ -274,7 +274,7 @@ def print_judge(customers: int, repetitions: int) -> bool:
                     pl.concat([rows, judging]), chosen, candidate, champion, settings
                 ),
                 candidate="0" * 64,
-                settings=settings,
+                settings=settings.judging,
                 actor="benchmark",
                 now_s=FIRST + 10 * MONTH_S,
             ).blessing

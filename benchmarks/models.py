@@ -98,10 +98,12 @@ def judged(name: str, rows: pl.DataFrame, company: Company) -> Fold:
     settings, training = company.settings, rows.filter(role=TRAIN)
     families = []
     for family in settings.training.families:
-        trials = tune(family, training, company.features, settings)
+        trials = tune(family, training, company.features, settings.fitting)
         parameters = best(trials).parameters if trials else None
         families.append(
-            fit_family(family, rows, company.features, settings, made_of=NOT_READ, parameters=parameters, trials=trials)
+            fit_family(
+                family, rows, company.features, settings.fitting, made_of=NOT_READ, parameters=parameters, trials=trials
+            )
         )
     chosen = better(families)
     known, judging = rows.filter(pl.col("role") != JUDGE), rows.filter(role=JUDGE)

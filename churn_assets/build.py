@@ -96,7 +96,12 @@ def build_defs(settings: Settings | None = None, *, overrides: Mapping[str, Any]
                 training=settings.training,
                 retraining=settings.retraining,
             ),
-            *release_sensors(settings, serving),
+            *release_sensors(
+                serving,
+                company=settings.company,
+                lake_url=settings.lake_url,
+                tracking_uri=settings.tracking_uri,
+            ),
         ],
         resources=resources,
         executor=dg.in_process_executor,

@@ -48,3 +48,6 @@ class Source(Protocol):
 
 TRAIN, SELECT, JUDGE = "train", "select", "judge"
 """The roles of a row of the training set."""
+
+SCORE = "score"
+"""The column of a model's probability of churn, in what drift is measured on."""

@@ -62,7 +62,14 @@ def backtest_assets(settings: Settings, features: tuple[Feature, ...]) -> Sequen
     ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
         as_of = clock.now().date()
         family = family_of(config.family, serving, settings.training.families)
-        found = Backtester(settings, family, features).run(lake, as_of=as_of, folds=config.folds)
+        found = Backtester(
+            company=settings.company,
+            calendar=settings.timeline,
+            settings=settings.fitting,
+            evaluation=settings.evaluation,
+            family=family,
+            features=features,
+        ).run(lake, as_of=as_of, folds=config.folds)
         page, figures = write(found, settings.reports.absolute(), as_of=as_of.isoformat())
         yield dg.MaterializeResult(metadata=_metadata(found, str(page), str(figures), as_of.isoformat()))
         worst = found.worst

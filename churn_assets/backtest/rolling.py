@@ -24,7 +24,8 @@ from churn_assets.evaluation.measures import Labels, Ranked, Scores
 from churn_assets.evaluation.profit import profit_by_row
 from churn_assets.features.feature import Feature
 from churn_assets.lake.lake import Lake
-from churn_assets.settings.company import Settings, matures_on
+from churn_assets.periods import Calendar
+from churn_assets.settings.company import EvaluationSettings, FittingSettings, matures_on
 from churn_assets.tables import JUDGE, SELECT, TRAIN
 from churn_assets.training.fitting import fit_family
 from churn_assets.training.split import Roles
@@ -60,17 +61,23 @@ class TestRows:
     calibrated_on: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Backtester:
     """A family on a company's rows.
 
     Attributes:
-        settings: the company's settings.
+        company: name of the company.
+        calendar: its periods; None where the data has no time.
+        settings: what a fit depends on.
+        evaluation: folds, ages and draws.
         family: name of the family.
         features: inputs of the models.
     """
 
-    settings: Settings
+    company: str
+    calendar: Calendar | None
+    settings: FittingSettings
+    evaluation: EvaluationSettings
     family: str
     features: tuple[Feature, ...]
 
@@ -86,23 +93,24 @@ class Backtester:
             InputError: there are too few snapshots or rows for the folds.
         """
         versions = lake.versions(READ)
-        if not self.settings.has_time:
+        calendar = self.calendar
+        if calendar is None:
             return self._stratified(
                 rows_by_customer(lake, versions, self.settings.training), versions, folds or STRATIFIED_FOLDS
             )
         labelled = [date.fromisoformat(key) for key in lake.periods("churn_labels", version=versions["churn_labels"])]
         mature = [snapshot for snapshot in labelled if matures_on(snapshot, self.settings.label) <= as_of]
-        at_least = folds or self.settings.evaluation.folds
+        at_least = folds or self.evaluation.folds
         wanted = origins(
             mature,
-            self.settings.calendar,
+            calendar,
             self.settings.label,
             self.settings.training,
             folds=at_least,
-            more=self.settings.evaluation.ages,
+            more=self.evaluation.ages,
         )
         rows = {snapshot: self._read(lake, versions, snapshot) for roles in wanted for snapshot in _snapshots(roles)}
-        return self._rolling(self._with_enough(wanted, rows, at_least), rows, versions)
+        return self._rolling(self._with_enough(wanted, rows, at_least), rows, versions, calendar)
 
     def _read(self, lake: Lake, versions: Mapping[str, int], snapshot: date) -> pl.DataFrame:
         """The labelled rows of a snapshot, at most as many as a fold is fitted on."""
@@ -126,8 +134,9 @@ class Backtester:
             found.insert(0, roles)
         return found
 
-    def _rolling(self, folds: Sequence[Roles], rows: Snapshots, versions: Mapping[str, int]) -> Backtest:
-        calendar, evaluation = self.settings.calendar, self.settings.evaluation
+    def _rolling(
+        self, folds: Sequence[Roles], rows: Snapshots, versions: Mapping[str, int], calendar: Calendar
+    ) -> Backtest:
         size = min(
             self.settings.training.tuning_rows,
             *(sum(rows[snapshot].height for snapshot in roles.train) for roles in folds),
@@ -148,9 +157,9 @@ class Backtester:
         ]
         times = [float(periods_between(folds[0].judge[0], roles.judge[0], calendar)) for roles in folds]
         low_to_high = clustered_variance.slope(aucs, times, confidence=CONFIDENCE)
-        ages = aged(folds, models, tests, fresh, calendar, self.settings.profit, ages=evaluation.ages)
+        ages = aged(folds, models, tests, fresh, calendar, self.settings.profit, ages=self.evaluation.ages)
         return Backtest(
-            company=self.settings.company,
+            company=self.company,
             family=self.family,
             by_time=True,
             tables=dict(versions),
@@ -170,7 +179,7 @@ class Backtester:
             customers,
             confidence=CONFIDENCE,
             seed=self.settings.training.seed,
-            draws=self.settings.evaluation.draws,
+            draws=self.evaluation.draws,
         )
         brought = profit_by_row(churned, scores >= model.threshold, self.settings.profit)
         return TestedFold(
@@ -208,7 +217,7 @@ class Backtester:
             model = self._fitted(train, later, rows_at_most=size, versions=versions)
             tested.append(self._tested(TestRows(f"fold {fold + 1}", test), model, model.scores(test), size))
         return Backtest(
-            company=self.settings.company,
+            company=self.company,
             family=self.family,
             by_time=False,
             tables=dict(versions),

@@ -13,8 +13,8 @@ from pathlib import Path
 import polars as pl
 
 from churn_assets.features.feature import Feature
-from churn_assets.settings.company import Settings
-from churn_assets.tables import JUDGE, SELECT
+from churn_assets.settings.company import AtRisk, FittingSettings, Label
+from churn_assets.tables import JUDGE, SCORE, SELECT
 from churn_assets.training.config_digest import configured_by
 from churn_assets.training.fitted_family import GOLDEN, MODEL, FittedFamily
 from churn_assets.training.golden import sampled
@@ -24,8 +24,6 @@ from churn_store.errors import InputError
 from churn_store.model.scorer import Scorer
 from churn_store.model.signature import Signature
 from churn_store.releases.manifest import Evaluation, Manifest, TableVersion
-
-SCORE = "score"
 
 ROOT = Path(__file__).resolve().parents[2]
 """The checkout, where there is one."""
@@ -46,7 +44,7 @@ def better(families: Sequence[FittedFamily]) -> FittedFamily:
 
 
 def require_made_of(
-    families: Sequence[FittedFamily], data: TableVersion, *, features: tuple[Feature, ...], settings: Settings
+    families: Sequence[FittedFamily], data: TableVersion, *, features: tuple[Feature, ...], settings: FittingSettings
 ) -> None:
     """Refuse families that were fitted on other rows, or under other settings, than those that are there now.
 
@@ -56,7 +54,7 @@ def require_made_of(
         families: as their assets left them.
         data: the training set as it is now.
         features: features that models may use at present.
-        settings: the present settings.
+        settings: the present settings of a fit.
 
     Raises:
         InputError: with the names of those that differ.
@@ -74,13 +72,13 @@ def require_made_of(
     require_configured({fitted.family: fitted.configured for fitted in families}, features, settings)
 
 
-def require_configured(configured: Mapping[str, str], features: tuple[Feature, ...], settings: Settings) -> None:
+def require_configured(configured: Mapping[str, str], features: tuple[Feature, ...], settings: FittingSettings) -> None:
     """Refuse families that were fitted under other settings than those that are there now.
 
     Args:
         configured: the digest of what each family was fitted with, by its name.
         features: features that models may use at present.
-        settings: the present settings.
+        settings: the present settings of a fit.
 
     Raises:
         InputError: with the names of those that differ.
@@ -146,7 +144,9 @@ def lock_sha256() -> str:
 def describe(
     candidate: Candidate,
     *,
-    settings: Settings,
+    company: str,
+    purpose: str,
+    settings: FittingSettings,
     chosen: FittedFamily,
     training_set: pl.DataFrame,
     metrics: dict[str, float],
@@ -159,10 +159,10 @@ def describe(
     judging = training_set.filter(pl.col("role") == JUDGE)
     fitted_on = training_set.filter(pl.col("role") != JUDGE)
     return Manifest(
-        company=settings.company,
+        company=company,
         family=chosen.family,
         signature=candidate.signature,
-        label=label_in_words(settings),
+        label=label_in_words(settings.label, has_time=settings.has_time),
         horizon_days=settings.label.horizon_days if settings.has_time else None,
         threshold=chosen.threshold,
         metrics=metrics,
@@ -179,17 +179,16 @@ def describe(
         files={},
         parameters=dict(chosen.parameters),
         calibrated_on=tuple(snapshots(training_set.filter(pl.col("role") == SELECT))),
-        population=population_in_words(settings),
-        purpose=settings.purpose,
+        population=population_in_words(settings.at_risk, has_time=settings.has_time),
+        purpose=purpose,
         evaluation=evaluation,
     )
 
 
-def population_in_words(settings: Settings) -> str:
+def population_in_words(rule: AtRisk, *, has_time: bool) -> str:
     """Who is at risk, for people."""
-    if not settings.has_time:
+    if not has_time:
         return "every customer of the source"
-    rule = settings.at_risk
     gone = f", without an event {rule.cancelled_event!r}" if rule.cancelled_event else ""
     return (
         f"customers who signed up at least {rule.signed_up_days} days before the snapshot{gone}, with an event or a settled payment "
@@ -197,11 +196,11 @@ def population_in_words(settings: Settings) -> str:
     )
 
 
-def label_in_words(settings: Settings) -> str:
+def label_in_words(label: Label, *, has_time: bool) -> str:
     """The definition of churn, for people."""
-    if not settings.has_time:
+    if not has_time:
         return "the label column of the source says so; it names no window of time"
-    window = f"within {settings.label.horizon_days} days after the snapshot"
-    if settings.label.kind == "event":
-        return f"an event {settings.label.event!r} {window}"
+    window = f"within {label.horizon_days} days after the snapshot"
+    if label.kind == "event":
+        return f"an event {label.event!r} {window}"
     return f"no event and no settled payment {window}"

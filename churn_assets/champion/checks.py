@@ -19,7 +19,8 @@ from churn_assets.orchestration.dagster_internals import (
 )
 from churn_assets.orchestration.run_history import materialized
 from churn_assets.periods import text
-from churn_assets.settings.company import Settings, matures_on
+from churn_assets.settings.company import Label, matures_on
+from churn_store.mapping.tables import Table
 from churn_store.releases.manifest import Manifest
 
 DESCRIPTIONS = {
@@ -152,24 +153,29 @@ def rule_results(judgement: Judgement) -> Iterator[dg.AssetCheckResult]:
 
 
 def checks_of(
-    instance: dg.DagsterInstance, specs: Sequence[dg.AssetCheckSpec], manifest: Manifest, settings: Settings
+    instance: dg.DagsterInstance,
+    specs: Sequence[dg.AssetCheckSpec],
+    manifest: Manifest,
+    *,
+    tables: Sequence[Table],
+    label: Label,
+    has_time: bool,
 ) -> tuple[Checked, ...]:
     """How the checks of what a candidate was made of were evaluated last.
 
     All of those of the training set and of the snapshots that it names; of the raw tables those of the periods that their labels saw.
     """
-    if not settings.has_time:
+    if not has_time:
         alone: list[str | None] = [None]
         required = dict.fromkeys(("training_set", "customer_features", "churn_labels"), alone)
-        return evaluated(instance, specs, required=required, besides=dict.fromkeys(settings.tables, alone))
+        return evaluated(instance, specs, required=required, besides=dict.fromkeys(tables, alone))
     named = sorted({*manifest.trained_on, *manifest.judged_on})
-    seen_until = text(matures_on(date.fromisoformat(named[-1]), settings.label))
+    seen_until = text(matures_on(date.fromisoformat(named[-1]), label))
     return evaluated(
         instance,
         specs,
         required={"training_set": [None], "customer_features": named, "churn_labels": named},
         besides={
-            table: [period for period in sorted(materialized(instance, table)) if period < seen_until]
-            for table in settings.tables
+            table: [period for period in sorted(materialized(instance, table)) if period < seen_until] for table in tables
         },
     )

@@ -11,7 +11,6 @@ from mlflow.models import ModelSignature
 from mlflow.types import Schema, TensorSpec
 
 from churn_assets.champion.candidate import Candidate
-from churn_assets.settings.company import Settings
 from churn_assets.training.fitted_family import MODEL, FittedFamily
 from churn_assets.training.tracking import log_data, log_environment, log_inputs, log_pictures, log_trials
 from churn_store.model.scorer import CATEGORIES, NUMBERS, PROBABILITIES
@@ -22,7 +21,7 @@ def log_candidate(
     mlflow: MlFlow,
     candidate: Candidate,
     *,
-    settings: Settings,
+    model_name: str,
     chosen: FittedFamily,
     training_set: pl.DataFrame,
     data: TableVersion,
@@ -30,10 +29,10 @@ def log_candidate(
     metrics: dict[str, float],
     pictures: Mapping[str, bytes],
 ) -> dict[str, str]:
-    """Log a candidate in a nested run and register it.
+    """Log a candidate in a nested run and register it under ``model_name``.
 
     Returns:
-        ``run_id``, and ``model_version`` in the registry under the configured name.
+        ``run_id``, ``model`` and ``model_version``: its name and its version in the registry.
     """
     with mlflow.start_run(run_name=f"candidate {chosen.family}", nested=True) as run:
         mlflow.log_params(
@@ -55,12 +54,12 @@ def log_candidate(
             onnx.load_model_from_string(candidate.files[MODEL]),
             name="model",
             signature=_signature(candidate),
-            registered_model_name=settings.tracking.model_name,
+            registered_model_name=model_name,
             pip_requirements=[f"onnxruntime=={onnxruntime.__version__}", f"onnx=={onnx.__version__}"],
         )
     return {
         "run_id": run.info.run_id,
-        "model": settings.tracking.model_name,
+        "model": model_name,
         "model_version": str(model.registered_model_version),
     }
 

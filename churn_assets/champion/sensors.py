@@ -13,7 +13,6 @@ from churn_assets.orchestration.ownership import require_own
 from churn_assets.orchestration.run_history import newest_materialization
 from churn_assets.resources.serving import ServingStore
 from churn_assets.resources.tracking_server import sign_of_life
-from churn_assets.settings.company import Settings
 from churn_store.errors import ChurnError, ReleaseError, StoreAwayError
 from churn_store.releases.bundles import load_manifest
 from churn_store.releases.log import Serving
@@ -21,7 +20,7 @@ from churn_store.releases.log import Serving
 INTERVAL_S = 30
 
 
-def release_sensors(settings: Settings, serving: ServingStore) -> list[dg.SensorDefinition]:
+def release_sensors(serving: ServingStore, *, company: str, lake_url: str, tracking_uri: str) -> list[dg.SensorDefinition]:
     """``follow_releases``."""
 
     @dg.sensor(
@@ -31,7 +30,7 @@ def release_sensors(settings: Settings, serving: ServingStore) -> list[dg.Sensor
         description="Reports each release that a person or the service made as a materialization of `champion`, and mirrors it in MLflow.",
     )
     def follow_releases(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        require_own(context.instance, settings.company, settings.lake_url)
+        require_own(context.instance, company, lake_url)
         row = serving.newest()
         if row is None:
             return dg.SkipReason("nothing was released yet")
@@ -46,7 +45,7 @@ def release_sensors(settings: Settings, serving: ServingStore) -> list[dg.Sensor
         except StoreAwayError as error:
             return dg.SkipReason(f"epoch {row.epoch} is not reported yet: {error}")
         mirrored, said = (
-            (True, "the registry shows it") if context.cursor == str(row.epoch) else _mirror(settings, serving, row)
+            (True, "the registry shows it") if context.cursor == str(row.epoch) else _mirror(tracking_uri, serving, row)
         )
         return dg.SensorResult(
             asset_events=events,
@@ -66,10 +65,10 @@ def _event(serving: ServingStore, row: Serving) -> dg.AssetMaterialization:
     )
 
 
-def _mirror(settings: Settings, serving: ServingStore, row: Serving) -> tuple[bool, str]:
+def _mirror(tracking_uri: str, serving: ServingStore, row: Serving) -> tuple[bool, str]:
     """Whether the registry shows the release now. It is asked for a sign of life first: its client would try for minutes."""
     try:
-        sign_of_life(settings.tracking_uri)
+        sign_of_life(tracking_uri)
     except ChurnError as error:
         return False, f"the registry does not show it yet: {error}"
-    return try_to_mirror(MlflowClient(settings.tracking_uri), serving.files, row)
+    return try_to_mirror(MlflowClient(tracking_uri), serving.files, row)

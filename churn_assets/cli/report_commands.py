@@ -26,7 +26,14 @@ def backtest(family: str | None, folds: int | None) -> None:
     store = ServingStore(settings.database_url, settings.releases_url, settings.online_url)
     as_of = settings.clock.now().date()
     asked = family_of(family, store, settings.training.families)
-    found = Backtester(settings, asked, features).run(Lake(settings.lake_url), as_of=as_of, folds=folds)
+    found = Backtester(
+        company=settings.company,
+        calendar=settings.timeline,
+        settings=settings.fitting,
+        evaluation=settings.evaluation,
+        family=asked,
+        features=features,
+    ).run(Lake(settings.lake_url), as_of=as_of, folds=folds)
     page, figures = write(found, settings.reports, as_of=as_of.isoformat())
     click.echo("\n".join([f"backtest of {asked}, {settings.company}", *screen(found), f"  {page}", f"  {figures}"]))
 

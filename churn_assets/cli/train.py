@@ -186,4 +186,4 @@ def _require_judgeable(instance: dg.DagsterInstance, settings: Settings, *, besi
         company_features(open_source(settings), settings.source, settings.features), settings.features
     )
     known = {name: found.metadata.get("configured") for name, found in newest.items() if found is not None}
-    require_configured({name: said for name, said in known.items() if said is not None}, features, settings)
+    require_configured({name: said for name, said in known.items() if said is not None}, features, settings.fitting)

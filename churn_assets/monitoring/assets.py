@@ -7,7 +7,6 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from churn_assets.champion.candidate import SCORE
 from churn_assets.features.feature import Feature
 from churn_assets.lake.lake import Lake
 from churn_assets.monitoring.drift import (
@@ -25,6 +24,7 @@ from churn_assets.orchestration.table_writer import columns_schema, keys_of
 from churn_assets.periods import ALL
 from churn_assets.resources.serving import ServingStore
 from churn_assets.settings.company import Monitoring
+from churn_assets.tables import SCORE
 from churn_store.clock import Clock
 from churn_store.errors import InputError
 from churn_store.model.signature import Column

@@ -4,6 +4,7 @@ Belongs here: names, defaults and allowed values. Does not belong here: settings
 settings of both (``churn_store.settings``).
 """
 
+from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, Literal
@@ -236,6 +237,28 @@ class Spark(Section):
 EngineName = Literal["polars", "spark"]
 
 
+@dataclass(frozen=True)
+class FittingSettings:
+    """What a fit depends on, and who is fitted: the sections that have a say in it."""
+
+    training: Training
+    profit: Profit
+    label: Label
+    at_risk: AtRisk
+    has_time: bool
+
+
+@dataclass(frozen=True)
+class JudgingSettings:
+    """What the gate judges by: its bounds, the costs, the segments, the definition of churn, the seed of its draws."""
+
+    gate: Gate
+    profit: Profit
+    evaluation: EvaluationSettings
+    label: Label
+    seed: int
+
+
 class Settings(ConfigFile):
     """The configuration of the asset graph."""
 
@@ -286,6 +309,16 @@ class Settings(ConfigFile):
     def has_time(self) -> bool:
         """Whether the data is a history, rather than one table with a label column."""
         return self.source.shape == "history"
+
+    @property
+    def fitting(self) -> FittingSettings:
+        """What a fit depends on."""
+        return FittingSettings(self.training, self.profit, self.label, self.at_risk, self.has_time)
+
+    @property
+    def judging(self) -> JudgingSettings:
+        """What the gate judges by."""
+        return JudgingSettings(self.gate, self.profit, self.evaluation, self.label, self.training.seed)
 
     @property
     def tables(self) -> tuple[Table, ...]:

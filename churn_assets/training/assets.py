@@ -17,13 +17,14 @@ from churn_assets.orchestration.failure_policy import wrong_input_is_final
 from churn_assets.orchestration.table_writer import Built, Events, columns_schema, contract_specs, write_table
 from churn_assets.periods import ALL
 from churn_assets.resources.serving import ServingStore
-from churn_assets.settings.company import Settings, matures_on
+from churn_assets.settings.company import FittingSettings, Label, Settings, Training, matures_on
 from churn_assets.tables import JUDGE, SELECT, TRAIN
 from churn_assets.training.contracts import no_single_feature_tells, training_contract
 from churn_assets.training.diagnostics import MEASURED_ON, order, searched, selecting_pictures
 from churn_assets.training.families import FAMILIES
 from churn_assets.training.fitted_family import MODEL, FittedFamily, keep
 from churn_assets.training.leakage import single_feature_aucs
+from churn_assets.training.search_space import search_space
 from churn_assets.training.split import roles_by_time
 from churn_assets.training.tracking import log_fitted
 from churn_assets.training.training_set import (
@@ -33,7 +34,7 @@ from churn_assets.training.training_set import (
     snapshots,
     training_set_digest,
 )
-from churn_assets.training.tuning import search_and_fit, search_space
+from churn_assets.training.tuning import search_and_fit
 from churn_store.clock import Clock
 from churn_store.errors import InputError
 from churn_store.releases.manifest import TableVersion
@@ -52,10 +53,15 @@ def training_assets(settings: Settings, features: tuple[Feature, ...]) -> Sequen
         FAMILIES[name].require_installed()
     for searched_family in settings.training.search:
         search_space(FAMILIES[searched_family], settings.training)
-    return [_training_set(settings, features), *(_family(name, settings, features) for name in names)]
+    return [
+        _training_set(settings.fitting, features, protected=settings.features.protected),
+        *(_family(name, settings.fitting, features) for name in names),
+    ]
 
 
-def _training_set(settings: Settings, features: tuple[Feature, ...]) -> dg.AssetsDefinition:
+def _training_set(
+    settings: FittingSettings, features: tuple[Feature, ...], *, protected: tuple[str, ...]
+) -> dg.AssetsDefinition:
     @dg.asset(
         description=(
             "Features and labels of mature snapshots. Each row trains, selects between the families, or judges; the three "
@@ -80,7 +86,7 @@ def _training_set(settings: Settings, features: tuple[Feature, ...]) -> dg.Asset
     ) -> Events:
         sources = lake.versions(("customer_features", "churn_labels"))
         rows = (
-            rows_by_time(lake, sources, _roles(lake, sources, settings, as_of=clock.now().date()))
+            rows_by_time(lake, sources, _roles(lake, sources, settings.label, settings.training, as_of=clock.now().date()))
             if settings.has_time
             else rows_by_customer(lake, sources, settings.training)
         )
@@ -92,7 +98,7 @@ def _training_set(settings: Settings, features: tuple[Feature, ...]) -> dg.Asset
             metadata[f"{role}_churn_rate"] = float(part["churned"].cast(pl.Float64).mean() or 0.0)  # type: ignore[arg-type]
             if settings.has_time:
                 metadata[f"{role}_snapshots"] = ", ".join(snapshots(part))
-        contract = training_contract(features, has_time=settings.has_time, protected=settings.features.protected)
+        contract = training_contract(features, has_time=settings.has_time, protected=protected)
         alone = no_single_feature_tells(single_feature_aucs(rows, features), settings.training.single_feature_auc)
         frame = rows.select(list(contract.columns))
         metadata |= {f"{table}_version": version for table, version in sources.items()}
@@ -110,7 +116,7 @@ class Wanted(dg.Config):
     seed: int | None = Field(default=None, description="of the estimator and the search; default: training.seed")
 
 
-def _family(name: str, settings: Settings, features: tuple[Feature, ...]) -> dg.AssetsDefinition:
+def _family(name: str, settings: FittingSettings, features: tuple[Feature, ...]) -> dg.AssetsDefinition:
     family = FAMILIES[name]
 
     @dg.asset(
@@ -179,9 +185,9 @@ def _family(name: str, settings: Settings, features: tuple[Feature, ...]) -> dg.
     return model
 
 
-def _roles(lake: Lake, sources: Mapping[str, int], settings: Settings, *, as_of: date) -> dict[str, str]:
+def _roles(lake: Lake, sources: Mapping[str, int], label: Label, training: Training, *, as_of: date) -> dict[str, str]:
     """The role of each labelled snapshot that has one."""
     labelled = [date.fromisoformat(period) for period in lake.periods("churn_labels", version=sources["churn_labels"])]
-    mature = [snapshot for snapshot in labelled if matures_on(snapshot, settings.label) <= as_of]
-    roles = roles_by_time(mature, horizon=settings.label.horizon, training=settings.training)
+    mature = [snapshot for snapshot in labelled if matures_on(snapshot, label) <= as_of]
+    roles = roles_by_time(mature, horizon=label.horizon, training=training)
     return {snapshot.isoformat(): role for snapshot in mature if (role := roles.of(snapshot)) is not None}

@@ -11,19 +11,19 @@ from collections.abc import Sequence
 import msgspec
 
 from churn_assets.features.feature import Feature
-from churn_assets.settings.company import FamilyName, Settings
+from churn_assets.settings.company import FamilyName, FittingSettings
 
 BESIDES = {"families", "search"}
 """Settings of ``training`` that say nothing of a family: which others there are, and what is searched of those."""
 
 
-def configured_by(family: str, features: Sequence[Feature], settings: Settings) -> str:
+def configured_by(family: str, features: Sequence[Feature], settings: FittingSettings) -> str:
     """A digest of the features, and of the settings that a family is fitted, described and asked with.
 
     Args:
         family: name of the family.
         features: inputs of the model.
-        settings: the company's settings.
+        settings: what a fit depends on.
     """
     searched: dict[FamilyName, dict[str, tuple[float, float]]] = settings.training.search
     read = {

@@ -7,7 +7,7 @@ from sklearn.pipeline import Pipeline
 
 from churn_assets.evaluation.evaluate import CONFIDENCE, reliability
 from churn_assets.evaluation.plots import pictures
-from churn_assets.settings.company import Settings
+from churn_assets.settings.company import FittingSettings
 from churn_assets.tables import SELECT
 from churn_assets.training.fitting import Fitted
 from churn_assets.training.tuning import best
@@ -16,7 +16,7 @@ from churn_store.releases.manifest import Evaluation, ProfitTerms
 MEASURED_ON = "selecting rows, one horizon after every label it was fitted on; each half of their customers with the calibration of the other"
 
 
-def selecting_pictures(fitted: Fitted, training_set: pl.DataFrame, settings: Settings) -> dict[str, bytes]:
+def selecting_pictures(fitted: Fitted, training_set: pl.DataFrame, settings: FittingSettings) -> dict[str, bytes]:
     """Pictures of the scores that a family's measures are of, PNG by name."""
     churned = training_set.filter(pl.col("role") == SELECT)["churned"].to_numpy()
     profit = settings.profit

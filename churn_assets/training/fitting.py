@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from churn_assets.evaluation.evaluate import measured
 from churn_assets.evaluation.profit import most_profitable_threshold
 from churn_assets.features.feature import Feature
-from churn_assets.settings.company import Settings
+from churn_assets.settings.company import FittingSettings
 from churn_assets.tables import SELECT, TRAIN
 from churn_assets.training.config_digest import configured_by
 from churn_assets.training.families import FAMILIES, Value, export, inputs
@@ -87,7 +87,7 @@ def fit_family(
     family: str,
     training_set: pl.DataFrame,
     features: tuple[Feature, ...],
-    settings: Settings,
+    settings: FittingSettings,
     *,
     made_of: TableVersion,
     parameters: Mapping[str, Value] | None = None,

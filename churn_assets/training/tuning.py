@@ -7,7 +7,6 @@ calibration of the other. No selecting or judging row is read. Equal rows and an
 
 import logging
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,10 +14,11 @@ import polars as pl
 from sklearn.metrics import log_loss
 
 from churn_assets.features.feature import Feature
-from churn_assets.settings.company import MOST_TRIALS, Settings, Training
+from churn_assets.settings.company import MOST_TRIALS, FittingSettings, Training
 from churn_assets.tables import TRAIN
-from churn_assets.training.families import FAMILIES, Family, Parameter, Value, inputs
+from churn_assets.training.families import FAMILIES, Value, inputs
 from churn_assets.training.fitting import Fitted, Trial, cross_calibrated, first_half, fit, fit_family
+from churn_assets.training.search_space import Space, search_space
 from churn_assets.training.split import places
 from churn_assets.training.training_set import signature_of
 from churn_store.clock import DAY_S
@@ -35,51 +35,11 @@ STARTUP_SHARE = 0.5
 """Share of the trials that are drawn at random before the search learns from them."""
 
 
-@dataclass(frozen=True)
-class Space:
-    """What the search may try of a parameter: from ``least`` to ``greatest``."""
-
-    parameter: Parameter
-    least: Value
-    greatest: Value
-
-    def nearest(self, value: Value) -> Value:
-        """The value of the space that is nearest to a given one."""
-        return min(max(value, self.least), self.greatest)
-
-
-def search_space(family: Family, training: Training, *, fixed: Mapping[str, Value] | None = None) -> dict[str, Space]:
-    """The family's own space with that of the settings in its place where they name a parameter, without fixed parameters.
-
-    Raises:
-        InputError: the settings' space makes no sense; names family, parameter and what is allowed.
-    """
-    own = {name: parameter.search for name, parameter in family.parameters.items() if parameter.search is not None}
-    given = training.search.get(family.name, {})  # type: ignore[call-overload]
-    where = f"training.search.{family.name}"
-    for name, bounds in given.items():
-        parameter = family.parameter(name, where=where)
-        for bound in bounds:
-            if not parameter.takes_value(bound):
-                raise InputError(
-                    f"{where}: {name} is searched from {bounds[0]:g} to {bounds[1]:g}; expected {parameter.allowed}"
-                )
-        if bounds[0] > bounds[1]:
-            raise InputError(
-                f"{where}: {name} is searched from {bounds[0]:g} to {bounds[1]:g}; expected the least value first, then the greatest"
-            )
-    return {
-        name: Space(parameter := family.parameters[name], parameter.of(bounds[0]), parameter.of(bounds[1]))
-        for name, bounds in {**own, **given}.items()
-        if name not in (fixed or {})
-    }
-
-
 def tune(
     family: str,
     rows: pl.DataFrame,
     features: tuple[Feature, ...],
-    settings: Settings,
+    settings: FittingSettings,
     *,
     fixed: Mapping[str, Value] | None = None,
     trials: int | None = None,
@@ -117,7 +77,7 @@ def tune(
     def measure(trial: Any) -> float:
         parameters = {**start, **{name: _suggest(trial, name, one) for name, one in space.items()}}
         loss = float(
-            np.mean([_loss(family, *part, features, settings, parameters=parameters, seed=seed) for part in parts])
+            np.mean([_loss(family, *part, features, training, parameters=parameters, seed=seed) for part in parts])
         )
         found.append(Trial(parameters, loss))
         return loss
@@ -132,7 +92,7 @@ def search_and_fit(
     family: str,
     training_set: pl.DataFrame,
     features: tuple[Feature, ...],
-    settings: Settings,
+    settings: FittingSettings,
     *,
     made_of: TableVersion,
     fixed: Mapping[str, object] | None = None,
@@ -223,7 +183,7 @@ def _loss(
     earlier: pl.DataFrame,
     later: pl.DataFrame,
     features: tuple[Feature, ...],
-    settings: Settings,
+    training: Training,
     *,
     parameters: Mapping[str, Value],
     seed: int,
@@ -234,8 +194,8 @@ def _loss(
         features,
         parameters=parameters,
         seed=seed,
-        minimum_correlation=settings.training.minimum_correlation,
-        resampling=settings.training.resampling,
+        minimum_correlation=training.minimum_correlation,
+        resampling=training.resampling,
     )
     churned = later["churned"].to_numpy()
     return float(log_loss(churned, cross_calibrated(pipeline, inputs(later, signature), churned, first_half(later, seed))))

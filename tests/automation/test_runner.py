@@ -110,7 +110,7 @@ def fingerprints(folder: Path, instance: dg.DagsterInstance, **sections: Any) ->
         ({"monitoring": Monitoring(effect=0.3)}, {MONITOR}),
         ({"gate": Gate(auc_floor=0.7)}, {RETRAIN}),
         ({"raw": Raw(quarantine_limit=0.1)}, {INGEST}),
-        ({"at_risk": AtRisk(active_days=40)}, {FEATURES, LABELS, RETRAIN, MONITOR}),
+        ({"at_risk": AtRisk(active_days=40)}, {FEATURES, LABELS, RETRAIN}),
     ],
 )
 def test_a_job_is_due_again_for_a_setting_that_it_reads_and_for_no_other(

@@ -22,7 +22,14 @@ from tests.backtest.company import write as write_lake
 
 
 def backtest(settings: Settings, lake: Lake, **asked: Any) -> Backtest:
-    return Backtester(settings, "logistic_regression", features()).run(lake, as_of=AS_OF, **asked)
+    return Backtester(
+        company=settings.company,
+        calendar=settings.timeline,
+        settings=settings.fitting,
+        evaluation=settings.evaluation,
+        family="logistic_regression",
+        features=features(),
+    ).run(lake, as_of=AS_OF, **asked)
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +113,14 @@ def test_the_same_tables_give_the_same_report_by_the_byte(steady: tuple[Settings
 def test_only_labels_that_are_mature_are_read(steady: tuple[Settings, Lake, Backtest], tmp_path: Path) -> None:
     _, lake, _ = steady
     settings = settings_of(tmp_path, evaluation=EvaluationSettings(draws=100, folds=2, ages=1))
-    earlier = Backtester(settings, "logistic_regression", features()).run(lake, as_of=snapshots()[-1], folds=2)
+    earlier = Backtester(
+        company=settings.company,
+        calendar=settings.timeline,
+        settings=settings.fitting,
+        evaluation=settings.evaluation,
+        family="logistic_regression",
+        features=features(),
+    ).run(lake, as_of=snapshots()[-1], folds=2)
     assert earlier.folds[-1].test == "2024-12-01"
 
 

@@ -104,7 +104,7 @@ class Company:
         key = (str(made_of.digest), self.settings.training.seed, seed)
         if key not in MADE:
             blind = rows.with_columns(pl.col("visits").shuffle(seed=seed)) if seed else rows
-            fitted = fit_family("logistic_regression", blind, attributes(), self.settings, made_of=made_of)
+            fitted = fit_family("logistic_regression", blind, attributes(), self.settings.fitting, made_of=made_of)
             left = contents(fitted, rows, seed=1)
             made = build(fitted.signature, model=left[MODEL], golden=left[GOLDEN], training_set=rows, seed=1)
             evaluation = evaluate(
@@ -119,7 +119,9 @@ class Company:
         chosen, left, made, evaluation = MADE[key]
         manifest = describe(
             made,
-            settings=self.settings,
+            company=self.settings.company,
+            purpose=self.settings.purpose,
+            settings=self.settings.fitting,
             chosen=chosen,
             training_set=rows,
             metrics={"auc": 0.7},

@@ -8,11 +8,11 @@ import polars as pl
 import pytest
 from msgspec.structs import replace
 
-from churn_assets.champion.candidate import SCORE, better, describe, label_in_words, require_made_of
+from churn_assets.champion.candidate import better, describe, label_in_words, require_made_of
 from churn_assets.evaluation.evaluate import evaluate
 from churn_assets.features.feature import Feature
 from churn_assets.settings.company import AtRisk, Gate, Label, Profit, Settings, Training
-from churn_assets.tables import JUDGE, TRAIN
+from churn_assets.tables import JUDGE, SCORE, TRAIN
 from churn_assets.training.fitted_family import FittedFamily
 from churn_assets.training.training_set import input_example
 from churn_assets.training.tuning import search_and_fit
@@ -59,9 +59,9 @@ def test_families_that_were_fitted_on_other_rows_than_are_there_now_are_refused(
 def test_families_that_were_fitted_under_other_settings_are_refused(features: tuple[Feature, ...], changed: Any) -> None:
     """Such as one that looks at a column that was excluded since, or whose threshold is of other costs."""
     one, data = of("logistic_regression", 0.4), TableVersion(3, "0" * 64)
-    require_made_of([one], data, features=attributes(), settings=Settings(company="test"))
+    require_made_of([one], data, features=attributes(), settings=Settings(company="test").fitting)
     with pytest.raises(InputError, match="logistic_regression was fitted with other features, or under other settings"):
-        require_made_of([one], data, features=features, settings=Settings(company="test", **changed))
+        require_made_of([one], data, features=features, settings=Settings(company="test", **changed).fitting)
 
 
 def test_what_is_no_setting_of_a_family_and_what_a_run_asked_for_leave_it_fresh() -> None:
@@ -70,7 +70,7 @@ def test_what_is_no_setting_of_a_family_and_what_a_run_asked_for_leave_it_fresh(
         "logistic_regression",
         training_set(),
         attributes(),
-        Settings(company="test"),
+        Settings(company="test").fitting,
         made_of=data,
         fixed={"C": 0.3},
         trials=1,
@@ -78,9 +78,9 @@ def test_what_is_no_setting_of_a_family_and_what_a_run_asked_for_leave_it_fresh(
     )
     others = Training(families=("logistic_regression", "xgboost"), search={"xgboost": {"max_depth": (2, 3)}})
     settings = Settings(company="test", training=others, gate=Gate(auc_floor=0.7))
-    require_made_of([one, document(asked)], data, features=attributes(), settings=settings)
+    require_made_of([one, document(asked)], data, features=attributes(), settings=settings.fitting)
     with pytest.raises(InputError, match="logistic_regression was fitted with other features"):
-        require_made_of([replace(one, configured="")], data, features=attributes(), settings=settings)
+        require_made_of([replace(one, configured="")], data, features=attributes(), settings=settings.fitting)
 
 
 @pytest.mark.parametrize("family", ["logistic_regression", "gradient_boosting"])
@@ -121,7 +121,9 @@ def test_the_manifest_says_what_it_was_trained_and_judged_on() -> None:
     candidate = built("logistic_regression", rows, attributes())
     manifest = describe(
         candidate,
-        settings=settings,
+        company=settings.company,
+        purpose=settings.purpose,
+        settings=settings.fitting,
         chosen=document(candidate.fitted),
         training_set=rows,
         metrics={},
@@ -142,8 +144,8 @@ def test_the_manifest_says_what_it_was_trained_and_judged_on() -> None:
     assert max(manifest.trained_on) < min(manifest.judged_on)
     assert (manifest.training_rows, manifest.judging_rows) == (1200, 600)
     assert manifest.label == "an event 'cancelled' within 30 days after the snapshot"
-    inactivity = settings.model_copy(update={"label": Label(kind="inactivity", horizon_days=90)})
-    assert label_in_words(inactivity) == "no event and no settled payment within 90 days after the snapshot"
+    inactivity = Label(kind="inactivity", horizon_days=90)
+    assert label_in_words(inactivity, has_time=True) == "no event and no settled payment within 90 days after the snapshot"
 
 
 def test_the_input_example_is_nobody() -> None:

@@ -46,7 +46,12 @@ class Company:
 
     def tick(self) -> str:
         """One tick of ``follow_releases``, with what the daemon does of its result; what it says."""
-        [sensor] = release_sensors(self.settings, self.serving)
+        [sensor] = release_sensors(
+            self.serving,
+            company=self.settings.company,
+            lake_url=self.settings.lake_url,
+            tracking_uri=self.settings.tracking_uri,
+        )
         said = sensor(dg.build_sensor_context(instance=self.instance, cursor=self.cursor))
         if isinstance(said, dg.SensorResult):
             for event in said.asset_events:

@@ -24,7 +24,7 @@ from churn_assets.champion.gate.segments import chance_of_less, detectable_loss,
 from churn_assets.champion.gate.verdict import RULES, Judgement, Judging, failed, judge
 from churn_assets.evaluation.baselines import BASE_RATE, LOGISTIC, RECENCY
 from churn_assets.evaluation.intervals import paired_difference
-from churn_assets.settings.company import EvaluationSettings, Gate, Label, Profit, Settings
+from churn_assets.settings.company import EvaluationSettings, Gate, JudgingSettings, Label, Profit, Settings
 from churn_assets.training.families import export
 from churn_assets.training.held_out import UNSEEN, altered_rows, held_out, pipeline_probabilities
 from churn_store.clock import DAY_S
@@ -67,7 +67,7 @@ def judgement(
 ) -> Judgement:
     read = case if callable(case) else lambda: case
     configured = Settings(company="test", gate=bounds)
-    return judge(read, candidate="c" * 64, settings=configured, actor="test", now_s=now_s, rules=rules)
+    return judge(read, candidate="c" * 64, settings=configured.judging, actor="test", now_s=now_s, rules=rules)
 
 
 def verdict(case: Evidence | Callable[[], Evidence], bounds: Gate = BOUNDS) -> Blessing:
@@ -442,7 +442,7 @@ def test_an_input_that_is_gone_promotes_nothing(world: World, name: str) -> None
 def refuses(how: str) -> Judging:
     """A rule that does not work."""
 
-    def rule(case: Evidence, settings: Settings, now_s: int) -> Any:
+    def rule(case: Evidence, settings: JudgingSettings, now_s: int) -> Any:
         if how == "hangs":
             threading.Event().wait(10 * PATIENCE_S)
             return RuleResult(True, "late", "late")
@@ -557,7 +557,7 @@ DEAR = Profit(customer_value=60, offer_cost=30, contact_cost=5)
 
 def of_costs(case: Evidence, profit: Profit) -> Judgement:
     settings = Settings(company="test", profit=profit)
-    return judge(lambda: case, candidate="c" * 64, settings=settings, actor="test", now_s=JUDGED_S)
+    return judge(lambda: case, candidate="c" * 64, settings=settings.judging, actor="test", now_s=JUDGED_S)
 
 
 def test_a_candidate_that_surely_loses_money_is_rejected_with_a_champion_and_without(world: World) -> None:

@@ -171,7 +171,7 @@ class World:
 
 
 def fitted(family: str, rows: pl.DataFrame, features: tuple[Feature, ...]) -> Fitted:
-    return fit_family(family, rows, features, Settings(company="test"), made_of=TableVersion(0, "0" * 64))
+    return fit_family(family, rows, features, Settings(company="test").fitting, made_of=TableVersion(0, "0" * 64))
 
 
 def built(family: str, rows: pl.DataFrame, features: tuple[Feature, ...]) -> Built:
@@ -197,7 +197,9 @@ def staged(files: DigestStore, candidate: Candidate, chosen: Fitted, rows: pl.Da
         candidate.files,
         describe(
             candidate,
-            settings=settings,
+            company=settings.company,
+            purpose=settings.purpose,
+            settings=settings.fitting,
             chosen=document(chosen),
             training_set=rows,
             metrics={"auc": 0.7},

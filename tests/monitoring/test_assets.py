@@ -7,12 +7,12 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from churn_assets.champion.candidate import SCORE
 from churn_assets.lake.lake import Lake
 from churn_assets.monitoring.assets import monitoring_assets
 from churn_assets.monitoring.drift import LEAST_ROWS
 from churn_assets.resources.serving import ServingStore
 from churn_assets.settings.company import Settings
+from churn_assets.tables import SCORE
 from tests.champion.world import attributes, built_of, company_of_one_table, fitted, released, staged, training_set
 
 Report = tuple[dict[str, Any], dg.AssetCheckResult]

@@ -85,7 +85,7 @@ def test_another_default_changes_the_stages_that_take_its_section(source: Path) 
 
 def test_a_property_of_the_settings_counts_where_it_is_read(source: Path) -> None:
     edits = (COMPANY, 'return self.home / "reports"', 'return self.home / "drawn"')
-    assert changed(source, edits) == {"monitoring", "backtest"}
+    assert changed(source, edits) == {"backtest"}
 
 
 def test_the_rule_of_the_scores_is_part_of_scoring_though_another_package_has_it(source: Path) -> None:

@@ -55,7 +55,7 @@ def auc_of(family: str, rows: pl.DataFrame, features: tuple[Feature, ...]) -> tu
     measured = rows.filter(role=SELECT)["churned"]
     left, stayed = int(measured.sum()), int((~measured).sum())
     settings = Settings(company="proof", training=Training(seed=1))
-    auc = fit_family(family, rows, features, settings, made_of=MADE_OF).measures["auc"]
+    auc = fit_family(family, rows, features, settings.fitting, made_of=MADE_OF).measures["auc"]
     return auc, float(np.sqrt((left + stayed + 1) / (12 * left * stayed)))
 
 

@@ -11,7 +11,7 @@ from churn_store.releases.manifest import TableVersion
 from tests.champion.world import attributes, training_set
 
 if __name__ == "__main__":
-    settings = Settings(company="test", training=Training(trials=2))
+    settings = Settings(company="test", training=Training(trials=2)).fitting
     found = {}
     for name in sorted(FAMILIES):
         fitted = search_and_fit(name, training_set(), attributes(), settings, made_of=TableVersion(0))

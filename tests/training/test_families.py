@@ -73,7 +73,7 @@ def fitted(family: str, later: pl.DataFrame, **parameters: int) -> Fitted:
     """A family fitted on the company and calibrated on later rows."""
     rows = pl.concat([company().with_columns(role=pl.lit(TRAIN)), later.with_columns(role=pl.lit(SELECT))])
     named = rows.with_columns(customer_id=pl.format("c{}", pl.int_range(pl.len())))
-    settings = Settings(company="test", training=Training(seed=1))
+    settings = Settings(company="test", training=Training(seed=1)).fitting
     return fit_family(family, named, attributes(), settings, made_of=TableVersion(0), parameters=parameters)
 
 

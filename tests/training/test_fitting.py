@@ -19,7 +19,7 @@ MADE_OF = TableVersion(3, "d" * 64)
 
 
 def fitted(family: str, rows: pl.DataFrame, **training: object) -> Fitted:
-    settings = Settings(company="test", training=Training(**training))
+    settings = Settings(company="test", training=Training(**training)).fitting
     return fit_family(family, rows, attributes(), settings, made_of=MADE_OF)
 
 

@@ -202,11 +202,13 @@ def test_of_data_without_time_the_split_is_that_of_the_manifest(tmp_path: Path) 
     assert used["role"].equals(roles_by_customer(used, training))
     settings = Settings(company="small", training=training)
     made_of = TableVersion(0, digest_at("training_set", used))
-    fitted = fit_family("logistic_regression", used, attributes(), settings, made_of=made_of)
+    fitted = fit_family("logistic_regression", used, attributes(), settings.fitting, made_of=made_of)
     candidate = built_of(fitted, used)
     manifest = describe(
         candidate,
-        settings=settings,
+        company=settings.company,
+        purpose=settings.purpose,
+        settings=settings.fitting,
         chosen=document(fitted),
         training_set=used,
         metrics={},

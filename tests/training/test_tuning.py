@@ -6,11 +6,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from churn_assets.settings.company import Settings, Training
+from churn_assets.settings.company import FittingSettings, Settings, Training
 from churn_assets.tables import SELECT, TRAIN
 from churn_assets.training import tuning
 from churn_assets.training.families import FAMILIES
-from churn_assets.training.tuning import best, drawn, folds, search_and_fit, search_space, tune
+from churn_assets.training.search_space import search_space
+from churn_assets.training.tuning import best, drawn, folds, search_and_fit, tune
 from churn_store.clock import DAY_S
 from churn_store.errors import InputError
 from churn_store.releases.manifest import TableVersion
@@ -20,8 +21,8 @@ HORIZON_S = 30 * DAY_S
 MADE_OF = TableVersion(0, "0" * 64)
 
 
-def settings(**training: Any) -> Settings:
-    return Settings(company="test", training=Training(trials=3, **training))
+def settings(**training: Any) -> FittingSettings:
+    return Settings(company="test", training=Training(trials=3, **training)).fitting
 
 
 def training_rows(seed: int = 0) -> pl.DataFrame:

@@ -1,7 +1,7 @@
 """What the gate looks at, and what a rule says.
 
 Belongs here: the inputs of the rules, and what several rules derive from them. Does not belong here: reading them
-(``champion.assets``), and the rules.
+(``champion.blessing_asset``), and the rules.
 """
 
 from collections.abc import Mapping, Sequence

@@ -18,20 +18,20 @@ from churn_assets.champion.gate.profit import more_profit_than_champion, profit_
 from churn_assets.champion.gate.provenance import data_quality_green, judging_rows_are_later
 from churn_assets.champion.gate.quality import auc_above_floor, auc_plausible, baselines_beaten, calibrated
 from churn_assets.champion.gate.segments import no_segment_worse
-from churn_assets.settings.company import Settings
+from churn_assets.settings.company import JudgingSettings
 from churn_store.releases.manifest import Blessing, Rule
 
-Judging = Callable[[Evidence, Settings, int], RuleResult]
+Judging = Callable[[Evidence, JudgingSettings, int], RuleResult]
 
 RULES: Mapping[str, Judging] = {
     "data_quality_green": lambda case, settings, now_s: data_quality_green(case, settings.label, now_s=now_s),
     "judging_rows_are_later": lambda case, _settings, _now_s: judging_rows_are_later(case),
     "golden_rows_repeat": lambda case, _settings, _now_s: golden_rows_repeat(case),
     "export_equals_pipeline": lambda case, _settings, _now_s: export_equals_pipeline(case),
-    "baselines_beaten": lambda case, settings, _now_s: baselines_beaten(case, settings.gate, seed=settings.training.seed),
+    "baselines_beaten": lambda case, settings, _now_s: baselines_beaten(case, settings.gate, seed=settings.seed),
     "auc_above_floor": lambda case, settings, _now_s: auc_above_floor(case, settings.gate.auc_floor),
     "auc_plausible": lambda case, settings, _now_s: auc_plausible(
-        case, settings.gate.auc_plausible, confidence=settings.gate.confidence, seed=settings.training.seed
+        case, settings.gate.auc_plausible, confidence=settings.gate.confidence, seed=settings.seed
     ),
     "calibrated": lambda case, settings, _now_s: calibrated(case, settings.gate),
     "profit_not_negative": lambda case, settings, _now_s: profit_not_negative(case, settings.gate, settings.profit),
@@ -63,7 +63,7 @@ def judge(
     read: Callable[[], Evidence],
     *,
     candidate: str,
-    settings: Settings,
+    settings: JudgingSettings,
     actor: str,
     now_s: int,
     rules: Mapping[str, Judging] = RULES,
@@ -73,7 +73,7 @@ def judge(
     Args:
         read: reads what the gate looks at; if that fails, every rule has failed.
         candidate: digest of the candidate.
-        settings: the bounds, the costs, the seed.
+        settings: the bounds, the costs, the segments, the definition of churn, the seed.
         actor: id of the run that asks.
         now_s: time by the platform's clock, in epoch seconds.
         rules: rules by name.
@@ -94,7 +94,7 @@ def failed(blessing: Blessing) -> Sequence[Rule]:
     return [rule for rule in blessing.rules if not rule.passed]
 
 
-def _judged(rule: Judging, case: Evidence, settings: Settings, now_s: int) -> RuleResult:
+def _judged(rule: Judging, case: Evidence, settings: JudgingSettings, now_s: int) -> RuleResult:
     found, error = _attempt(lambda: rule(case, settings, now_s), settings.gate.rule_seconds)
     if isinstance(found, RuleResult) and isinstance(found.passed, bool | np.bool_):
         return found

@@ -1,0 +1,151 @@
+"""The asset ``model_blessing``: reads what the gate looks at, and writes its verdict down.
+
+Does not belong here: the rules and what follows from them (``gate``).
+"""
+
+from collections.abc import Iterator, Sequence
+
+import dagster as dg
+import polars as pl
+from sqlalchemy.exc import SQLAlchemyError
+
+from churn_assets.champion.candidate import require_configured
+from churn_assets.champion.candidate_model import CandidateModel
+from churn_assets.champion.checks import checks_of, rule_results, rule_specs
+from churn_assets.champion.gate.evidence import Evidence
+from churn_assets.champion.gate.verdict import judge
+from churn_assets.champion.lineage import evaluation_of, judged_from_s, trained_until_s, training_set_of
+from churn_assets.champion.multiple_comparisons import nth_model
+from churn_assets.champion.oracle import true_probabilities
+from churn_assets.evaluation.baselines import baselines
+from churn_assets.features.feature import Feature
+from churn_assets.lake.lake import Lake
+from churn_assets.orchestration.code_version import code_version
+from churn_assets.orchestration.failure_policy import wrong_input_is_final
+from churn_assets.orchestration.table_writer import columns_schema
+from churn_assets.resources.serving import ServingStore
+from churn_assets.settings.company import FittingSettings, JudgingSettings
+from churn_assets.tables import JUDGE, Source
+from churn_assets.training.fitted_family import GOLDEN, MODEL, PROBABILITIES, read_file
+from churn_assets.training.held_out import decode
+from churn_store.clock import DAY_S, Clock
+from churn_store.errors import InputError
+from churn_store.mapping.tables import Table
+from churn_store.model.scorer import Scorer
+from churn_store.releases.blessings import record_blessing
+from churn_store.releases.bundles import load_bundle, load_file
+from churn_store.releases.lifecycle import candidate_of
+from churn_store.releases.manifest import Blessing, Manifest
+
+
+def blessing_asset(
+    source: Source,
+    features: tuple[Feature, ...],
+    checks: Sequence[dg.AssetCheckSpec],
+    *,
+    tables: Sequence[Table],
+    fitting: FittingSettings,
+    gate: JudgingSettings,
+) -> dg.AssetsDefinition:
+    """``model_blessing``.
+
+    Args:
+        source: source of the raw tables.
+        features: features that models may use.
+        checks: the checks that what a candidate is made of must have passed.
+        tables: the raw tables that the source has.
+        fitting: what a fit depends on now; a candidate of other settings is refused.
+        gate: what the gate judges by.
+    """
+
+    @dg.asset(
+        description="The gate's verdict on the candidate. Every rule is a check; an error in any of them is a rejection.",
+        group_name="champion",
+        kinds={"python"},
+        owners=["team:data-science"],
+        deps=["training_set"],
+        check_specs=rule_specs(),
+        code_version=code_version("champion"),
+    )
+    @wrong_input_is_final
+    def model_blessing(
+        context: dg.AssetExecutionContext,
+        candidate_model: CandidateModel,
+        lake: dg.ResourceParam[Lake],
+        clock: dg.ResourceParam[Clock],
+        serving: dg.ResourceParam[ServingStore],
+    ) -> Iterator[dg.MaterializeResult[Blessing] | dg.AssetCheckResult]:
+        manifest = candidate_model.manifest(serving.files)
+        _refuse_champion(serving, manifest)
+
+        def read() -> Evidence:
+            serves = serving.newest()
+            champion = None if serves is None else load_bundle(serving.files, serves.champion)
+            rows = training_set_of(manifest, lake)
+            judging = rows.filter(pl.col("role") == JUDGE)
+            require_configured({manifest.family: candidate_model.configured}, features, fitting)
+            return Evidence(
+                trained=decode(
+                    read_file(serving.files, PROBABILITIES, candidate_model.probabilities, asset=manifest.family)
+                ),
+                model=manifest.files[MODEL].sha256,
+                scorer=Scorer(load_file(serving.files, manifest, MODEL), manifest.signature),
+                threshold=manifest.threshold,
+                golden=load_file(serving.files, manifest, GOLDEN),
+                training_set=rows,
+                checks=checks_of(
+                    context.instance, checks, manifest, tables=tables, label=fitting.label, has_time=fitting.has_time
+                ),
+                evaluation=evaluation_of(manifest),
+                baselines=baselines(rows, manifest.signature),
+                truth=true_probabilities(source, judging, horizon_s=fitting.label.horizon_days * DAY_S),
+                judging_from=judged_from_s(manifest),
+                candidate_trained_until=trained_until_s(manifest),
+                epoch=0 if serves is None else serves.epoch,
+                champion=champion,
+                champion_trained_until=None if champion is None else trained_until_s(champion.manifest),
+                nth=nth_model(serving, manifest, serves),
+                split=manifest.split,
+                champion_split=None if champion is None else champion.manifest.split,
+            )
+
+        judgement = judge(
+            read,
+            candidate=manifest.candidate,
+            settings=gate,
+            actor=f"dagster run {context.run_id}",
+            now_s=clock.now_s(),
+        )
+        blessing = judgement.blessing
+        record_blessing(serving.engine, blessing)
+        yield dg.MaterializeResult(
+            value=blessing,
+            metadata={
+                "verdict": blessing.verdict,
+                "candidate": manifest.candidate,
+                **({} if blessing.gain is None else {"gain": blessing.gain}),
+                "dagster/row_count": manifest.judging_rows,
+                "dagster/column_schema": columns_schema(manifest.signature.columns),
+                "reasons": dg.MetadataValue.md("\n".join(f"- {reason}" for reason in blessing.reasons)),
+            },
+        )
+        yield from rule_results(judgement)
+
+    return model_blessing
+
+
+def _refuse_champion(serving: ServingStore, manifest: Manifest) -> None:
+    """Refuse to judge what serves: it would be compared with itself, and a tie be written down as the verdict on the champion.
+
+    Raises:
+        InputError: the candidate serves already.
+    """
+    try:
+        serves = serving.newest()
+    except SQLAlchemyError:  # the gate reads it again, and its verdict says what is wrong
+        return
+    if serves is not None and candidate_of(serving.files, serves.champion) == manifest.candidate:
+        raise InputError(
+            f"candidate {manifest.candidate[:12]} serves already (epoch {serves.epoch}), with the verdict that it was released by; to judge "
+            "another one run the job retrain"
+        )

@@ -1,0 +1,92 @@
+"""The asset ``champion``: publishes an accepted candidate, and says what serves.
+
+Does not belong here: whether a candidate is accepted (``gate``), and how a release is published (``churn_store.releases``).
+"""
+
+from typing import Literal
+
+import dagster as dg
+from dagster_mlflow.resources import MlFlow
+
+from churn_assets.champion.candidate_model import CandidateModel
+from churn_assets.champion.card.files import try_to_log_card
+from churn_assets.champion.gate.verdict import failed
+from churn_assets.champion.metadata import facts
+from churn_assets.champion.registry_mirror import try_to_mirror
+from churn_assets.orchestration.code_version import code_version
+from churn_assets.orchestration.failure_policy import wrong_input_is_final
+from churn_assets.resources.serving import ServingStore
+from churn_store.clock import Clock
+from churn_store.releases.bundles import load_manifest
+from churn_store.releases.lifecycle import how_to_approve
+from churn_store.releases.log import Serving, publish
+from churn_store.releases.manifest import Blessing, Manifest
+
+
+def champion_asset(promotion: Literal["automatic", "manual"]) -> dg.AssetsDefinition:
+    """``champion``.
+
+    Args:
+        promotion: whether an accepted candidate serves at once, or waits for a person.
+    """
+
+    @dg.asset(
+        description="The release that serves. Published only for an accepted candidate, and with `promotion: manual` only by a named "
+        "person; otherwise the former one stays.",
+        group_name="champion",
+        kinds={"onnx"},
+        owners=["team:data-science"],
+        code_version=code_version("champion"),
+    )
+    @wrong_input_is_final
+    def champion(
+        context: dg.AssetExecutionContext,
+        candidate_model: CandidateModel,
+        model_blessing: Blessing,
+        clock: dg.ResourceParam[Clock],
+        serving: dg.ResourceParam[ServingStore],
+        mlflow: dg.ResourceParam[MlFlow],
+    ) -> dg.MaterializeResult[None]:
+        blessing, manifest = model_blessing, candidate_model.manifest(serving.files)
+        if not blessing.releasable:
+            result = _stays(serving, "; ".join(f"{rule.name}: {rule.found}" for rule in failed(blessing)))
+        elif promotion == "manual":
+            waits = f"an accepted candidate waits for `{how_to_approve(manifest.candidate)}`, or for the job `approve`"
+            context.log.info(f"promotion is manual: {waits}")
+            result = _stays(serving, waits, waiting=manifest.candidate)
+        else:
+            row = publish(
+                serving.engine,
+                serving.files,
+                manifest,
+                blessing,
+                read_epoch=blessing.epoch,
+                actor=f"dagster run {context.run_id}",
+                reason=context.run.tags.get("churn/reason", "asked for by hand"),
+                now_s=clock.now_s(),
+            )
+            _, mirrored = try_to_mirror(mlflow.tracking_client, serving.files, row)
+            context.log.info(mirrored)
+            result = _reported(row, manifest, published=True, why=row.reason)
+        context.log.info(try_to_log_card(mlflow.tracking_client, serving, manifest, blessing))
+        return result
+
+    return champion
+
+
+def _stays(serving: ServingStore, why: str, **more: str) -> dg.MaterializeResult[None]:
+    """Nothing was published."""
+    row = serving.newest()
+    manifest = None if row is None else load_manifest(serving.files, row.champion)
+    return _reported(row, manifest, published=False, why=why, **more)
+
+
+def _reported(
+    row: Serving | None, manifest: Manifest | None, *, published: bool, why: str, **more: str
+) -> dg.MaterializeResult[None]:
+    """What serves now, if anything does."""
+    return dg.MaterializeResult(
+        value=None,
+        data_version=dg.DataVersion("none" if row is None else row.champion),
+        metadata={**facts(row, manifest, published=published, why=why), **more},
+    )
