@@ -15,7 +15,7 @@ from churn_assets.champion.checks import blocking_specs
 from churn_assets.champion.mlflow_logging import log_candidate
 from churn_assets.champion.oracle import true_probabilities
 from churn_assets.evaluation.evaluate import evaluate, measured
-from churn_assets.evaluation.plots import as_markdown, pictures
+from churn_assets.evaluation.plots import pictures
 from churn_assets.features.feature import Feature
 from churn_assets.lake.lake import Lake
 from churn_assets.orchestration.code_version import code_version
@@ -27,6 +27,7 @@ from churn_assets.settings.company import EvaluationSettings, FittingSettings, S
 from churn_assets.tables import JUDGE, Source
 from churn_assets.training.fitted_family import GOLDEN, MODEL, PROBABILITIES, FittedFamily, read_file
 from churn_assets.training.training_set import training_set_digest
+from churn_store.charts.svg_chart import as_markdown
 from churn_store.clock import DAY_S, Clock
 from churn_store.releases.bundles import stage
 from churn_store.releases.manifest import TableVersion
@@ -169,7 +170,10 @@ def _candidate_model(
                 "mlflow_run": logged["run_id"],
                 "model_version": logged["model_version"],
                 "as_of": clock.now().isoformat(),
-                **{f"picture_{name}": dg.MetadataValue.md(as_markdown(name, png)) for name, png in drawn.items()},
+                **{
+                    f"picture_{name}": dg.MetadataValue.md(as_markdown(svg, name.replace("_", " ")))
+                    for name, svg in drawn.items()
+                },
             },
         )
 

@@ -27,7 +27,7 @@ def log_candidate(
     data: TableVersion,
     data_uri: str,
     metrics: dict[str, float],
-    pictures: Mapping[str, bytes],
+    pictures: Mapping[str, str],
 ) -> dict[str, str]:
     """Log a candidate in a nested run and register it under ``model_name``.
 

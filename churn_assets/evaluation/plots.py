@@ -1,11 +1,10 @@
-"""Pictures of what a model is worth: for the asset's metadata, MLflow and the model card.
+"""Pictures of what a model is worth, as SVG: for the asset's metadata, MLflow and the model card.
 
-Belongs here: drawing. Does not belong here: what is drawn (``measures``, ``profit``, ``evaluate``) and where it is shown. Colours are
-those of Okabe and Ito (2008), which colour-blind people tell apart; line styles differ besides.
+Belongs here: which figures a picture shows. Does not belong here: how they are drawn (``churn_store.charts``), how they are computed
+(``measures``, ``profit``, ``evaluate``) and where they are shown.
 """
 
-import base64
-import io
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,10 +12,10 @@ import numpy as np
 from churn_assets.evaluation.measures import Labels, Scores
 from churn_assets.evaluation.profit import profit_curve
 from churn_assets.settings.company import Profit
+from churn_store.charts.bar_chart import bar_chart
+from churn_store.charts.svg_chart import Line, Rule, line_chart, stacked
 from churn_store.releases.manifest import Evaluation, ReliabilityBin
 
-BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
-SIZE, DPI = (6.0, 3.8), 90
 POINTS = 400
 """A curve is drawn through no more points than these."""
 
@@ -24,18 +23,17 @@ BINS = 40
 INPUTS = 15
 """So many inputs are shown, those that matter most."""
 
-SHOWN = {
-    "auc": ("AUC", BLUE, "o-"),
-    "log_loss": ("log loss", ORANGE, "s--"),
-    "profit": ("profit per customer", GREEN, "^:"),
-}
-"""What is followed over the snapshots: name, colour, marker and line."""
+SHOWN = {"auc": "AUC", "log_loss": "log loss", "profit": "profit per customer"}
+"""What is followed over the snapshots, by name."""
+
+PANEL = 200
+"""Height of each part of the picture of the snapshots."""
 
 
 def pictures(
     churned: Labels, scores: Scores, evaluation: Evaluation, *, threshold: float, profit: Profit
-) -> dict[str, bytes]:
-    """All pictures of a model on its judging rows, as PNG by name.
+) -> dict[str, str]:
+    """All pictures of a model on its judging rows, as SVG by name.
 
     Args:
         churned: true labels.
@@ -49,7 +47,7 @@ def pictures(
         where there are at least two of them.
     """
     drawn = {
-        "reliability": _reliability(evaluation.reliability),
+        "reliability": reliability_chart(evaluation.reliability),
         "profit_curve": _profit_curve(churned, scores, threshold, profit),
         "lift": _lift(churned, scores),
         "score_distribution": _score_distribution(churned, scores, threshold),
@@ -58,136 +56,121 @@ def pictures(
         drawn["importance"] = _importance(evaluation.importance)
     if len(evaluation.by_snapshot) > 1:
         drawn["snapshots"] = _snapshots(evaluation.by_snapshot)
-    return {name: _png(figure) for name, figure in drawn.items()}
+    return drawn
 
 
-def as_markdown(name: str, png: bytes) -> str:
-    """A picture as Markdown that needs no file, as Dagster shows it in an asset's metadata."""
-    return f"![{name.replace('_', ' ')}](data:image/png;base64,{base64.b64encode(png).decode()})"
-
-
-def _axes(title: str, x: str, y: str) -> tuple[Any, Any]:
-    figure = _figure()
-    axes = figure.add_subplot()
-    axes.set_title(title, fontsize=11)
-    axes.set_xlabel(x)
-    axes.set_ylabel(y)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(alpha=0.25)
-    return figure, axes
-
-
-def _figure() -> Any:
-    from matplotlib.figure import Figure  # noqa: PLC0415 - a second of import that only drawing pays
-
-    return Figure(figsize=SIZE, dpi=DPI, layout="constrained")
-
-
-def _png(figure: Any) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None})
-    return buffer.getvalue()
-
-
-def _reliability(bins: tuple[ReliabilityBin, ...]) -> Any:
-    figure, axes = _axes(
-        f"Reliability: {len(bins)} groups of equally many customers", "mean probability of churn", "rate of churn"
+def reliability_chart(bins: Sequence[ReliabilityBin]) -> str:
+    """Rate of churn by mean probability, with 1.96 standard errors."""
+    points = tuple((part.predicted, part.observed) for part in bins)
+    errors = [1.96 * (part.observed * (1 - part.observed) / part.rows) ** 0.5 for part in bins]
+    bounds = tuple((max(0.0, y - error), min(1.0, y + error)) for (_, y), error in zip(points, errors, strict=True))
+    top = max(max(point) for point in points)
+    return line_chart(
+        [
+            Line("this model, 1.96 standard errors", points, bounds),
+            Line("calibrated", ((0.0, 0.0), (top, top)), marks=False),
+        ],
+        title=f"Reliability: {len(bins)} groups of equally many customers",
+        description="; ".join(f"probability {part.predicted:.3f}: rate {part.observed:.3f}" for part in bins),
+        x_title="mean probability of churn",
+        y_title="rate of churn",
+        x_from=0.0,
+        y_from=0.0,
     )
-    predicted, observed = [at.predicted for at in bins], [at.observed for at in bins]
-    error = [1.96 * np.sqrt(at.observed * (1 - at.observed) / at.rows) for at in bins]
-    top = max(*predicted, *observed) * 1.1
-    axes.plot([0, top], [0, top], "--", color=GREY, linewidth=1, label="calibrated")
-    axes.errorbar(
-        predicted, observed, yerr=error, fmt="o-", color=BLUE, capsize=3, label="this model, 1.96 standard errors"
-    )
-    axes.set_xlim(0, top)
-    axes.set_ylim(0, None)
-    axes.legend(frameon=False)
-    return figure
 
 
-def _profit_curve(churned: Labels, scores: Scores, threshold: float, profit: Profit) -> Any:
-    figure, axes = _axes(
-        "Profit by share of customers who are asked, highest scores first",
-        "share of customers asked, %",
-        "profit per customer, currency",
-    )
+def _profit_curve(churned: Labels, scores: Scores, threshold: float, profit: Profit) -> str:
     thresholds, profits = profit_curve(churned, scores, profit)
-    ranked = np.sort(scores)
-    asked = 1 - np.searchsorted(ranked, thresholds, side="left") / len(scores)
+    asked = 1 - np.searchsorted(np.sort(scores), thresholds, side="left") / len(scores)
     at = _thinned(len(asked))
-    axes.plot(100 * asked[at], profits[at], color=BLUE, label="this model")
-    everybody = profits[-1] if asked[-1] == 1 else 0.0
-    axes.plot([0, 100], [0, everybody], "--", color=GREY, linewidth=1, label="customers drawn at random")
+    everybody = float(profits[-1]) if asked[-1] == 1 else 0.0
     share = float((scores >= threshold).mean())
     brought = float(profits[thresholds >= threshold][-1]) if share else 0.0
-    axes.plot(
-        100 * share, brought, "D", color=ORANGE, label=f"threshold {threshold:.3f}: {share:.1%} asked, {brought:+.2f}"
+    at_threshold = f"threshold {threshold:.3f}: {share:.1%} asked, {brought:+.2f}"
+    return line_chart(
+        [
+            Line("this model", _points(100 * asked[at], profits[at]), marks=False),
+            Line(at_threshold, ((100 * share, brought),)),
+            Line("customers drawn at random", ((0.0, 0.0), (100.0, everybody)), marks=False),
+        ],
+        title="Profit by share of customers who are asked, highest scores first",
+        description=f"{at_threshold}; the most is {profits.max():+.2f}; everybody asked: {everybody:+.2f}",
+        x_title="share of customers asked, %",
+        y_title="profit per customer, currency",
+        rules=[Rule(0.0)],
+        x_from=0.0,
+        y_from=min(0.0, brought) - 0.6 * max(float(profits.max()), 1e-9),
     )
-    axes.set_ylim(min(0.0, brought) - 0.6 * max(profits.max(), 1e-9), None)
-    axes.axhline(0, color=GREY, linewidth=0.8)
-    axes.legend(frameon=False)
-    return figure
 
 
-def _lift(churned: Labels, scores: Scores) -> Any:
-    figure, axes = _axes(
-        "Lift: churners among the highest scores, against all",
-        "share of customers looked at, %",
-        "lift, times the rate of all",
-    )
+def _lift(churned: Labels, scores: Scores) -> str:
     order = np.argsort(-scores, kind="stable")
     looked_at = np.arange(1, len(order) + 1)
     lifts = np.cumsum(churned[order]) / looked_at / churned.mean()
     at = _thinned(len(order))
     at = at[at >= len(order) // 100]
-    axes.plot(100 * looked_at[at] / len(order), lifts[at], color=BLUE, label="this model")
-    axes.axhline(1, linestyle="--", color=GREY, linewidth=1, label="customers drawn at random")
-    axes.axvline(10, linestyle=":", color=ORANGE, label="top decile")
-    axes.set_ylim(0, None)
-    axes.legend(frameon=False)
-    return figure
-
-
-def _score_distribution(churned: Labels, scores: Scores, threshold: float) -> Any:
-    figure, axes = _axes(
-        "Scores of those who churned and of those who stayed", "probability of churn", "share of the class, %"
+    decile = max(1, len(order) // 10) - 1
+    return line_chart(
+        [Line("this model", _points(100 * looked_at[at] / len(order), lifts[at]), marks=False)],
+        title="Lift: churners among the highest scores, against all",
+        description=f"lift of the top decile: {lifts[decile]:.2f}",
+        x_title="share of customers looked at, %",
+        y_title="lift, times the rate of all",
+        rules=[Rule(1.0, "customers drawn at random"), Rule(10.0, "top decile", upright=True)],
+        x_from=0.0,
+        y_from=0.0,
     )
+
+
+def _score_distribution(churned: Labels, scores: Scores, threshold: float) -> str:
     edges = np.linspace(0, float(scores.max()) or 1.0, BINS + 1)
-    for which, name, colour, style in ((~churned, "stayed", BLUE, "-"), (churned, "churned", ORANGE, "--")):
-        counts = np.histogram(scores[which], edges)[0] / max(1, which.sum())
-        axes.stairs(100 * counts, edges, color=colour, linestyle=style, linewidth=1.5, label=f"{name} ({which.sum():,})")
-        axes.stairs(100 * counts, edges, color=colour, fill=True, alpha=0.15)
-    if threshold <= edges[-1]:
-        axes.axvline(threshold, color=GREY, linestyle=":", label=f"threshold {threshold:.3f}")
-    axes.set_xlim(0, edges[-1])
-    axes.legend(frameon=False)
-    return figure
-
-
-def _importance(importance: dict[str, float]) -> Any:
-    shown = sorted(importance.items(), key=lambda entry: -entry[1])[:INPUTS][::-1]
-    figure, axes = _axes(
-        f"Inputs by what shuffling them costs (first {len(shown)} of {len(importance)})", "loss of AUC", ""
+    lines = []
+    for which, name in ((~churned, "stayed"), (churned, "churned")):
+        shares = 100 * np.histogram(scores[which], edges)[0] / max(1, which.sum())
+        steps = [0.0, *np.repeat(shares, 2), 0.0]
+        lines.append(Line(f"{name} ({which.sum():,})", _points(np.repeat(edges, 2), steps), marks=False))
+    middles = ((~churned, "who stayed"), (churned, "who churned"))
+    return line_chart(
+        lines,
+        title="Scores of those who churned and of those who stayed",
+        description="; ".join(
+            f"median of those {name}: {np.median(scores[which]):.3f}" for which, name in middles if which.any()
+        ),
+        x_title="probability of churn",
+        y_title="share of the class, %",
+        rules=[Rule(threshold, f"threshold {threshold:.3f}", upright=True)] if threshold <= edges[-1] else [],
+        x_from=0.0,
+        y_from=0.0,
     )
-    names, losses = [name for name, _ in shown], [loss for _, loss in shown]
-    axes.barh(names, losses, color=BLUE)
-    axes.axvline(0, color=GREY, linewidth=0.8)
-    axes.tick_params(axis="y", labelsize=8)
-    return figure
 
 
-def _snapshots(by_snapshot: dict[str, dict[str, float]]) -> Any:
-    figure = _figure()
-    figure.suptitle("The model at each judging snapshot", fontsize=11)
-    for axes, (name, (title, colour, style)) in zip(figure.subplots(len(SHOWN), sharex=True), SHOWN.items(), strict=True):
-        axes.plot(list(by_snapshot), [measures[name] for measures in by_snapshot.values()], style, color=colour)
-        axes.set_ylabel(title.replace(" per ", "\nper "), fontsize=9)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(alpha=0.25)
-        axes.margins(x=0.1, y=0.35)
-    axes.set_xlabel("snapshot")
-    return figure
+def _importance(importance: dict[str, float]) -> str:
+    shown = sorted(importance.items(), key=lambda entry: -entry[1])[:INPUTS]
+    title = f"Inputs by what shuffling them costs (first {len(shown)} of {len(importance)})"
+    return bar_chart(shown, title=title, x_title="loss of AUC")
+
+
+def _snapshots(by_snapshot: dict[str, dict[str, float]]) -> str:
+    panels = []
+    for name, title in SHOWN.items():
+        values = [measures[name] for measures in by_snapshot.values()]
+        panels.append(
+            line_chart(
+                [Line(title, tuple((float(place), value) for place, value in enumerate(values)))],
+                title=title,
+                description="; ".join(f"{at}: {value:.4g}" for at, value in zip(by_snapshot, values, strict=True)),
+                x_title="snapshot",
+                y_title="",
+                names=list(by_snapshot),
+                height=PANEL,
+            )
+        )
+    described = f"{len(by_snapshot)} snapshots, {', '.join(SHOWN.values())}"
+    return stacked(panels, title="The model at each judging snapshot", description=described, height=PANEL)
+
+
+def _points(across: Any, upward: Any) -> tuple[tuple[float, float], ...]:
+    return tuple((float(x), float(y)) for x, y in zip(across, upward, strict=True))
 
 
 def _thinned(points: int) -> Any:

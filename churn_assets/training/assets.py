@@ -9,7 +9,6 @@ import polars as pl
 from dagster_mlflow.resources import MlFlow
 from pydantic import Field
 
-from churn_assets.evaluation.plots import as_markdown
 from churn_assets.features.feature import Feature
 from churn_assets.lake.lake import Lake
 from churn_assets.orchestration.code_version import code_version
@@ -35,6 +34,7 @@ from churn_assets.training.training_set import (
     training_set_digest,
 )
 from churn_assets.training.tuning import search_and_fit
+from churn_store.charts.svg_chart import as_markdown
 from churn_store.clock import Clock
 from churn_store.errors import InputError
 from churn_store.releases.manifest import TableVersion
@@ -172,7 +172,10 @@ def _family(name: str, settings: FittingSettings, features: tuple[Feature, ...])
                 "parameters": dict(fitted.parameters),
                 "ignored": ", ".join(fitted.ignored) or "none",
                 **searched(fitted),
-                **{f"picture_{name}": dg.MetadataValue.md(as_markdown(name, png)) for name, png in drawn.items()},
+                **{
+                    f"picture_{name}": dg.MetadataValue.md(as_markdown(svg, name.replace("_", " ")))
+                    for name, svg in drawn.items()
+                },
                 "training_set_version": version,
                 "configured": fitted.configured,
                 "model_sha256": kept.files[MODEL],

@@ -16,8 +16,8 @@ from churn_store.releases.manifest import Evaluation, ProfitTerms
 MEASURED_ON = "selecting rows, one horizon after every label it was fitted on; each half of their customers with the calibration of the other"
 
 
-def selecting_pictures(fitted: Fitted, training_set: pl.DataFrame, settings: FittingSettings) -> dict[str, bytes]:
-    """Pictures of the scores that a family's measures are of, PNG by name."""
+def selecting_pictures(fitted: Fitted, training_set: pl.DataFrame, settings: FittingSettings) -> dict[str, str]:
+    """Pictures of the scores that a family's measures are of, SVG by name."""
     churned = training_set.filter(pl.col("role") == SELECT)["churned"].to_numpy()
     profit = settings.profit
     evaluation = Evaluation(

@@ -3,9 +3,7 @@
 Nothing that MLflow is given holds a pickle or a customer's row.
 """
 
-import tempfile
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -29,7 +27,7 @@ def log_fitted(
     *,
     training_set: pl.DataFrame,
     data_uri: str,
-    pictures: Mapping[str, bytes],
+    pictures: Mapping[str, str],
     tags: Mapping[str, str],
     besides: Mapping[str, object],
 ) -> str:
@@ -40,7 +38,7 @@ def log_fitted(
         fitted: fitted family to log.
         training_set: training set that it was fitted on.
         data_uri: address of the table.
-        pictures: PNG by name, of the selecting rows.
+        pictures: SVG by name, of the selecting rows.
         tags: tags of the run.
         besides: parameters that are not the estimator's.
 
@@ -81,14 +79,10 @@ def log_trials(mlflow: Any, trials: Sequence[Trial]) -> None:
         mlflow.log_table(pd.DataFrame(rows), "trials.json")
 
 
-def log_pictures(mlflow: Any, pictures: Mapping[str, bytes]) -> None:
-    """Log pictures as PNG files."""
-    if not pictures:
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        for name, png in pictures.items():
-            (Path(folder) / f"{name}.png").write_bytes(png)
-        mlflow.log_artifacts(folder, "pictures")
+def log_pictures(mlflow: Any, pictures: Mapping[str, str]) -> None:
+    """Log pictures as SVG files."""
+    for name, svg in pictures.items():
+        mlflow.log_text(svg, f"pictures/{name}.svg")
 
 
 def log_environment(mlflow: Any) -> None:

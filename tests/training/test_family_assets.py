@@ -156,9 +156,9 @@ def test_a_family_says_what_it_found_and_mlflow_holds_it_without_a_pickle(compan
         == str(company.lake.version("training_set"))
     )
     files = _files(client, said["mlflow_run"])
-    assert {"signature.json", "input_example.json", "trials.json", "requirements.lock", "pictures/reliability.png"} <= files
+    assert {"signature.json", "input_example.json", "trials.json", "requirements.lock", "pictures/reliability.svg"} <= files
     candidate = _files(client, company.metadata("candidate_model")["mlflow_run"])
-    assert {"signature.json", "input_example.json", "requirements.lock", "pictures/reliability.png"} <= candidate
+    assert {"signature.json", "input_example.json", "requirements.lock", "pictures/reliability.svg"} <= candidate
     root = company.settings.home / "mlartifacts"
     written = [path for path in root.rglob("*") if path.is_file()]
     assert any(path.suffix == ".onnx" for path in written)

@@ -11,8 +11,8 @@ from typing import NamedTuple
 from churn_assets.champion.card.limitations import MEASURES, differences, limits, measure_in_words
 from churn_assets.champion.card.required_facts import evaluation_of
 from churn_assets.evaluation.baselines import BASE_RATE
+from churn_assets.evaluation.plots import reliability_chart
 from churn_assets.reporting.document import Bullets, Document, DocumentPart, DocumentTable, Heading, Paragraph, Picture
-from churn_store.charts.svg_chart import Line, line_chart
 from churn_store.releases.log import Serving
 from churn_store.releases.manifest import Blessing, Evaluation, Manifest
 
@@ -166,18 +166,12 @@ def _worth(manifest: Manifest, evaluation: Evaluation) -> list[DocumentPart]:
 
 def _calibration(evaluation: Evaluation) -> list[DocumentPart]:
     bins = evaluation.reliability
-    points = tuple((part.predicted, part.observed) for part in bins)
-    furthest = max(max(point) for point in points)
-    drawn = line_chart(
-        [Line("this model", points), Line("exactly right", ((0.0, 0.0), (furthest, furthest)))],
-        title="Reliability: rate of churn by mean probability",
-        description="; ".join(f"probability {part.predicted:.3f}: rate {part.observed:.3f}" for part in bins),
-        x_title="mean probability",
-        y_title="rate of churn",
-    )
     return [
         Heading("Calibration"),
-        Picture(drawn, "Rows of neighbouring probabilities: on the dashed line they churn as often as the model says."),
+        Picture(
+            reliability_chart(bins),
+            "Rows of neighbouring probabilities: on the dashed line they churn as often as the model says.",
+        ),
         DocumentTable(
             "Rows of neighbouring probabilities",
             ("part", "rows", "mean probability", "rate of churn", "rate less probability"),
