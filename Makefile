@@ -43,7 +43,7 @@ score: $(RUNTIME) ## Score a table by the release that serves: IN=customers.csv 
 	@cd $(FOLDER) && $(BIN)/churn score $(abspath $(IN)) $(abspath $(OUT))
 
 test: $(DEVELOPMENT) ## Set up and pass the tests
-	$(BIN)/python -m pytest $(PYTEST)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST)
 
 proofs: $(DEVELOPMENT) ## Prove that no feature and no label knows too much, over many drawn companies
 	$(BIN)/python -m pytest tests/proofs --hypothesis-profile=proofs --timeout=3000 $(PROOFS)

@@ -1,7 +1,9 @@
 """Proof: in a real lake, a snapshot of last year recomputed today is the one that was stored, whatever has arrived since."""
 
+import shutil
 from collections.abc import Sequence
 from datetime import date
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -92,7 +94,9 @@ def test_so_it_is_from_the_versions_of_the_tables_that_it_was_made_of(lake: Lake
     assert snapshots_of(lake, [key], made_of) == {key: stored(lake, key)}
 
 
-def test_a_late_row_leaves_every_earlier_snapshot_as_it_was_and_changes_the_next_one(lake: Lake) -> None:
+def test_a_late_row_leaves_every_earlier_snapshot_as_it_was_and_changes_the_next_one(lake: Lake, tmp_path: Path) -> None:
+    shutil.copytree(lake.uri("events").removesuffix("/events"), tmp_path / "lake")
+    lake = Lake(str(tmp_path / "lake"))
     before = snapshots_of(lake, SNAPSHOTS)
     arrives = "2024-03-01"
     known_s = epoch_s(date.fromisoformat(arrives)) + DAY_S

@@ -440,7 +440,7 @@ def test_a_killed_run_leaves_no_scores_under_their_name(company: Path, tmp_path:
     (tmp_path / "in.csv").write_text(customers(20).write_csv())
     code = (
         "import sys, churn_store.batch.tables as tables\n"
-        "tables.TableWriter.put_in_place = lambda self: (print('written', flush=True), sys.stdin.read())\n"
+        "tables.RowWriter.put_in_place = lambda self: (print('written', flush=True), sys.stdin.read())\n"
         "from churn_store.cli.main import main; main()"
     )
     command = [sys.executable, "-c", code, "score", str(tmp_path / "in.csv"), str(tmp_path / "out.csv")]

@@ -8,7 +8,7 @@ import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import chdir
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -25,8 +25,9 @@ from churn_assets.build import build_defs
 from churn_assets.cli.training_commands import train
 from churn_assets.connectors.open_source import open_source
 from churn_assets.lake.lake import Lake
+from churn_assets.lake.row_digest import digest
 from churn_assets.orchestration.instance import instance_of
-from churn_assets.orchestration.run_history import data_version, newest_materialization
+from churn_assets.orchestration.run_history import newest_materialization
 from churn_assets.resources.serving import ServingStore
 from churn_assets.settings.company import Settings
 from churn_assets.training.fitted_family import LIMITS
@@ -64,6 +65,8 @@ class Company:
     folder: Path
     settings: Settings
     instance: dg.DagsterInstance
+    first: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What the first training said of its families and its candidate, whatever a test trains after it."""
 
     @property
     def lake(self) -> Lake:
@@ -87,10 +90,6 @@ class Company:
                 raise_on_error=False,
             )
         )
-
-    def instance_digest(self) -> str:
-        """Of the training set, as its run told Dagster."""
-        return str(data_version(self.instance, "training_set"))
 
     def metadata(self, asset: str) -> dict[str, Any]:
         """Of its newest materialization."""
@@ -133,11 +132,12 @@ def company(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Company]:
             if step.job == RETRAIN:
                 break
         assert made.store.newest() is not None
+        made.first.update({name: made.metadata(name) for name in (*FAMILIES, "candidate_model")})
         yield made
 
 
 def test_a_family_says_what_it_found_and_mlflow_holds_it_without_a_pickle(company: Company) -> None:
-    said = company.metadata("gradient_boosting")
+    said = company.first["gradient_boosting"]
     assert said["trials"] == 2
     assert said["best_log_loss"] <= said["default_log_loss"]
     assert said["ignored"] == "none"
@@ -148,16 +148,14 @@ def test_a_family_says_what_it_found_and_mlflow_holds_it_without_a_pickle(compan
     assert {name: float(run.data.params[name]) for name in said["parameters"]} == said["parameters"]
     [data] = run.inputs.dataset_inputs
     assert json.loads(data.dataset.source)["path"] == company.lake.uri("training_set")
-    assert company.instance_digest().startswith(data.dataset.digest)
     assert len(data.dataset.digest) > 30
-    assert (
-        run.data.tags["training_set_version"]
-        == str(said["training_set_version"])
-        == str(company.lake.version("training_set"))
-    )
+    assert run.data.tags["training_set_version"] == str(said["training_set_version"])
+    assert said["training_set_version"] <= company.lake.version("training_set")
+    fitted_on = company.lake.read("training_set", "all", version=said["training_set_version"])
+    assert digest(fitted_on, key=["customer_id"]).startswith(data.dataset.digest)
     files = _files(client, said["mlflow_run"])
     assert {"signature.json", "input_example.json", "trials.json", "requirements.lock", "pictures/reliability.svg"} <= files
-    candidate = _files(client, company.metadata("candidate_model")["mlflow_run"])
+    candidate = _files(client, company.first["candidate_model"]["mlflow_run"])
     assert {"signature.json", "input_example.json", "requirements.lock", "pictures/reliability.svg"} <= candidate
     root = company.settings.home / "mlartifacts"
     written = [path for path in root.rglob("*") if path.is_file()]
@@ -174,8 +172,8 @@ def test_what_assets_pass_on_is_json_and_the_files_that_it_names_are_in_the_rele
     values = {path.stem: json.loads(path.read_text("utf-8")) for path in written}
     for family in FAMILIES:
         assert company.metadata(family)["model_sha256"] == values[family]["files"]["model.onnx"]
-        for name, digest in values[family]["files"].items():
-            assert company.store.files.get(digest, at_most=LIMITS[name])
+        for name, sha256 in values[family]["files"].items():
+            assert company.store.files.get(sha256, at_most=LIMITS[name])
     assert values["candidate_model"]["candidate"] == values["model_blessing"]["candidate"]
     ids = set(company.lake.read("training_set", "all")["customer_id"])
     assert not [name for path in written for name in ids if f'"{name}"' in path.read_text("utf-8")]
