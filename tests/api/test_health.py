@@ -21,11 +21,11 @@ def health(service: Service) -> tuple[Health, int, int]:
     return found, told.status_code, ready.status_code
 
 
-def test_a_service_that_can_answer_everything_is_ready(service: Service) -> None:
-    found, told, ready = health(service)
+def test_a_service_that_can_answer_everything_is_ready(fresh: Service) -> None:
+    found, told, ready = health(fresh)
     assert (found.status, told, ready) == ("ready", 200, 200)
     assert (found.not_ready, found.degraded) == ([], [])
-    assert (found.release.serving, found.release.epoch) == (service.installation.bundle().digest, 1)
+    assert (found.release.serving, found.release.epoch) == (fresh.installation.bundle().digest, 1)
     assert (found.release.from_cache, found.release.refused, found.release.reason) == (False, None, None)
     assert (found.online_features.snapshot, found.online_features.customers) == ("2026-02-01", 50)
     assert found.online_features.feature_age_s == NOW_S - SNAPSHOT_S
@@ -160,13 +160,13 @@ def test_predictions_are_counted_by_release_and_decision(service: Service) -> No
     assert counted() == [before[0] + decisions.count(False), before[1] + decisions.count(True)]
 
 
-def test_the_metrics_are_text_for_prometheus_with_ages_and_the_epoch(service: Service) -> None:
-    response = service.get("/metrics", key=None)
+def test_the_metrics_are_text_for_prometheus_with_ages_and_the_epoch(fresh: Service) -> None:
+    response = fresh.get("/metrics", key=None)
     assert response.headers["content-type"].startswith("text/plain; version=")
-    assert service.metric("churn_release_epoch", release=service.installation.bundle().digest[:12]) == 1
+    assert fresh.metric("churn_release_epoch", release=fresh.installation.bundle().digest[:12]) == 1
     for what in ("online features", "releases", "keys", "prediction log"):
         assert f'churn_poll_age_seconds{{what="{what}"}}' in response.text
-        assert service.metric("churn_poll_age_seconds", what=what) < 60
+        assert fresh.metric("churn_poll_age_seconds", what=what) < 60
 
 
 def test_a_replaced_release_is_no_longer_shown_as_serving(fresh: Service) -> None:

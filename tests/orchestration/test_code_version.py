@@ -60,7 +60,7 @@ def test_what_the_source_says_of_itself_changes_no_version(source: Path) -> None
     edits = [
         ("churn_store/batch/score_file.py", '"""', '"""Another opening. '),  # the docstring of the module
         ("churn_assets/lake/lake.py", '    """', '    """Another word. '),  # that of a definition
-        ("churn_assets/raw/assets.py", '"""The tag of a run', '"""A tag of a run'),  # that of a constant
+        ("churn_assets/raw/assets.py", '"""The tag, with the value', '"""A tag, with the value'),  # that of a constant
         ("churn_assets/features/labels.py", "\nfrom ", "\n# a comment\n\n\nfrom "),
         (COMPANY, 'description="what a churner', 'description="the sum that a churner'),
     ]
@@ -73,7 +73,7 @@ def test_a_new_field_of_a_section_changes_the_stages_that_take_the_section(sourc
 
 
 def test_a_new_section_changes_no_version(source: Path) -> None:
-    section = '\n\nclass Settings(ConfigFile):\n    """The whole configuration of the asset graph."""\n'
+    section = '\n\nclass Settings(ConfigFile):\n    """The configuration of the asset graph."""\n'
     new = f"\n\nclass Alarm(Section):\n    loud: bool = True\n{section}\n    alarm: Alarm = Alarm()\n"
     assert changed(source, (COMPANY, section, new)) == set()
 
