@@ -16,6 +16,7 @@ from typing import Final, Self
 import msgspec
 import sqlalchemy as sa
 
+from churn_store.clock import DAY_S
 from churn_store.database.migrate import require_migrated
 from churn_store.database.schema import api_keys
 from churn_store.errors import InputError
@@ -23,7 +24,6 @@ from churn_store.releases.attribution import require_name
 
 PREFIX: Final = "churn"
 
-DAY_S: Final = 86_400
 
 SCOPES: Final = ("predict", "read", "release", "admin")
 """Scopes of keys: predictions, reading about releases, deciding which release serves; no route needs ``admin`` yet."""

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from churn_assets.simulator.customers import DAY_S, CustomerDay, Stream
+from churn_assets.simulator.customers import CustomerDay, Stream
 from churn_assets.simulator.law import FRICTION_OF_STATE, PLAN_OF_STATE
 from churn_assets.simulator.rows import Columns, arrival_delay_s, numbered
+from churn_store.clock import DAY_S
 from churn_store.mapping.tables import STATUSES
 
 SETTLED, FAILED, REFUNDED = (STATUSES.index(status) for status in ("settled", "failed", "refunded"))

@@ -31,8 +31,8 @@ from churn_assets.simulator.law import (
     States,
     arrival_distribution,
 )
+from churn_store.clock import DAY_S
 
-DAY_S = 86_400
 BLOCK_CUSTOMERS = 32_768
 MEAN_TENURE_DAYS = 540
 LONGEST_TENURE_DAYS = 5 * 365

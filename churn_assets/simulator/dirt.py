@@ -21,9 +21,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from churn_assets.simulator.customers import DAY_S
 from churn_assets.simulator.law import Floats, Integers
 from churn_assets.simulator.rows import CANCELLED, Columns
+from churn_store.clock import DAY_S
 from churn_store.mapping.tables import Table
 
 DIRT, CHOICE = "dirt", "choice"

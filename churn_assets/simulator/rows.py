@@ -12,7 +12,7 @@ from datetime import date
 
 import numpy as np
 
-from churn_assets.simulator.customers import DAY_S, Block, CustomerDay, Stream
+from churn_assets.simulator.customers import Block, CustomerDay, Stream
 from churn_assets.simulator.law import (
     ENGAGEMENT_OF_STATE,
     GONE,
@@ -23,6 +23,7 @@ from churn_assets.simulator.law import (
     TROUBLE_OF_OUTCOME,
     Integers,
 )
+from churn_store.clock import DAY_S
 
 Columns = dict[str, Integers]
 

@@ -16,12 +16,13 @@ from typing import Literal, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from churn_assets.simulator.customers import DAY_S, LAST_BILLING_DAY, Market, day_of_month
+from churn_assets.simulator.customers import LAST_BILLING_DAY, Market, day_of_month
 from churn_assets.simulator.dirt import Dirt
 from churn_assets.simulator.law import GONE, Floats
 from churn_assets.simulator.rows import CUSTOMER_NUMBERS
 from churn_assets.simulator.scenarios import Scenario
 from churn_assets.simulator.tables import CUSTOMER_DIGITS, Tables
+from churn_store.clock import DAY_S
 from churn_store.mapping.settings import MappedTable
 from churn_store.mapping.tables import OPTIONAL, Delivery, Table
 from churn_store.model.signature import Column

@@ -12,11 +12,12 @@ import numpy as np
 import polars as pl
 
 from churn_assets.simulator import bills, rows
-from churn_assets.simulator.customers import BLOCK_CUSTOMERS, COUNTRIES, DAY_S, Block, Market
+from churn_assets.simulator.customers import BLOCK_CUSTOMERS, COUNTRIES, Block, Market
 from churn_assets.simulator.dirt import Dirt
 from churn_assets.simulator.law import LEAVES, PLANS, DatedLaws
 from churn_assets.simulator.rows import Columns
 from churn_assets.simulator.scenarios import Scenario
+from churn_store.clock import DAY_S
 from churn_store.mapping.tables import STATUSES, Table
 
 CUSTOMER_DIGITS = len(str(rows.CUSTOMER_NUMBERS)) - 1

@@ -13,8 +13,9 @@ import sqlalchemy as sa
 from click.testing import CliRunner
 
 from churn_api.app import create_app
-from churn_api.security.keys import DAY_S, KeyStore
+from churn_api.security.keys import KeyStore
 from churn_store.cli.main import churn, main
+from churn_store.clock import DAY_S
 from churn_store.database.schema import api_keys, connect
 from churn_store.errors import InputError
 from tests.api.conftest import ONLINE_ROWS, Installation, Service, problem
