@@ -6,16 +6,18 @@ platform reads the environment. What only one wing needs is declared in that win
 """
 
 import os
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
-from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
 
 from churn_store.clock import Clock
 from churn_store.errors import InputError
+from churn_store.settings_errors import one_line
+from churn_store.yaml_words import load as load_yaml
 
 SECTIONS = frozenset(
     {
@@ -27,9 +29,6 @@ SECTIONS = frozenset(
 """The top-level names of ``churn.yaml``."""
 
 ENDPOINT_VARIABLES = frozenset({"AWS_ENDPOINT_URL", "AWS_ENDPOINT", "AWS_ENDPOINT_URL_S3"})
-
-SECRET_SECTIONS = frozenset({"store", "tracking"})
-"""Sections whose addresses may hold passwords: their values are never printed."""
 
 
 class Section(BaseModel):
@@ -45,6 +44,11 @@ class StoreSettings(Section):
     releases_url: str = Field("", description="folder or object-store address of release files; default: in `home`")
     online_url: str = Field("", description="redis://... or a folder for online features; default: a folder in `home`")
     lake_url: str = Field("", description="folder or object-store address of the lake; default: in `home`")
+
+
+class _YamlFile(YamlConfigSettingsSource):
+    def _read_file(self, file_path: Path | Traversable) -> dict[str, Any]:
+        return load_yaml(file_path.read_text(encoding="utf-8")) or {}
 
 
 class ConfigFile(BaseSettings):
@@ -82,7 +86,7 @@ class ConfigFile(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Arguments before environment before file."""
-        return init_settings, env_settings, YamlConfigSettingsSource(settings_cls, yaml_file=config_file())
+        return init_settings, env_settings, _YamlFile(settings_cls, yaml_file=config_file())
 
     @classmethod
     def load(cls, **overrides: Any) -> Self:
@@ -96,7 +100,7 @@ class ConfigFile(BaseSettings):
         try:
             return cls(**overrides)
         except ValidationError as error:
-            raise InputError(one_line(error, where=str(config_file()))) from error
+            raise InputError(one_line(error, cls, where=str(config_file()))) from error
 
     @property
     def clock(self) -> Clock:
@@ -132,29 +136,6 @@ def store_endpoints() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name.upper() in ENDPOINT_VARIABLES}
 
 
-def one_line(error: ValidationError, *, where: str) -> str:
-    """All that is wrong with a configuration, in one line."""
-    return f"{where}: " + "; ".join(
-        f"{'.'.join(str(part) for part in problem['loc']) or 'the whole'}: {_said(problem)}{_found(problem)}"
-        for problem in error.errors()
-    )
-
-
-def _said(problem: ErrorDetails) -> str:
-    """What pydantic says; where it repeats a word that is an address, without it."""
-    tag = str(problem.get("ctx", {}).get("tag", ""))
-    return problem["msg"].replace(tag, "...") if "://" in tag else problem["msg"]
-
-
-def _found(problem: ErrorDetails) -> str:
-    """The value that was found; not one that may hold a password: an address, that of a misspelt name, or a whole section."""
-    value = problem["input"]
-    secret = bool(problem["loc"]) and (problem["loc"][0] in SECRET_SECTIONS or problem["loc"][-1] == "url")
-    secret |= problem["type"] == "extra_forbidden" or (isinstance(value, str) and "://" in value)
-    shown = isinstance(value, str | int | float | bool | None) and not secret
-    return f" (found {value!r})" if shown else ""
-
-
 def _refuse_unknown_variables() -> None:
     known = {*SECTIONS, "config"}
     named = {
@@ -175,7 +156,7 @@ def _refuse_unknown_sections(file: Path) -> None:
             raise InputError(f"CHURN_CONFIG names {file}, which does not exist; name a churn.yaml or unset it")
         return
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+        content = load_yaml(file.read_text(encoding="utf-8")) or {}
     except yaml.MarkedYAMLError as error:
         # Not the line itself, which the error quotes: a password may stand in it.
         place = f" (line {error.problem_mark.line + 1})" if error.problem_mark else ""

@@ -21,7 +21,7 @@ from churn_assets.periods import Calendar, epoch_s
 from churn_assets.simulator.source import SyntheticSettings, SyntheticSource
 from churn_store.errors import InputError
 from churn_store.mapping.tables import Table
-from churn_store.settings import one_line
+from churn_store.settings_errors import one_line
 
 Format = Literal["csv", "parquet"]
 
@@ -81,7 +81,7 @@ def company(**given: Any) -> SyntheticSettings:
     try:
         return SyntheticSettings(**given)
     except ValidationError as error:
-        raise InputError(one_line(error, where="churn simulate")) from error
+        raise InputError(one_line(error, SyntheticSettings, where="churn simulate")) from error
 
 
 def months_of(settings: SyntheticSettings) -> list[date]:

@@ -6,7 +6,7 @@ files hold (``csv_reader``).
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from churn_store.mapping.settings import MappedTable, MappedTables
 
@@ -20,9 +20,16 @@ class FileTable(MappedTable):
         description="a file or a pattern like data/orders-*.csv or data/**/orders.csv, beside churn.yaml; may be gzip or zstd"
     )
     format: Literal["csv", "parquet"] = "csv"
-    separator: str = Field(",", pattern=r"^[\x01-\x7f]$", description="one character")
+    separator: str = Field(",", pattern=r"^[\x01-\x7f]$", description="one character; `\\t` is a tab")
+    skip_lines: int = Field(0, ge=0, le=1000, description="lines of CSV before the header, such as a title")
     encoding: Encoding = Field("utf-8", description="how the letters of CSV are encoded")
     missing: tuple[str, ...] = Field(("", "NA"), description="words of CSV for a missing value; `NA` may be Namibia")
+
+    @field_validator("separator", mode="before")
+    @classmethod
+    def _tab(cls, written: object) -> object:
+        """A tab in single quotes, or without any, reaches us as a backslash and a letter."""
+        return "\t" if written in (r"\t", "tab") else written
 
 
 class FilesSettings(MappedTables):

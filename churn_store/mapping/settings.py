@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from datetime import date
 from typing import Annotated, Literal, Self
-from zoneinfo import ZoneInfo
+from zoneinfo import available_timezones
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
@@ -17,8 +17,14 @@ from churn_store.settings import Section
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 
-EPOCH = {"epoch_s": 1, "epoch_ms": 1000}
+EPOCH = {"epoch_s": 1, "epoch_ms": 10**3, "epoch_us": 10**6, "epoch_ns": 10**9}
 """Formats of times that are counted from 1970: by how many in a second."""
+
+EXCEL_DAYS = "excel_days"
+"""Format of times that are counted in days, as spreadsheets do: 45292.5 is noon of 2024-01-01."""
+
+NOT_A_PLACE = frozenset({"localtime", "posixrules", "Factory"})
+"""Names in the zone database that say nothing of a zone, or what each machine likes."""
 
 DIRECTIVE = re.compile(r"%[-_0]?(\.?\d?f|:*[A-Za-z+%])")
 """A field of a ``strftime`` pattern, as chrono knows them; its name is the group."""
@@ -31,7 +37,7 @@ class Attribute(Section):
     """A column with an attribute of a customer, which becomes a feature."""
 
     column: str = Field(description="its name in the table")
-    kind: Literal["number", "category"]
+    kind: Literal["number", "category"] = Field(description="`number` or `category`")
     low: float | None = None
     high: float | None = None
     nullable: bool = False
@@ -42,7 +48,7 @@ class Attribute(Section):
 class LabelColumn(Section):
     """The column of data without time that says who churned."""
 
-    column: str
+    column: str = Field(description="its name in the table")
     churned: str = Field("Yes", description="the word for a customer who left")
     stayed: str = Field("No", description="the word for a customer who stayed")
 
@@ -53,6 +59,33 @@ class LabelColumn(Section):
                 f"`churned` and `stayed` are both {self.churned!r}; expected two words. Write the one for who left and the one "
                 "for who stayed"
             )
+        return self
+
+
+class Currency(Section):
+    """The column of payments that says in which currency an amount is."""
+
+    column: str = Field(description="its name in the table")
+    keep: str | None = Field(None, description="only payments in this currency are read, the others are counted")
+    is_converted: bool = Field(False, description="the amounts are all in one currency, whatever the column says")
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if self.keep is not None and self.is_converted:
+            raise ValueError("`keep` chooses among currencies, and `is_converted` says that there is one; keep one of them")
+        return self
+
+
+class Ids(Section):
+    """How the ids of customers are rewritten, so that those of two tables are the same."""
+
+    pad: int | None = Field(None, gt=0, le=64, description="zeros are put before ids with fewer characters than this")
+    strip: Literal["0"] | None = Field(None, description='`"0"`: zeros at the beginning are dropped')
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.pad is None) == (self.strip is None):
+            raise ValueError("expected either `pad`, a number of characters, or `strip`, the character 0")
         return self
 
 
@@ -69,7 +102,8 @@ class MappedTable(Section):
         {}, description="event_type, status or a category: {word in the table: word here}; others stay as they are"
     )
     time_format: str | None = Field(
-        None, description="strftime pattern of times in text, or epoch_s or epoch_ms; default: ISO 8601"
+        None,
+        description="strftime pattern of times in text, or epoch_s, epoch_ms, epoch_us, epoch_ns or excel_days; default: ISO 8601",
     )
     time_zone: str = Field(
         "UTC",
@@ -78,6 +112,11 @@ class MappedTable(Section):
     )
     amount_unit: Literal["cents", "units"] = Field("units", description="`units`: 11.77 is 1177 cents")
     decimal: Literal[".", ","] = Field(".", description="mark of decimals in text; with `,` also 1.234,50")
+    thousands: Literal[",", ".", " ", "'"] | None = Field(
+        None, description="mark between thousands in text; a blank stands for narrow ones as well, ' also for \u2019"
+    )
+    currency: Currency | None = Field(None, description="currency of each amount; without it there must be one currency")
+    ids: Ids | None = Field(None, description="how ids of customers are rewritten; default: they stay as they are")
     attributes: dict[Name, Attribute] = Field({}, description="feature name: column of the table")
     label: LabelColumn | None = None
 
@@ -90,6 +129,7 @@ class MappedTable(Section):
                     *self.columns.values(),
                     *(attribute.column for attribute in self.attributes.values()),
                     *([self.label.column] if self.label else []),
+                    *([self.currency.column] if self.currency else []),
                 ]
             )
         )
@@ -121,11 +161,15 @@ class MappedTable(Section):
     @field_validator("time_zone")
     @classmethod
     def _known_zone(cls, name: str) -> str:
-        try:
-            ZoneInfo(name)
-        except (KeyError, ValueError, OSError) as error:
-            raise ValueError(f"{name!r} is not a time zone; expected a name like Europe/Berlin") from error
+        if name not in available_timezones() - NOT_A_PLACE:
+            raise ValueError(f"{name!r} is not a time zone; expected a name like Europe/Berlin")
         return name
+
+    @model_validator(mode="after")
+    def _two_marks(self) -> Self:
+        if self.thousands == self.decimal:
+            raise ValueError(f"`decimal` and `thousands` are both {self.decimal!r}; expected two marks. Change one of them")
+        return self
 
     @model_validator(mode="after")
     def _mapped_once(self) -> Self:
