@@ -56,9 +56,9 @@ def load(text: str) -> Any:
         if root is None:
             return None
         _take_words(root, ())
-        return loader.construct_document(root)  # type: ignore[no-untyped-call]
+        return loader.construct_document(root)
     finally:
-        loader.dispose()  # type: ignore[no-untyped-call]
+        loader.dispose()
 
 
 def _take_words(node: yaml.Node, place: tuple[str, ...]) -> None:

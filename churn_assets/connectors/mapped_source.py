@@ -84,6 +84,7 @@ class MappedSource(ABC):
             delivery.unreadable.filter(
                 pl.col("known_s").is_null() | ((pl.col("known_s") >= start_s) & (pl.col("known_s") < end_s))
             ),
+            delivery.notes,
         )
 
     def _is_derived(self, table: Table) -> bool:

@@ -49,7 +49,6 @@ def validate(settings: Settings, source: Source, *, now_s: int) -> Report:
             described=settings.source,
             timeline=settings.timeline,
             raw=settings.raw,
-            clock=settings.clock,
             now_s=now_s,
         )
         report.tables.append(seen)
@@ -113,7 +112,10 @@ def _rates(report: Report, settings: Settings, kept: Mapping[Table, pl.DataFrame
         _judge_rates(report)
         return
     # After the last row nobody would be active, so the rates end there. The tables' findings say if the clock is ahead of the data.
-    newest = max((int(frame["known_s"].max() or 0) for name, frame in kept.items() if frame.height), default=0)  # type: ignore[arg-type]
+    newest = max(
+        (int(frame.filter(pl.col("known_s") < now_s)["known_s"].max() or 0) for frame in kept.values()),  # type: ignore[arg-type]
+        default=0,
+    )
     ends = calendar.ceil(day_of(newest) + timedelta(days=1))
     as_of = min(day_of(now_s), ends)
     first = first_snapshot(calendar.start, tables, at_risk=settings.at_risk, features=settings.features)

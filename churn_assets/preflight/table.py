@@ -12,7 +12,7 @@ from churn_assets.raw.delivery import Arrived
 from churn_assets.raw.quarantine import Parted, by_rule, parted
 from churn_assets.settings.company import Raw, SourceSettings
 from churn_assets.tables import Source
-from churn_store.clock import DAY_S, Clock
+from churn_store.clock import DAY_S
 from churn_store.mapping.settings import MappedTable
 from churn_store.mapping.tables import KEYS, OPTIONAL, Delivery, Table
 
@@ -33,7 +33,6 @@ def examine(
     described: SourceSettings,
     timeline: Calendar | None,
     raw: Raw,
-    clock: Clock,
     now_s: int,
 ) -> tuple[TableFindings, pl.DataFrame]:
     """Examine the rows that a source delivers for a table.
@@ -45,7 +44,6 @@ def examine(
         described: section ``source``.
         timeline: calendar of a history; `None` where the data has no time.
         raw: section ``raw``.
-        clock: clock of the company.
         now_s: time up to which rows count as known, in epoch seconds.
 
     Returns:
@@ -73,13 +71,14 @@ def examine(
             BrokenRule(column, rule, rows, rows / max(1, split.rows), tuple(values))
             for rule, column, rows, values in by_rule(split.set_aside)
         ],
+        notes=list(delivery.notes),
     )
     if split.rows == 0:
         seen.findings.append(
             f"{table} has no rows; expected some. Look at the path or query of source.{table} in churn.yaml"
         )
     if timeline is not None:
-        _look_at_times(seen, timeline, raw, clock, source.says_when_known(table), split, now_s=now_s)
+        _look_at_times(seen, timeline, raw, source.says_when_known(table), split, now_s=now_s)
         _name_what_is_missing(seen, mapping, source, table, is_mapped=described.kind != "synthetic")
     elif split.rows:
         _judge_share(seen, "", split, raw.quarantine_limit)
@@ -97,7 +96,7 @@ def mapped_columns(described: MappedTable | None) -> dict[str, str]:
 
 
 def _look_at_times(
-    seen: TableFindings, calendar: Calendar, raw: Raw, clock: Clock, says_when_known: bool, found: Parted, *, now_s: int
+    seen: TableFindings, calendar: Calendar, raw: Raw, says_when_known: bool, found: Parted, *, now_s: int
 ) -> None:
     rows = found.kept
     if rows.height:
@@ -111,7 +110,10 @@ def _look_at_times(
         seen.late_share = late if says_when_known else None
         seen.future = rows.filter(pl.col("known_s") >= now_s).height
     if seen.future:
-        seen.notes.append(f"{seen.future:,} rows become known after the clock's time; they wait for their period")
+        seen.notes.append(
+            f"{seen.future:,} {'row lies' if seen.future == 1 else 'rows lie'} in the future, after the clock's time "
+            f"({day_of(now_s)}); {'it waits' if seen.future == 1 else 'they wait'} for the period to come"
+        )
     before_s = epoch_s(calendar.first)
     if earlier := rows.filter(pl.col("known_s") < before_s).height:
         seen.notes.append(
@@ -137,17 +139,17 @@ def _look_at_times(
     ended = [text(key) for key in calendar.complete(day_of(now_s))]
     seen.empty_periods = [period for period in ended if not kept.get(period) and not aside.get(period)]
     if seen.empty_periods:
-        _judge_empty(seen, raw, clock, ended)
+        _judge_empty(seen, raw, ended, now_s=now_s)
 
 
-def _judge_empty(seen: TableFindings, raw: Raw, clock: Clock, ended: list[str]) -> None:
+def _judge_empty(seen: TableFindings, raw: Raw, ended: list[str], *, now_s: int) -> None:
     count = len(seen.empty_periods)
     message = f"{seen.table} has no rows in {count} of {len(ended)} periods that have ended ({_some(seen.empty_periods)})"
     if raw.empty_periods == "accept":
         seen.notes.append(message)
     elif seen.span is not None and seen.empty_periods[-1] == ended[-1] and seen.span.known < seen.empty_periods[0]:
         seen.findings.append(
-            f"{message}: the newest row became known on {seen.span.known}, but by the clock it is {clock.now():%Y-%m-%d}; such "
+            f"{message}: the newest row became known on {seen.span.known}, but by the clock it is {day_of(now_s)}; such "
             "periods would be refused. Bring newer rows, set the clock to the end of the data (`churn clock set`), or set "
             "raw.empty_periods to accept"
         )

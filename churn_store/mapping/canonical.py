@@ -10,7 +10,9 @@ from typing import Literal
 import polars as pl
 
 from churn_store.errors import InputError
-from churn_store.mapping.numbers import cents, numbers
+from churn_store.mapping.ids import customer_ids, ids_of_attributes
+from churn_store.mapping.money import REFUNDED, in_one_currency, refunded_cents, with_refunds
+from churn_store.mapping.numbers import cents, missing_advice, numbers
 from churn_store.mapping.parse_errors import Readability
 from churn_store.mapping.settings import MappedTable
 from churn_store.mapping.surrogate_keys import row_ids
@@ -42,6 +44,7 @@ def labelled(text: MappedText, description: MappedTable, *, where: str, rules: R
     if label is None:
         raise InputError(f"{where}: no `label`; name the column that says who churned")
     readability = Readability(text, where=where, limit=rules.limit, person=description.columns["customer_id"])
+    attributes = _attributes(text, description, readability)
     words = f"{label.churned!r} or {label.stayed!r}"
     churned, stayed = text.written(label.column, [label.churned, label.stayed])
     readability.require(
@@ -52,13 +55,15 @@ def labelled(text: MappedText, description: MappedTable, *, where: str, rules: R
     )
     whole = pl.DataFrame(
         {
-            "customer_id": text.rows[description.columns["customer_id"]],
-            **_attributes(text, description, readability),
+            "customer_id": customer_ids(text, description, readability)
+            if description.has_ids
+            else ids_of_attributes(pl.DataFrame(attributes)),
+            **attributes,
             "churned": text.rows[label.column] == churned,
         }
     )
     good = readability.readable()
-    return Delivery(whole.filter(good), readability.set_aside(_absent(text, pl.Int64)))
+    return Delivery(whole.filter(good), readability.set_aside(_absent(text, pl.Int64)), _notes(text, readability))
 
 
 def canonical(table: Table, text: MappedText, description: MappedTable, *, where: str, rules: Rules) -> Delivery:
@@ -70,6 +75,8 @@ def canonical(table: Table, text: MappedText, description: MappedTable, *, where
         InputError: if too many times, amounts or numbers can't be read, or the times can't be what is meant.
     """
     mapped = description.columns
+    if table == "payments":
+        text = in_one_currency(text, description, where=where)
     readability = Readability(text, where=where, limit=rules.limit, person=mapped["customer_id"])
 
     def time(name: str, *, optional: bool = False) -> pl.Series:
@@ -84,7 +91,7 @@ def canonical(table: Table, text: MappedText, description: MappedTable, *, where
             may_be_ahead=optional,
         )
 
-    whole = {"customer_id": text.rows[mapped["customer_id"]]}
+    whole = {"customer_id": customer_ids(text, description, readability)}
     if table == "customers":
         whole["signed_up_s"] = time("signed_up")
         whole["occurred_s"] = time("occurred") if "occurred" in mapped else whole["signed_up_s"]
@@ -102,6 +109,11 @@ def canonical(table: Table, text: MappedText, description: MappedTable, *, where
             if "list_price" in mapped
             else _absent(text, pl.Int64)
         )
+        if "refunded" in mapped:
+            whole[REFUNDED] = refunded_cents(text, mapped["refunded"], whole["amount_cents"], description, readability)
+        if description.currency is not None and description.currency.keep is not None:
+            column = description.currency.column
+            readability.require(column, text.rows[column].is_not_null(), "a currency like EUR")
     known_s = time("known") if "known" in mapped else whole["occurred_s"]
     happened = pl.select(pl.max_horizontal(known_s, whole["occurred_s"])).to_series()
     whole["known_s"] = happened.zip_with(known_s.is_not_null(), _absent(text, pl.Int64))
@@ -112,13 +124,18 @@ def canonical(table: Table, text: MappedText, description: MappedTable, *, where
     rows = pl.DataFrame(whole).filter(good)
     if table != "customers":
         key = f"{table.removesuffix('s')}_id"
-        rows = rows.with_columns(
-            text.rows[mapped[key]].filter(good).alias(key)
-            if key in mapped
-            else row_ids(rows, besides=OPTIONAL[table]).alias(key)
-        )
+        if key in mapped:
+            rows = rows.with_columns(text.rows[mapped[key]].filter(good).alias(key))
+        if table == "payments":
+            rows = with_refunds(rows, key=key if key in mapped else None)
+        if key not in mapped:
+            rows = rows.with_columns(row_ids(rows, besides=OPTIONAL[table]).alias(key))
     order = [*SCHEMAS[table], *description.attributes]
-    return Delivery(rows.select(order).sort(order), readability.set_aside(whole["known_s"]))
+    return Delivery(rows.select(order).sort(order), readability.set_aside(whole["known_s"]), _notes(text, readability))
+
+
+def _notes(text: MappedText, readability: Readability) -> tuple[str, ...]:
+    return (*text.notes, *readability.notes)
 
 
 def optional_columns(description: MappedTable, table: Table) -> frozenset[str]:
@@ -128,6 +145,9 @@ def optional_columns(description: MappedTable, table: Table) -> frozenset[str]:
 
 
 def _attributes(text: MappedText, description: MappedTable, readability: Readability) -> dict[str, pl.Series]:
+    for attribute in description.attributes.values():
+        if attribute.kind == "category" and (advice := missing_advice(text.rows[attribute.column], description)):
+            readability.note(f"column {attribute.column}: {advice}")
     return {
         name: numbers(text, attribute.column, description, readability)
         if attribute.kind == "number"

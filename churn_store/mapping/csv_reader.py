@@ -13,14 +13,14 @@ from pathlib import Path
 import polars as pl
 
 from churn_store.errors import InputError
+from churn_store.mapping.csv_header import find_header, refuse_no_header
 from churn_store.mapping.csv_records import records_of
+from churn_store.mapping.csv_repair import without_open_quotes
 from churn_store.mapping.encoding import not_utf_8, utf_8
 from churn_store.mapping.file_settings import FileTable
-from churn_store.mapping.text import EXPECTED, FIELDS, FILE, LINE, RAGGED, MappedText, as_text
-from churn_store.redaction import MAIL, VALUE, shown_names
-
-SEPARATORS = (",", ";", "\t", "|")
-"""Other common separators of fields."""
+from churn_store.mapping.money import currency_column
+from churn_store.mapping.text import CURRENCY, EXPECTED, FIELDS, FILE, LINE, RAGGED, MappedText, as_text
+from churn_store.redaction import MAIL, shown_names
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,8 @@ class _Read:
     rows: pl.DataFrame
     types: dict[str, pl.DataType]
     ragged: pl.DataFrame
+    blank: int
+    currency: str | None
 
 
 def matching_files(description: FileTable, folder: Path, *, where: str) -> list[str]:
@@ -79,6 +81,17 @@ def read_text(description: FileTable, folder: Path, *, where: str) -> MappedText
         numbers=frozenset(name for name, kind in types.items() if kind.is_numeric()),
         counted="line" if description.format == "csv" else "row",
         ragged=pl.concat(found.ragged for found in read),
+        currency_column=next((found.currency for found in read if found.currency is not None), None),
+        notes=_notes(read),
+    )
+
+
+def _notes(read: Sequence[_Read]) -> tuple[str, ...]:
+    blank = sum(found.blank for found in read)
+    return (
+        (f"{blank:,} {'line' if blank == 1 else 'lines'} without any content {'was' if blank == 1 else 'were'} skipped",)
+        if blank
+        else ()
     )
 
 
@@ -86,28 +99,11 @@ def _file(file: Path, description: FileTable, folder: Path, table: str, *, is_on
     """A file's rows; none of an empty file if the table has other files."""
     name = str(file.relative_to(folder)) if file.is_relative_to(folder) else file.name
     where = f"{table}: {name}"
-    is_csv = description.format == "csv"
     try:
-        content = utf_8(file, description, where=where) if is_csv else file
-        lazy = (
-            pl.scan_csv(
-                content,
-                separator=description.separator,
-                infer_schema=False,
-                null_values=list(description.missing),
-                truncate_ragged_lines=True,  # they are counted by _parted
-                glob=False,
-            )
-            if is_csv
-            else pl.scan_parquet(file, glob=False)
-        )
-        schema = lazy.collect_schema()
-        if is_csv:
-            _refuse_no_header(list(schema), description.mapped, where)
-        _refuse_missing(list(schema), description.mapped, where)
-        text = lazy.select(as_text(column, schema[column]) for column in description.mapped).collect()
-        if is_csv:  # a word for a missing value may have stood between blanks
-            text = text.with_columns(pl.all().replace(dict.fromkeys(description.missing)))
+        if description.format == "csv":
+            read = _csv(utf_8(file, description, where=where), description, where)
+        else:
+            read = _parquet(file, description, where)
     except pl.exceptions.NoDataError as error:
         if not is_only:
             return None
@@ -121,33 +117,92 @@ def _file(file: Path, description: FileTable, folder: Path, table: str, *, is_on
             f"{where} can't be read: {_reason(error)}; expected {_expected(description)}. Change the file, or "
             "`format` and `separator` in churn.yaml"
         ) from error
+    return _Read(
+        name,
+        read.rows.with_columns(pl.lit(name).alias(FILE)),
+        read.types,
+        read.ragged.with_columns(pl.lit(name).alias(FILE)),
+        read.blank,
+        read.currency,
+    )
+
+
+def _parquet(file: Path, description: FileTable, where: str) -> _Read:
+    lazy = pl.scan_parquet(file, glob=False)
+    schema = lazy.collect_schema()
+    _refuse_missing(list(schema), description.mapped, where)
+    currency = currency_column(schema, description)
+    text = lazy.select(_texts(schema, description, currency)).collect()
+    rows = text.with_columns(pl.int_range(1, pl.len() + 1).alias(LINE))
     types = {column: schema[column] for column in description.mapped}
-    if is_csv:
-        rows, ragged = _parted(text, content, description, width=len(schema), where=where)
-    else:
-        rows, ragged = text.with_columns(pl.int_range(1, pl.len() + 1).alias(LINE)), pl.DataFrame(schema=RAGGED)
-    return _Read(name, rows.with_columns(pl.lit(name).alias(FILE)), types, ragged.with_columns(pl.lit(name).alias(FILE)))
+    return _Read("", rows, types, pl.DataFrame(schema=RAGGED), 0, currency)
 
 
-def _parted(
-    text: pl.DataFrame, content: Path | bytes, description: FileTable, *, width: int, where: str
-) -> tuple[pl.DataFrame, pl.DataFrame]:
+def _texts(schema: pl.Schema, description: FileTable, currency: str | None) -> list[pl.Expr]:
+    texts = [as_text(column, schema[column]) for column in description.mapped]
+    if "amount" in description.columns:
+        absent = pl.lit(None, dtype=pl.String)
+        texts.append((absent if currency is None else as_text(currency, schema[currency])).alias(CURRENCY))
+    return texts
+
+
+def _csv(content: Path | bytes, description: FileTable, where: str) -> _Read:
     """The records with as many fields as the header, each with its line, and the places of the others.
 
-    Values of a record with another number of fields may stand under the wrong names. Empty lines are no records.
+    Values of a record with another number of fields may stand under the wrong names. A record without content is left out, and a
+    line whose quote would swallow those after it is set aside alone.
     """
-    records = records_of(content, description.separator)
+    header = find_header(content, description, where=where)
+    records = records_of(content, header.separator, skip_lines=header.skip_lines)
+    emptied: list[int] = []
+    if records.open_line is not None or records.is_quoted_oddly:
+        content = content if isinstance(content, bytes) else content.read_bytes()
+        is_ended = content.endswith((b"\n", b"\r"))
+        content, emptied = without_open_quotes(content, header.separator, width=records.width, skip_lines=header.skip_lines)
+        if emptied and emptied[-1] == content.count(b"\n") and not is_ended:
+            raise _cut_off("its last line has a quote without an end", where)
+        records = records_of(content, header.separator, skip_lines=header.skip_lines)
+    lazy = pl.scan_csv(
+        content,
+        separator=header.separator,
+        infer_schema=False,
+        null_values=list(description.missing),
+        truncate_ragged_lines=True,  # they are counted below
+        skip_lines=header.skip_lines,
+        glob=False,
+    )
+    schema = lazy.collect_schema()
+    refuse_no_header(list(schema), description.mapped, header, where)
+    _refuse_missing(list(schema), description.mapped, where)
+    if records.is_cut_off:
+        raise _cut_off(f"its last line has {records.fields[-1]} of {records.width} fields", where)
+    currency = currency_column(schema, description)
+    text = lazy.select(_texts(schema, description, currency)).collect()
+    # a word for a missing value may have stood between blanks
+    text = text.with_columns(pl.all().replace(dict.fromkeys([*description.missing, *map(str.strip, description.missing)])))
     if records.fields.size != text.height:
         raise InputError(
-            f"{where} can't be read: a quote has no end, or stands within a field; expected {_expected(description)}. "
+            f"{where} can't be read: a quote stands within a field; expected {_expected(description)}. "
             "Double the quotes that are letters, and put quotes around their field"
         )
     placed = text.with_columns(pl.Series(LINE, records.line), pl.Series(FIELDS, records.fields))
-    is_whole = pl.col(FIELDS) == width if width > 1 else pl.col(FIELDS) <= width
-    ragged = placed.filter(~is_whole, pl.col(FIELDS) > 0).with_columns(
-        pl.lit(width, dtype=pl.Int64).alias(EXPECTED), pl.lit("").alias(FILE)
+    is_whole = pl.col(FIELDS) == records.width
+    broken = pl.DataFrame({LINE: emptied, FIELDS: [None] * len(emptied)}, schema={LINE: pl.Int64, FIELDS: pl.Int64})
+    ragged = pl.concat([placed.filter(~is_whole, pl.col(FIELDS) > 0).select(LINE, FIELDS), broken]).sort(LINE)
+    return _Read(
+        "",
+        placed.filter(is_whole).drop(FIELDS),
+        {column: schema[column] for column in description.mapped},
+        ragged.with_columns(pl.lit(records.width, dtype=pl.Int64).alias(EXPECTED), pl.lit("").alias(FILE)).select(*RAGGED),
+        int((records.fields == 0).sum()) - len(emptied),
+        currency,
     )
-    return placed.filter(is_whole).drop(FIELDS), ragged.select(*RAGGED)
+
+
+def _cut_off(found: str, where: str) -> InputError:
+    return InputError(
+        f"{where} ends in the middle of a line: {found} and no line's end; expected whole lines. The file was cut off: copy it again"
+    )
 
 
 def _reason(error: Exception) -> str:
@@ -162,27 +217,6 @@ def _expected(description: FileTable) -> str:
     if description.format == "parquet":
         return "a whole Parquet file of plain columns"
     return f"whole CSV, separated by {description.separator!r}, with the same number of fields in every line"
-
-
-def _refuse_no_header(has: Sequence[str], wanted: Sequence[str], where: str) -> None:
-    """Refuse a first line without any mapped name. Its words are not shown: where it is a row, they are a customer's."""
-    if set(has) & set(wanted):
-        return
-    if any(VALUE.fullmatch(name) for name in has):
-        raise InputError(
-            f"{where} has no header, its first line looks like a row; expected the names of the columns. "
-            "Write them into the file"
-        )
-    for separator in SEPARATORS:
-        if len(has) == 1 and set(has[0].split(separator)) & set(wanted):
-            raise InputError(
-                f"{where} has one column; expected {shown_names(wanted)}. Its fields seem to be separated by {separator!r}: write "
-                f"`separator: {separator!r}` in churn.yaml"
-            )
-    raise InputError(
-        f"{where} has no column {shown_names(wanted)}; its first line has {len(has)} fields and none of these names, and is not shown, "
-        "as it may be a row. Change the mapping in churn.yaml, or write a header into the file"
-    )
 
 
 def _refuse_missing(has: Sequence[str], wanted: Sequence[str], where: str) -> None:

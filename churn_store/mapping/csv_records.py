@@ -26,15 +26,23 @@ class Records:
     """The records of a file after its header, in their order.
 
     Attributes:
+        width: number of fields of the header; 0 without a header.
         line: line on which each record begins, from 1.
-        fields: number of fields of each record; 0 for an empty line.
+        fields: number of fields of each record; 0 for one without any content: an empty line, or separators alone.
+        open_line: line on which a record begins that a quote keeps open to the end of the file; `None` if there is none.
+        is_quoted_oddly: whether a quote stands within a field that has none at its beginning.
+        is_cut_off: whether the last record lacks fields and the end of its line.
     """
 
+    width: int
     line: Numbers
     fields: Numbers
+    open_line: int | None
+    is_quoted_oddly: bool
+    is_cut_off: bool
 
 
-def records_of(content: Path | bytes, separator: str) -> Records:
+def records_of(content: Path | bytes, separator: str, *, skip_lines: int = 0) -> Records:
     """The records of a file with a header, split as Polars splits them.
 
     A quote at the beginning of a field ends with the next one that is not doubled; anywhere, a line break between two quotes
@@ -43,32 +51,39 @@ def records_of(content: Path | bytes, separator: str) -> Records:
     Args:
         content: the file, or its content, in UTF-8.
         separator: separator of fields, one ASCII character.
+        skip_lines: number of lines before the header.
     """
     if isinstance(content, bytes):
-        return _records(BytesIO(content), separator)
+        return _records(BytesIO(content), separator, skip_lines)
     with open(content, "rb") as stream:
-        return _records(stream, separator)
+        return _records(stream, separator, skip_lines)
 
 
-def _records(stream: BinaryIO, separator: str) -> Records:
+def _records(stream: BinaryIO, separator: str, skip_lines: int) -> Records:
     lines, fields = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-    rest, behind, is_last = b"", 1, False
+    for _ in range(skip_lines):
+        stream.readline()
+    rest, behind, is_last, is_ended, is_odd = b"", 1 + skip_lines, False, True, False
     while not is_last:
         read = stream.read(BLOCK)
         is_last = not read
+        is_ended = read.endswith((b"\n", b"\r")) if read else is_ended
         block = rest + read + (b"\n" if is_last and rest else b"")
-        line, count, whole = _split(block, separator.encode())
+        line, count, whole, has_odd = _split(block, separator.encode())
+        is_odd |= has_odd
         lines.append(line + behind)
         fields.append(count)
         behind += block.count(b"\n", 0, whole)
         rest = block[whole:]
     line, count = np.concatenate(lines), np.concatenate(fields)
-    after_header = np.flatnonzero(count)[0] + 1 if count.any() else 0
-    return Records(line[after_header:], count[after_header:])
+    header = int(np.flatnonzero(count)[0]) if count.any() else -1
+    width, records = (int(count[header]), count[header + 1 :]) if header >= 0 else (0, count[:0])
+    is_cut_off = not is_ended and not rest and records.size > 0 and 0 < records[-1] < width
+    return Records(width, line[header + 1 :], records, behind if rest else None, is_odd, is_cut_off)
 
 
-def _split(block: bytes, separator: bytes) -> tuple[Numbers, Numbers, int]:
-    """The lines before each complete record of a block, its number of fields, and the end of the last one."""
+def _split(block: bytes, separator: bytes) -> tuple[Numbers, Numbers, int, bool]:
+    """The lines before each complete record of a block, its number of fields, the end of the last one, and whether a quote is odd."""
     data = np.frombuffer(block, np.uint8)
     breaks, between = np.flatnonzero(data == NEWLINE), np.flatnonzero(data == separator[0])
     ends, odd = breaks, np.zeros(0, np.int64)
@@ -80,11 +95,13 @@ def _split(block: bytes, separator: bytes) -> tuple[Numbers, Numbers, int]:
     starts = np.concatenate([np.zeros(1, np.int64), ends + 1])
     fields = np.diff(np.searchsorted(between, ends), prepend=0) + 1
     length = ends - starts[:-1]
-    fields[(length == 0) | ((length == 1) & (data[starts[:-1]] == RETURN))] = 0
+    length -= (length > 0) & (data[ends - 1] == RETURN)
+    is_blank = length == fields - 1
     for record in np.unique(np.searchsorted(ends, odd)):
         if record < ends.size:
             fields[record] = _fields(block[starts[record] : ends[record]], separator)
-    return np.searchsorted(breaks, starts[:-1]), fields, int(starts[-1])
+    fields[is_blank] = 0
+    return np.searchsorted(breaks, starts[:-1]), fields, int(starts[-1]), bool(odd.size)
 
 
 def _odd_quotes(data: npt.NDArray[np.uint8], inside: npt.NDArray[np.bool_], separator: bytes) -> Numbers:

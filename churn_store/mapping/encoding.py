@@ -1,10 +1,9 @@
-"""Opens a CSV file as UTF-8, whatever its compression and its encoding are, and notices one that was cut off.
+"""Opens a CSV file as UTF-8, whatever its compression, its encoding and the ends of its lines are.
 
 Belongs here: bytes. Does not belong here: columns (``csv_reader``).
 """
 
 import codecs
-import csv
 import gzip
 import io
 import re
@@ -34,8 +33,8 @@ HEADER_END = re.compile(rb'(?:[^"\r\n]|"[^"]*")*(\r\n|\r|\n)')
 ODD_END = re.compile(rb"\r+\n|\r")
 """Ends of lines in files whose first one ends with CR: of old Macintoshs, and CRLF that was written as CRCRLF."""
 
-TAIL = 1 << 16
-"""Bytes at the end of a file that are examined."""
+HEAD = 1 << 16
+"""Bytes at the beginning of a file that are examined."""
 
 
 def utf_8(file: Path, description: FileTable, *, where: str) -> Path | bytes:
@@ -44,15 +43,13 @@ def utf_8(file: Path, description: FileTable, *, where: str) -> Path | bytes:
     Lines may end with LF, CRLF or CR alone.
 
     Raises:
-        InputError: if it is an archive or a workbook instead of CSV, is in another encoding than its description says, or ends in
-            the middle of a line.
+        InputError: if it is an archive or a workbook instead of CSV, or is in another encoding than its description says.
         OSError: if it can't be read, or its compressed content is cut off.
     """
     _refuse_others(file, where)
     compressed = _compression(file) is not None
     if description.encoding == UTF_8 and not compressed and not _has_odd_ends(_head(file)):
         _refuse_utf_16(_head(file), where)
-        _refuse_cut_off(_head(file), _tail(file), description, where)
         return file
     with _opened(file) as stream:
         content = stream.read()
@@ -60,9 +57,8 @@ def utf_8(file: Path, description: FileTable, *, where: str) -> Path | bytes:
         _refuse_utf_16(content[:2], where)
     else:
         content = _decoded(content, description.encoding, where).encode()
-    if _has_odd_ends(content[:TAIL]):
+    if _has_odd_ends(content[:HEAD]):
         content = ODD_END.sub(b"\n", content)
-    _refuse_cut_off(content[:TAIL], content[-TAIL:], description, where)
     return content
 
 
@@ -129,13 +125,7 @@ def _opened(file: Path) -> io.BufferedIOBase:
 
 def _head(file: Path) -> bytes:
     with open(file, "rb") as stream:
-        return stream.read(TAIL)
-
-
-def _tail(file: Path) -> bytes:
-    with open(file, "rb") as stream:
-        stream.seek(max(0, file.stat().st_size - TAIL))
-        return stream.read()
+        return stream.read(HEAD)
 
 
 def _refuse_others(file: Path, where: str) -> None:
@@ -153,19 +143,4 @@ def _refuse_utf_16(begins: bytes, where: str) -> None:
     if begins[:2] in UTF_16:
         raise InputError(
             f"{where} is encoded in UTF-16; expected UTF-8. Write `encoding: utf-16` in churn.yaml, or save it as UTF-8"
-        )
-
-
-def _refuse_cut_off(begins: bytes, ends: bytes, description: FileTable, where: str) -> None:
-    """A file that does not end with a line's end, and whose last line has too few fields, was not written to its end."""
-    if not ends or ends.endswith((b"\n", b"\r")):
-        return
-    header, *_ = begins.decode(UTF_8, errors="replace").splitlines()
-    _, _, last = ends.decode(UTF_8, errors="replace").rpartition("\n")
-    expected, found = (len(next(csv.reader([line], delimiter=description.separator))) for line in (header, last))
-    is_open = last.count('"') % 2 == 1
-    if last.strip() and (found < expected or is_open):
-        raise InputError(
-            f"{where} ends in the middle of a line: its last line has {found} of {expected} fields and no line's end; "
-            "expected whole lines. The file was cut off: copy it again"
         )

@@ -21,7 +21,9 @@ PARTS = 4
 PART = re.compile(r"(?P<digits>\d+)|(?P<letters>[^\W\d_]+)|(?P<mark>.)", re.DOTALL)
 
 WRITTEN_OTHERWISE = {
-    "without leading zeros": pl.col("id").str.replace(r"^0+(\d)", "$1"),
+    'without leading zeros: write `ids: {strip: "0"}` under both tables in churn.yaml': pl.col("id").str.replace(
+        r"^0+(\d)", "$1"
+    ),
     "without a final .0": pl.col("id").str.replace(r"\.0+$", ""),
     "in lower case": pl.col("id").str.to_lowercase(),
 }

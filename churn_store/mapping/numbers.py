@@ -1,11 +1,12 @@
 """Turns text into amounts and numbers.
 
-Belongs here: how a number is written, and the hint about decimal commas. Does not belong here: which numbers are allowed
-in a canonical table (``contracts``).
+Belongs here: how a number is written, and the advice about its marks and about words for missing values. Does not belong here: which
+numbers are allowed in a canonical table (``contracts``), currencies and refunds (``money``).
 """
 
 import polars as pl
 
+from churn_store.mapping.file_settings import FileTable
 from churn_store.mapping.parse_errors import Readability
 from churn_store.mapping.settings import MappedTable
 from churn_store.mapping.text import MappedText
@@ -14,8 +15,23 @@ from churn_store.model.signature import FLOAT32_MAX
 LARGEST_CENTS = 2.0**53
 """Amount above which a 64-bit float no longer counts cents."""
 
-WITH_COMMA = r"^[+-]?(?:\d{1,3}(?:\.\d{3})+|\d+)(?:,\d+)?$"
-"""A number with a decimal comma, perhaps with points between its thousands."""
+BLANKS = " \u00a0\u2009\u202f"
+
+MARKS = {",": ",", ".": ".", " ": BLANKS, "'": "'\u2019"}
+"""The letters that a mark between thousands stands for."""
+
+ALTERNATIVES = ((".", ","), (",", "."), (".", " "), (",", " "), (".", "'"), (",", "'"), (",", None), (".", None))
+"""Pairs of marks, of decimals and between thousands, in the order in which they are proposed."""
+
+NO_VALUES = frozenset(
+    {"null", "nan", "none", "n/a", "na", "nil", "-", "--", "?", ".", r"\n", "#n/a", "<na>", "unknown", "missing"}
+)
+"""Words that often stand for a missing value, in lower case."""
+
+MILLS = 3
+"""Digits after a decimal mark that no amount has, but a group of thousands does."""
+
+TELLING_ROWS = 10
 
 
 def numbers(text: MappedText, name: str, description: MappedTable, readability: Readability) -> pl.Series:
@@ -44,15 +60,52 @@ def cents(text: MappedText, name: str, description: MappedTable, readability: Re
     )
     readable = text.rows[name].is_null() | counted
     readability.require(name, readable, expected, hint=_hint(text, name, description, readable))
+    _note_mills(text, name, description, readability)
     return in_cents.zip_with(counted.fill_null(value=False), _nothing(in_cents)).round().cast(pl.Int64)
+
+
+def missing_advice(words: pl.Series, description: MappedTable) -> str:
+    """What to write into churn.yaml if words of a column seem to stand for a missing value; empty if none does.
+
+    Args:
+        words: texts of a column.
+        description: description of the table; only that of files has words for missing values.
+    """
+    if not isinstance(description, FileTable) or description.format != "csv":
+        return ""
+    found = words.drop_nulls().unique().sort()
+    found = found.filter(found.str.to_lowercase().is_in(list(NO_VALUES)))
+    if found.len() == 0:
+        return ""
+    listed = ", ".join(f"'{word}'" for word in dict.fromkeys([*description.missing, *found]))
+    return f"if {' and '.join(map(repr, found))} stand{'s' if found.len() == 1 else ''} for a missing value, write `missing: [{listed}]` in churn.yaml"
 
 
 def _parsed(text: MappedText, name: str, description: MappedTable) -> pl.Series:
     value = text.rows[name].str.strip_chars()
-    if description.decimal == "," and name not in text.numbers:
-        value = value.zip_with(value.str.contains(WITH_COMMA).fill_null(value=False), _nothing(value))
-        value = value.str.replace_all(".", "", literal=True).str.replace(",", ".", literal=True)
-    return value.cast(pl.Float64, strict=False)
+    if name in text.numbers:
+        return value.cast(pl.Float64, strict=False)
+    return parse(value, description.decimal, description.thousands)
+
+
+def parse(value: pl.Series, decimal: str, thousands: str | None) -> pl.Series:
+    """Numbers in text; null where it is none. A number in brackets, or with a minus behind it, is negative.
+
+    Args:
+        value: texts without blanks around them.
+        decimal: mark of decimals.
+        thousands: mark between thousands; ``None`` for none, but points where commas mark the decimals.
+    """
+    value = value.str.replace("\u2212", "-", literal=True)
+    value = value.str.replace(r"^\(\s*([^()+-]+?)\s*\)$", "-$1").str.replace(r"^([^+-]*\d)\s*-$", "-$1")
+    if thousands is None and decimal == ",":
+        thousands = "."
+    if thousands is not None:
+        mark = f"[{MARKS[thousands]}]"
+        grouped = rf"^[+-]?(?:\d{{1,3}}(?:{mark}\d{{2,3}})*{mark}\d{{3}}|\d+)(?:[{decimal}]\d+)?$"
+        value = value.zip_with(value.str.contains(grouped).fill_null(value=False), _nothing(value))
+        value = value.str.replace_all(mark, "")
+    return value.str.replace(decimal, ".", literal=True).cast(pl.Float64, strict=False)
 
 
 def _nothing(like: pl.Series) -> pl.Series:
@@ -64,10 +117,33 @@ def _written(example: float, description: MappedTable) -> str:
 
 
 def _hint(text: MappedText, name: str, description: MappedTable, readable: pl.Series) -> str:
-    """A hint if the other decimal mark would make most unreadable values readable."""
-    bad = text.rows[name].filter(~readable.fill_null(value=False)).drop_nulls().str.strip_chars()
-    other = WITH_COMMA if description.decimal == "." else r"^[+-]?\d+(?:\.\d+)?$"
-    if bad.len() == 0 or 2 * int(bad.str.contains(other).sum()) <= bad.len():
+    """Advice if other marks would make all values readable, or some words seem to stand for a missing value."""
+    value = text.rows[name].str.strip_chars()
+    bad = value.filter(~readable.fill_null(value=False)).drop_nulls()
+    if bad.len() == 0 or name in text.numbers:
         return ""
-    mark = "," if description.decimal == "." else "."
-    return f'. If {"commas" if mark == "," else "points"} mark the decimals, write `decimal: "{mark}"` in churn.yaml'
+    if advised := missing_advice(bad, description):
+        return f"; {advised}"
+    there = value.drop_nulls()
+    for decimal, thousands in ALTERNATIVES:
+        if parse(there, decimal, thousands).null_count() == 0:
+            changed = [f'`decimal: "{decimal}"`'] if decimal != description.decimal else []
+            if thousands != description.thousands and parse(there, decimal, None).null_count():
+                changed.append(f'`thousands: "{thousands}"`')
+            if thousands is None and description.thousands is not None:
+                changed.append("no `thousands`")
+            return f"; write {' and '.join(changed)} in churn.yaml, and they are read" if changed else ""
+    return ""
+
+
+def _note_mills(text: MappedText, name: str, description: MappedTable, readability: Readability) -> None:
+    """Note a column whose decimals look like groups of thousands."""
+    if name in text.numbers or description.thousands is not None:
+        return
+    value = text.rows[name].drop_nulls()
+    decimals = value.str.extract(rf"[{description.decimal}](\d+)$").drop_nulls()
+    if decimals.len() >= TELLING_ROWS and (decimals.str.len_chars() == MILLS).all():
+        readability.note(
+            f"every amount in column {name} with a {description.decimal!r} has three digits after it; if it stands between thousands, "
+            f'write `thousands: "{description.decimal}"` and `decimal: "{"." if description.decimal == "," else ","}"` in churn.yaml'
+        )

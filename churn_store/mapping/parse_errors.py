@@ -34,6 +34,9 @@ class Readability:
         limit: largest share of the table's rows that may be set aside.
         person: column of the customers' ids, whose values are never shown.
 
+    Attributes:
+        notes: remarks about what was read, for people.
+
     Raises:
         InputError: if too many records have another number of fields than their header.
     """
@@ -44,6 +47,7 @@ class Readability:
         self._where = where
         self._limit = limit
         self._rules: list[_Rule] = []
+        self.notes: list[str] = []
         if text.ragged.height > limit * (text.ragged.height + text.rows.height):
             raise InputError(self._of_ragged())
 
@@ -57,6 +61,10 @@ class Readability:
             hint: additional text for the message when the table is refused.
         """
         self._rules.append(_Rule(column, readable.fill_null(value=False), expected, hint))
+
+    def note(self, remark: str) -> None:
+        """Record a remark about what was read, for people."""
+        self.notes.append(remark)
 
     def readable(self) -> pl.Series:
         """Whether all values of each row can be read.
@@ -118,19 +126,21 @@ class Readability:
     def _of_ragged(self) -> str:
         ragged = self._text.ragged
         found = ", ".join(
-            f"{ragged_file}line {line} has {fields}"
+            f"{ragged_file}line {line} has {'a quote without an end' if fields is None else f'{fields} fields'}"
             for line, fields, ragged_file in ragged.head(SHOWN)
             .select(LINE, FIELDS, pl.format("{}, ", FILE) if self._has_several_files() else pl.lit(""))
             .iter_rows()
         )
         first = ragged.row(0, named=True)
         advice = (
-            "Put a field that holds the separator in double quotes, or take the separators out of thousands"
+            "Double the quotes that are letters, and put quotes around their field"
+            if first[FIELDS] is None
+            else "Put a field that holds the separator in double quotes, or take the separators out of thousands"
             if first[FIELDS] > first[EXPECTED]
             else "Write every field, also an empty one, and put a field that holds a line break in double quotes"
         )
         return (
-            f"{self._where}: {found} fields; expected {first[EXPECTED]}, as many as the header. {advice}; "
+            f"{self._where}: {found}; expected {first[EXPECTED]} fields, as many as the header. {advice}; "
             f"{ragged.height} {'line is' if ragged.height == 1 else 'lines are'} like that"
         )
 
@@ -147,7 +157,9 @@ def _ragged_aside(ragged: pl.DataFrame) -> pl.DataFrame:
     return ragged.select(
         pl.format("{} fields, as many as the header", EXPECTED).alias("rule"),
         pl.lit("the line").alias("column"),
-        pl.format("line {}: {} fields", LINE, FIELDS).alias("value"),
+        pl.coalesce(
+            pl.format("line {}: {} fields", LINE, FIELDS), pl.format("line {}: a quote without an end", LINE)
+        ).alias("value"),
         pl.struct(pl.col(FILE).alias("file"), pl.col(LINE).alias("line")).struct.json_encode().alias("row"),
         pl.lit(None, dtype=pl.Int64).alias("known_s"),
     )

@@ -23,6 +23,9 @@ EPOCH = {"epoch_s": 1, "epoch_ms": 10**3, "epoch_us": 10**6, "epoch_ns": 10**9}
 EXCEL_DAYS = "excel_days"
 """Format of times that are counted in days, as spreadsheets do: 45292.5 is noon of 2024-01-01."""
 
+NO_ID = "none"
+"""The column that ``customer_id`` is mapped to where a table has no ids."""
+
 NOT_A_PLACE = frozenset({"localtime", "posixrules", "Factory"})
 """Names in the zone database that say nothing of a zone, or what each machine likes."""
 
@@ -126,13 +129,18 @@ class MappedTable(Section):
         return list(
             dict.fromkeys(
                 [
-                    *self.columns.values(),
+                    *(column for name, column in self.columns.items() if name != "customer_id" or self.has_ids),
                     *(attribute.column for attribute in self.attributes.values()),
                     *([self.label.column] if self.label else []),
                     *([self.currency.column] if self.currency else []),
                 ]
             )
         )
+
+    @property
+    def has_ids(self) -> bool:
+        """Whether the table has ids of customers, rather than ``customer_id: none``."""
+        return self.columns.get("customer_id") != NO_ID
 
     @property
     def zone_is_named(self) -> bool:
@@ -193,7 +201,7 @@ REQUIRED: Mapping[Table, frozenset[str]] = {
 MAY_HAVE: Mapping[Table, frozenset[str]] = {
     "customers": frozenset({"occurred", "known"}),
     "events": frozenset({"event_id", "known"}),
-    "payments": frozenset({"payment_id", "status", "known", "due", "list_price"}),
+    "payments": frozenset({"payment_id", "status", "known", "due", "list_price", "refunded"}),
 }
 """Canonical columns of a history's tables; data without time has only ``customer_id``."""
 
@@ -220,7 +228,7 @@ class MappedTables(Section):
         if self.shape == "table":
             if customers is None or customers.label is None or acts:
                 raise ValueError("shape `table` needs `customers` with a `label`, and neither `events` nor `payments`")
-            _refuse_unfit("customers", customers, frozenset({"customer_id"}), frozenset())
+            _refuse_unfit("customers", customers, frozenset({"customer_id"}), frozenset(), is_only=True)
             return self
         if not acts:
             raise ValueError("shape `history` needs `events` or `payments`; one table with a label is shape `table`")
@@ -239,12 +247,23 @@ class MappedTables(Section):
         return ("customers", *(name for name in REQUIRED if name != "customers" and self.described(name) is not None))
 
 
-def _refuse_unfit(name: Table, table: MappedTable, required: frozenset[str], optional: frozenset[str]) -> None:
+def _refuse_unfit(
+    name: Table, table: MappedTable, required: frozenset[str], optional: frozenset[str], *, is_only: bool = False
+) -> None:
     given = {*table.columns, *table.constants}
     if name != "customers" and (table.attributes or table.label):
         raise ValueError(f"`attributes` and `label` belong to `customers`, not to `{name}`")
     if missing := required - given:
-        raise ValueError(f"`{name}.columns` must map {', '.join(sorted(missing))}")
+        without = (
+            f". Where the table has no ids write `customer_id: {NO_ID}`: they are then digests of the attributes"
+            if is_only and "customer_id" in missing
+            else ""
+        )
+        raise ValueError(f"`{name}.columns` must map {', '.join(sorted(missing))}{without}")
+    if not is_only and not table.has_ids:
+        raise ValueError(f"`{name}.columns` has `customer_id: {NO_ID}`; expected a column, as a history joins tables by it")
+    if table.currency is not None and "amount" not in table.columns:
+        raise ValueError(f"`currency` belongs to `payments`, not to `{name}`")
     if unknown := given - required - optional:
         raise ValueError(
             f"`{name}.columns` maps unknown {', '.join(sorted(unknown))}; expected {', '.join(sorted(required | optional))}"

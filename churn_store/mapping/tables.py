@@ -76,10 +76,12 @@ class Delivery:
     Attributes:
         rows: rows in the canonical columns.
         unreadable: rows with a value that can't be read, in the columns of ``QUARANTINE``.
+        notes: remarks about what was read, for people.
     """
 
     rows: pl.DataFrame
     unreadable: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=QUARANTINE))
+    notes: tuple[str, ...] = ()
 
 
 PERSON = "customer_id"
@@ -88,3 +90,7 @@ PERSON = "customer_id"
 
 EARLIEST_S = -2_208_988_800
 """1900-01-01: an earlier time is a mistake of units."""
+
+
+LATEST_S = 253_402_214_400
+"""9999-12-31, which stands for no end: later times count as this one."""

@@ -12,6 +12,9 @@ import polars as pl
 FILE, LINE = "\0file", "\0line"
 """Columns of a row's place: no table has columns of these names."""
 
+CURRENCY = "\0currency"
+"""Column with a payment's currency, if the table has one, mapped or not."""
+
 PADDED = r"^([+-]?\d+)(?:\.0*|(\.\d*?[1-9])0*)$"
 """A number with a decimal point, and perhaps with zeros at its end."""
 
@@ -21,7 +24,8 @@ EXACT = 2.0**53
 FIELDS, EXPECTED = "\0fields", "\0expected"
 
 RAGGED: Mapping[str, type[pl.DataType]] = {FILE: pl.String, LINE: pl.Int64, FIELDS: pl.Int64, EXPECTED: pl.Int64}
-"""Places of records whose number of fields is not their header's, with both numbers; none of their values."""
+"""Places of records whose number of fields is not their header's, with both numbers; none of their values. The number is null where a
+quote has no end."""
 
 ISO_8601 = "%Y-%m-%dT%H:%M:%S%.6f"
 
@@ -37,6 +41,9 @@ class MappedText:
         counted: what ``LINE`` counts: lines or rows.
         ragged: records of CSV with too many or too few fields, in the columns of ``RAGGED``; ``rows`` has none of them.
         height: number of rows of the whole table, where ``rows`` may be a part of it.
+        currency_column: name of the column that ``CURRENCY`` was read from; ``None`` without one.
+        currencies: numbers of payments by currency in the whole table, where ``rows`` may be a part of it.
+        notes: remarks about what was read, for people.
     """
 
     rows: pl.DataFrame
@@ -45,6 +52,9 @@ class MappedText:
     counted: str = "line"
     ragged: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=RAGGED))
     height: Callable[[], int] | None = field(default=None)
+    currency_column: str | None = None
+    currencies: Callable[[], dict[str, int]] | None = field(default=None)
+    notes: tuple[str, ...] = ()
 
     def written(self, name: str, words: Sequence[str]) -> list[str]:
         """Somebody's words for values of a column, written as its text is."""

@@ -12,9 +12,10 @@ import polars as pl
 from churn_store.clock import DAY_S
 from churn_store.errors import InputError
 from churn_store.mapping.parse_errors import Readability
-from churn_store.mapping.settings import DIRECTIVE, EPOCH, MappedTable
-from churn_store.mapping.tables import EARLIEST_S
+from churn_store.mapping.settings import DIRECTIVE, EPOCH, EXCEL_DAYS, MappedTable
+from churn_store.mapping.tables import EARLIEST_S, LATEST_S
 from churn_store.mapping.text import MappedText
+from churn_store.mapping.time_formats import COUNTED_IN, advice
 
 YEAR_2100_S = 4_102_444_800
 """Default for the current time: later than any clock."""
@@ -25,8 +26,15 @@ BEGINNING_S = 40 * DAY_S
 TIME_OF_DAY = frozenset("HIklMSTRXPprcs+")
 """Fields of a pattern that tell more than a day; ``f`` and zones stand only beside them."""
 
-ISO_8601 = r"^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2})(:\d{2})?(?:[.,]\d+)?\s?(Z|[+-]\d{2}(?::?\d{2})?)?)?$"
+ISO_8601 = r"^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2})(:\d{2})?(?:[.,]\d+)?\s?(Z|UTC|GMT|[+-]\d{2}(?::?\d{2})?)?)?$"
 """A day; or a day and a time, perhaps with seconds, with a fraction of one, and with an offset from UTC."""
+
+UTC_NAMES = ["Z", "UTC", "GMT"]
+
+SPREADSHEET_ZERO_S = -2_209_161_600
+"""1899-12-30, from which spreadsheets count days."""
+
+MONTHS = 12
 
 ISO_EXPECTED = "an ISO 8601 date or time like 2024-01-31 or 2024-01-31T09:30:00Z (or a `time_format` in churn.yaml)"
 
@@ -60,28 +68,58 @@ def epoch_seconds(
     """
     value = text.rows[name].str.strip_chars()
     by_type = name in text.times
+    if by_type:
+        value = value.replace("infinity", "9999-12-31")  # PostgreSQL's word for no end
+    is_count = description.time_format in EPOCH and not by_type
     if description.time_format in EPOCH and not by_type:
         second = _counted(value, EPOCH[description.time_format])
-        unit = "seconds" if description.time_format == "epoch_s" else "milliseconds"
+        unit = COUNTED_IN[description.time_format]
         expected = f"a number of {unit} since 1970 (`time_format: {description.time_format}` in churn.yaml)"
+    elif description.time_format == EXCEL_DAYS and not by_type:
+        second = _spreadsheet_days(value, description.time_zone)
+        expected = f"a number of days like 45292.5 (`time_format: {EXCEL_DAYS}` in churn.yaml)"
     elif description.time_format is not None and not by_type:
         second = _formatted(value, description, where)
         expected = f"a time like {description.time_format!r} (`time_format` in churn.yaml)"
+        _note_swapped(name, second, description.time_format, readability)
     else:
         second = _iso_8601(value, description, where=f"{where}: column {name}")
         expected = ISO_EXPECTED
+    latest_s = max(now_s, YEAR_2100_S) if may_be_ahead else now_s
     _refuse_implausible(
-        name,
-        text.rows[name],
-        second,
-        readability,
-        where=f"{where}: column {name}",
-        latest_s=max(now_s, YEAR_2100_S) if may_be_ahead else now_s,
-        is_count=description.time_format in EPOCH and not by_type,
+        name, value, second, readability, where=f"{where}: column {name}", latest_s=latest_s, is_count=is_count
     )
+    second = second.clip(upper_bound=LATEST_S)
     readable = second.is_not_null()
-    readability.require(name, readable | value.is_null() if optional else readable, expected)
+    readability.require(
+        name, readable | value.is_null() if optional else readable, expected, hint=_hint(value.filter(~readable))
+    )
+    zero = second.is_between(0, BEGINNING_S) if is_count else second == 0
+    readability.require(
+        name,
+        ~zero.fill_null(value=False),
+        "a time after January 1970, as zeros and seconds among them are none"
+        if is_count
+        else "another time than 1970-01-01, which stands for none",
+    )
     return second
+
+
+def _hint(unreadable: pl.Series) -> str:
+    advised = advice(unreadable)
+    return f"; {advised}" if advised else ""
+
+
+def _note_swapped(name: str, second: pl.Series, pattern: str, readability: Readability) -> None:
+    """Note a column in which days and months could be confused without anybody noticing."""
+    if not {"d", "m"} <= set(DIRECTIVE.findall(pattern)):
+        return
+    days = pl.from_epoch(second.drop_nulls(), time_unit="s").dt.day()
+    if days.n_unique() > 1 and days.max() <= MONTHS:  # type: ignore[operator]
+        readability.note(
+            f"no day in column {name} is above 12, so nothing would show it if days and months were confused; they are read as "
+            f"{pattern!r}"
+        )
 
 
 def _counted(value: pl.Series, in_a_second: int) -> pl.Series:
@@ -90,6 +128,19 @@ def _counted(value: pl.Series, in_a_second: int) -> pl.Series:
         number = value.cast(pl.Float64, strict=False)
         whole = whole.zip_with(whole.is_not_null(), number.floor().cast(pl.Int64, strict=False))
     return whole // in_a_second
+
+
+def _spreadsheet_days(value: pl.Series, time_zone: str) -> pl.Series:
+    days = value.cast(pl.Float64, strict=False)
+    days = days.zip_with(
+        days.is_finite() & (days.abs() < LATEST_S / DAY_S),
+        pl.Series([None], dtype=pl.Float64).new_from_index(0, days.len()),
+    )
+    local = SPREADSHEET_ZERO_S + (days * DAY_S).round().cast(pl.Int64)
+    return local.zip_with(
+        (days == days.floor()).fill_null(value=True),
+        _in_zone(pl.from_epoch(local, time_unit="s").cast(pl.Datetime("us")).alias("local"), time_zone),
+    )
 
 
 def _formatted(value: pl.Series, description: MappedTable, where: str) -> pl.Series:
@@ -118,7 +169,11 @@ def _iso_8601(value: pl.Series, description: MappedTable, *, where: str) -> pl.S
         naive=naive,
         is_day=minute.is_null(),
         offset=offset,
-        ahead_s=pl.when(offset == "Z").then(0).when(offset.str.starts_with("-")).then(-ahead_s).otherwise(ahead_s),
+        ahead_s=pl.when(offset.is_in(UTC_NAMES))
+        .then(0)
+        .when(offset.str.starts_with("-"))
+        .then(-ahead_s)
+        .otherwise(ahead_s),
     )
     without = read["naive"].is_not_null() & read["offset"].is_null() & ~read["is_day"]
     if not description.zone_is_named and without.any() and read["offset"].is_not_null().any():
@@ -170,8 +225,8 @@ def _refuse_implausible(
     for lies, wrong in told.items():
         many = int(wrong.sum() or 0)
         if 2 * many > second.len() - second.null_count():
-            first = readability.told(name, written.filter(wrong.fill_null(value=False))[0])
+            found = written.filter(wrong.fill_null(value=False))
             raise InputError(
-                f"{where}: {many} of {second.len()} times lie {lies}, like {first}; expected times that have been. "
-                "The format or the unit is wrong: change `time_format` in churn.yaml"
+                f"{where}: {many} of {second.len()} times lie {lies}, like {readability.told(name, found[0])}; expected times that have "
+                f"been. The format or the unit is wrong: {advice(found) or 'change `time_format` in churn.yaml'}"
             )

@@ -65,7 +65,7 @@ def is_one_sentence(message: str) -> bool:
             ["no column who, when, amount", "has 2 fields and none of these", "Change the mapping in churn.yaml"],
         ),
         ("who,b\n1,2\n", {}, ["no column when, amount", "it has who, b", "Change the mapping in churn.yaml"]),
-        (HEAD.replace(",", ";"), {}, ["has one column; expected who, when, amount", "write `separator: ';'`"]),
+        (HEAD.replace(",", ";"), {}, ["has one column; expected who, when, amount", 'write `separator: ";"`']),
         ("who,who,when,amount\n1,2,2024-01-01,1\n", {}, ["several columns who", "expected one"]),
         (
             HEAD + "1,2024-01-01,1\n2,01.02.2024,1\n",
@@ -89,7 +89,7 @@ def is_one_sentence(message: str) -> bool:
         (
             HEAD + '1,"2024-01-01,1\n2,2024-01-01,2\n',
             {},
-            ["p.csv can't be read: a quoted field has no end", "expected whole CSV"],
+            ["p.csv): line 2 has a quote without an end; expected 3 fields", "1 line is like that"],
         ),
         (
             HEAD.encode() + b"1,2024-01-01,1\n" * 5_000 + "Jürgen,2024-01-01,1\n".encode("latin-1"),
@@ -257,7 +257,7 @@ def test_ids_stay_as_they_are_written(tmp_path: Path) -> None:
         ("units", "11.77", 1177),
         ("units", "0.1", 10),
         ("units", "1e2", 10_000),
-        ("units", "-3", -300),
+        ("units", "-3", 300),
         ("cents", "1177", 1177),
     ],
 )
@@ -358,8 +358,8 @@ def test_what_is_read_keeps_the_contract_of_its_table(tmp_path: Path) -> None:
     assert violations(raw_contract("payments", ()), rows) == []
 
 
-@pytest.mark.parametrize(("content", "kind"), [("1,2024-01-01,\n", "nulls"), ("1,2024-01-01,-4\n", "ranges")])
-def test_an_amount_that_is_missing_or_negative_breaks_the_contract(tmp_path: Path, content: str, kind: str) -> None:
+@pytest.mark.parametrize(("content", "kind"), [("1,2024-01-01,\n", "nulls"), ("1,2024-01-01,1e10\n", "ranges")])
+def test_an_amount_that_is_missing_or_too_large_breaks_the_contract(tmp_path: Path, content: str, kind: str) -> None:
     [broken] = violations(raw_contract("payments", ()), payments(tmp_path, HEAD + content))
     assert broken.kind == kind
     assert "amount_cents" in broken.rule

@@ -349,7 +349,7 @@ def test_times_in_another_unit_are_noticed_though_no_period_has_them(shop: str) 
         "time_format": "epoch_s",
     }
     source = PostgresSource(described(shop, events=events))
-    with pytest.raises(InputError, match=r"501 of 501 times lie in the future.*change `time_format`"):
+    with pytest.raises(InputError, match=r"501 of 501 times lie in the future.*write `time_format: epoch_ms`"):
         source.read("events", MONTHS[0], MONTHS[1])
     execute(shop, "DELETE FROM ms")
     with pytest.raises(InputError, match="no rows; expected at least one"):

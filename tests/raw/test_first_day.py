@@ -180,12 +180,16 @@ MISTAKES = {
     ),
     "milliseconds for seconds": Mistake(
         write("p.csv", payments(when=lambda n: str(1_706_745_600_000 + n))),
-        ("60 of 60 times lie in the future, like '1706745600001'", "The format or the unit is wrong", "`time_format`"),
+        (
+            "60 of 60 times lie in the future, like '1706745600001'",
+            "The format or the unit is wrong",
+            "write `time_format: epoch_ms`",
+        ),
         {"time_format": "epoch_s"},
     ),
     "seconds for milliseconds": Mistake(
         write("p.csv", payments(when=lambda n: str(1_706_745_600 + n))),
-        ("60 of 60 times lie in the first days of 1970", "`time_format`"),
+        ("60 of 60 times lie in the first days of 1970", "write `time_format: epoch_s`"),
         {"time_format": "epoch_ms"},
     ),
     "most dates in the future": Mistake(
@@ -430,7 +434,14 @@ def test_letters_survive_the_encoding_that_is_said(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("written", "in_cents"),
-    [("11,77", 1177), ("1.234,50", 123_450), ("-1.234.567,5", -123_456_750), ("1234", 123_400), ("+0,05", 5)],
+    [
+        ("11,77", 1177),
+        ("1.234,50", 123_450),
+        ("1.234.567,5", 123_456_750),
+        ("-1.234,5", 123_450),
+        ("1234", 123_400),
+        ("+0,05", 5),
+    ],
 )
 def test_amounts_with_decimal_commas_become_cents(tmp_path: Path, written: str, in_cents: int) -> None:
     found = read(tmp_path, write("p.csv", f"who;when;amount\nc;2024-02-01;{written}\n"), separator=";", decimal=",")

@@ -41,7 +41,10 @@ def test_a_file_of_lines_with_another_number_of_fields_is_refused_naming_the_fir
     found, expected = line.count(",") + 1, header.count(",") + 1
     with pytest.raises(InputError) as error:
         read(tmp_path, f"{header}\n" + f"{line}\n" * 60)
-    assert f"line 2 has {found}, line 3 has {found}, line 4 has {found} fields; expected {expected}" in str(error.value)
+    assert (
+        f"line 2 has {found} fields, line 3 has {found} fields, line 4 has {found} fields; expected {expected} fields"
+        in str(error.value)
+    )
     assert "60 lines are like that" in str(error.value)
     assert not any(value in str(error.value) for value in ("c0", "2024", "200.50"))
 

@@ -15,8 +15,9 @@ from psycopg import sql
 
 from churn_assets.settings.postgres import PostgresTable
 from churn_store.errors import InputError
+from churn_store.mapping.money import currency_column
 from churn_store.mapping.settings import EPOCH
-from churn_store.mapping.text import MappedText, plain
+from churn_store.mapping.text import CURRENCY, MappedText, plain
 from churn_store.redaction import shown_names
 
 DATE, TIMESTAMP, TIMESTAMPTZ = 1082, 1114, 1184
@@ -72,16 +73,18 @@ def read_text(
     """
     types = column_types(connection, description, where=where)
     names = description.mapped
+    currency = currency_column(types, description)
+    read = [*names, *([currency] if currency is not None else [])]
     condition: sql.Composable = sql.SQL("true")
     values: list[object] = []
     if bounds is not None:
         condition, values = _within(description, types, *bounds)
     query = sql.SQL("SELECT {} FROM {} WHERE {}").format(
-        sql.SQL(", ").join(sql.SQL("{}::text").format(_name(name)) for name in names), relation(description), condition
+        sql.SQL(", ").join(sql.SQL("{}::text").format(_name(name)) for name in read), relation(description), condition
     )
     if limit is not None:
         query, values = query + sql.SQL(" LIMIT %s"), [*values, limit]
-    schema = dict.fromkeys(names, pl.String)
+    schema = dict.fromkeys([*names, *([CURRENCY] if currency is not None else [])], pl.String)
     batches = [pl.DataFrame(schema=schema)]
     with connection.cursor(name="churn_source") as cursor:
         cursor.execute(query, values)
@@ -89,9 +92,10 @@ def read_text(
             batches.append(pl.DataFrame(rows, schema=schema, orient="row"))
     numbers = frozenset(name for name in names if types[name] in NUMBERS)
     return MappedText(
-        pl.concat(batches, rechunk=True).select(plain(pl.col(name), is_number=name in numbers) for name in names),
+        pl.concat(batches, rechunk=True).select(plain(pl.col(name), is_number=name in numbers) for name in schema),
         times=frozenset(name for name in names if types[name] in (DATE, TIMESTAMP, TIMESTAMPTZ)),
         numbers=numbers,
+        currency_column=currency,
     )
 
 
@@ -145,6 +149,14 @@ def height(connection: psycopg.Connection, description: PostgresTable) -> int:
     """The number of rows of a table."""
     row = _answer(connection, sql.SQL("SELECT count(*) FROM {}").format(relation(description))).fetchone()
     return 0 if row is None else int(row[0])
+
+
+def counts(connection: psycopg.Connection, description: PostgresTable, column: str) -> dict[str, int]:
+    """The number of rows by word of a column, in capitals, the most frequent first; missing ones are not counted."""
+    query = sql.SQL(
+        "SELECT upper(trim({0}::text)), count(*) FROM {1} WHERE {0} IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1"
+    ).format(_name(column), relation(description))
+    return dict(_answer(connection, query).fetchall())
 
 
 def _answer(connection: psycopg.Connection, statement: sql.Composed) -> psycopg.Cursor:

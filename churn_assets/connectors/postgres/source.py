@@ -11,10 +11,11 @@ import polars as pl
 
 from churn_assets.connectors.mapped_source import MappedSource
 from churn_assets.connectors.postgres.connection import reading, server
-from churn_assets.connectors.postgres.query import distinct, facts, height, read_text, times_of
+from churn_assets.connectors.postgres.query import counts, distinct, facts, height, read_text, times_of
 from churn_assets.settings.postgres import PostgresSettings, PostgresTable
 from churn_store.errors import InputError
 from churn_store.mapping.canonical import Rules, canonical
+from churn_store.mapping.ids import rewritten
 from churn_store.mapping.settings import MappedTable
 from churn_store.mapping.tables import Delivery, Table
 from churn_store.mapping.text import MappedText
@@ -82,17 +83,23 @@ class PostgresSource(MappedSource):
             with reading(self._settings, where=where) as connection:
                 return height(connection, table)
 
+        def whole_currencies() -> dict[str, int]:
+            with reading(self._settings, where=where) as connection:
+                return counts(connection, table, text.currency_column or "")
+
         with reading(self._settings, where=where) as connection:
             text = read_text(
                 connection, table, where=where, bounds=bounds, batch_rows=self._settings.batch_rows, limit=limit
             )
-        return text if bounds is None else replace(text, height=whole_height)
+        if bounds is None:
+            return text
+        return replace(text, height=whole_height, currencies=whole_currencies)
 
     def _customer_ids(self, *, again: bool = False) -> pl.Series:
         if self._customers is None or again:
             table = self._described("customers")
             with reading(self._settings, where=self._where("customers")) as connection:
-                self._customers = distinct(connection, table, table.columns["customer_id"])
+                self._customers = rewritten(distinct(connection, table, table.columns["customer_id"]), table)
         return self._customers
 
     def _where(self, table: Table) -> str:
