@@ -23,6 +23,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from churn_store.model.scorer import CATEGORIES, NUMBERS, PROBABILITIES
 from churn_store.model.signature import Column, Signature
+from churn_store.model.words import NORMALISATION
 from churn_store.releases.blessings import record_blessing
 from churn_store.releases.bundles import stage
 from churn_store.releases.log import Serving, newest, publish
@@ -161,6 +162,7 @@ def train(
             importance={},
             profit=ProfitTerms(200.0, 10.0, 1.0, 6.0, 14.0),
         ),
+        normalisation=NORMALISATION,
     )
     contents = {
         "model.onnx": _export(pipeline, signature),

@@ -18,6 +18,7 @@ from churn_assets.evaluation.evaluate import evaluate, measured
 from churn_assets.evaluation.plots import pictures
 from churn_assets.features.feature import Feature
 from churn_assets.lake.lake import Lake
+from churn_assets.lake.normalisation import normalisation_of
 from churn_assets.orchestration.code_version import code_version
 from churn_assets.orchestration.failure_policy import wrong_input_is_final
 from churn_assets.orchestration.table_writer import columns_schema
@@ -150,6 +151,7 @@ def _candidate_model(
                 tables={"training_set": data, **read},
                 mlflow=logged,
                 now_s=clock.now_s(),
+                normalisation=normalisation_of(lake),
             ),
         )
         return dg.MaterializeResult(

@@ -23,6 +23,7 @@ from churn_assets.training.training_set import snapshots
 from churn_store.errors import InputError
 from churn_store.model.scorer import Scorer
 from churn_store.model.signature import Signature
+from churn_store.model.words import NORMALISATION
 from churn_store.releases.manifest import Evaluation, Manifest, TableVersion
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -154,6 +155,7 @@ def describe(
     tables: dict[str, TableVersion],
     mlflow: dict[str, str],
     now_s: int,
+    normalisation: int = NORMALISATION,
 ) -> Manifest:
     """The manifest of a candidate, without its files and without a blessing."""
     judging = training_set.filter(pl.col("role") == JUDGE)
@@ -182,6 +184,7 @@ def describe(
         population=population_in_words(settings.at_risk, has_time=settings.has_time),
         purpose=purpose,
         evaluation=evaluation,
+        normalisation=normalisation,
     )
 
 

@@ -144,18 +144,23 @@ def adopt() -> None:
 
 @data.command()
 def migrate() -> None:
-    """Give an older lake's tables the columns that came since; nothing is rewritten, and a second time does nothing."""
+    """Give an older lake's tables the columns that came since, and its words the present writing; a second time does nothing."""
     from churn_assets.connectors.open_source import open_source  # noqa: PLC0415
     from churn_assets.features.feature_sets import company_features  # noqa: PLC0415
     from churn_assets.features.lake_columns import outdated  # noqa: PLC0415
     from churn_assets.lake.lake import Lake  # noqa: PLC0415
     from churn_assets.lake.migrate import migrate_lake  # noqa: PLC0415
+    from churn_assets.orchestration.instance import instance_of  # noqa: PLC0415
+    from churn_assets.orchestration.lake_words import migrate_words  # noqa: PLC0415
     from churn_assets.settings.company import Settings  # noqa: PLC0415
 
     settings = Settings.load()
     lake = Lake(settings.lake_url)
     for table, added in migrate_lake(lake).items():
         click.echo(f"{table}: added {', '.join(added)}; rows that were there have nothing in them")
+    with instance_of(Path.cwd()) as instance:
+        for line in migrate_words(lake, settings.source, instance):
+            click.echo(line)
     features = company_features(open_source(settings), settings.source, settings.features)
     complaints = outdated(lake, features, has_time=settings.has_time)
     for complaint in complaints:

@@ -25,6 +25,7 @@ from churn_assets.connectors.open_source import open_source
 from churn_assets.lake.lake import PERIOD, Lake
 from churn_assets.lake.migrate import migrate_lake
 from churn_assets.orchestration.instance import instance_in_words, instance_of
+from churn_assets.orchestration.lake_words import migrate_words
 from churn_assets.orchestration.ownership import claim
 from churn_assets.resources.service_process import Client, free_port, key_in_file, serving
 from churn_assets.resources.serving import ServingStore
@@ -78,6 +79,8 @@ def run_demo(as_of: datetime | None, *, anew: bool = False) -> int:
         click.echo(f"runs are kept in {instance_in_words()}")
         migrate(settings.database_url)
         migrate_lake(Lake(settings.lake_url))
+        for line in migrate_words(Lake(settings.lake_url), settings.source, instance):
+            click.echo(line)
         steps = _materialize(settings, store, instance, log, screen, anew=anew)
     if screen.untrue:
         return _failed(screen, status=EXIT_WRONG_INPUT if steps[-1].wrong_input else 1)

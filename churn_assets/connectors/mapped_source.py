@@ -5,6 +5,7 @@ Belongs here: what files and a database have in common. Does not belong here: ho
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import polars as pl
 
@@ -16,6 +17,12 @@ from churn_store.mapping.settings import MappedTable, MappedTables
 from churn_store.mapping.tables import SCHEMAS, Delivery, Table
 from churn_store.mapping.text import MappedText
 from churn_store.model.signature import Column
+from churn_store.model.words import NORMALISATION
+
+
+def newest() -> int:
+    """The version of how words are written in a lake that is made today."""
+    return NORMALISATION
 
 
 class MappedSource(ABC):
@@ -24,11 +31,13 @@ class MappedSource(ABC):
     Args:
         settings: description of the tables.
         rules: limits that hold for all values.
+        normalisation: function that returns the version of how words are written in the lake.
     """
 
-    def __init__(self, settings: MappedTables, rules: Rules) -> None:
+    def __init__(self, settings: MappedTables, rules: Rules, *, normalisation: Callable[[], int]) -> None:
         self._mapping = settings
         self._rules = rules
+        self._normalisation = normalisation
         self.attributes = _attributes(settings.described("customers"))
 
     @abstractmethod

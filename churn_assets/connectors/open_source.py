@@ -2,6 +2,8 @@
 
 from churn_assets.connectors.files.source import FilesSource
 from churn_assets.connectors.postgres.source import PostgresSource
+from churn_assets.lake.lake import Lake
+from churn_assets.lake.normalisation import normalisation_of
 from churn_assets.settings.company import Settings
 from churn_assets.settings.postgres import PostgresSettings
 from churn_assets.simulator.source import SyntheticSettings, SyntheticSource
@@ -18,6 +20,10 @@ def open_source(settings: Settings) -> Source:
     # A fixed clock may stand in the past, so it can't bound which dates are plausible.
     now_s = YEAR_2100_S if settings.clock.is_fixed else settings.clock.now_s()
     rules = Rules(settings.raw.quarantine_limit, now_s)
+
+    def in_lake() -> int:
+        return normalisation_of(Lake(settings.lake_url))
+
     if isinstance(settings.source, PostgresSettings):
-        return PostgresSource(settings.source, rules)
-    return FilesSource(settings.source, config_file().absolute().parent, rules)
+        return PostgresSource(settings.source, rules, normalisation=in_lake)
+    return FilesSource(settings.source, config_file().absolute().parent, rules, normalisation=in_lake)

@@ -1,11 +1,11 @@
 """A lake's own id, by which it is recognized after its folder or bucket was moved.
 
-Belongs here: the one small file that holds it. Does not belong here: whose lake it is (``orchestration.ownership``).
+Belongs here: small files beside the tables, of which one holds it. Does not belong here: whose lake it is (``orchestration.ownership``).
 """
 
 import uuid
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
@@ -23,16 +23,7 @@ def lake_id(url: str) -> str | None:
     Raises:
         StoreAwayError: if the object store does not answer.
     """
-    if not in_object_store(url) and not Path(url).is_dir():
-        return None
-    try:
-        return bytes(obstore.get(_store(url), NAME).bytes()).decode()
-    except FileNotFoundError:
-        return None
-    except (BaseError, OSError) as error:
-        if in_object_store(url):
-            raise away(url, error) from error
-        raise
+    return read_mark(url, NAME)
 
 
 def ensure_lake_id(url: str) -> str:
@@ -45,14 +36,45 @@ def ensure_lake_id(url: str) -> str:
         return known
     made = str(uuid.uuid4())
     try:
-        obstore.put(_store(url), NAME, made.encode(), mode="create")
+        write_mark(url, NAME, made, mode="create")
     except AlreadyExistsError:
         return ensure_lake_id(url)
+    return made
+
+
+def read_mark(url: str, name: str) -> str | None:
+    """The content of a small file beside a lake's tables; `None` if there is none.
+
+    Raises:
+        StoreAwayError: if the object store does not answer.
+    """
+    if not in_object_store(url) and not Path(url).is_dir():
+        return None
+    try:
+        return bytes(obstore.get(_store(url), name).bytes()).decode()
+    except FileNotFoundError:
+        return None
     except (BaseError, OSError) as error:
         if in_object_store(url):
             raise away(url, error) from error
         raise
-    return made
+
+
+def write_mark(url: str, name: str, content: str, *, mode: Literal["create", "overwrite"] = "overwrite") -> None:
+    """Write a small file beside a lake's tables, as a whole or not at all.
+
+    Raises:
+        AlreadyExistsError: if it is to be created and exists.
+        StoreAwayError: if the object store does not answer.
+    """
+    try:
+        obstore.put(_store(url), name, content.encode(), mode=mode)
+    except AlreadyExistsError:
+        raise
+    except (BaseError, OSError) as error:
+        if in_object_store(url):
+            raise away(url, error) from error
+        raise
 
 
 def _store(url: str) -> Any:

@@ -28,6 +28,10 @@ MADE_KEY = ("customer_id", "snapshot_s")
 """The key of a table that is made from the raw ones."""
 
 
+LIE_BY: dict[str, tuple[str, ...]] = {"events": ("event_type", "customer_id")}
+"""The order of rows within a period: one event type after the other, so that cancellations are found without reading the rest."""
+
+
 @dataclass(frozen=True)
 class Version:
     """One commit of a table.

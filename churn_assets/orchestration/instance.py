@@ -82,9 +82,16 @@ def untold(instance: dg.DagsterInstance, table: str, periods: Mapping[str, Back]
 
 
 def report_restored(
-    instance: dg.DagsterInstance, table: str, periods: Mapping[str, Back], *, of: int, version: int, uri: str
+    instance: dg.DagsterInstance,
+    table: str,
+    periods: Mapping[str, Back],
+    *,
+    of: int,
+    version: int,
+    uri: str,
+    said: str = "version {of} was brought back by `churn data restore`",
 ) -> None:
-    """Report the digests of restored periods to Dagster, so that assets made from other rows become stale and are made again.
+    """Report the digests of restored or rewritten periods to Dagster, so that assets made from other rows become stale and are made again.
 
     Args:
         instance: instance that remembers the assets.
@@ -93,13 +100,14 @@ def report_restored(
         of: version that was restored.
         version: number of the new version.
         uri: address of the table.
+        said: description of what happened, in which ``{of}`` is that version.
     """
     for period, back in sorted(periods.items()):
         instance.report_runless_asset_event(
             dg.AssetMaterialization(
                 asset_key=dg.AssetKey(table),
                 partition=None if period == ALL else period,
-                description=f"version {of} was brought back by `churn data restore`",
+                description=said.format(of=of),
                 metadata={
                     "dagster/row_count": back.rows,
                     "dagster/uri": uri,

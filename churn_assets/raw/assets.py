@@ -9,6 +9,8 @@ import polars as pl
 from churn_assets.contracts import column_types_of
 from churn_assets.coverage import require_ended
 from churn_assets.lake.lake import Lake
+from churn_assets.lake.normalisation import ensure_normalisation
+from churn_assets.lake.versions import LIE_BY
 from churn_assets.orchestration.code_version import code_version
 from churn_assets.orchestration.failure_policy import wrong_input_is_final
 from churn_assets.orchestration.run_history import present
@@ -35,9 +37,6 @@ STAGES = ("raw", "connectors")
 
 ANEW = "churn/anew"
 """The tag, with the value `true`, of a run that loads a source without arrival timestamps as if for the first time."""
-
-LIE_BY: dict[Table, tuple[str, ...]] = {"events": ("event_type", "customer_id")}
-"""The order of rows within a period: one event type after the other, so that cancellations are found without reading the rest."""
 
 
 def raw_assets(
@@ -108,6 +107,7 @@ def _raw_asset(
         keys = keys_of(context)
         if timeline is not None:
             require_ended(timeline, clock.now().date(), keys)
+        ensure_normalisation(lake)
         anew = context.run.tags.get(ANEW) == "true"
         done = present(context.instance, lake, table)
         if not anew and done - set(keys):

@@ -49,7 +49,7 @@ def labelled(text: MappedText, description: MappedTable, *, where: str, rules: R
     churned, stayed = text.written(label.column, [label.churned, label.stayed])
     readability.require(
         label.column,
-        text.rows[label.column].is_in([churned, stayed]),
+        text.words(label.column).is_in([churned, stayed]),
         words,
         hint="; change `label` in churn.yaml or the table",
     )
@@ -59,7 +59,7 @@ def labelled(text: MappedText, description: MappedTable, *, where: str, rules: R
             if description.has_ids
             else ids_of_attributes(pl.DataFrame(attributes)),
             **attributes,
-            "churned": text.rows[label.column] == churned,
+            "churned": text.words(label.column) == churned,
         }
     )
     good = readability.readable()
@@ -125,7 +125,7 @@ def canonical(table: Table, text: MappedText, description: MappedTable, *, where
     if table != "customers":
         key = f"{table.removesuffix('s')}_id"
         if key in mapped:
-            rows = rows.with_columns(text.rows[mapped[key]].filter(good).alias(key))
+            rows = rows.with_columns(text.words(mapped[key]).filter(good).alias(key))
         if table == "payments":
             rows = with_refunds(rows, key=key if key in mapped else None)
         if key not in mapped:
@@ -165,10 +165,8 @@ def _words(text: MappedText, name: Literal["event_type", "status"], description:
 
 
 def _translated(text: MappedText, column: str, here: dict[str, str]) -> pl.Series:
-    """A column's words as the company wants them; what is no number in a column of numbers is no word but missing."""
-    words = text.rows[column]
-    if column in text.numbers:
-        words = words.replace("NaN", None)
+    """A column's words as the company wants them."""
+    words = text.words(column)
     return words.replace(dict(zip(text.written(column, list(here)), here.values(), strict=True))) if here else words
 
 

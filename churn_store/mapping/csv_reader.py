@@ -20,6 +20,7 @@ from churn_store.mapping.encoding import not_utf_8, utf_8
 from churn_store.mapping.file_settings import FileTable
 from churn_store.mapping.money import currency_column
 from churn_store.mapping.text import CURRENCY, EXPECTED, FIELDS, FILE, LINE, RAGGED, MappedText, as_text
+from churn_store.model.words import NORMALISATION
 from churn_store.redaction import MAIL, shown_names
 
 
@@ -54,13 +55,14 @@ def matching_files(description: FileTable, folder: Path, *, where: str) -> list[
     return found
 
 
-def read_text(description: FileTable, folder: Path, *, where: str) -> MappedText:
+def read_text(description: FileTable, folder: Path, *, where: str, normalisation: int = NORMALISATION) -> MappedText:
     """The mapped columns of all files as text; words that stand for a missing value are missing.
 
     Args:
         description: description of the table.
         folder: folder that paths are relative to.
         where: name of the table or file, with which every error message begins.
+        normalisation: version of how words are written.
 
     Raises:
         InputError: if a file is missing, not of its format or encoding, cut off, of other types than the others, or without a
@@ -70,7 +72,8 @@ def read_text(description: FileTable, folder: Path, *, where: str) -> MappedText
     read = [
         found
         for file in files
-        if (found := _file(Path(file), description, folder, where, is_only=len(files) == 1)) is not None
+        if (found := _file(Path(file), description, folder, where, is_only=len(files) == 1, normalisation=normalisation))
+        is not None
     ]
     if sum(found.rows.height + found.ragged.height for found in read) == 0:
         raise InputError(f"{where}: no rows; expected at least one. Fill the file or change `path` in churn.yaml")
@@ -79,6 +82,8 @@ def read_text(description: FileTable, folder: Path, *, where: str) -> MappedText
         pl.concat(found.rows for found in read),
         times=frozenset(name for name, kind in types.items() if kind.is_temporal()),
         numbers=frozenset(name for name, kind in types.items() if kind.is_numeric()),
+        truths=frozenset(name for name, kind in types.items() if kind == pl.Boolean),
+        normalisation=normalisation,
         counted="line" if description.format == "csv" else "row",
         ragged=pl.concat(found.ragged for found in read),
         currency_column=next((found.currency for found in read if found.currency is not None), None),
@@ -95,15 +100,17 @@ def _notes(read: Sequence[_Read]) -> tuple[str, ...]:
     )
 
 
-def _file(file: Path, description: FileTable, folder: Path, table: str, *, is_only: bool) -> _Read | None:
+def _file(
+    file: Path, description: FileTable, folder: Path, table: str, *, is_only: bool, normalisation: int
+) -> _Read | None:
     """A file's rows; none of an empty file if the table has other files."""
     name = str(file.relative_to(folder)) if file.is_relative_to(folder) else file.name
     where = f"{table}: {name}"
     try:
         if description.format == "csv":
-            read = _csv(utf_8(file, description, where=where), description, where)
+            read = _csv(utf_8(file, description, where=where), description, where, normalisation)
         else:
-            read = _parquet(file, description, where)
+            read = _parquet(file, description, where, normalisation)
     except pl.exceptions.NoDataError as error:
         if not is_only:
             return None
@@ -127,26 +134,26 @@ def _file(file: Path, description: FileTable, folder: Path, table: str, *, is_on
     )
 
 
-def _parquet(file: Path, description: FileTable, where: str) -> _Read:
+def _parquet(file: Path, description: FileTable, where: str, normalisation: int) -> _Read:
     lazy = pl.scan_parquet(file, glob=False)
     schema = lazy.collect_schema()
     _refuse_missing(list(schema), description.mapped, where)
     currency = currency_column(schema, description)
-    text = lazy.select(_texts(schema, description, currency)).collect()
+    text = lazy.select(_texts(schema, description, currency, normalisation)).collect()
     rows = text.with_columns(pl.int_range(1, pl.len() + 1).alias(LINE))
     types = {column: schema[column] for column in description.mapped}
     return _Read("", rows, types, pl.DataFrame(schema=RAGGED), 0, currency)
 
 
-def _texts(schema: pl.Schema, description: FileTable, currency: str | None) -> list[pl.Expr]:
-    texts = [as_text(column, schema[column]) for column in description.mapped]
+def _texts(schema: pl.Schema, description: FileTable, currency: str | None, normalisation: int) -> list[pl.Expr]:
+    texts = [as_text(column, schema[column], normalisation=normalisation) for column in description.mapped]
     if "amount" in description.columns:
         absent = pl.lit(None, dtype=pl.String)
         texts.append((absent if currency is None else as_text(currency, schema[currency])).alias(CURRENCY))
     return texts
 
 
-def _csv(content: Path | bytes, description: FileTable, where: str) -> _Read:
+def _csv(content: Path | bytes, description: FileTable, where: str, normalisation: int) -> _Read:
     """The records with as many fields as the header, each with its line, and the places of the others.
 
     Values of a record with another number of fields may stand under the wrong names. A record without content is left out, and a
@@ -177,7 +184,7 @@ def _csv(content: Path | bytes, description: FileTable, where: str) -> _Read:
     if records.is_cut_off:
         raise _cut_off(f"its last line has {records.fields[-1]} of {records.width} fields", where)
     currency = currency_column(schema, description)
-    text = lazy.select(_texts(schema, description, currency)).collect()
+    text = lazy.select(_texts(schema, description, currency, normalisation)).collect()
     # a word for a missing value may have stood between blanks
     text = text.with_columns(pl.all().replace(dict.fromkeys([*description.missing, *map(str.strip, description.missing)])))
     if records.fields.size != text.height:

@@ -15,7 +15,7 @@ from churn_store.mapping.text import MappedText
 def customer_ids(text: MappedText, description: MappedTable, readability: Readability) -> pl.Series:
     """The id of each row's customer; a blank one can't be read."""
     column = description.columns["customer_id"]
-    ids = text.rows[column]
+    ids = text.words(column)
     readability.require(column, ids.is_null() | (ids.str.strip_chars() != ""), "an id, not only blanks")
     return rewritten(ids, description)
 

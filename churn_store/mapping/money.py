@@ -13,7 +13,7 @@ from churn_store.errors import InputError
 from churn_store.mapping.numbers import cents
 from churn_store.mapping.parse_errors import Readability
 from churn_store.mapping.settings import MappedTable
-from churn_store.mapping.text import CURRENCY, MappedText
+from churn_store.mapping.text import CURRENCY, NO, YES, MappedText
 from churn_store.redaction import shown
 
 SHOWN = 5
@@ -26,9 +26,6 @@ CURRENCY_NAMES = frozenset(
 """Names of columns, in lower case, that hold a currency."""
 
 CODE = r"^[A-Za-z]{3}$"
-
-YES, NO = ("yes", "true", "t", "y", "1"), ("no", "false", "f", "n", "0")
-"""Words of a column that says whether a payment was refunded as a whole."""
 
 REFUNDED = "\0refunded"
 """Column with the refunded cents of a payment: no table has a column of this name."""

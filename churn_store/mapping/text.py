@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
+from churn_store.model.words import NORMALISATION, WHOLE_NUMBER
+
 FILE, LINE = "\0file", "\0line"
 """Columns of a row's place: no table has columns of these names."""
 
@@ -27,6 +29,9 @@ RAGGED: Mapping[str, type[pl.DataType]] = {FILE: pl.String, LINE: pl.Int64, FIEL
 """Places of records whose number of fields is not their header's, with both numbers; none of their values. The number is null where a
 quote has no end."""
 
+YES, NO = ("yes", "true", "t", "y", "1"), ("no", "false", "f", "n", "0")
+"""Words for true and false, in lower case."""
+
 ISO_8601 = "%Y-%m-%dT%H:%M:%S%.6f"
 
 
@@ -38,6 +43,8 @@ class MappedText:
         rows: text columns, ``plain``; rows of files also have their place, ``FILE`` and ``LINE``.
         times: columns that are times to their writer; their text is ISO 8601, whatever ``time_format`` says.
         numbers: columns that are numbers to their writer; their text has a decimal point, whatever ``decimal`` says.
+        truths: columns that are yes or no to their writer; their text is ``true`` or ``false``.
+        normalisation: version of how words are written (``churn_store.model.words``).
         counted: what ``LINE`` counts: lines or rows.
         ragged: records of CSV with too many or too few fields, in the columns of ``RAGGED``; ``rows`` has none of them.
         height: number of rows of the whole table, where ``rows`` may be a part of it.
@@ -49,6 +56,8 @@ class MappedText:
     rows: pl.DataFrame
     times: frozenset[str] = frozenset()
     numbers: frozenset[str] = frozenset()
+    truths: frozenset[str] = frozenset()
+    normalisation: int = NORMALISATION
     counted: str = "line"
     ragged: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=RAGGED))
     height: Callable[[], int] | None = field(default=None)
@@ -56,10 +65,24 @@ class MappedText:
     currencies: Callable[[], dict[str, int]] | None = field(default=None)
     notes: tuple[str, ...] = ()
 
+    def words(self, name: str) -> pl.Series:
+        """The words of a column as the lake writes them."""
+        if self.normalisation == 1:
+            return self.rows[name]
+        words = self.rows[name].str.replace(WHOLE_NUMBER, "$1")
+        return words.replace("NaN", None) if name in self.numbers else words  # what is no number is missing
+
     def written(self, name: str, words: Sequence[str]) -> list[str]:
-        """Somebody's words for values of a column, written as its text is."""
+        """Somebody's words for values of a column, written as ``words`` are."""
+        if self.normalisation == 1:
+            return list(words)
+        if name in self.truths:
+            return [
+                "true" if word.strip().lower() in YES else "false" if word.strip().lower() in NO else word for word in words
+            ]
         said = pl.Series("words", words, dtype=pl.String).to_frame()
-        return said.select(plain(pl.col("words"), is_number=name in self.numbers)).to_series().to_list()
+        column = plain(pl.col("words"), is_number=name in self.numbers)
+        return said.select(column.str.replace(WHOLE_NUMBER, "$1")).to_series().to_list()
 
     def whole_height(self) -> int:
         """The number of rows of the whole table."""
@@ -70,14 +93,20 @@ class MappedText:
         return pl.struct(pl.exclude(FILE, LINE)).struct.json_encode()
 
 
-def as_text(name: str, kind: pl.DataType) -> pl.Expr:
-    """A column of any type as text; times in ISO 8601, with a Z where they name a zone."""
+def as_text(name: str, kind: pl.DataType, *, normalisation: int = NORMALISATION) -> pl.Expr:
+    """A column of any type as text; times in ISO 8601, with a Z where they name a zone.
+
+    Args:
+        name: name of the column.
+        kind: its type.
+        normalisation: version of how words are written.
+    """
     column = pl.col(name)
     if isinstance(kind, pl.Datetime):
         if kind.time_zone is None:
             return column.dt.to_string(ISO_8601)
         return column.dt.convert_time_zone("UTC").dt.to_string(f"{ISO_8601}Z")
-    if kind.is_integer():
+    if kind.is_integer() or normalisation == 1:
         return column.cast(pl.String)
     return plain(column.cast(pl.String), is_number=kind.is_numeric())
 

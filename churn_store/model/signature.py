@@ -13,6 +13,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from churn_store.model.words import writings
+
 if TYPE_CHECKING:
     import polars as pl
 
@@ -113,17 +115,41 @@ class Signature(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=Tr
         return [name for name, words in self._words if row[name] is not None and row[name] not in words]
 
     @cached_property
+    def trained_words(self) -> dict[str, dict[str, str]]:
+        """By column, the word that training saw for one that the lake writes in another way now.
+
+        A release of an older version of how words are written goes on with the words that it knows.
+        """
+        found: dict[str, dict[str, str]] = {}
+        for column in self.columns:
+            for word in column.categories:
+                for written in writings(word):
+                    if written != word and written not in column.categories:
+                        found.setdefault(column.name, {}).setdefault(written, word)
+        return found
+
+    @cached_property
     def _words(self) -> tuple[tuple[str, frozenset[str]], ...]:
-        return tuple((column.name, frozenset(column.categories)) for column in self.columns if column.kind == "category")
+        return tuple(
+            (column.name, frozenset([*column.categories, *self.trained_words.get(column.name, ())]))
+            for column in self.columns
+            if column.kind == "category"
+        )
 
     def tensors(self, rows: list[dict[str, Any]]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.object_]]:
         """Rows of plain values as the model's two tensors: float32 ``[n, numbers]`` and text ``[n, categories]``."""
         pick_numbers, pick_categories = self._pickers
+        if self.trained_words:
+            rows = [self._as_trained(row) for row in rows]
         numbers = np.array([pick_numbers(row) for row in rows], dtype=np.float32)  # None becomes not-a-number
         categories = np.array(
             [[MISSING_CATEGORY if word is None else word for word in pick_categories(row)] for row in rows], dtype=object
         )
         return numbers.reshape(len(rows), len(self.numbers)), categories.reshape(len(rows), len(self.categories))
+
+    def _as_trained(self, row: dict[str, Any]) -> dict[str, Any]:
+        known = ((name, words[row[name]]) for name, words in self.trained_words.items() if row[name] in words)
+        return {**row, **dict(known)}
 
     @cached_property
     def _pickers(self) -> tuple[Picker, Picker]:
@@ -136,7 +162,10 @@ class Signature(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=Tr
             or [np.empty((frame.height, 0), dtype=np.float32)]
         )
         categories = np.column_stack(
-            [frame[name].fill_null(MISSING_CATEGORY).to_numpy().astype(object) for name in self.categories]
+            [
+                frame[name].replace(self.trained_words.get(name, {})).fill_null(MISSING_CATEGORY).to_numpy().astype(object)
+                for name in self.categories
+            ]
             or [np.empty((frame.height, 0), dtype=object)]
         )
         return numbers, categories

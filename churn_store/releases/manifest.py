@@ -15,10 +15,11 @@ from churn_store.errors import ReleaseError
 from churn_store.model.signature import Signature
 from churn_store.storage.digest_store import MEBIBYTE
 
-FORMAT = 2
-"""Format that is written. Since format 2 a manifest holds the evaluation of its model (``Evaluation``)."""
+FORMAT = 3
+"""Format that is written. Since format 2 a manifest holds the evaluation of its model (``Evaluation``), since format 3 the version of
+how words are written."""
 
-FORMATS = (1, FORMAT)
+FORMATS = (1, 2, FORMAT)
 """Formats that are read; a release of an older one goes on serving."""
 
 FILE_LIMITS = {"model.onnx": 256 * MEBIBYTE, "golden.json": 8 * MEBIBYTE, "reference.parquet": 64 * MEBIBYTE}
@@ -200,7 +201,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         calibrated_on: last snapshots of ``trained_on``, on which the probabilities were calibrated and the threshold was set.
         population: definition of the customers at risk, in words.
         purpose: purpose of the model, in the company's words.
-        evaluation: quality of the model. These last five exist since format 2.
+        evaluation: quality of the model. It and the four before it exist since format 2.
+        normalisation: version of how words are written in the tables that it was trained on (``churn_store.model.words``); since
+            format 3, and 1 before.
     """
 
     format: int = FORMAT
@@ -229,6 +232,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     population: str | msgspec.UnsetType = msgspec.UNSET
     purpose: str | msgspec.UnsetType = msgspec.UNSET
     evaluation: Evaluation | msgspec.UnsetType = msgspec.UNSET
+    normalisation: int | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def candidate(self) -> str:
@@ -236,7 +240,11 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return hashlib.sha256(encode(msgspec.structs.replace(self, blessing=None))).hexdigest()
 
 
-SINCE_2 = ("parameters", "calibrated_on", "population", "purpose", "evaluation")
+SINCE: dict[int, tuple[str, ...]] = {
+    2: ("parameters", "calibrated_on", "population", "purpose", "evaluation"),
+    3: ("normalisation",),
+}
+"""Names by the format that added them."""
 
 
 class Golden(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -266,7 +274,8 @@ def decode_manifest(content: bytes) -> Manifest:
         raise ReleaseError(
             f"manifest.json has format {manifest.format}, this code reads the formats {', '.join(map(str, FORMATS))}"
         )
-    if manifest.format > 1 and (absent := [name for name in SINCE_2 if getattr(manifest, name) is msgspec.UNSET]):
+    needed = [name for since, names in SINCE.items() if manifest.format >= since for name in names]
+    if absent := [name for name in needed if getattr(manifest, name) is msgspec.UNSET]:
         raise ReleaseError(f"manifest.json of format {manifest.format} has no {', '.join(absent)}")
     if set(manifest.files) != set(FILE_LIMITS):
         raise ReleaseError(

@@ -9,7 +9,7 @@ from churn_api.releases.responses import ModelVersion, Releases
 from churn_api.releases.routes import SHOWN
 from churn_store.releases.bundles import stage
 from churn_store.releases.log import history, newest, publish
-from churn_store.releases.manifest import SINCE_2
+from churn_store.releases.manifest import SINCE
 from tests.api.conftest import Installation, Service, problem
 from tests.release_factory import NOW_S, Candidate, bless
 
@@ -114,9 +114,9 @@ def test_the_version_says_what_the_model_was_found_to_be_worth(service: Service)
 def test_a_release_of_an_older_format_says_nothing_of_what_it_was_not_told(
     installation: Installation, candidate: Candidate
 ) -> None:
-    older = msgspec.structs.replace(candidate.manifest, format=1, **dict.fromkeys(SINCE_2, msgspec.UNSET))
+    older = msgspec.structs.replace(candidate.manifest, format=1, **dict.fromkeys([*SINCE[2], *SINCE[3]], msgspec.UNSET))
     installation.release(Candidate(older, candidate.contents, candidate.pipeline))
     with installation.serve() as service:
         told = service.get("/model/version").json()
-    assert [told[name] for name in SINCE_2] == [None] * len(SINCE_2)
+    assert [told[name] for name in SINCE[2]] == [None] * len(SINCE[2])
     assert told["release"] == newest(installation.engine).champion

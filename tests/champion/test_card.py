@@ -22,7 +22,7 @@ from churn_store.errors import InputError
 from churn_store.model.signature import Column, Signature
 from churn_store.releases.bundles import stage
 from churn_store.releases.manifest import (
-    SINCE_2,
+    SINCE,
     Blessing,
     Evaluation,
     FileEntry,
@@ -116,7 +116,7 @@ def without(manifest: Manifest, name: str) -> Manifest:
     nothing: Any = "" if isinstance(getattr(manifest, head), str) else 0 if isinstance(getattr(manifest, head), int) else ()
     if not rest:
         kept = getattr(manifest, head)
-        nothing = msgspec.UNSET if head in SINCE_2 and not isinstance(kept, str) else nothing
+        nothing = msgspec.UNSET if head in SINCE[2] and not isinstance(kept, str) else nothing
         return msgspec.structs.replace(manifest, **{head: nothing})
     inner = getattr(manifest, head)
     return msgspec.structs.replace(
@@ -211,7 +211,7 @@ def test_all_missing_facts_are_named_together() -> None:
 
 
 def test_a_manifest_of_format_1_has_no_card_and_says_why() -> None:
-    older = manifest_of(format=1, **dict.fromkeys(SINCE_2, msgspec.UNSET))
+    older = manifest_of(format=1, **dict.fromkeys([*SINCE[2], *SINCE[3]], msgspec.UNSET))
     with pytest.raises(
         InputError, match=r"was made before format 2 and does not say how its model was evaluated.*train anew"
     ):

@@ -191,7 +191,7 @@ MANIFESTS: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "100,000 columns": (lambda told: {**told, "signature": {"columns": columns(100_000)}}, "more than the limit"),
     "no column": (lambda told: {**told, "signature": {"columns": []}}, "length >= 1"),
     "a column twice": (lambda told: {**told, "signature": {"columns": columns(3) + columns(2)}}, "columns c0, c1 twice"),
-    "a format of tomorrow": (lambda told: {**told, "format": 3}, "reads the formats 1, 2"),
+    "a format of tomorrow": (lambda told: {**told, "format": 4}, "reads the formats 1, 2, 3"),
     "a blessing of another": (
         lambda told: {**told, "blessing": {**told["blessing"], "candidate": "f" * 64}}, "blessing of another candidate",
     ),

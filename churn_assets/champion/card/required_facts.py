@@ -4,7 +4,7 @@ Belongs here: which facts a card can't do without. Does not belong here: how the
 """
 
 from churn_store.errors import InputError
-from churn_store.releases.manifest import SINCE_2, Evaluation, Manifest
+from churn_store.releases.manifest import SINCE, Evaluation, Manifest
 
 ALWAYS = (
     "company",
@@ -50,7 +50,7 @@ def evaluation_of(manifest: Manifest) -> Evaluation:
     named = f"the manifest of candidate {manifest.candidate[:12]}"
     if manifest.format == 1:
         raise InputError(
-            f"{named} was made before format 2 and does not say how its model was evaluated (no {', '.join(SINCE_2)}): train anew"
+            f"{named} was made before format 2 and does not say how its model was evaluated (no {', '.join(SINCE[2])}): train anew"
         )
     lacking = missing(manifest)
     if lacking or not isinstance(manifest.evaluation, Evaluation):

@@ -6,11 +6,12 @@ Belongs here: when files are read, and how a change of them is noticed. Does not
 """
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
 
-from churn_assets.connectors.mapped_source import MappedSource
+from churn_assets.connectors.mapped_source import MappedSource, newest
 from churn_store.mapping.canonical import Rules
 from churn_store.mapping.csv_reader import matching_files, read_text
 from churn_store.mapping.file_settings import FilesSettings, FileTable
@@ -28,10 +29,13 @@ class FilesSource(MappedSource):
         settings: description of the files.
         folder: folder that paths are relative to.
         rules: limits that hold for all values.
+        normalisation: function that returns the version of how words are written in the lake.
     """
 
-    def __init__(self, settings: FilesSettings, folder: Path, rules: Rules = PLAIN) -> None:
-        super().__init__(settings, rules)
+    def __init__(
+        self, settings: FilesSettings, folder: Path, rules: Rules = PLAIN, *, normalisation: Callable[[], int] = newest
+    ) -> None:
+        super().__init__(settings, rules, normalisation=normalisation)
         self._settings = settings
         self._folder = folder
         self._whole: dict[Table, Delivery] = {}
@@ -55,7 +59,7 @@ class FilesSource(MappedSource):
     def _text(self, table: Table, description: MappedTable, start_s: int, end_s: int) -> MappedText:  # noqa: ARG002
         if not isinstance(description, FileTable):
             raise TypeError(f"{table} is not described as files")
-        return read_text(description, self._folder, where=self._where(table))
+        return read_text(description, self._folder, where=self._where(table), normalisation=self._normalisation())
 
     def _customer_ids(self, *, again: bool = False) -> pl.Series:  # noqa: ARG002 - the files are read once
         return self._understood("customers", 0, 0).rows["customer_id"]

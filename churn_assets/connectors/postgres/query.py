@@ -18,8 +18,10 @@ from churn_store.errors import InputError
 from churn_store.mapping.money import currency_column
 from churn_store.mapping.settings import EPOCH
 from churn_store.mapping.text import CURRENCY, MappedText, plain
+from churn_store.model.words import NORMALISATION
 from churn_store.redaction import shown_names
 
+BOOLEAN = 16
 DATE, TIMESTAMP, TIMESTAMPTZ = 1082, 1114, 1184
 WHOLE = frozenset({20, 21, 23})
 NUMBERS = WHOLE | {700, 701, 1700}
@@ -56,6 +58,7 @@ def read_text(
     bounds: tuple[int, int] | None,
     batch_rows: int,
     limit: int | None = None,
+    normalisation: int = NORMALISATION,
 ) -> MappedText:
     """The mapped columns as text, of at least the rows that became known in a stretch of time, and of those without a time.
 
@@ -66,6 +69,7 @@ def read_text(
         bounds: first second of the stretch, and first second after it; `None` for all rows.
         batch_rows: number of rows to fetch at once.
         limit: greatest number of rows to read; `None` for all.
+        normalisation: version of how words are written.
 
     Raises:
         InputError: if a mapped column does not exist.
@@ -92,9 +96,13 @@ def read_text(
             batches.append(pl.DataFrame(rows, schema=schema, orient="row"))
     numbers = frozenset(name for name in names if types[name] in NUMBERS)
     return MappedText(
-        pl.concat(batches, rechunk=True).select(plain(pl.col(name), is_number=name in numbers) for name in schema),
+        pl.concat(batches, rechunk=True).select(
+            pl.col(name) if normalisation == 1 else plain(pl.col(name), is_number=name in numbers) for name in schema
+        ),
         times=frozenset(name for name in names if types[name] in (DATE, TIMESTAMP, TIMESTAMPTZ)),
         numbers=numbers,
+        truths=frozenset(name for name in names if types[name] == BOOLEAN),
+        normalisation=normalisation,
         currency_column=currency,
     )
 
@@ -135,14 +143,19 @@ def facts(connection: psycopg.Connection, description: PostgresTable, columns: S
     return repr(_answer(connection, query).fetchone())
 
 
-def distinct(connection: psycopg.Connection, description: PostgresTable, column: str) -> pl.Series:
-    """The different values of a column, as text."""
+def distinct(
+    connection: psycopg.Connection, description: PostgresTable, column: str, *, normalisation: int = NORMALISATION
+) -> pl.Series:
+    """The different words of a column, as the lake writes them by a version of that."""
     query = sql.SQL("SELECT DISTINCT {0}::text, pg_typeof({0})::oid::int FROM {1}").format(
         _name(column), relation(description)
     )
-    values = pl.DataFrame(_answer(connection, query).fetchall(), schema={"id": pl.String, "kind": pl.Int64}, orient="row")
-    is_number = values["kind"].is_in(NUMBERS).any()
-    return values.select(plain(pl.col("id"), is_number=is_number).unique()).to_series()
+    values = pl.DataFrame(
+        _answer(connection, query).fetchall(), schema={column: pl.String, "\0kind": pl.Int64}, orient="row"
+    )
+    numbers = frozenset([column] if values["\0kind"].is_in(NUMBERS).any() else [])
+    text = pl.col(column) if normalisation == 1 else plain(pl.col(column), is_number=column in numbers)
+    return MappedText(values.select(text), numbers=numbers, normalisation=normalisation).words(column).unique()
 
 
 def height(connection: psycopg.Connection, description: PostgresTable) -> int:

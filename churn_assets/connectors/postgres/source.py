@@ -5,11 +5,12 @@ Belongs here: which queries are sent when, and how new rows are noticed. Does no
 """
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import replace
 
 import polars as pl
 
-from churn_assets.connectors.mapped_source import MappedSource
+from churn_assets.connectors.mapped_source import MappedSource, newest
 from churn_assets.connectors.postgres.connection import reading, server
 from churn_assets.connectors.postgres.query import counts, distinct, facts, height, read_text, times_of
 from churn_assets.settings.postgres import PostgresSettings, PostgresTable
@@ -32,10 +33,13 @@ class PostgresSource(MappedSource):
     Args:
         settings: address of the server, and description of its tables.
         rules: limits that hold for all values.
+        normalisation: function that returns the version of how words are written in the lake.
     """
 
-    def __init__(self, settings: PostgresSettings, rules: Rules = PLAIN) -> None:
-        super().__init__(settings, rules)
+    def __init__(
+        self, settings: PostgresSettings, rules: Rules = PLAIN, *, normalisation: Callable[[], int] = newest
+    ) -> None:
+        super().__init__(settings, rules, normalisation=normalisation)
         self._settings = settings
         self._customers: pl.Series | None = None
 
@@ -89,7 +93,13 @@ class PostgresSource(MappedSource):
 
         with reading(self._settings, where=where) as connection:
             text = read_text(
-                connection, table, where=where, bounds=bounds, batch_rows=self._settings.batch_rows, limit=limit
+                connection,
+                table,
+                where=where,
+                bounds=bounds,
+                batch_rows=self._settings.batch_rows,
+                limit=limit,
+                normalisation=self._normalisation(),
             )
         if bounds is None:
             return text
@@ -99,7 +109,9 @@ class PostgresSource(MappedSource):
         if self._customers is None or again:
             table = self._described("customers")
             with reading(self._settings, where=self._where("customers")) as connection:
-                self._customers = rewritten(distinct(connection, table, table.columns["customer_id"]), table)
+                self._customers = rewritten(
+                    distinct(connection, table, table.columns["customer_id"], normalisation=self._normalisation()), table
+                )
         return self._customers
 
     def _where(self, table: Table) -> str:
