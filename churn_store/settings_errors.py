@@ -97,7 +97,8 @@ def _tags(member: Any, field: FieldInfo | None) -> set[str]:
 def _message(problem: ErrorDetails) -> str:
     """What pydantic says; where it repeats a word that is an address, without it."""
     tag = str(problem.get("ctx", {}).get("tag", ""))
-    return problem["msg"].replace(tag, "...") if "://" in tag else problem["msg"]
+    said = problem["msg"].removeprefix("Value error, ")
+    return said.replace(tag, "...") if "://" in tag else said
 
 
 def _found(problem: ErrorDetails, path: list[str]) -> str:

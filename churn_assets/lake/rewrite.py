@@ -75,7 +75,8 @@ def rewrite_words(
         return []
     write_mark(lake.url, NAME, REWRITING)
     done: list[Rewritten] = []
-    for table, key in {**KEYS, **MADE_OF_THEM}.items():
+    keys: dict[str, tuple[str, ...]] = {**{str(table): key for table, key in KEYS.items()}, **MADE_OF_THEM}
+    for table, key in keys.items():
         if lake.has(table):
             done.append(_rewrite(lake, table, key, is_digested=table in digested))
         if lake.has(f"{table}_quarantine"):

@@ -94,7 +94,7 @@ def _why(strange: pl.Series, known: pl.Series, table: str) -> str:
 
     met = plain(strange).is_in(plain(known).implode()).mean()
     if isinstance(met, float) and met > STRANGERS:
-        return "Without leading zeros, blanks and `.0` at the end most would be the same: write the ids in both tables alike, as text"
+        return 'Without leading zeros most would be the same: write `ids: {strip: "0"}` under both tables in churn.yaml'
     return f"Look at which columns `customer_id` is mapped to in source.customers and source.{table}"
 
 

@@ -24,7 +24,6 @@ WRITTEN_OTHERWISE = {
     'without leading zeros: write `ids: {strip: "0"}` under both tables in churn.yaml': pl.col("id").str.replace(
         r"^0+(\d)", "$1"
     ),
-    "without a final .0": pl.col("id").str.replace(r"\.0+$", ""),
     "in lower case": pl.col("id").str.to_lowercase(),
 }
 """Common variants of the same id."""

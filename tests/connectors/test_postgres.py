@@ -613,3 +613,25 @@ def test_in_the_example_a_chargeback_is_known_from_when_it_came_and_not_from_the
         ("refunded", at("2024-02-10"), at("2024-02-11"))
     ]
     assert (february.height, len(set(february["payment_id"]) & set(before["payment_id"]))) == (5, 0)
+
+
+def test_no_end_lies_in_the_future_and_currencies_are_counted_over_the_whole_table(own_shop: str) -> None:
+    execute(
+        own_shop,
+        "CREATE TABLE shop.charges AS SELECT n AS who, ('2024-01-01'::date + n % 60)::timestamp AS at, 5 AS total, "
+        "CASE WHEN n % 60 < 31 THEN 'EUR' ELSE 'usd' END AS currency FROM generate_series(1, 40) AS n",
+    )
+    execute(own_shop, "INSERT INTO shop.charges VALUES (1, 'infinity', 5, 'EUR'), (2, '9999-12-31', 5, 'EUR')")
+    bills = {"table": "shop.charges", "columns": {"customer_id": "who", "occurred": "at", "amount": "total"}}
+
+    def source(**changed: Any) -> PostgresSource:
+        settings = {"kind": "postgres", "url": own_shop, "start": "2024-01-01", "payments": {**bills, **changed}}
+        return PostgresSource(PostgresSettings.model_validate(settings))
+
+    with pytest.raises(InputError, match=r"column currency holds several currencies \('EUR' 32, 'USD' 10\).*keep: EUR"):
+        source().read("payments", MONTHS[0], MONTHS[1])  # in which all are of one currency
+    kept = source(currency={"column": "currency", "keep": "EUR"}).read("payments", -(2**62), 2**62)
+    assert kept.rows.height == 32
+    assert kept.rows["occurred_s"].top_k(3).to_list()[:2] == [253_402_214_400] * 2
+    assert kept.notes == ("10 payments in other currencies than EUR are left out ('EUR' 32, 'USD' 10)",)
+    assert source(currency={"column": "currency", "is_converted": True}).read("payments", -(2**62), 2**62).rows.height == 42

@@ -217,12 +217,6 @@ MISTAKES = {
         with_customers=True,
         known_customers=customers([f"{n:04}" for n in range(1, ROWS + 1)]),
     ),
-    "ids that became decimals": Mistake(
-        write("p.csv", payments(who=lambda n: f"{n}.0")),
-        ("digits of length 2 + . + digits of length 1", "they would match without a final .0"),
-        with_customers=True,
-        known_customers=customers([str(n) for n in range(1, ROWS + 1)]),
-    ),
     "ids in capitals": Mistake(
         write("p.csv", payments(who=lambda n: f"C{n:04}")),
         ("C + digits of length 4", "they would match in lower case"),

@@ -42,7 +42,10 @@ def read(file: Path, more: str) -> Settings:
     [("Yes", "No"), ("1", "0"), ("true", "false"), ("TRUE", "off"), ("1.0", "0.0"), ("2024-01-01", "~")],
 )
 def test_words_of_the_label_need_no_quotes(file: Path, churned: str, stayed: str) -> None:
-    label = read(file, f"label: {{column: left, churned: {churned}, stayed: {stayed}}}").source.described("customers").label  # type: ignore[union-attr]
+    table = read(file, f"label: {{column: left, churned: {churned}, stayed: {stayed}}}").source.described("customers")
+    assert table is not None
+    label = table.label
+    assert label is not None
     assert (label.churned, label.stayed) == (churned, stayed)
 
 
