@@ -8,6 +8,7 @@ import logging
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from churn_assets.orchestration.in_process import LOCATION, REPOSITORY, execute
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
+PATIENCE_S = 60.0
 DEFINITIONS = """
 import os, signal
 import dagster as dg
@@ -128,7 +130,10 @@ def ticked(daemon: WorkspaceProcessContext) -> None:
     """The daemon gives up what is stuck, and repeats what may be repeated."""
     consumer = EventLogConsumerDaemon()
     list(consumer.run_iteration(daemon))  # notes where the log ends
-    assert [error for error in execute_run_monitoring_iteration(daemon, logging.getLogger()) if error] == []
+    until = time.monotonic() + PATIENCE_S
+    while daemon.instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])) and time.monotonic() < until:
+        assert [error for error in execute_run_monitoring_iteration(daemon, logging.getLogger()) if error] == []
+        time.sleep(0.1)  # a run is stuck once it is older than a second
     list(consumer.run_iteration(daemon))
 
 
