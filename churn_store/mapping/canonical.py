@@ -44,7 +44,7 @@ def labelled(text: MappedText, description: MappedTable, *, where: str, rules: R
     if label is None:
         raise InputError(f"{where}: no `label`; name the column that says who churned")
     readability = Readability(text, where=where, limit=rules.limit, person=description.columns["customer_id"])
-    attributes = _attributes(text, description, readability)
+    attributes = attributes_of(text, description, readability)
     words = f"{label.churned!r} or {label.stayed!r}"
     churned, stayed = text.written(label.column, [label.churned, label.stayed])
     readability.require(
@@ -95,7 +95,7 @@ def canonical(table: Table, text: MappedText, description: MappedTable, *, where
     if table == "customers":
         whole["signed_up_s"] = time("signed_up")
         whole["occurred_s"] = time("occurred") if "occurred" in mapped else whole["signed_up_s"]
-        whole |= _attributes(text, description, readability)
+        whole |= attributes_of(text, description, readability)
     else:
         whole["occurred_s"] = time("occurred")
     if table == "events":
@@ -144,7 +144,8 @@ def optional_columns(description: MappedTable, table: Table) -> frozenset[str]:
     return frozenset(column for column in OPTIONAL[table] if names[column] in description.columns)
 
 
-def _attributes(text: MappedText, description: MappedTable, readability: Readability) -> dict[str, pl.Series]:
+def attributes_of(text: MappedText, description: MappedTable, readability: Readability) -> dict[str, pl.Series]:
+    """The attributes of a table of customers by name: numbers, and the words that the company wants."""
     for attribute in description.attributes.values():
         if attribute.kind == "category" and (advice := missing_advice(text.rows[attribute.column], description)):
             readability.note(f"column {attribute.column}: {advice}")

@@ -5,6 +5,7 @@ Belongs here: separators, quotes and line ends. Does not belong here: columns an
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -57,6 +58,25 @@ def records_of(content: Path | bytes, separator: str, *, skip_lines: int = 0) ->
         return _records(BytesIO(content), separator, skip_lines)
     with open(content, "rb") as stream:
         return _records(stream, separator, skip_lines)
+
+
+def blocks_of(stream: BinaryIO, separator: str, *, size: int) -> Iterator[bytes]:
+    """A file in blocks of whole records, so that each can be read by itself.
+
+    Args:
+        stream: the file, or what is left of it, in UTF-8.
+        separator: separator of fields, one ASCII character.
+        size: bytes that are read for a block; it is larger where a record is.
+    """
+    rest = b""
+    while read := stream.read(size):
+        block = rest + read
+        _, _, whole, _ = _split(block, separator.encode())
+        if whole:
+            yield block[:whole]
+        rest = block[whole:]
+    if rest:
+        yield rest
 
 
 def _records(stream: BinaryIO, separator: str, skip_lines: int) -> Records:

@@ -106,6 +106,21 @@ class Readability:
             left &= rule.readable
         return pl.concat(found).sort("row", "rule", "known_s")
 
+    def reasons(self, *, with_values: bool) -> pl.Series:
+        """Which values of each row can't be read, in words; null where all can.
+
+        Args:
+            with_values: whether a value that can't be read is shown, as far as it may be.
+        """
+        said = [""] * self._text.rows.height
+        for rule in self._rules:
+            bad = (~rule.readable).arg_true()
+            for row, value in zip(bad, self._text.rows[rule.column].gather(bad), strict=True):
+                found = "nothing" if value is None else self.told(rule.column, value)
+                begin = f"column {rule.column} holds {found}" if with_values else f"column {rule.column} can't be read"
+                said[row] += f"{'; ' if said[row] else ''}{begin}; expected {rule.expected}"
+        return pl.Series("reason", said, dtype=pl.String).replace("", None)
+
     def told(self, column: str, value: str) -> str:
         """A value of a column as a sentence may tell it."""
         return "the id of a customer" if column == self._person else shown(value)
