@@ -16,7 +16,7 @@ from churn_assets.orchestration.table_writer import Built, Events, columns_schem
 from churn_assets.periods import epoch_s
 from churn_assets.resources.serving import ServingStore
 from churn_assets.scoring.contracts import scores_contract
-from churn_store.batch.score_file import scores_of
+from churn_store.batch.scores import scores_of
 from churn_store.clock import Clock
 from churn_store.errors import InputError
 from churn_store.storage.online_store import Snapshot, open_reader, write_snapshot

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from churn_store.errors import InputError
+from churn_store.mapping.text import as_text
 from churn_store.model.signature import FLOAT32_MAX, Column, Signature
 
 LONGEST_TEXT = 256
@@ -79,11 +80,13 @@ def _read(name: str) -> str:
 
 
 def _typed(there: pl.DataType, column: Column) -> pl.Expr:
-    is_text = isinstance(there, pl.String | pl.Categorical | pl.Enum | pl.Null)
+    """A column as the model takes it, of any type that ingest takes: whole numbers, days and yes or no are words, too."""
     if column.kind == "category":
-        if not is_text:
+        if there.is_nested() or isinstance(there, pl.Binary | pl.Object):
             raise InputError(f"column {column.name} is {there}; expected text, as the release knows words of it")
-        return pl.col(column.name).cast(pl.String).str.strip_chars()
+        return as_text(column.name, there)
+    if isinstance(there, pl.Categorical | pl.Enum):
+        return pl.col(column.name).cast(pl.String).str.strip_chars().cast(pl.Float64, strict=False)
     if not (there.is_numeric() or isinstance(there, pl.String | pl.Null)):
         raise InputError(f"column {column.name} is {there}; expected numbers")
     return pl.col(column.name).cast(pl.Float64, strict=False)

@@ -1,16 +1,14 @@
-"""Tables in files, read and written part by part: CSV (also gzipped) and Parquet, by the ending of the name.
+"""Tables in files, read part by part: CSV (also gzipped) and Parquet, by the ending of the name.
 
-A written file appears under its name when it is complete. Belongs here: formats, and broken lines. Does not belong here: what the
-values mean (``rows``).
+Belongs here: formats, and broken lines. Does not belong here: what the values mean (``rows``), a company's own file
+(``mapped_table``) and how files are written (``row_writer``).
 """
 
 import csv
 import gzip
-import os
 import zlib
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from operator import itemgetter
 from pathlib import Path
@@ -37,12 +35,16 @@ FIRST_LINE, LINE = "\0\0first line", "\0\0line"
 """The lines on which a row of a CSV file (also a gzipped one) begins and ends, from 1."""
 
 
+NOT_READ = "\0\0not read"
+"""Why a row can't be read by the mapping of a company; null where it can."""
+
+
 @dataclass
 class Chunk:
     """Some rows of a file.
 
     Attributes:
-        rows: readable rows, with ``ROW`` and, for CSV, ``FIRST_LINE`` and ``LINE``.
+        rows: rows with ``ROW``; for CSV also with ``FIRST_LINE`` and ``LINE``, for a company's own file with ``NOT_READ``.
         broken: row, line and reason of each unreadable row.
     """
 
@@ -263,70 +265,3 @@ class ParquetTable:
                     yield Chunk(empty.with_columns(pl.Series(ROW, [], dtype=pl.Int64)))
         except (pa.ArrowException, OSError) as error:
             raise InputError(f"{self._path} can't be read as Parquet after row {row} ({error})") from error
-
-
-class RowWriter:
-    """A file that is written under a temporary name, and renamed when it is complete.
-
-    Args:
-        path: path of the file.
-        separator: field separator of a CSV file.
-    """
-
-    def __init__(self, path: Path, *, separator: str) -> None:
-        self._path, self._separator = path, separator
-        self._beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-        self._file: IO[bytes] | None = None
-        self._parquet: Any = None
-        self._has_header = False
-        self.rows = 0
-
-    def __enter__(self) -> Self:
-        try:
-            opened = self._beside.open("wb")
-        except OSError as error:
-            raise InputError(f"{self._path} can't be written: {error.strerror}; choose another place") from error
-        self._raw = opened
-        self._file = gzip.GzipFile("", "wb", fileobj=opened, mtime=0) if self._path.name.lower().endswith(".gz") else opened  # type: ignore[assignment]
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        with suppress(OSError):
-            self._close()
-        self._beside.unlink(missing_ok=True)
-
-    def write(self, frame: pl.DataFrame) -> None:
-        """Add rows; the first call determines the columns."""
-        try:
-            if format_of(self._path) == "parquet":
-                table = frame.to_arrow()
-                if self._parquet is None:
-                    self._parquet = pq.ParquetWriter(self._file, table.schema)
-                if frame.height:
-                    self._parquet.write_table(table.cast(self._parquet.schema))
-            else:
-                frame.write_csv(self._file, include_header=not self._has_header, separator=self._separator)
-                self._has_header = True
-        except OSError as error:
-            raise InputError(f"{self._path} can't be written: {error.strerror}; nothing was left there") from error
-        except pl.exceptions.PolarsError as error:
-            raise InputError(
-                f"{self._path} can't hold these columns: {error}; name a Parquet file or keep others"
-            ) from error
-        self.rows += frame.height
-
-    def put_in_place(self) -> None:
-        """Sync the file and give it its name."""
-        self._close()
-        with self._beside.open("rb") as written:
-            os.fsync(written.fileno())
-        self._beside.replace(self._path)
-
-    def _close(self) -> None:
-        if self._parquet is not None:
-            self._parquet.close()
-            self._parquet = None
-        if self._file is not None:
-            self._file.close()
-            self._raw.close()
-            self._file = None

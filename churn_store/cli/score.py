@@ -9,10 +9,13 @@ from pathlib import Path
 
 import click
 
-from churn_store.batch.score_file import Scored, ScoringRequest, score_file
+from churn_store.batch.request import ScoringRequest
+from churn_store.batch.score_file import Scored, score_file
 from churn_store.database.migrate import require_migrated
 from churn_store.database.schema import connect
 from churn_store.errors import InputError
+from churn_store.mapping.company import customers_table
+from churn_store.mapping.file_settings import FileTable
 from churn_store.releases.bundles import Bundle, load_bundle
 from churn_store.releases.log import newest
 from churn_store.releases.resolve import find_manifest
@@ -29,9 +32,17 @@ EVERY_S, EVERY_LINE_S = 0.5, 10.0
 @click.argument("source", metavar="IN", type=click.Path(path_type=Path))
 @click.argument("target", metavar="OUT", type=click.Path(path_type=Path))
 @click.option("--release", metavar="EPOCH|DIGEST", help="Score by this release; default: the champion.")
-@click.option("--id", "id_column", metavar="COLUMN", help="The column of ids; default: customer_id where there is one.")
+@click.option(
+    "--like-release", is_flag=True, help="IN has the release's own names, whatever the mapping in churn.yaml says."
+)
+@click.option(
+    "--id",
+    "id_column",
+    metavar="COLUMN",
+    help="The column of ids; default: the mapped one, or customer_id where there is one.",
+)
 @click.option("--keep", multiple=True, metavar="COLUMN", help="Bring this column along; may be given again.")
-@click.option("--separator", default=",", show_default=True, help="Of CSV files, IN and OUT.")
+@click.option("--separator", help="Of CSV files, IN and OUT; default: that of the mapping, or a comma.")
 @click.option("--force", is_flag=True, help="Replace OUT if it is there.")
 @click.option(
     "--strict",
@@ -42,23 +53,34 @@ def score(
     source: Path,
     target: Path,
     release: str | None,
+    like_release: bool,
     id_column: str | None,
     keep: tuple[str, ...],
-    separator: str,
+    separator: str | None,
     force: bool,
     strict: bool,
 ) -> None:
     """Score every row of IN (.csv, .csv.gz or .parquet) by the release that serves, into OUT.
 
-    IN has the columns that the model takes; others are left out. OUT has the id, probability, churn and release of each row
-    that can be scored; the others are set aside, with the reason, in a file beside it.
+    IN is a file like the table of customers in churn.yaml, read by the same mapping. Without such a table, or with --like-release,
+    IN has the columns that the model takes, by their own names; others are left out. OUT has the id, probability, churn and
+    release of each row that can be scored; the others are set aside, with the reason, in a file beside it. Exit status 2 if no row
+    can be scored.
     """
-    asked = ScoringRequest(source, target, id_column, keep, separator, force, strict)
+    mapping = None if like_release else _mapping()
+    asked = ScoringRequest(source, target, id_column, keep, separator, force, strict, mapping)
     bundle = _bundle(release)
     meter = _Meter()
     scored = score_file(bundle, asked, progress=meter.show)
     meter.end(scored.rows)
     _say(scored, asked, bundle)
+
+
+def _mapping() -> FileTable | None:
+    table = customers_table()
+    if table.description is None:
+        click.echo(f"{table.why_not}: IN is read by the release's own names (--like-release)", err=True)
+    return table.description
 
 
 def _bundle(named: str | None) -> Bundle:
@@ -79,16 +101,30 @@ def _bundle(named: str | None) -> Bundle:
 
 
 def _say(found: Scored, asked: ScoringRequest, bundle: Bundle) -> None:
+    for note in found.notes:
+        click.echo(f"note: {note}", err=True)
     if found.rows == 0:
-        click.echo(f"{asked.source} has no rows; {asked.target} has only the names of its columns", err=True)
+        raise InputError(f"{asked.source} has no rows, so nothing was scored; {asked.target} was not written")
     if found.unknown:
         listed = ", ".join(f"{name} {count:,}" for name, count in found.unknown.items())
         click.echo(f"rows with a word that training never saw, scored as unknown: {listed}", err=True)
     if found.rejected:
         warning = f"{found.rejected:,} of {found.rows:,} rows could not be scored: {asked.rejected} says why"
         if not found.written:
-            raise InputError(f"{warning}; {asked.target} was not written (--strict)")
+            reason = "nothing was scored" if found.rejected == found.rows else "--strict"
+            raise InputError(f"{warning}; {asked.target} was not written ({reason})")
         click.echo(f"warning: {warning}", err=True)
+    if found.repeated:
+        click.echo(
+            f"note: {found.repeated:,} scored rows have an id that another row has, too; a join by the id gives them several scores",
+            err=True,
+        )
+    if found.shows_ids:
+        click.echo(
+            "note: a spreadsheet may run some of the ids as formulas. They stay as they are, for the join; look at the column "
+            "beside them whose name ends with _shown",
+            err=True,
+        )
     click.echo(
         f"{asked.target}: {found.rows - found.rejected:,} rows scored by release {bundle.digest[:SHOWN_DIGITS]}, "
         f"{found.leaving:,} called churn"

@@ -58,7 +58,7 @@ def test_a_folder_that_is_no_stage_is_refused() -> None:
 
 def test_what_the_source_says_of_itself_changes_no_version(source: Path) -> None:
     edits = [
-        ("churn_store/batch/score_file.py", '"""', '"""Another opening. '),  # the docstring of the module
+        ("churn_store/batch/scores.py", '"""', '"""Another opening. '),  # the docstring of the module
         ("churn_assets/lake/lake.py", '    """', '    """Another word. '),  # that of a definition
         ("churn_assets/raw/assets.py", '"""The tag, with the value', '"""A tag, with the value'),  # that of a constant
         ("churn_assets/features/labels.py", "\nfrom ", "\n# a comment\n\n\nfrom "),
@@ -89,9 +89,7 @@ def test_a_property_of_the_settings_counts_where_it_is_read(source: Path) -> Non
 
 
 def test_the_rule_of_the_scores_is_part_of_scoring_though_another_package_has_it(source: Path) -> None:
-    assert changed(source, ("churn_store/batch/score_file.py", "probability >= bundle", "probability > bundle")) == {
-        "scoring"
-    }
+    assert changed(source, ("churn_store/batch/scores.py", "probability >= bundle", "probability > bundle")) == {"scoring"}
 
 
 def test_a_comparison_in_features_changes_features_and_not_raw(source: Path) -> None:

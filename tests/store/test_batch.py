@@ -25,8 +25,9 @@ from hypothesis import strategies as st
 
 from churn_api.http.problems import Problem
 from churn_api.schemas.requests import RequestTypes
+from churn_store.batch.request import ScoringRequest
 from churn_store.batch.rows import sort_rows
-from churn_store.batch.score_file import ScoringRequest, score_file
+from churn_store.batch.score_file import score_file
 from churn_store.batch.tables import FIRST_LINE, LINE, ROW, CsvTable, open_table
 from churn_store.cli.main import churn
 from churn_store.database.migrate import migrate
@@ -360,11 +361,12 @@ def test_another_separator_and_a_mark_at_the_beginning_are_read(score: Score, tm
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
-def test_a_file_without_rows_gives_a_header_and_a_sentence(score: Score, tmp_path: Path, kind: str) -> None:
-    result = score(write(customers(3).clear(), tmp_path / f"in.{kind}"), tmp_path / f"out.{kind}")
-    assert result.exit_code == 0
-    assert "has no rows" in result.stderr
-    assert read(tmp_path / f"out.{kind}").columns == ["customer_id", "probability", "churn", "release"]
+def test_a_file_without_rows_gives_a_sentence_and_no_scores(score: Score, tmp_path: Path, kind: str) -> None:
+    source = write(customers(3).clear(), tmp_path / f"in.{kind}")
+    result = score(source, tmp_path / f"out.{kind}")
+    assert isinstance(result.exception, ChurnError)
+    assert "has no rows, so nothing was scored" in str(result.exception)
+    assert list(tmp_path.iterdir()) == [source]
 
 
 @pytest.mark.parametrize(
@@ -413,8 +415,8 @@ def test_parquet_that_is_none_or_has_other_types_is_refused(score: Score, tmp_pa
     write(customers(2).with_columns(note=pl.concat_list("note")), tmp_path / "in.parquet")
     kept = score(tmp_path / "in.parquet", tmp_path / "out.csv", "--keep", "note")
     assert "can't hold these columns" in str(kept.exception)
-    write(customers(2).with_columns(plan=1), tmp_path / "in.parquet")
-    assert "plan is Int32; expected text" in str(score(tmp_path / "in.parquet", tmp_path / "out.csv").exception)
+    write(customers(2).with_columns(plan=pl.concat_list("plan")), tmp_path / "in.parquet")
+    assert "plan is List(String); expected text" in str(score(tmp_path / "in.parquet", tmp_path / "out.csv").exception)
     assert [path.name for path in tmp_path.iterdir()] == ["in.parquet"]
 
 
@@ -439,8 +441,8 @@ def test_files_that_are_there_are_replaced_only_by_force_and_never_the_one_that_
 def test_a_killed_run_leaves_no_scores_under_their_name(company: Path, tmp_path: Path) -> None:
     (tmp_path / "in.csv").write_text(customers(20).write_csv())
     code = (
-        "import sys, churn_store.batch.tables as tables\n"
-        "tables.RowWriter.put_in_place = lambda self: (print('written', flush=True), sys.stdin.read())\n"
+        "import sys, churn_store.batch.row_writer as row_writer\n"
+        "row_writer.RowWriter.put_in_place = lambda self: (print('written', flush=True), sys.stdin.read())\n"
         "from churn_store.cli.main import main; main()"
     )
     command = [sys.executable, "-c", code, "score", str(tmp_path / "in.csv"), str(tmp_path / "out.csv")]
