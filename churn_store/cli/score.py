@@ -11,6 +11,7 @@ import click
 
 from churn_store.batch.request import ScoringRequest
 from churn_store.batch.score_file import Scored, score_file
+from churn_store.batch.snapshot import SnapshotScored, installed_snapshots, score_snapshot
 from churn_store.database.migrate import require_migrated
 from churn_store.database.schema import connect
 from churn_store.errors import InputError
@@ -28,10 +29,16 @@ EVERY_S, EVERY_LINE_S = 0.5, 10.0
 """Seconds between progress messages: on a screen (one line, overwritten), and elsewhere (a line each)."""
 
 
+IDS_ARE_SHOWN = (
+    "note: a spreadsheet may run some of the ids as formulas. They stay as they are, for the join; look at the column beside them "
+    "whose name ends with _shown"
+)
+
+
 @click.command()
-@click.argument("source", metavar="IN", type=click.Path(path_type=Path))
-@click.argument("target", metavar="OUT", type=click.Path(path_type=Path))
+@click.argument("files", metavar="[IN] OUT", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--release", metavar="EPOCH|DIGEST", help="Score by this release; default: the champion.")
+@click.option("--snapshot", metavar="newest|DATE", help="Without IN: score everyone at risk at this snapshot of the lake.")
 @click.option(
     "--like-release", is_flag=True, help="IN has the release's own names, whatever the mapping in churn.yaml says."
 )
@@ -50,9 +57,9 @@ EVERY_S, EVERY_LINE_S = 0.5, 10.0
     help="If any row can't be scored, leave no OUT, not even an earlier one, and end with exit status 2.",
 )
 def score(
-    source: Path,
-    target: Path,
+    files: tuple[Path, ...],
     release: str | None,
+    snapshot: str | None,
     like_release: bool,
     id_column: str | None,
     keep: tuple[str, ...],
@@ -65,8 +72,21 @@ def score(
     IN is a file like the table of customers in churn.yaml, read by the same mapping. Without such a table, or with --like-release,
     IN has the columns that the model takes, by their own names; others are left out. OUT has the id, probability, churn and
     release of each row that can be scored; the others are set aside, with the reason, in a file beside it. Exit status 2 if no row
-    can be scored.
+    can be scored. With --snapshot, OUT has the customer_id, probability, churn and snapshot of everyone at risk then.
     """
+    if snapshot is not None:
+        _require_files(files, ("OUT",), hint="with --snapshot the lake is read")
+        if id_column is not None or keep or like_release or strict:
+            raise click.UsageError(
+                "--id, --keep, --like-release and --strict are for a file; leave them out with --snapshot"
+            )
+        rows = installed_snapshots()(snapshot)
+        bundle = _bundle(release)
+        found = score_snapshot(bundle, rows, files[0], separator=separator or ",", force=force)
+        _say_snapshot(found, files[0], bundle)
+        return
+    _require_files(files, ("IN", "OUT"), hint="or --snapshot newest and OUT")
+    source, target = files
     mapping = None if like_release else _mapping()
     asked = ScoringRequest(source, target, id_column, keep, separator, force, strict, mapping)
     bundle = _bundle(release)
@@ -74,6 +94,11 @@ def score(
     scored = score_file(bundle, asked, progress=meter.show)
     meter.end(scored.rows)
     _say(scored, asked, bundle)
+
+
+def _require_files(files: tuple[Path, ...], names: tuple[str, ...], *, hint: str) -> None:
+    if len(files) != len(names):
+        raise click.UsageError(f"expected {' and '.join(names)} ({hint}), found {len(files)} names of files")
 
 
 def _mapping() -> FileTable | None:
@@ -100,6 +125,17 @@ def _bundle(named: str | None) -> Bundle:
         engine.dispose()
 
 
+def _say_snapshot(found: SnapshotScored, target: Path, bundle: Bundle) -> None:
+    if found.without_number:
+        click.echo(f"warning: the model gave no number for {found.without_number:,} customers; they are left out", err=True)
+    if found.shows_ids:
+        click.echo(IDS_ARE_SHOWN, err=True)
+    click.echo(
+        f"{target}: {found.rows:,} customers at risk at {found.day} scored by release {bundle.digest[:SHOWN_DIGITS]}, "
+        f"{found.leaving:,} called churn"
+    )
+
+
 def _say(found: Scored, asked: ScoringRequest, bundle: Bundle) -> None:
     for note in found.notes:
         click.echo(f"note: {note}", err=True)
@@ -120,11 +156,7 @@ def _say(found: Scored, asked: ScoringRequest, bundle: Bundle) -> None:
             err=True,
         )
     if found.shows_ids:
-        click.echo(
-            "note: a spreadsheet may run some of the ids as formulas. They stay as they are, for the join; look at the column "
-            "beside them whose name ends with _shown",
-            err=True,
-        )
+        click.echo(IDS_ARE_SHOWN, err=True)
     click.echo(
         f"{asked.target}: {found.rows - found.rejected:,} rows scored by release {bundle.digest[:SHOWN_DIGITS]}, "
         f"{found.leaving:,} called churn"

@@ -11,7 +11,8 @@ from pydantic import Field, ValidationError
 
 from churn_store.errors import InputError
 from churn_store.mapping.file_settings import FileTable
-from churn_store.settings import ConfigFile, config_file, one_line
+from churn_store.settings import ConfigFile, config_file
+from churn_store.settings_errors import one_line
 
 ONLY_IN_A_DATABASE = frozenset({"table", "query"})
 """Names of a table's description that say where it lies in a database."""
@@ -55,5 +56,5 @@ def customers_table() -> CustomersTable:
     try:
         description = FileTable.model_validate({"path": "customers", **described})
     except ValidationError as error:
-        raise InputError(one_line(error, where=f"{config_file()}: source.customers")) from error
+        raise InputError(one_line(error, FileTable, where=f"{config_file()}: source.customers")) from error
     return CustomersTable(description)

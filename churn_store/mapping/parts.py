@@ -33,8 +33,11 @@ PART = 4 << 20
 VALUES_AT_ONCE = 500_000
 """Most values of Parquet that are read at once."""
 
-HEAD = re.compile(rb'(?:[ \t]*\r?\n)*(?:[^"\n]|"[^"]*")*\n')
+HEADER = re.compile(rb'(?:[ \t]*\r?\n)*(?:[^"\n]|"[^"]*")*\n')
 """The header of a file, with empty lines before it."""
+
+SEPARATOR_LINE = re.compile(rb'(?:\xef\xbb\xbf)?"?sep=[^\n]*\n', re.IGNORECASE)
+"""A first line that tells a spreadsheet the separator."""
 
 
 @dataclass(frozen=True)
@@ -106,13 +109,14 @@ class _Csv(PartedFile):
         self._content = utf_8(file, description, where=f"{where}: {file.name}")
         with self._opened() as stream:
             begins = stream.read(PART)
-        found = HEAD.match(begins)
-        self._head = found.group() if found else begins
+        before = _before_header(begins, description.skip_lines)
+        found = HEADER.match(begins, before)
+        self._head = begins[: found.end()] if found else begins
         try:
             self._head.decode(UTF_8)
         except UnicodeDecodeError as error:
             raise not_utf_8(file, f"{where}: {file.name}") from error
-        header = pl.scan_csv(self._head, separator=description.separator, infer_schema=False)
+        header = pl.scan_csv(self._head[before:], separator=description.separator, infer_schema=False)
         self.names = header.collect_schema().names()
 
     def parts(self, description: FileTable, *, keep: Sequence[str] = ()) -> Iterator[Part]:
@@ -162,6 +166,15 @@ class _Parquet(PartedFile):
             raise InputError(
                 f"{self._where}: {self._file.name} can't be read as Parquet after row {before} ({error}); copy it again"
             ) from error
+
+
+def _before_header(begins: bytes, skipped: int) -> int:
+    """The length of what stands before the header: lines that are skipped, and one that tells the separator."""
+    place = 0
+    for _ in range(skipped):
+        place = begins.find(b"\n", place) + 1 or len(begins)
+    told = SEPARATOR_LINE.match(begins, place)
+    return told.end() if told else place
 
 
 def _of_some_size(blocks: Iterator[bytes]) -> Iterator[bytes]:
