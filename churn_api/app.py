@@ -25,6 +25,7 @@ from churn_api.http.middleware import PipelineParts, RequestPipeline, note_unmat
 from churn_api.http.ordinary import CheckedRequest
 from churn_api.http.problems import problem_response
 from churn_api.monitoring.health import HealthController, Monitor
+from churn_api.predictions.company_csv import CsvBodies
 from churn_api.predictions.online_features import OnlineFeatures
 from churn_api.predictions.routes import prediction_routes
 from churn_api.predictions.service import Predictor
@@ -90,6 +91,7 @@ def create_app(settings: ServiceConfig, *, more_routes: Sequence[ControllerRoute
     shipper = Shipper(spool, engine, metrics)
     threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="batch")
     predictor = Predictor(releases, spool, metrics, clock.now_s)
+    bodies = CsvBodies(settings.customers, limits.max_batch)
 
     rollback = Rollback(engine, releases, ring.name_of, clock.now_s)
 
@@ -134,12 +136,12 @@ def create_app(settings: ServiceConfig, *, more_routes: Sequence[ControllerRoute
         ModelController,
         RollbackController,
         HealthController,
-        validation_controller(limits),
+        validation_controller(limits, bodies),
         DocsController,
         *more_routes,
     ]
     app = Litestar(
-        route_handlers=[*prediction_routes(predictor, online, threads, limits), *ordinary],
+        route_handlers=[*prediction_routes(predictor, online, threads, limits, bodies), *ordinary],
         dependencies={
             "call": Provide(call_of, sync_to_thread=False),
             **{name: _always(part) for name, part in parts.items()},

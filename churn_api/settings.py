@@ -8,7 +8,9 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from churn_store.settings import ConfigFile, Section
+from churn_store.mapping.company import SourceConfig, customers_table
+from churn_store.mapping.file_settings import FileTable
+from churn_store.settings import Section
 
 MEBIBYTE = 1024 * 1024
 
@@ -39,10 +41,15 @@ class ServiceSettings(Section):
         return self
 
 
-class ServiceConfig(ConfigFile):
+class ServiceConfig(SourceConfig):
     """What the service reads of ``churn.yaml`` and the environment (``CHURN_SERVICE__PORT``)."""
 
     service: ServiceSettings = ServiceSettings()
+
+    @property
+    def customers(self) -> FileTable | None:
+        """The description of the company's own table, by which CSV is read; ``None`` without one."""
+        return customers_table(self).description
 
     @property
     def spool_folder(self) -> Path:

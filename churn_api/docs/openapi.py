@@ -22,8 +22,12 @@ from churn_api.schemas.requests import RequestTypes
 from churn_store.releases.bundles import Bundle
 
 CSV: Final = (
-    "A header line with the columns' names and, if wanted, customer_id; commas; UTF-8. An empty cell is a missing value."
+    "A file like the company's table of customers, read by the mapping in churn.yaml (separator, decimals, missing words, names, "
+    "values), in its encoding or that of the charset. Where the service has no such mapping: a header line with the names of the "
+    "release's inputs and, if wanted, customer_id; commas; UTF-8 or that of the charset; an empty cell is a missing value."
 )
+
+TAKES_CSV: Final = {"text/csv": {"schema": {"type": "string", "description": CSV}}}
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,7 @@ class Operation:
     Attributes:
         scope: scope that its key needs.
         takes, gives: names of the schemas of request and answer.
+        takes_csv: whether the request may be CSV, too.
         problems: status and meaning of each error.
     """
 
@@ -42,6 +47,7 @@ class Operation:
     scope: str
     gives: str
     takes: str | None = None
+    takes_csv: bool = False
     problems: tuple[tuple[int, str], ...] = ()
 
 
@@ -61,7 +67,10 @@ OPERATIONS: Final = (
     ),
     Operation(
         "post", "/predict/batch", "Many at once, by customer ids or from records of attributes", "predict", "Batch",
-        "BatchRequest", problems=_ANSWERS,
+        "BatchRequest", takes_csv=True,
+        problems=(
+            _ANSWERS[0], _ANSWERS[1], (415, "CSV is compressed, or in a charset that is not read here."), _ANSWERS[2],
+        ),
     ),
 )  # fmt: skip
 
@@ -104,7 +113,7 @@ class OpenApiDocuments:
             paths.setdefault(operation.path, {})[operation.method] = _operation(operation)
         for path, item in self._ordinary["paths"].items():
             paths[path] = dict(item)
-        rows = {**_content("ValidateRequest"), "text/csv": {"schema": {"type": "string", "description": CSV}}}
+        rows = {**_content("ValidateRequest"), **TAKES_CSV}
         validate = paths["/validate"]["post"]
         paths["/validate"]["post"] = {**validate, "requestBody": {"required": True, "content": rows}}
         return msgspec.json.encode(
@@ -160,7 +169,8 @@ def _operation(operation: Operation) -> dict[str, Any]:
             }
         ]  # fmt: skip
     if operation.takes:
-        described["requestBody"] = {"required": True, "content": _content(operation.takes)}
+        csv = TAKES_CSV if operation.takes_csv else {}
+        described["requestBody"] = {"required": True, "content": {**_content(operation.takes), **csv}}
     for status, meaning in operation.problems:
         described["responses"][str(status)] = problem_response_object(meaning)
     secure(described, operation.scope)

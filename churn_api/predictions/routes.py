@@ -13,11 +13,14 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.types import Scope
 
 from churn_api.http.body import JSON, RawResponse, read_body
-from churn_api.http.call import call_of
+from churn_api.http.call import Call, call_of
+from churn_api.http.csv_type import CsvType, csv_type
 from churn_api.http.decode_errors import malformed
 from churn_api.http.lanes import fast_lane
+from churn_api.predictions.company_csv import CsvBodies, batch_of
 from churn_api.predictions.online_features import OnlineFeatures
 from churn_api.predictions.service import Predictor, unknown_customer
+from churn_api.releases.served import Served
 from churn_api.schemas.requests import require_customer_id
 from churn_api.settings import ServiceSettings
 
@@ -31,13 +34,19 @@ LARGE_BATCH = 200
 
 
 def prediction_routes(
-    predictor: Predictor, online: OnlineFeatures, threads: Executor, settings: ServiceSettings
+    predictor: Predictor, online: OnlineFeatures, threads: Executor, settings: ServiceSettings, bodies: CsvBodies
 ) -> list[HTTPRouteHandler]:
     """``GET /predict/{customer_id}``, ``POST /predict``, ``POST /predict/batch``."""
 
     async def aside(is_large: bool, work: Callable[[], T]) -> T:
         """Do large work in a thread, so that it does not delay other answers."""
         return await asyncio.get_running_loop().run_in_executor(threads, work) if is_large else work()
+
+    def predict_rows(call: Call, served: Served, body: bytes, kind: CsvType) -> bytes:
+        """Answer a batch in CSV: all of its rows, or none."""
+        signature, release = served.champion.bundle.manifest.signature, served.champion.short
+        rows = bodies.rows(body, kind, signature, release=release)
+        return predictor.batch(call, served, batch_of(rows, served.requests), None)
 
     @get("/predict/{customer_id:str}", opt=fast_lane("predict"), include_in_schema=False)
     async def predict_customer(scope: Scope) -> RawResponse:
@@ -66,6 +75,9 @@ def prediction_routes(
         body = await read_body(scope, call_of(scope).receive, at_most=settings.max_batch_body_bytes)
         call = call_of(scope)
         served = predictor.serving(call)
+        if (kind := csv_type(scope)) is not None:
+            answer = await aside(True, lambda: predict_rows(call, served, body, kind))
+            return RawResponse(answer, JSON, served.champion.header)
         ids, records = await aside(len(body) > LARGE_BODY, lambda: served.requests.decode_batch(body))
         if ids is None:
             answer = await aside(len(records) > LARGE_BATCH, lambda: predictor.batch(call, served, records, None))

@@ -89,6 +89,19 @@ class RequestTypes:
         _refuse_repeated_names(body, self._names(asked))
         return asked.customer_id or None, self._signature.row(asked.attributes)
 
+    def of_values(self, customer_id: str | None, values: Row) -> tuple[str | None, Row]:
+        """Check plain values by the same rules as the body of one prediction.
+
+        Raises:
+            Problem: if the values do not fit (400); names the attribute and what it should be.
+        """
+        record = {"attributes": values, "customer_id": customer_id}
+        try:
+            asked: Any = msgspec.convert(record, self.single)
+        except msgspec.ValidationError as error:
+            raise explain(str(error), self._columns) from None
+        return asked.customer_id or None, self._signature.row(asked.attributes)
+
     def decode_batch(self, body: bytes) -> tuple[list[str] | None, list[tuple[str | None, Row]]]:
         """Decode the body of a batch.
 

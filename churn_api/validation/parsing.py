@@ -16,6 +16,7 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from churn_api.http.decode_errors import explain, malformed, not_json
+from churn_store.mapping.file_settings import Encoding
 from churn_store.model.signature import Column, Signature
 
 Record = bytes | None
@@ -61,28 +62,36 @@ def json_records(max_records: int) -> Callable[[bytes], list[Record]]:
     return take_apart
 
 
-def csv_records(body: bytes, signature: Signature, *, max_records: int) -> list[Record]:
-    """Take a CSV body apart: UTF-8, commas, a header line with the names of columns, and ``customer_id`` if wanted.
+def csv_records(body: bytes, signature: Signature, *, encoding: Encoding, max_records: int) -> list[Record]:
+    """Take a CSV body in the release's own names apart: commas, a header line with the names of columns, and ``customer_id`` if wanted.
 
     An empty cell is a missing value. In a number column, a cell that reads as a number is a number; every other cell is text.
     Empty lines are skipped.
 
     Raises:
-        Problem: if the body is not CSV in UTF-8, the header names a column twice, or there is no row or too many (400).
+        Problem: if the body is not CSV in its encoding or holds NUL, the header names a column twice, or there is no row or too many (400).
     """
     try:
-        reader = csv.reader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True)
+        reader = csv.reader(io.StringIO(_decoded(body, encoding), newline=""), strict=True)
         lines = filter(None, reader)
         header = next(lines, [])
         _require_header(header, signature)
         cells = list(islice(lines, max_records + 1))
     except UnicodeDecodeError:
-        raise malformed("", "the body is not CSV in UTF-8") from None
+        raise malformed("", f"the body is not CSV in {encoding.upper()}") from None
     except csv.Error:
         raise malformed("", f"the body is not CSV: line {reader.line_num} can't be read") from None
     if not 1 <= len(cells) <= max_records:
         raise malformed("", f"expected a header line and 1 to {max_records} rows; found {'more' if cells else 'no row'}")
     return list(_written(header, cells, {column.name: column for column in signature.columns}))
+
+
+def _decoded(body: bytes, encoding: Encoding) -> str:
+    text = body.decode("utf-8-sig" if encoding == "utf-8" else encoding)
+    if (place := text.find("\0")) >= 0:
+        line = text.count("\n", 0, place) + 1
+        raise malformed("", f"line {line} holds the character NUL; expected text without it")
+    return text
 
 
 def _require_header(header: Sequence[str], signature: Signature) -> None:

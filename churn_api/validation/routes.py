@@ -13,8 +13,10 @@ from litestar.types import Scope
 
 from churn_api.http.body import OK
 from churn_api.http.call import Call
+from churn_api.http.csv_type import CsvType, csv_type
 from churn_api.http.lanes import needs
 from churn_api.http.problems import problem_spec
+from churn_api.predictions.company_csv import CsvBodies, records_of
 from churn_api.predictions.service import Predictor
 from churn_api.releases.served import Served
 from churn_api.schemas.validation import Validation
@@ -23,11 +25,12 @@ from churn_api.validation.explain import validate
 from churn_api.validation.parsing import csv_records, json_records
 
 
-def validation_controller(settings: ServiceSettings) -> type[Controller]:
+def validation_controller(settings: ServiceSettings, bodies: CsvBodies) -> type[Controller]:
     """The route with the limits of a batch.
 
     Args:
         settings: settings with the limits.
+        bodies: reader of CSV.
     """
 
     class ValidationController(Controller):
@@ -40,14 +43,17 @@ def validation_controller(settings: ServiceSettings) -> type[Controller]:
             opt=needs("predict"),
             status_code=OK,
             summary="Whether rows fit the release, before predictions are asked for; nothing is scored or logged",
-            responses={503: problem_spec("No release serves yet.")},
+            responses={
+                415: problem_spec("CSV is compressed, or in a charset that is not read here."),
+                503: problem_spec("No release serves yet."),
+            },
         )
         async def validate_rows(
             self, body: bytes, scope: Scope, call: Call, predictor: Predictor, threads: ThreadPoolExecutor
         ) -> Response[Validation]:
             """Take the raw bytes, so that each record is judged by itself, even one with a name twice."""
             served = predictor.serving(call)
-            work = partial(_validated, body, _is_csv(scope), served, call.request_id, settings.max_batch)
+            work = partial(_validated, body, csv_type(scope), served, call.request_id, settings.max_batch, bodies)
             # in a thread, because even a small body can hold many wrong rows
             validation = await asyncio.get_running_loop().run_in_executor(threads, work)
             name, value = served.champion.header
@@ -56,9 +62,16 @@ def validation_controller(settings: ServiceSettings) -> type[Controller]:
     return ValidationController
 
 
-def _validated(body: bytes, is_csv: bool, served: Served, request_id: str, max_records: int) -> Validation:
+def _validated(
+    body: bytes, kind: CsvType | None, served: Served, request_id: str, max_records: int, bodies: CsvBodies
+) -> Validation:
     signature = served.champion.bundle.manifest.signature
-    records = csv_records(body, signature, max_records=max_records) if is_csv else json_records(max_records)(body)
+    if kind is None:
+        records = json_records(max_records)(body)
+    elif bodies.mapping is None:
+        records = csv_records(body, signature, encoding=kind.encoding or "utf-8", max_records=max_records)
+    else:
+        records = records_of(bodies.rows(body, kind, signature, release=served.champion.short))
     return validate(
         records,
         served.requests,
@@ -66,11 +79,4 @@ def _validated(body: bytes, is_csv: bool, served: Served, request_id: str, max_r
         served.reference,
         release=served.champion.model.release,
         request_id=request_id,
-    )
-
-
-def _is_csv(scope: Scope) -> bool:
-    return any(
-        name == b"content-type" and value.partition(b";")[0].strip().lower() == b"text/csv"
-        for name, value in scope["headers"]
     )

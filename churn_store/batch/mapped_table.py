@@ -13,6 +13,7 @@ from churn_store.batch.columns import CUSTOMER_ID, Columns, id_written_as, refus
 from churn_store.batch.request import ScoringRequest
 from churn_store.batch.tables import ENDINGS, FIRST_LINE, LINE, NOT_READ, ROW, Chunk, format_of
 from churn_store.errors import InputError
+from churn_store.mapping.company import refuse_other_inputs
 from churn_store.mapping.file_settings import FileTable
 from churn_store.mapping.model_inputs import model_inputs, reduced
 from churn_store.mapping.parts import open_parted
@@ -88,27 +89,6 @@ class MappedFile:
             chunk = _placed(rows, part.text, before)
             before += chunk.rows.height + len(chunk.broken)
             yield chunk
-
-
-def refuse_other_inputs(description: FileTable, signature: Signature, *, release: str) -> None:
-    """Refuse a description that lacks inputs of a release, or describes them as another kind.
-
-    Raises:
-        InputError: if it does.
-    """
-    described = description.attributes
-    lacking = [name for name in signature.names if name not in described]
-    if lacking:
-        raise InputError(
-            f"release {release} takes {shown_names(lacking)}, which source.customers.attributes of churn.yaml does not describe; "
-            "map them there, train a model of the present attributes, or score a table in the release's own names: --like-release"
-        )
-    other = [column for column in signature.columns if described[column.name].kind != column.kind]
-    if other:
-        raise InputError(
-            f"source.customers.attributes of churn.yaml describes {shown_names([column.name for column in other])} as another kind "
-            f"than release {release} was trained with ({other[0].kind}); change it back, or train a model of the present attributes"
-        )
 
 
 def _refuse_other_names(

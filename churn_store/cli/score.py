@@ -15,7 +15,7 @@ from churn_store.batch.snapshot import SnapshotScored, installed_snapshots, scor
 from churn_store.database.migrate import require_migrated
 from churn_store.database.schema import connect
 from churn_store.errors import InputError
-from churn_store.mapping.company import customers_table
+from churn_store.mapping.company import SourceConfig, customers_table
 from churn_store.mapping.file_settings import FileTable
 from churn_store.releases.bundles import Bundle, load_bundle
 from churn_store.releases.log import newest
@@ -102,7 +102,7 @@ def _require_files(files: tuple[Path, ...], names: tuple[str, ...], *, hint: str
 
 
 def _mapping() -> FileTable | None:
-    table = customers_table()
+    table = customers_table(SourceConfig.load())
     if table.description is None:
         click.echo(f"{table.why_not}: IN is read by the release's own names (--like-release)", err=True)
     return table.description

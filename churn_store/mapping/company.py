@@ -11,6 +11,8 @@ from pydantic import Field, ValidationError
 
 from churn_store.errors import InputError
 from churn_store.mapping.file_settings import FileTable
+from churn_store.model.signature import Signature
+from churn_store.redaction import shown_names
 from churn_store.settings import ConfigFile, config_file
 from churn_store.settings_errors import one_line
 
@@ -37,13 +39,13 @@ class CustomersTable:
     why_not: str = ""
 
 
-def customers_table() -> CustomersTable:
+def customers_table(config: SourceConfig) -> CustomersTable:
     """The table of customers by ``churn.yaml`` and the environment.
 
     Raises:
         InputError: if its description is not understood.
     """
-    source = SourceConfig.load().source
+    source = config.source
     kind, shape = source.get("kind", "synthetic"), source.get("shape", "history")
     if kind not in {"files", "postgres"}:
         return CustomersTable(None, "the source is synthetic and has no table of customers")
@@ -58,3 +60,24 @@ def customers_table() -> CustomersTable:
     except ValidationError as error:
         raise InputError(one_line(error, FileTable, where=f"{config_file()}: source.customers")) from error
     return CustomersTable(description)
+
+
+def refuse_other_inputs(description: FileTable, signature: Signature, *, release: str) -> None:
+    """Refuse a description that lacks inputs of a release, or describes them as another kind.
+
+    Raises:
+        InputError: if it does.
+    """
+    described = description.attributes
+    lacking = [name for name in signature.names if name not in described]
+    if lacking:
+        raise InputError(
+            f"release {release} takes {shown_names(lacking)}, which source.customers.attributes of churn.yaml does not describe; "
+            "map them there, train a model of the present attributes, or score a table in the release's own names: --like-release"
+        )
+    other = [column for column in signature.columns if described[column.name].kind != column.kind]
+    if other:
+        raise InputError(
+            f"source.customers.attributes of churn.yaml describes {shown_names([column.name for column in other])} as another kind "
+            f"than release {release} was trained with ({other[0].kind}); change it back, or train a model of the present attributes"
+        )
