@@ -22,7 +22,7 @@ from churn_store.mapping.company import refuse_other_inputs
 from churn_store.mapping.csv_reader import read_text
 from churn_store.mapping.encoding import GZIP, ZSTD
 from churn_store.mapping.file_settings import FileTable
-from churn_store.mapping.model_inputs import model_inputs, reduced
+from churn_store.mapping.model_inputs import model_inputs, needed
 from churn_store.mapping.parts import open_parted
 from churn_store.mapping.settings import Attribute
 from churn_store.mapping.tables import PERSON
@@ -84,7 +84,7 @@ class CsvBodies:
             height = text.rows.height + text.ragged.height
             if height > self.max_rows:
                 raise malformed("", f"expected a header line and 1 to {self.max_rows} rows; found more")
-            return sorted(_rows(text, description), key=lambda row: row.line)
+            return sorted(_rows(text, description, signature), key=lambda row: row.line)
         except InputError as error:
             raise malformed("", str(error)) from None
 
@@ -96,16 +96,14 @@ class CsvBodies:
             raise malformed("", f"line {line} holds the character NUL; expected text without it")
         if self.mapping is not None:
             refuse_other_inputs(described, signature, release=release)
-        found = {"path": FILE, "format": "csv", "encoding": encoding}
-        description = reduced(described.model_copy(update=found), signature.names)
+        found = described.model_copy(update={"path": FILE, "format": "csv", "encoding": encoding})
         with tempfile.TemporaryDirectory(prefix="churn-") as folder:
             file = Path(folder) / FILE
             file.write_bytes(body)
-            there = open_parted(file, description, where=WHERE).names
+            there = open_parted(file, needed(found, signature.names), where=WHERE).names
             if self.mapping is None:
                 _require_own_names(there, signature)
-            ids = {name: column for name, column in description.columns.items() if column in there}
-            description = description.model_copy(update={"columns": ids})
+            description = needed(found, signature.names, there)
             return read_text(description, file.parent, where=WHERE), description
 
 
@@ -152,7 +150,7 @@ def records_of(rows: list[CsvRow]) -> list[bytes | None]:
     return written
 
 
-def _rows(text: MappedText, description: FileTable) -> Iterator[CsvRow]:
+def _rows(text: MappedText, description: FileTable, signature: Signature) -> Iterator[CsvRow]:
     inputs = model_inputs(text, description, where=WHERE, with_values=False)
     frame, written = inputs.rows, text.rows
     for name, attribute in description.attributes.items():
@@ -162,14 +160,15 @@ def _rows(text: MappedText, description: FileTable) -> Iterator[CsvRow]:
             values = [w if u else v for v, w, u in zip(frame[name], raw, unread, strict=True)]
             frame = frame.with_columns(pl.Series(name, values, dtype=pl.Object))
     ids = frame[PERSON].to_list() if PERSON in frame.columns else [None] * frame.height
-    names = list(description.attributes)
+    names = list(signature.names)
     columns = [frame[name].to_list() for name in names]
     for line, customer_id, fault, *values in zip(
         written[LINE].to_list(), ids, inputs.unreadable.to_list(), *columns, strict=True
     ):
         yield CsvRow(line, customer_id or None, dict(zip(names, values, strict=True)), fault or "")
     for line, fields, expected in text.ragged.select(LINE, FIELDS, EXPECTED).iter_rows():
-        yield CsvRow(line, None, {}, f"{fields} fields, expected {expected}", is_whole=False)
+        fault = "a quote has no end" if fields is None else f"{fields} fields, expected {expected}"
+        yield CsvRow(line, None, {}, fault, is_whole=False)
 
 
 def _own_names(signature: Signature) -> FileTable:

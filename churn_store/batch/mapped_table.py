@@ -15,7 +15,7 @@ from churn_store.batch.tables import ENDINGS, FIRST_LINE, LINE, NOT_READ, ROW, C
 from churn_store.errors import InputError
 from churn_store.mapping.company import refuse_other_inputs
 from churn_store.mapping.file_settings import FileTable
-from churn_store.mapping.model_inputs import model_inputs, reduced
+from churn_store.mapping.model_inputs import model_inputs, needed
 from churn_store.mapping.parts import open_parted
 from churn_store.mapping.text import EXPECTED, FIELDS, MappedText
 from churn_store.mapping.text import LINE as LINE_OF_TEXT
@@ -48,27 +48,34 @@ class MappedFile:
 
     def __init__(self, asked: ScoringRequest, description: FileTable, signature: Signature, *, release: str) -> None:
         refuse_other_inputs(description, signature, release=release)
-        separator = asked.separator or description.separator
-        as_it_is = {"format": _format(asked.source, description), "separator": separator}
-        whole = reduced(description.model_copy(update=as_it_is), signature.names)
+        given = {
+            "format": _format(asked.source, description),
+            **({"separator": asked.separator} if asked.separator else {}),
+        }
+        described = description.model_copy(update=given)
         if not asked.source.is_file():
             raise InputError(f"{asked.source} does not exist, or is a folder; expected a CSV or Parquet file")
-        self._file = open_parted(asked.source, whole, where=WHERE)
+        self._file = open_parted(asked.source, needed(described, signature.names), where=WHERE)
         there = self._file.names
-        _refuse_other_names(whole, signature, there, source=asked.source, release=release)
-        mapped_id, self.notes = whole.columns.get(CUSTOMER_ID), []
-        column = asked.id_column if asked.id_column is not None else mapped_id
-        if asked.id_column is None and mapped_id is not None and mapped_id not in there:
-            self.notes.append(
-                f"{asked.source} has no column {shown_names([mapped_id])}, which churn.yaml reads as customer_id: the scores have "
-                "the position of each row instead"
+        _refuse_other_names(described, signature, there, source=asked.source, release=release)
+        whole, self.notes = needed(described, signature.names, there), []
+        mapped_id = described.columns.get(CUSTOMER_ID)
+        if asked.id_column is not None:
+            require_id(asked.id_column, there, source=asked.source)
+            whole = needed(described, signature.names).model_copy(update={"columns": {CUSTOMER_ID: asked.id_column}})
+        elif mapped_id is not None and CUSTOMER_ID not in whole.columns:
+            lacks = (
+                f"column {shown_names([mapped_id])}"
+                if described.has_ids
+                else "ids, and not all columns that they are made of"
             )
-            column = None
-        if column is not None:
-            require_id(column, there, source=asked.source)
+            self.notes.append(
+                f"{asked.source} has no {lacks}, which churn.yaml reads as customer_id: the scores have the position of each row instead"
+            )
+        column = whole.columns.get(CUSTOMER_ID)
         written = None if column is None else CUSTOMER_ID if column == mapped_id else id_written_as(column)
         refuse_keeping(asked.keep, there, ids=written, source=asked.source)
-        self._description = whole.model_copy(update={"columns": {} if column is None else {CUSTOMER_ID: column}})
+        self._description, self._inputs = whole, signature.names
         self._keep = asked.keep
         self.columns = Columns(
             ids=None if column is None else CUSTOMER_ID,
@@ -82,10 +89,13 @@ class MappedFile:
     def chunks(self) -> Iterator[Chunk]:
         """All rows, part by part."""
         before = 0
-        for part in self._file.parts(self._description, keep=self._keep):
+        # Ids that are digests count equal rows, so that all rows have to be there.
+        for part in self._file.parts(self._description, keep=self._keep, whole=not self._description.has_ids):
             inputs = model_inputs(part.text, self._description, where=WHERE)
+            self.notes.extend(note for note in inputs.notes if note not in self.notes)
             kept = part.kept.rename({name: f"{KEPT}{name}" for name in part.kept.columns})
-            rows = inputs.rows.hstack(kept).hstack([inputs.unreadable.alias(NOT_READ)])
+            ids = [] if self.columns.ids is None else [self.columns.ids]
+            rows = inputs.rows.select(*self._inputs, *ids).hstack(kept).hstack([inputs.unreadable.alias(NOT_READ)])
             chunk = _placed(rows, part.text, before)
             before += chunk.rows.height + len(chunk.broken)
             yield chunk
@@ -95,7 +105,7 @@ def _refuse_other_names(
     description: FileTable, signature: Signature, there: list[str], *, source: Path, release: str
 ) -> None:
     """Refuse a file without the columns of the mapping; the message names both ways to read it."""
-    raw = [attribute.column for attribute in description.attributes.values()]
+    raw = [description.attributes[name].column for name in signature.names]
     missing = [name for name in dict.fromkeys(raw) if name not in there]
     if twice := [name for name in dict.fromkeys(raw) if f"{name}_duplicated_0" in there or there.count(name) > 1]:
         raise InputError(f"{source} has several columns {shown_names(twice)}; expected one. Rename the others in the file")
@@ -126,5 +136,6 @@ def _placed(rows: pl.DataFrame, text: MappedText, before: int) -> Chunk:
     placed = rows.hstack(
         [row.head(lines.len()).alias(ROW), lines.alias(FIRST_LINE), lines.alias(LINE)],
     )
-    reasons = text.ragged.select(pl.format("{} fields, expected {}", FIELDS, EXPECTED)).to_series()
+    counted = pl.format("{} fields, expected {}", FIELDS, EXPECTED)
+    reasons = text.ragged.select(pl.coalesce(counted, pl.lit("a quote has no end"))).to_series()
     return Chunk(placed, list(zip(row.tail(ragged.len()), ragged, reasons, strict=True)))

@@ -63,15 +63,19 @@ def records_of(content: Path | bytes, separator: str, *, skip_lines: int = 0) ->
 def blocks_of(stream: BinaryIO, separator: str, *, size: int) -> Iterator[bytes]:
     """A file in blocks of whole records, so that each can be read by itself.
 
+    Where a quote stays open for a whole block, it has no end: there a block ends with a line, so that only few lines are misread.
+
     Args:
         stream: the file, or what is left of it, in UTF-8.
         separator: separator of fields, one ASCII character.
-        size: bytes that are read for a block; it is larger where a record is.
+        size: bytes that are read for a block.
     """
     rest = b""
     while read := stream.read(size):
         block = rest + read
         _, _, whole, _ = _split(block, separator.encode())
+        if not whole and len(block) >= size:
+            whole = block.rfind(b"\n") + 1
         if whole:
             yield block[:whole]
         rest = block[whole:]

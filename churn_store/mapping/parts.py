@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from churn_store.errors import InputError
+from churn_store.mapping.csv_header import find_header
 from churn_store.mapping.csv_reader import read_text
 from churn_store.mapping.csv_records import blocks_of
 from churn_store.mapping.encoding import UTF_8, not_utf_8, utf_8
@@ -33,11 +34,8 @@ PART = 4 << 20
 VALUES_AT_ONCE = 500_000
 """Most values of Parquet that are read at once."""
 
-HEADER = re.compile(rb'(?:[ \t]*\r?\n)*(?:[^"\n]|"[^"]*")*\n')
-"""The header of a file, with empty lines before it."""
-
-SEPARATOR_LINE = re.compile(rb'(?:\xef\xbb\xbf)?"?sep=[^\n]*\n', re.IGNORECASE)
-"""A first line that tells a spreadsheet the separator."""
+HEADER = re.compile(rb'(?:[^"\n]|"[^"]*")*\n')
+"""The header of a file, up to the end of its line."""
 
 
 @dataclass(frozen=True)
@@ -70,12 +68,13 @@ class PartedFile(ABC):
         self._file, self._where = file, where
 
     @abstractmethod
-    def parts(self, description: FileTable, *, keep: Sequence[str] = ()) -> Iterator[Part]:
+    def parts(self, description: FileTable, *, keep: Sequence[str] = (), whole: bool = False) -> Iterator[Part]:
         """All rows.
 
         Args:
             description: description of the file, of which the path is not looked at.
             keep: further columns.
+            whole: whether all rows are one part, where equal rows are counted.
 
         Raises:
             InputError: as ``read_text`` does.
@@ -109,23 +108,32 @@ class _Csv(PartedFile):
         self._content = utf_8(file, description, where=f"{where}: {file.name}")
         with self._opened() as stream:
             begins = stream.read(PART)
-        before = _before_header(begins, description.skip_lines)
+        header = find_header(self._content, description, where=f"{where}: {file.name}")
+        self._separator = header.separator
+        before = 0
+        for _ in range(header.skip_lines):
+            before = begins.find(b"\n", before) + 1 or len(begins)
         found = HEADER.match(begins, before)
         self._head = begins[: found.end()] if found else begins
         try:
             self._head.decode(UTF_8)
         except UnicodeDecodeError as error:
             raise not_utf_8(file, f"{where}: {file.name}") from error
-        header = pl.scan_csv(self._head[before:], separator=description.separator, infer_schema=False)
-        self.names = header.collect_schema().names()
+        first = pl.scan_csv(self._head[before:], separator=header.separator, infer_schema=False)
+        self.names = first.collect_schema().names()
 
-    def parts(self, description: FileTable, *, keep: Sequence[str] = ()) -> Iterator[Part]:
+    def parts(self, description: FileTable, *, keep: Sequence[str] = (), whole: bool = False) -> Iterator[Part]:
         kept = {f"\0kept {place}": name for place, name in enumerate(keep)}
         wider = description.model_copy(update={"columns": {**description.columns, **kept}})
         with tempfile.TemporaryDirectory(prefix="churn-") as folder, self._opened() as stream:
             part, before = Path(folder) / self._file.name, 0
             stream.seek(len(self._head))
-            for block in _of_some_size(blocks_of(stream, description.separator, size=PART)):
+            blocks = iter([stream.read()]) if whole else blocks_of(stream, self._separator, size=PART)
+            nothing = f' \t\r\n"{self._separator}'.encode()
+            for block in _of_some_size(blocks):
+                if before and not block.translate(None, nothing):  # a spreadsheet may end with many empty lines
+                    before += block.count(b"\n")
+                    continue
                 try:
                     block.decode(UTF_8)
                 except UnicodeDecodeError as error:
@@ -144,7 +152,7 @@ class _Parquet(PartedFile):
         super().__init__(file, where=where)
         self.names = list(pq.read_schema(file).names)
 
-    def parts(self, description: FileTable, *, keep: Sequence[str] = ()) -> Iterator[Part]:
+    def parts(self, description: FileTable, *, keep: Sequence[str] = (), whole: bool = False) -> Iterator[Part]:
         mapped = [name for name in description.mapped if name in self.names]
         columns = list(dict.fromkeys([*mapped, *keep]))
         most, before = max(1_000, VALUES_AT_ONCE // max(len(columns), 1)), 0
@@ -154,27 +162,22 @@ class _Parquet(PartedFile):
                 pq.ParquetFile(self._file, buffer_size=1 << 20) as table,
             ):
                 part = Path(folder) / self._file.name
-                # One group at a time: asked for all at once, pyarrow keeps memory of each.
-                for group in range(table.num_row_groups):
-                    for batch in table.iter_batches(most, row_groups=[group], columns=columns, use_threads=False):
-                        rows = pa.Table.from_batches([batch])
-                        pq.write_table(rows.select(mapped), part)
-                        text = self._read(part, description, before=before)
-                        yield Part(text, pl.DataFrame(pl.from_arrow(rows)).select(keep))
-                        before += batch.num_rows
+                for rows in [table.read(columns)] if whole else _batches(table, columns, most):
+                    pq.write_table(rows.select(mapped), part)
+                    text = self._read(part, description, before=before)
+                    yield Part(text, pl.DataFrame(pl.from_arrow(rows)).select(keep))
+                    before += rows.num_rows
         except (pa.ArrowException, OSError) as error:
             raise InputError(
                 f"{self._where}: {self._file.name} can't be read as Parquet after row {before} ({error}); copy it again"
             ) from error
 
 
-def _before_header(begins: bytes, skipped: int) -> int:
-    """The length of what stands before the header: lines that are skipped, and one that tells the separator."""
-    place = 0
-    for _ in range(skipped):
-        place = begins.find(b"\n", place) + 1 or len(begins)
-    told = SEPARATOR_LINE.match(begins, place)
-    return told.end() if told else place
+def _batches(table: pq.ParquetFile, columns: list[str], most: int) -> Iterator[pa.Table]:
+    """Rows, one group at a time: asked for all at once, pyarrow keeps memory of each."""
+    for group in range(table.num_row_groups):
+        for batch in table.iter_batches(most, row_groups=[group], columns=columns, use_threads=False):
+            yield pa.Table.from_batches([batch])
 
 
 def _of_some_size(blocks: Iterator[bytes]) -> Iterator[bytes]:

@@ -144,7 +144,6 @@ WRONG: dict[str, tuple[bytes, int, str]] = {
     "a column missing": (text([line[:4] + line[5:] for line in (HEADER, *LINES)]).encode("latin-1"), 400, "has no column Tage"),
     "a column twice": (text([[*line, line[1]] for line in (HEADER, *LINES)]).encode("latin-1"), 400, "several columns Sitzungen"),
     "commas": (text(german(ROWS[:2]), ",").encode("latin-1"), 400, "separated by ','"),
-    "an open quote": (text([HEADER]).encode() + b'"' + text(LINES).encode("latin-1"), 400, "quote"),
     "NUL": (text([HEADER, *LINES]).encode("latin-1").replace(b"k1", b"k\x00"), 400, "line 3 holds the character NUL"),
     "gzip": (gzip.compress(text([HEADER, *LINES]).encode()), 415, "compressed"),
     "Parquet": (b"PAR1 and more", 400, "Parquet"),
@@ -171,6 +170,15 @@ def test_a_charset_that_is_none_or_not_the_body_s_is_refused(mapped: Service, pa
     assert "expected one of latin-1, utf-16, utf-8, windows-1252" in found["detail"]
     assert "klingon" not in found["detail"]
     assert "is not encoded in UTF-8" in refused(send(mapped, body, path, charset="utf-8"))["detail"]
+
+
+def test_a_quote_without_an_end_costs_its_own_line(mapped: Service) -> None:
+    lines = german(ROWS[:5])
+    body = text(lines).replace("\r\nk1;", '\r\n"k1;')
+    assert refused(send(mapped, body))["errors"] == [{"path": "line 3", "detail": "a quote has no end"}]
+    found = send(mapped, body, "/validate").json()
+    assert (found["rows"], found["valid"]) == (5, 4)
+    assert [(one["rule"], one["first_row"]) for one in found["problems"]] == [("wrong number of cells", 1)]
 
 
 def test_a_refused_batch_is_neither_scored_nor_logged(mapped: Service) -> None:

@@ -420,3 +420,61 @@ def test_a_line_of_another_encoding_far_behind_is_named_by_its_number(
     (folder / "kunden.csv").write_bytes(content.replace(b"n88", b"\xfc88"))
     assert "kunden.csv is not encoded in UTF-8 (line 90)" in refusal(score("kunden.csv", "out.csv"))
     assert not list(folder.glob("out*"))
+
+
+@pytest.mark.parametrize("part", [500, 10**7])
+def test_ids_are_those_of_ingest_also_where_the_table_has_none(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, part: int
+) -> None:
+    monkeypatch.setattr("churn_store.mapping.parts.PART", part)
+    monkeypatch.setattr("churn_store.mapping.parts.VALUES_AT_ONCE", part // 100)
+    rows = customers(60)
+    rows[50][1:7] = rows[3][1:7]  # equal but for the id, far apart
+    (folder / "kunden.csv").write_bytes(german(rows))
+    describe(folder, {**GERMAN, "columns": {"customer_id": "none"}})
+    assert score("kunden.csv", "out.csv").exit_code == 0
+    scored = pl.read_csv(folder / "out.csv", separator=";")["customer_id"].to_list()
+    assert scored == ingested()["customer_id"].to_list()
+    assert len(set(scored)) == 60
+    (folder / "in/less.csv").write_bytes(german([[*row[:6], *row[7:]] for row in rows], [*HEADER[:6], *HEADER[7:]]))
+    result = score("in/less.csv", "less.csv")
+    assert "has no ids, and not all columns that they are made of" in result.stderr
+    assert pl.read_csv(folder / "less.csv", separator=";").columns[0] == "row"
+    describe(folder, {**GERMAN, "ids": {"pad": 8}})
+    assert score("kunden.csv", "padded.csv").exit_code == 0
+    padded = pl.read_csv(folder / "padded.csv", separator=";")["customer_id"].to_list()
+    assert padded == ingested()["customer_id"].to_list()
+    assert padded[0] == "00k00000"
+
+
+def test_lines_before_the_header_and_empty_ones_are_no_rows(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("churn_store.mapping.parts.PART", 1_000)
+    without = {name: value for name, value in GERMAN.items() if name != "separator"}
+    describe(folder, {**without, "skip_lines": 1})
+    rows = customers(60)
+    rows[40][1] = "viele"
+    title = 'Bericht "Januar"\r\nsep=;\r\n# ein Wort\r\n'.encode("windows-1252")
+    (folder / "kunden.csv").write_bytes(title + german(rows) + b";;;;;;;;\r\n" * 500 + b"\r\n" * 3_000)
+    result = score("kunden.csv", "out.csv")
+    assert result.exit_code == 0, result.exception
+    assert pl.read_csv(folder / "out.csv").height == 59
+    rejected = pl.read_csv(folder / "out.rejected.csv")
+    assert rejected["line"].to_list() == [45]
+    assert "1 of 60 rows" in result.stderr
+
+
+def test_a_quote_without_an_end_costs_its_own_line_and_not_the_rest_of_the_file(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [row[:-1] for row in customers(900)]
+    lines = german(rows, HEADER[:-1]).split(b"\r\n")
+    lines[301] = lines[301].replace(b"Monat", b'"Monat')
+    (folder / "kunden.csv").write_bytes(b"\r\n".join(lines))
+    for part in (10**7, 4_000):
+        monkeypatch.setattr("churn_store.mapping.parts.PART", part)
+        result = score("kunden.csv", "out.csv", "--force")
+        assert result.exit_code == 0, result.exception
+        assert pl.read_csv(folder / "out.csv", separator=";").height == 899
+        assert pl.read_csv(folder / "out.rejected.csv", separator=";").select("line", "reason").rows() == [
+            (302, "a quote has no end")
+        ]
