@@ -125,17 +125,16 @@ def batch_of(rows: list[CsvRow], requests: RequestTypes) -> list[tuple[str | Non
             faults.append((row.line, "; ".join(error["detail"] for error in problem.details.errors or [])))
     if not faults:
         return taken
-    more = len(faults) - MOST_FAULTS
     first, said = faults[0]
-    problem = malformed(f"line {first}", said)
-    problem.details.detail = (
+    refusal = malformed(f"line {first}", said)
+    refusal.details.detail = (
         f"{len(faults)} of {len(rows)} rows can't be scored, the first on line {first}: {said}. No prediction was made; POST /validate "
         "says more of all of them."
     )
-    problem.details.errors = [{"path": f"line {line}", "detail": detail} for line, detail in faults[:MOST_FAULTS]]
-    if more > 0:
-        problem.details.errors.append({"path": "", "detail": f"and {more} more lines"})
-    raise problem
+    named = [{"path": f"line {line}", "detail": detail} for line, detail in faults[:MOST_FAULTS]]
+    more = len(faults) - len(named)
+    refusal.details.errors = [*named, *([{"path": "", "detail": f"and {more} more lines"}] if more else [])]
+    raise refusal
 
 
 def records_of(rows: list[CsvRow]) -> list[bytes | None]:
