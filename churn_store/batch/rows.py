@@ -65,11 +65,12 @@ def sort_rows(frame: pl.DataFrame, signature: Signature, *, id_column: str | Non
     )
     rejected = both.filter(bad).with_columns(reasons.alias(REASON)).select(*frame.columns, REASON)
     rows = typed.filter(~bad).rename({_read(name): name for name in signature.names})
-    unknown = {
-        column.name: int((rows[column.name].is_not_null() & ~rows[column.name].is_in(list(column.categories))).sum())
+    known = {
+        column.name: [*column.categories, *signature.trained_words.get(column.name, ())]
         for column in signature.columns
         if column.kind == "category"
     }
+    unknown = {name: int((rows[name].is_not_null() & ~rows[name].is_in(words)).sum()) for name, words in known.items()}
     counts = {name: count for name, count in unknown.items() if count}
     return Sorted(rows, frame.filter(~bad), rejected, counts)
 

@@ -4,7 +4,6 @@ Belongs here: which lines those are. Does not belong here: what becomes of them 
 """
 
 import csv
-from itertools import islice
 
 QUOTE = b'"'
 
@@ -41,8 +40,8 @@ def without_open_quotes(content: bytes, separator: str, *, width: int, skip_line
 def _record_length(lines: list[bytes], start: int, separator: str, width: int) -> int:
     """How many lines the record has that begins at a line; 0 if its quotes make it none."""
     quotes = 0
-    for length, line in enumerate(islice(lines, start, start + LONGEST_RECORD), start=1):
-        quotes += line.count(QUOTE)
+    for length in range(1, min(LONGEST_RECORD, len(lines) - start) + 1):
+        quotes += lines[start + length - 1].count(QUOTE)
         if quotes % 2 == 0:
             return length if length == 1 or _fits(lines[start : start + length], separator, width) else 0
     return 0
