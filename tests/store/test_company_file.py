@@ -21,6 +21,7 @@ from churn_store.cli.main import churn
 from churn_store.database.migrate import migrate
 from churn_store.database.schema import connect
 from churn_store.errors import ChurnError
+from churn_store.mapping.csv_records import blocks_of
 from churn_store.model.signature import Column
 from churn_store.releases.bundles import Bundle, load_bundle
 from churn_store.releases.log import newest
@@ -478,3 +479,14 @@ def test_a_quote_without_an_end_costs_its_own_line_and_not_the_rest_of_the_file(
         assert pl.read_csv(folder / "out.rejected.csv", separator=";").select("line", "reason").rows() == [
             (302, "a quote has no end")
         ]
+
+
+def test_blocks_of_a_file_are_whole_records_and_stay_small_where_a_quote_has_no_end() -> None:
+    records = b"".join(b'%d,"a\nb"\n' % number for number in range(1_000))
+    blocks = list(blocks_of(io.BytesIO(records), ",", size=200))
+    assert b"".join(blocks) == records
+    assert all(block.endswith(b'"\n') and block.count(b'"') % 2 == 0 for block in blocks)
+    open_quote = b'1,"a\n' + b"2,b\n" * 1_000
+    blocks = list(blocks_of(io.BytesIO(open_quote), ",", size=200))
+    assert b"".join(blocks) == open_quote
+    assert max(map(len, blocks)) < 500
