@@ -17,8 +17,8 @@ import time
 from datetime import date
 from pathlib import Path
 
-from churn_assets.cli.simulate import months_of
 from churn_assets.periods import Calendar, epoch_s
+from churn_assets.simulator.months import months_of
 from churn_assets.simulator.source import SyntheticSettings, SyntheticSource
 from churn_store.mapping.tables import SCHEMAS
 

@@ -7,6 +7,7 @@ graph published, and its answers equal the scores in the lake.
 import contextlib
 import logging
 import os
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ from churn_assets.orchestration.ownership import claim
 from churn_assets.resources.service_process import Client, free_port, key_in_file, serving
 from churn_assets.resources.serving import ServingStore
 from churn_assets.settings.company import Settings
+from churn_store.clock import parse_time
 from churn_store.database.migrate import migrate
 from churn_store.errors import ChurnError
 from churn_store.releases.bundles import Bundle
@@ -44,6 +46,16 @@ NAMED = 3
 OK = 200
 EXIT_WRONG_INPUT = 2
 """Exit status where a table, a file or a setting is for the user to put right."""
+
+
+@click.command()
+@click.option("--as-of", help="Fix the clock at this time first, so that the figures can be reproduced.")
+@click.option(
+    "--anew", is_flag=True, help="Load a source that can't say when its rows became known as if for the first time."
+)
+def demo(as_of: str | None, anew: bool) -> None:
+    """Materialize the whole graph, serve the release, ask it for predictions, and print one screen."""
+    sys.exit(run_demo(None if as_of is None else parse_time(as_of, where="--as-of"), anew=anew))
 
 
 @dataclass

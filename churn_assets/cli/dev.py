@@ -19,6 +19,14 @@ from churn_store.database.migrate import migrate
 from churn_store.errors import InputError
 
 
+@click.command()
+@click.option("--ui-port", default=3000, show_default=True, help="Port of the Dagster UI.")
+@click.option("--port", default=8000, show_default=True, help="Port of the service.")
+def dev(ui_port: int, port: int) -> None:
+    """Run the Dagster UI with its daemon, and the service, until Ctrl-C."""
+    sys.exit(run_dev(Path.cwd(), ui_port=ui_port, port=port))
+
+
 def run_dev(folder: Path, *, ui_port: int, port: int) -> int:
     """Run both in the foreground; the exit status is that of the one that ended first, 0 after Ctrl-C."""
     settings = Settings.load()

@@ -6,6 +6,7 @@ Belongs here: files, their columns, and their description as a ``files`` source.
 The tables go out month by month, so that a company of any size needs memory for one month.
 """
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -17,7 +18,9 @@ import polars as pl
 import yaml
 from pydantic import ValidationError
 
+from churn_assets.cli.verify_simulator import run_verify
 from churn_assets.periods import Calendar, epoch_s
+from churn_assets.simulator.months import months_of
 from churn_assets.simulator.source import SyntheticSettings, SyntheticSource
 from churn_store.errors import InputError
 from churn_store.mapping.tables import Table
@@ -53,6 +56,56 @@ COLUMNS: dict[Table, dict[str, str]] = {
 """The files' columns, named as ``source.<table>.columns`` names them, by the canonical ones that they hold."""
 
 
+@click.command()
+@click.argument("out", required=False, type=click.Path(path_type=Path))
+@click.option("--customers", default=20_000, show_default=True, help="Who have signed up by the end.")
+@click.option("--seed", default=42, show_default=True, help="Another seed: another company under the same law.")
+@click.option("--months", default=24, show_default=True, help="Months of data, from 2024-01-01 on.")
+@click.option(
+    "--scenario",
+    type=click.Choice(["none", "price_increase", "competitor", "tracking_bug", "new_country"]),
+    default="none",
+    show_default=True,
+    help="What happens to the company's world.",
+)
+@click.option("--from", "since", metavar="DATE", help="First day of the scenario.")
+@click.option("--dirt", default=0.0, show_default=True, help="Share of the rows that are hit by dirt.")
+@click.option(
+    "--format",
+    "file_format",
+    type=click.Choice(["parquet", "csv"]),
+    default="parquet",
+    show_default=True,
+    help="Of the files.",
+)
+@click.option("--verify", is_flag=True, help="Print the best possible prediction, and that no model beats it.")
+def simulate(
+    out: Path | None,
+    customers: int,
+    seed: int,
+    months: int,
+    scenario: str,
+    since: str | None,
+    dirt: float,
+    file_format: Literal["parquet", "csv"],
+    *,
+    verify: bool,
+) -> None:
+    """Write the tables of a synthetic company into the folder OUT, with a churn.yaml that reads them; or verify it."""
+    if (scenario == "none") != (since is None):
+        raise click.UsageError("--scenario and --from belong together: what happens, and its first day like 2025-03-01")
+    settings = company(
+        customers=customers, seed=seed, months=months, scenario={"kind": scenario, "start": since}, dirt=dirt
+    )
+    if verify:
+        if out is not None:
+            raise click.UsageError(f"--verify writes nothing; leave {out} out")
+        sys.exit(run_verify(settings))
+    if out is None:
+        raise click.UsageError("name the folder to write to, or ask for --verify")
+    run_simulate(settings, out, file_format)
+
+
 @dataclass(frozen=True)
 class Month:
     """What was written of a month: its first day, and rows by table."""
@@ -82,15 +135,6 @@ def company(**given: Any) -> SyntheticSettings:
         return SyntheticSettings(**given)
     except ValidationError as error:
         raise InputError(one_line(error, SyntheticSettings, where="churn simulate")) from error
-
-
-def months_of(settings: SyntheticSettings) -> list[date]:
-    """The first days of the months in which the company's ``customers`` sign up."""
-    calendar = Calendar("monthly", settings.start)
-    months = [calendar.first]
-    while len(months) < settings.months:
-        months.append(calendar.next(months[-1]))
-    return months
 
 
 def write_company(settings: SyntheticSettings, folder: Path, file_format: Format) -> Iterator[Month]:

@@ -1,6 +1,7 @@
 """`churn checks`: the whole graph on a small synthetic company, for continuous integration."""
 
 import contextlib
+import sys
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +22,13 @@ from churn_store.database.migrate import migrate
 
 AS_OF = datetime(2025, 4, 1, tzinfo=UTC)
 """Fifteen months of data: enough snapshots to train, select and judge."""
+
+
+@click.command()
+@click.option("--customers", default=2_000, show_default=True, help="Size of the small company.")
+def checks(customers: int) -> None:
+    """Materialize the graph on a small synthetic company; name every asset check that fails."""
+    sys.exit(run_checks(customers))
 
 
 class SmallCompany(Settings):

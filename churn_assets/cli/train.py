@@ -7,6 +7,7 @@ fitting (``training``) and judging (``champion.gate``): a model is released by t
 import contextlib
 import json
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,6 +76,19 @@ class TrainingRequest:
         given = FAMILIES[self.family].with_parameters(dict(named), where="--set")
         optional = {"trials": self.trials, "seed": self.seed}
         return {"parameters": given, **{name: value for name, value in optional.items() if value is not None}}
+
+
+@click.command()
+@click.option("--family", required=True, help="One of `training.families`.")
+@click.option("--set", "values", multiple=True, metavar="NAME=VALUE", help="Fix a parameter; may be given more than once.")
+@click.option("--trials", type=int, help="Of the search for the other parameters; default: training.trials.")
+@click.option("--seed", type=int, help="Of the estimator and the search; default: training.seed.")
+@click.option(
+    "--judge", is_flag=True, help="Then let the gate judge the best of all families, and release it if it is accepted."
+)
+def train(family: str, values: tuple[str, ...], trials: int | None, seed: int | None, *, judge: bool) -> None:
+    """Fit a family on the training set that is there, and print its measures beside those of the other families."""
+    sys.exit(run_train(Path.cwd(), TrainingRequest(family, values, trials, seed), judge=judge))
 
 
 def run_train(folder: Path, asked: TrainingRequest, *, judge: bool) -> int:

@@ -16,7 +16,6 @@ import narwhals as nw
 import polars as pl
 from sklearn.metrics import roc_auc_score
 
-from churn_assets.cli.simulate import months_of
 from churn_assets.contracts import sift
 from churn_assets.evaluation.intervals import auc_difference_interval
 from churn_assets.evaluation.measures import Labels, Scores
@@ -28,6 +27,7 @@ from churn_assets.features.snapshot import features_at
 from churn_assets.periods import Calendar, epoch_s
 from churn_assets.raw.contracts import raw_contract
 from churn_assets.settings.company import AtRisk, Features, Label, Training, matures_on
+from churn_assets.simulator.months import months_of
 from churn_assets.simulator.source import SyntheticSettings, SyntheticSource
 from churn_assets.training.families import inputs
 from churn_assets.training.fitting import fit

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from churn_assets.automation.retraining_sensor import _staleness
 from churn_assets.backtest.assets import CHECK, backtest_assets
 from churn_assets.build import build_defs
-from churn_assets.cli.report_commands import backtest
+from churn_assets.cli.backtest import backtest
 from churn_assets.lake.lake import Lake
 from churn_assets.orchestration.run_history import newest_materialization
 from churn_assets.resources.serving import ServingStore

@@ -15,7 +15,7 @@ from mlflow.tracking import MlflowClient
 from churn_assets.champion.card.files import card_named, try_to_log_card
 from churn_assets.champion.card.model_card import Card, card_of
 from churn_assets.champion.card.required_facts import ALWAYS, BY_TIME, missing
-from churn_assets.cli.report_commands import card
+from churn_assets.cli.card import card
 from churn_assets.resources.serving import ServingStore
 from churn_store.database.migrate import migrate
 from churn_store.errors import InputError

@@ -23,7 +23,7 @@ import yaml
 from click.testing import CliRunner
 from dagster._daemon.types import DaemonHeartbeat
 
-from churn_assets.cli.check_commands import doctor
+from churn_assets.cli.doctor import doctor
 from churn_assets.doctor import machine, stores
 from churn_assets.doctor.probe import ProbeResult, probed
 from churn_assets.lake.lake import Lake

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 from deltalake import DeltaTable
 
-from churn_assets.cli.data_commands import data
+from churn_assets.cli.data.group import data
 from churn_assets.lake.lake import Lake
 from churn_assets.lake.restore import restore
 from churn_assets.lake.versions import differences, digest_at, versions

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from churn_assets.cli.check_commands import validate
+from churn_assets.cli.validate import validate
 from churn_assets.connectors.open_source import open_source
 from churn_assets.settings.company import Settings
 from churn_store.errors import ChurnError

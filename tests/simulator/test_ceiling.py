@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 from click.testing import CliRunner
 
-from churn_assets.cli.commands import simulate
+from churn_assets.cli.simulate import simulate
 from churn_assets.cli.verify_simulator import SETS, SNAPSHOTS, in_words, judge, read_all
 from churn_assets.settings.company import Training
 from churn_assets.simulator.source import SyntheticSettings, SyntheticSource

@@ -8,8 +8,7 @@ import polars as pl
 import pytest
 from click.testing import CliRunner
 
-from churn_assets.cli.commands import simulate
-from churn_assets.cli.simulate import company, months_of, write_company
+from churn_assets.cli.simulate import company, months_of, simulate, write_company
 from churn_assets.connectors.files.source import FilesSource
 from churn_assets.connectors.open_source import open_source
 from churn_assets.periods import Calendar, epoch_s

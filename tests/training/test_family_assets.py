@@ -22,7 +22,7 @@ from click.testing import CliRunner
 from churn_assets.automation.jobs import RETRAIN
 from churn_assets.automation.runner import QUIET, Graph, run_all, why
 from churn_assets.build import build_defs
-from churn_assets.cli.training_commands import train
+from churn_assets.cli.train import train
 from churn_assets.connectors.open_source import open_source
 from churn_assets.lake.lake import Lake
 from churn_assets.lake.row_digest import digest

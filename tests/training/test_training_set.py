@@ -14,7 +14,7 @@ from churn_assets.automation.jobs import FEATURES, RETRAIN
 from churn_assets.automation.runner import Graph, Step, run_all
 from churn_assets.build import build_defs
 from churn_assets.champion.candidate import describe
-from churn_assets.cli.data_commands import data
+from churn_assets.cli.data.group import data
 from churn_assets.connectors.open_source import open_source
 from churn_assets.evaluation.evaluate import evaluate
 from churn_assets.lake.lake import Lake

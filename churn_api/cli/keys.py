@@ -1,15 +1,15 @@
-"""The commands of the service: its keys, and the service itself. Imports what is slow only where it is used."""
+"""`churn keys`: the API keys of the service."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-if TYPE_CHECKING:
-    from churn_api.security.keys import KeyStore
+from churn_api.security.keys import KeyStore
+from churn_api.settings import ServiceConfig
+from churn_store.database.schema import connect
 
 
 @click.group()
@@ -58,26 +58,13 @@ def keys_revoke(key_id: str) -> None:
     click.echo(f"key {key_id} is revoked")
 
 
-@click.command()
-def serve() -> None:
-    """Serve the release that the asset graph published, until Ctrl-C."""
-    from churn_api.server import run  # noqa: PLC0415
-    from churn_api.settings import ServiceConfig  # noqa: PLC0415
-
-    run(ServiceConfig.load())
-
-
 @contextmanager
-def _key_store() -> Iterator["KeyStore"]:
+def _key_store() -> Iterator[KeyStore]:
     """The keys in the configured database.
 
     Raises:
         InputError: the database does not answer or is not migrated.
     """
-    from churn_api.security.keys import KeyStore  # noqa: PLC0415
-    from churn_api.settings import ServiceConfig  # noqa: PLC0415
-    from churn_store.database.schema import connect  # noqa: PLC0415
-
     settings = ServiceConfig.load()
     with KeyStore.open(connect(settings.database_url), now_s=settings.clock.now_s()) as store:
         yield store

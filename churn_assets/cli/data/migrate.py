@@ -1,0 +1,32 @@
+"""`churn data migrate`: an older lake in the present form."""
+
+from pathlib import Path
+
+import click
+
+from churn_assets.connectors.open_source import open_source
+from churn_assets.features.feature_sets import company_features
+from churn_assets.features.lake_columns import outdated
+from churn_assets.lake.lake import Lake
+from churn_assets.lake.migrate import migrate_lake
+from churn_assets.orchestration.instance import instance_of
+from churn_assets.orchestration.lake_words import migrate_words
+from churn_assets.settings.company import Settings
+
+
+@click.command()
+def migrate() -> None:
+    """Give an older lake's tables the columns that came since, and its words the present writing; a second time does nothing."""
+    settings = Settings.load()
+    lake = Lake(settings.lake_url)
+    for table, added in migrate_lake(lake).items():
+        click.echo(f"{table}: added {', '.join(added)}; rows that were there have nothing in them")
+    with instance_of(Path.cwd()) as instance:
+        for line in migrate_words(lake, settings.source, instance):
+            click.echo(line)
+    features = company_features(open_source(settings), settings.source, settings.features)
+    complaints = outdated(lake, features, has_time=settings.has_time)
+    for complaint in complaints:
+        click.echo(complaint)
+    if not complaints:
+        click.echo(f"the lake {lake.url} has the present columns")
