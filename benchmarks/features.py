@@ -33,6 +33,7 @@ from churn_assets.features.feature_sets import features_of
 from churn_assets.lake.lake import Lake
 from churn_assets.periods import Calendar, epoch_s
 from churn_assets.settings.company import AtRisk
+from churn_assets.settings.events import EventRoles
 from churn_assets.simulator.source import SyntheticSettings, SyntheticSource
 from churn_store.clock import DAY_S
 from churn_store.mapping.tables import KEYS, Table
@@ -211,7 +212,7 @@ def _history(folder: Path) -> History:
     features = features_of(
         tuple(SCANNED), source.attributes, has_time=True, given={table: source.given(table) for table in SCANNED}
     )
-    return History(lake, lake.versions(SCANNED), CALENDAR, features, AtRisk())
+    return History(lake, lake.versions(SCANNED), CALENDAR, features, AtRisk(), EventRoles())
 
 
 if __name__ == "__main__":

@@ -89,7 +89,7 @@ def _at_snapshots(settings: Settings, source: Source, features: tuple[Feature, .
         if snapshot < first or snapshot <= settings.start or matures_on(snapshot, settings.label) > as_of:
             continue
         before = {table: _within_reach(table, rows, features, snapshot, settings) for table, rows in tables.items()}
-        at_risk = features_at(before, features, epoch_s(snapshot), settings.at_risk)
+        at_risk = features_at(before, features, epoch_s(snapshot), settings.at_risk, settings.events.roles)
         after = {
             table: nw.from_native(rows.lazy().filter(pl.col("known_s") >= epoch_s(snapshot)))
             for table, rows in tables.items()
@@ -109,12 +109,12 @@ def _at_snapshots(settings: Settings, source: Source, features: tuple[Feature, .
 def _within_reach(
     table: Table, rows: pl.DataFrame, features: tuple[Feature, ...], snapshot: date, settings: Settings
 ) -> pl.LazyFrame:
-    days = lookback_days(table, features, settings.at_risk)
+    days = lookback_days(table, features, settings.at_risk, settings.events.roles)
     if days is None:
         return rows.lazy()
     wanted = pl.col("occurred_s") >= epoch_s(snapshot) - days * DAY_S
     if table == "events":
-        wanted |= pl.col("event_type") == settings.at_risk.cancelled_event
+        wanted |= pl.col("event_type").is_in(settings.at_risk.endings)
     return rows.lazy().filter(wanted)
 
 

@@ -61,6 +61,7 @@ def build_defs(settings: Settings | None = None, *, overrides: Mapping[str, Any]
             tables=settings.tables,
             at_risk=settings.at_risk,
             label=settings.label,
+            events=settings.events,
             engine=settings.engine,
             spark=settings.spark,
         ),

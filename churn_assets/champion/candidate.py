@@ -192,7 +192,7 @@ def population_in_words(rule: AtRisk, *, has_time: bool) -> str:
     """Who is at risk, for people."""
     if not has_time:
         return "every customer of the source"
-    gone = f", without an event {rule.cancelled_event!r}" if rule.cancelled_event else ""
+    gone = f", without an event {_any_of(rule.endings)}" if rule.endings else ""
     return (
         f"customers who signed up at least {rule.signed_up_days} days before the snapshot{gone}, with an event or a settled payment "
         f"in the {rule.active_days} days before it"
@@ -205,5 +205,9 @@ def label_in_words(label: Label, *, has_time: bool) -> str:
         return "the label column of the source says so; it names no window of time"
     window = f"within {label.horizon_days} days after the snapshot"
     if label.kind == "event":
-        return f"an event {label.event!r} {window}"
+        return f"an event {_any_of(label.event)} {window}"
     return f"no event and no settled payment {window}"
+
+
+def _any_of(words: Sequence[str]) -> str:
+    return " or ".join(map(repr, words))

@@ -27,6 +27,7 @@ from churn_assets.features.snapshot import features_at
 from churn_assets.periods import Calendar, epoch_s
 from churn_assets.raw.contracts import raw_contract
 from churn_assets.settings.company import AtRisk, Features, Label, Training, matures_on
+from churn_assets.settings.events import EventRoles
 from churn_assets.simulator.months import months_of
 from churn_assets.simulator.source import SyntheticSettings, SyntheticSource
 from churn_assets.training.families import inputs
@@ -182,7 +183,7 @@ def _labelled(
     """Features, ``churned`` and ``truth``, the true probability of leaving, of everybody at risk at a snapshot."""
     snapshot_s = epoch_s(snapshot)
     before = {table: _reached(table, tables[table], features, snapshot_s) for table in TABLES}
-    at_risk = features_at(before, features, snapshot_s, RULE)
+    at_risk = features_at(before, features, snapshot_s, RULE, EventRoles())
     after = tables["events"].lazy().filter(pl.col("known_s") >= snapshot_s)
     labels = churn_labels(
         at_risk.select("customer_id"),
@@ -206,7 +207,7 @@ def _reached(table: Table, rows: pl.DataFrame, features: Sequence[Feature], snap
         return rows.lazy()
     wanted = pl.col("occurred_s") >= snapshot_s - days * DAY_S
     if table == "events":
-        wanted |= pl.col("event_type") == RULE.cancelled_event
+        wanted |= pl.col("event_type").is_in(RULE.endings)
     return rows.lazy().filter(wanted)
 
 

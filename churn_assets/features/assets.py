@@ -24,6 +24,7 @@ from churn_assets.orchestration.run_history import KNOWN_UNTIL, raw_periods
 from churn_assets.orchestration.table_writer import Built, Events, contract_specs, keys_of, write_table
 from churn_assets.periods import Cadence, Calendar, text
 from churn_assets.settings.company import AtRisk, EngineName, Label, Spark
+from churn_assets.settings.events import EventRoles, EventSettings
 from churn_store.clock import Clock
 from churn_store.mapping.tables import Table
 
@@ -39,6 +40,7 @@ def feature_assets(
     tables: Sequence[Table],
     at_risk: AtRisk,
     label: Label,
+    events: EventSettings,
     engine: EngineName,
     spark: Spark,
 ) -> Sequence[dg.AssetsDefinition]:
@@ -51,13 +53,21 @@ def feature_assets(
         tables: raw tables of the company.
         at_risk: definition of who can churn.
         label: definition of churn.
+        events: what the types of events mean.
         engine: name of the engine.
         spark: settings of the engine ``spark``.
     """
     if timeline is not None:
         return [
             _customer_features(
-                features, partitions, calendar=timeline, tables=tables, rule=at_risk, engine=engine, spark=spark
+                features,
+                partitions,
+                calendar=timeline,
+                tables=tables,
+                rule=at_risk,
+                roles=events.roles,
+                engine=engine,
+                spark=spark,
             ),
             _churn_labels(partitions, calendar=timeline, tables=tables, rule=at_risk, label=label),
         ]
@@ -71,6 +81,7 @@ def _customer_features(
     calendar: Calendar,
     tables: Sequence[Table],
     rule: AtRisk,
+    roles: EventRoles,
     engine: EngineName,
     spark: Spark,
 ) -> dg.AssetsDefinition:
@@ -99,7 +110,7 @@ def _customer_features(
         raw = raw_periods(context.instance, lake, tables)
         require_history(calendar, clock.now().date(), keys, raw=raw)
         sources = lake.versions(tables)
-        history = History(lake, {table: sources[table] for table in tables}, calendar, features, rule)
+        history = History(lake, {table: sources[table] for table in tables}, calendar, features, rule, roles)
         built = (
             (
                 text(snapshot),

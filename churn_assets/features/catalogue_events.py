@@ -17,15 +17,15 @@ from churn_assets.features.feature import (
 )
 from churn_store.clock import DAY_S
 
-SESSION = nw.col("event_type") == "session"
-TICKET = nw.col("event_type") == "support_ticket"
-USE = nw.col("event_type") == "feature_used"
+SESSION = nw.col("role") == "session"
+TICKET = nw.col("role") == "ticket"
+USE = nw.col("role") == "use"
 
 NEWEST_OF_KIND = nw.col("newest_of_kind")
 """The newest event of its type. Counted within a window, it gives the number of different types."""
 
 NEWEST_OF_DAY, NEWEST_OF_WEEK = nw.col("newest_of_day"), nw.col("newest_of_week")
-"""The newest event of its type and day, or of its type and seven days. Counted for one type, they give its active days or weeks."""
+"""The newest event of its role and day, or of its role and seven days. Counted for one role, they give its active days or weeks."""
 
 THURSDAY = 3
 SATURDAY = 5

@@ -35,7 +35,7 @@ class Feature:
         value: Narwhals expression over the aggregates and the customer's record. The record also has ``signed_up_age_s``, seconds
             since sign-up; ``signed_up_s`` plus it is the snapshot.
         aggregates: expressions over the table's rows, by name. Rows have the table's columns without ids and ``known_s``, and
-            ``age_s`` (seconds before the snapshot); events also have their ``features.recency_flags.PLACES``. For a customer without
+            ``age_s`` (seconds before the snapshot); events also have their ``role`` and ``features.recency_flags.PLACES``. For a customer without
             rows an aggregate is zero, or null if its name begins with ``age_of_``. A name means the same in every feature.
         besides: aggregates of further tables, for a feature that combines tables.
         kind: ``number`` or ``category``.

@@ -11,6 +11,7 @@ from typing import Any
 import narwhals as nw
 import polars as pl
 
+from churn_assets.features.population import is_any_of
 from churn_assets.periods import epoch_s
 from churn_assets.settings.company import AtRisk, Label, matures_on
 from churn_store.errors import InputError
@@ -62,7 +63,7 @@ def churn_labels(
         payments: payments that arrived from the snapshot on; `None` where the company has no such table.
         snapshot: day T of the snapshot.
         label: definition of churn.
-        rule: definition of who is at risk, with the name of the event that ends a customer.
+        rule: definition of who is at risk, with the types of events that end a customer.
         known_until: day before which a row must have become known to count; default: the day of maturity. A later day restates
             the labels.
     """
@@ -71,8 +72,8 @@ def churn_labels(
     inside = (nw.col("occurred_s") >= start_s, nw.col("occurred_s") < end_s, nw.col("known_s") < known_s)
     if label.kind == "event":
         if events is None:
-            raise ValueError(f"label {label.event!r} needs a table `events`")
-        left = _ids(events.filter(*inside, nw.col("event_type") == label.event))
+            raise ValueError(f"label {', '.join(label.event)} needs a table `events`")
+        left = _ids(events.filter(*inside, is_any_of("event_type", label.event)))
     else:
         active = [] if events is None else [_ids(events.filter(*inside))]
         if payments is not None:
@@ -81,12 +82,12 @@ def churn_labels(
     gone = (
         _ids(
             events.filter(
-                nw.col("event_type") == rule.cancelled_event,
+                is_any_of("event_type", rule.endings),
                 nw.col("occurred_s") < start_s,
                 nw.col("known_s") < known_s,
             )
         )
-        if events is not None and rule.cancelled_event is not None
+        if events is not None and rule.endings
         else pl.DataFrame(schema={"customer_id": pl.String})
     )
     judged = at_risk.select("customer_id").join(gone, on="customer_id", how="anti")

@@ -20,12 +20,12 @@ class Lookback:
     Attributes:
         since: first period that is read whole; empty to read all of them.
         until: first period that is not read: the snapshot's own.
-        ending: type of the event that ends a customer for ever, which is also read from the periods before ``since``.
+        endings: types of the events that end a customer for ever, which are also read from the periods before ``since``.
     """
 
     since: str
     until: str
-    ending: str | None = None
+    endings: tuple[str, ...] = ()
 
     def whole(self, period: str) -> bool:
         """Whether all rows that arrived in a period are read."""
@@ -44,7 +44,7 @@ def lookback_of(table: Table, snapshot: date, features: Sequence[Feature], rule:
     """
     days = lookback_days(table, features, rule)
     since = "" if days is None else text(calendar.floor(snapshot - timedelta(days=days)))
-    return Lookback(since, text(snapshot), rule.cancelled_event if table == "events" else None)
+    return Lookback(since, text(snapshot), rule.endings if table == "events" else ())
 
 
 def lookback_days(table: Table, features: Sequence[Feature], rule: AtRisk) -> int | None:
@@ -57,4 +57,4 @@ def lookback_days(table: Table, features: Sequence[Feature], rule: AtRisk) -> in
 
 def reads_all(table: Table, rule: AtRisk) -> bool:
     """Whether a row of any age can matter: a version of a record, or the event that ended a customer for ever."""
-    return table == "customers" or (table == "events" and rule.cancelled_event is not None)
+    return table == "customers" or (table == "events" and bool(rule.endings))

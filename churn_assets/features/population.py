@@ -4,6 +4,9 @@ Belongs here: the definition of being at risk. Does not belong here: what is kno
 did afterwards (``labels``).
 """
 
+from collections.abc import Sequence
+from functools import reduce
+from operator import or_
 from typing import Any
 
 import narwhals as nw
@@ -43,11 +46,16 @@ def records_at(newest: nw.LazyFrame[Any], snapshot_s: int) -> nw.LazyFrame[Any]:
 def signs(table: Table, rule: AtRisk) -> Aggregates:
     """The aggregates of a table that say who is at risk, computed with those of the features so that rows are read once."""
     if table == "events":
-        ended = {} if rule.cancelled_event is None else {"endings": count(nw.col("event_type") == rule.cancelled_event)}
+        ended = {"endings": count(is_any_of("event_type", rule.endings))} if rule.endings else {}
         return {"newest_event_age_s": nw.col("age_s").min(), **ended}
     if table == "payments":
         return {"newest_settled_age_s": nw.when(nw.col("status") == "settled").then(nw.col("age_s")).min()}
     return {}
+
+
+def is_any_of(column: str, words: Sequence[str]) -> nw.Expr:
+    """Whether a column of texts holds one of some words, of which there is at least one."""
+    return reduce(or_, (nw.col(column) == word for word in words))
 
 
 def at_risk(people: nw.LazyFrame[Any], rule: AtRisk) -> nw.LazyFrame[Any]:

@@ -13,10 +13,13 @@ from churn_assets.features.feature import Feature, aggregates_of
 from churn_assets.features.population import at_risk, known_before, newest_versions, records_at, signs
 from churn_assets.features.recency_flags import with_recency_flags
 from churn_assets.settings.company import AtRisk
+from churn_assets.settings.events import EventRoles
 from churn_store.mapping.tables import Table
 
 
-def features_at(tables: Mapping[Table, Any], features: Sequence[Feature], snapshot_s: int, rule: AtRisk) -> pl.DataFrame:
+def features_at(
+    tables: Mapping[Table, Any], features: Sequence[Feature], snapshot_s: int, rule: AtRisk, roles: EventRoles
+) -> pl.DataFrame:
     """The features of every customer at risk at a snapshot.
 
     Args:
@@ -25,11 +28,12 @@ def features_at(tables: Mapping[Table, Any], features: Sequence[Feature], snapsh
         features: features to compute.
         snapshot_s: T in epoch seconds; rows that happened or became known at or after it change nothing.
         rule: definition of who is at risk.
+        roles: what the types of events mean.
 
     Returns:
         ``customer_id``, ``snapshot_s`` and one column a feature (Float64 or String), sorted by customer.
     """
-    known = {name: _known(name, nw.from_native(rows), snapshot_s) for name, rows in tables.items()}
+    known = {name: _known(name, nw.from_native(rows), snapshot_s, roles) for name, rows in tables.items()}
     records = records_at(newest_versions(known["customers"]), snapshot_s)
     return features_of_known(records, known, features, snapshot_s, rule)
 
@@ -45,7 +49,7 @@ def features_of_known(
 
     Args:
         records: records of the customers, as ``records_at`` returns them.
-        known: rows known at the snapshot, with ``age_s``; events also have their ``PLACES``. ``known_s`` is not needed.
+        known: rows known at the snapshot, with ``age_s``; events also have their ``role`` and ``PLACES``. ``known_s`` is not needed.
         features: features to compute.
         snapshot_s: time T of the snapshot, in epoch seconds.
         rule: definition of who is at risk.
@@ -83,9 +87,9 @@ def features_of_table(customers: Any, features: Sequence[Feature]) -> pl.DataFra
     )
 
 
-def _known(table: Table, rows: nw.LazyFrame[Any], snapshot_s: int) -> nw.LazyFrame[Any]:
+def _known(table: Table, rows: nw.LazyFrame[Any], snapshot_s: int, roles: EventRoles) -> nw.LazyFrame[Any]:
     known = known_before(rows, snapshot_s)
-    return with_recency_flags(known) if table == "events" else known
+    return with_recency_flags(known, roles) if table == "events" else known
 
 
 def _value(feature: Feature) -> nw.Expr:

@@ -79,6 +79,7 @@ class SourceTree:
             module = self.module(owner.module)
             classes = [node.id for node in ast.walk(statement.annotation) if isinstance(node, ast.Name)]
             of_class = {Part(owner.module, one) for one in classes if module and one in module.definitions}
+            of_class |= {module.imports[one] for one in classes if module and one in module.imports}
             if Part(owner.module, f"{owner.name}.{name}") in taken or of_class & taken:
                 fields.add(name)
         return frozenset(fields)

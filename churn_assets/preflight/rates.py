@@ -14,6 +14,7 @@ from churn_assets.features.snapshot import features_at
 from churn_assets.periods import ALL, Calendar, epoch_s
 from churn_assets.preflight.report import SnapshotRate
 from churn_assets.settings.company import AtRisk, Label, matures_on
+from churn_assets.settings.events import EventRoles
 from churn_store.mapping.tables import Table
 
 SNAPSHOTS = 12
@@ -37,7 +38,7 @@ def rate_at(tables: Mapping[Table, pl.DataFrame], snapshot: date, *, at_risk: At
     """
     start_s = epoch_s(snapshot)
     lazy = {name: frame.lazy() for name, frame in tables.items()}
-    ids = features_at(lazy, (), start_s, at_risk).select("customer_id")
+    ids = features_at(lazy, (), start_s, at_risk, EventRoles()).select("customer_id")
     if ids.height == 0:
         return SnapshotRate(snapshot.isoformat(), 0, None)
 

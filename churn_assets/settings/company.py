@@ -4,6 +4,7 @@ Belongs here: names, defaults and allowed values. Does not belong here: settings
 settings of both (``churn_store.settings``).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from churn_assets.periods import Calendar
+from churn_assets.settings.events import EventSettings, Words
 from churn_assets.settings.postgres import PostgresSettings
 from churn_assets.simulator.source import SyntheticSettings
 from churn_store.errors import InputError
@@ -38,21 +40,34 @@ class Raw(Section):
     )
 
 
+ENDS = ("cancelled",)
+"""The type of event by which a customer leaves, where nothing else is said."""
+
+
 class AtRisk(Section):
     """Who can churn at a snapshot."""
 
     signed_up_days: int = Field(30, ge=0, description="signed up at least so many days ago")
     active_days: int = Field(60, gt=0, description="some event or settled payment in so many days before")
-    cancelled_event: str | None = Field(
-        "cancelled", description="the type of event that ends a customer; nobody who has it is at risk"
+    cancelled_event: Words | None = Field(
+        ENDS,
+        description="the type of event that ends a customer, or several; nobody who has one is at risk; null where customers come "
+        "back; default: events.roles.cancelled",
     )
+
+    @property
+    def endings(self) -> tuple[str, ...]:
+        """The types of events that end a customer; none where customers come back."""
+        return self.cancelled_event or ()
 
 
 class Label(Section):
     """What churn is."""
 
     kind: Literal["event", "inactivity"] = Field("event", description="a named event, or no event and no settled payment")
-    event: str = Field("cancelled", description="the type of event that is churn, for kind `event`")
+    event: Words = Field(
+        ENDS, description="the type of event that is churn, or several, for kind `event`; default: events.roles.cancelled"
+    )
     horizon_days: int = Field(30, gt=0, description="length of the window after the snapshot")
     grace_days: int = Field(3, ge=0, description="how long after the window rows may still arrive")
 
@@ -269,6 +284,7 @@ class Settings(ConfigFile):
     cadence: Literal["monthly", "weekly", "daily"] = "monthly"
     at_risk: AtRisk = AtRisk()
     label: Label = Label()
+    events: EventSettings = EventSettings()
     features: Features = Features()
     training: Training = Training()
     profit: Profit = Profit()
@@ -288,6 +304,33 @@ class Settings(ConfigFile):
     tracking: Tracking = Tracking()
 
     @model_validator(mode="after")
+    def _one_meaning_of_leaving(self) -> "Settings":
+        """The role ``cancelled`` speaks for ``label.event`` and ``at_risk.cancelled_event``, which may only repeat its words."""
+        words = self.events.roles.cancelled
+        if words is None or not self.has_time:
+            return self
+        by_event = self.label.kind == "event"
+        for setting, given in (
+            ("label.event", self.label.event if by_event else ()),
+            ("at_risk.cancelled_event", self.at_risk.endings),
+        ):
+            if given != ENDS and (others := sorted(set(given) - set(words))):
+                raise ValueError(
+                    f"{setting} names {_listed(others)}, which events.roles.cancelled does not (it has {_listed(words)}): who left by "
+                    f"it would still be at risk. Name it there too, or leave {setting} out"
+                )
+        if by_event and not words:
+            raise ValueError(
+                "label.kind `event` looks for the events of events.roles.cancelled, which is empty; name the types of events by "
+                "which customers leave, or choose label.kind `inactivity`"
+            )
+        if by_event:
+            object.__setattr__(self, "label", self.label.model_copy(update={"event": words}))
+        if self.at_risk.cancelled_event is not None:
+            object.__setattr__(self, "at_risk", self.at_risk.model_copy(update={"cancelled_event": words or None}))
+        return self
+
+    @model_validator(mode="after")
     def _windows_agree(self) -> "Settings":
         if self.monitoring.agreeing > self.monitoring.windows:
             raise ValueError("monitoring.agreeing must not be more than monitoring.windows")
@@ -295,12 +338,13 @@ class Settings(ConfigFile):
             raise ValueError("gate.auc_floor must be less than gate.auc_plausible, or nothing can pass")
         if self.has_time and self.label.kind == "event" and "events" not in self.tables:
             raise ValueError(
-                f"label.kind `event` looks for the event {self.label.event!r}, but the source has no `events`; add them or "
+                f"label.kind `event` looks for the event {_listed(self.label.event)}, but the source has no `events`; add them or "
                 "choose label.kind `inactivity`"
             )
-        if self.has_time and self.label.kind == "event" and self.at_risk.cancelled_event not in (None, self.label.event):
+        ends = set(self.at_risk.endings)
+        if self.has_time and self.label.kind == "event" and ends and ends != set(self.label.event):
             raise ValueError(
-                f"label.event is {self.label.event!r}, but at_risk.cancelled_event is {self.at_risk.cancelled_event!r}: who left "
+                f"label.event is {_listed(self.label.event)}, but at_risk.cancelled_event is {_listed(self.at_risk.endings)}: who left "
                 "by the one would still be at risk by the other; name the same event, or null where customers come back"
             )
         return self
@@ -356,6 +400,10 @@ class Settings(ConfigFile):
     def tracking_uri(self) -> str:
         """The address at which MLflow keeps runs and the registry."""
         return self.tracking.uri or f"sqlite:///{(self.home / 'mlflow.db').absolute()}"
+
+
+def _listed(words: Sequence[str]) -> str:
+    return ", ".join(map(repr, words)) or "none"
 
 
 def matures_on(snapshot: date, label: Label) -> date:

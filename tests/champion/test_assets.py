@@ -71,6 +71,7 @@ class Company:
                 tables=self.settings.tables,
                 at_risk=self.settings.at_risk,
                 label=self.settings.label,
+                events=self.settings.events,
                 engine=self.settings.engine,
                 spark=self.settings.spark,
             ),

@@ -12,6 +12,7 @@ from churn_assets.features.feature_sets import features_of
 from churn_assets.features.snapshot import features_at
 from churn_assets.periods import epoch_s
 from churn_assets.settings.company import AtRisk
+from churn_assets.settings.events import EventRoles
 from churn_store.clock import DAY_S
 from churn_store.mapping.tables import OPTIONAL, SCHEMAS, Table
 from churn_store.model.signature import Column
@@ -19,6 +20,7 @@ from churn_store.model.signature import Column
 SNAPSHOT = date(2025, 7, 1)
 T = epoch_s(SNAPSHOT)
 RULE = AtRisk()
+ROLES = EventRoles()
 GIVEN: Mapping[Table, Sequence[str]] = {"payments": OPTIONAL["payments"]}
 TABLES: tuple[Table, ...] = ("customers", "events", "payments")
 ATTRIBUTES = (
@@ -135,6 +137,8 @@ def small(
     }
 
 
-def features(company: Company, which: Sequence[Feature] = FEATURES, *, at: int = T, rule: AtRisk = RULE) -> pl.DataFrame:
+def features(
+    company: Company, which: Sequence[Feature] = FEATURES, *, at: int = T, rule: AtRisk = RULE, roles: EventRoles = ROLES
+) -> pl.DataFrame:
     """Features of a company at a snapshot: all that there are, at T."""
-    return features_at({table: frame.lazy() for table, frame in company.items()}, which, at, rule)
+    return features_at({table: frame.lazy() for table, frame in company.items()}, which, at, rule, roles)

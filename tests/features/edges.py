@@ -12,6 +12,7 @@ from churn_assets.features.snapshot import features_at
 from churn_assets.lake.lake import PERIOD, Lake
 from churn_assets.periods import Calendar, day_of, epoch_s
 from churn_assets.settings.company import AtRisk
+from churn_assets.settings.events import EventRoles
 from churn_store.clock import DAY_S
 from churn_store.mapping.tables import Table
 from tests.features.company import FEATURES, customer_rows, event_rows, payment_rows
@@ -23,7 +24,9 @@ SNAPSHOTS = [date(2025, month, 1) for month in (4, 5, 7, 8)]
 EDGES = np.array([days * DAY_S + off for days in (0, 7, 30, 60, 84, 90, 180) for off in (-1, 0, 1)])
 
 
-def lake_of_edges(folder: Path, *, seed: int = 1, customers: int = 60, rule: AtRisk | None = None) -> History:
+def lake_of_edges(
+    folder: Path, *, seed: int = 1, customers: int = 60, rule: AtRisk | None = None, roles: EventRoles | None = None
+) -> History:
     """Write the company's raw tables by period of arrival.
 
     Args:
@@ -31,6 +34,7 @@ def lake_of_edges(folder: Path, *, seed: int = 1, customers: int = 60, rule: AtR
         seed: of what is drawn.
         customers: how many.
         rule: who is at risk.
+        roles: what the types of events mean.
     """
     drawn = np.random.default_rng(seed)
 
@@ -73,10 +77,12 @@ def lake_of_edges(folder: Path, *, seed: int = 1, customers: int = 60, rule: AtR
         keys = [CALENDAR.floor(day_of(second)).isoformat() for second in arrived["known_s"]]
         by_period = arrived.with_columns(pl.Series(PERIOD, keys)).partition_by(PERIOD, as_dict=True, include_key=False)
         lake.replace(table, {str(period): part for (period,), part in by_period.items()}, run_id="edges")
-    return History(lake, {table: lake.version(table) for table in rows}, CALENDAR, FEATURES, rule or AtRisk())
+    return History(
+        lake, {table: lake.version(table) for table in rows}, CALENDAR, FEATURES, rule or AtRisk(), roles or EventRoles()
+    )
 
 
 def from_all_rows(history: History, snapshot: date) -> pl.DataFrame:
     """The features at a snapshot from every row that the lake has, whenever it arrived."""
     tables = {table: history.lake.scan(table, version=version).drop(PERIOD) for table, version in history.versions.items()}
-    return features_at(tables, history.features, epoch_s(snapshot), history.rule)
+    return features_at(tables, history.features, epoch_s(snapshot), history.rule, history.roles)

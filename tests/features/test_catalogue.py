@@ -13,6 +13,7 @@ from churn_assets.features.catalogue import CATALOGUE, CLASSIC, as_table
 from churn_assets.features.feature import distinct, longest_window_days
 from churn_assets.features.recency_flags import with_recency_flags
 from churn_assets.periods import epoch_s
+from churn_assets.settings.events import EventRoles
 from churn_store.clock import DAY_S
 from churn_store.mapping.tables import RESERVED
 from tests.features.company import FEATURES, T, customer_rows, event_rows, features, small
@@ -49,7 +50,7 @@ def test_an_aggregate_name_means_the_same_wherever_it_is_used() -> None:
             "signed_up_s": T - generator.integers(1, 200 * DAY_S, count),
         }
     )
-    placed = with_recency_flags(nw.from_native(rows.lazy())).collect("polars")
+    placed = with_recency_flags(nw.from_native(rows.lazy()), EventRoles()).collect("polars")
     meanings: dict[str, set[tuple[str, tuple[object, ...]]]] = defaultdict(set)
     for feature in CATALOGUE:
         for table in feature.tables:

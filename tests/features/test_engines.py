@@ -12,6 +12,7 @@ from churn_assets.features.engines.open_engine import open_engine
 from churn_assets.features.engines.polars_engine import PolarsEngine
 from churn_assets.lake.row_digest import digest
 from churn_assets.settings.company import AtRisk, Spark
+from churn_assets.settings.events import EventRoles
 from churn_store.errors import InputError
 from churn_store.mapping.tables import Table
 from tests.features.edges import SNAPSHOTS, from_all_rows, lake_of_edges
@@ -50,10 +51,35 @@ def test_a_company_without_an_event_that_ends_customers_has_them_at_risk_again(t
     assert bits(frame) == bits(from_all_rows(history, SNAPSHOTS[-1]))
 
 
+def test_roles_of_several_words_give_the_same_bits_and_count_a_day_once(tmp_path: Path, history: History) -> None:
+    """`login` is an event without a role in the same rows of ``history``."""
+    several = EventRoles(session=("session", "login"), ticket=("support_ticket", "export"))
+    shared = lake_of_edges(tmp_path, roles=several)
+    for (snapshot, frame), (_, of_one) in zip(
+        PolarsEngine(7).snapshots(shared, SNAPSHOTS), PolarsEngine().snapshots(history, SNAPSHOTS), strict=True
+    ):
+        assert bits(frame) == bits(from_all_rows(shared, snapshot))
+        assert frame["customer_id"].to_list() == of_one["customer_id"].to_list()
+        assert frame["sessions_90d"].sum() > of_one["sessions_90d"].sum()
+        assert frame["tickets_90d"].sum() > of_one["tickets_90d"].sum()
+        assert (frame["active_days_90d"] <= frame["sessions_90d"]).all()
+        assert frame.select("^event.*$").equals(of_one.select("^event.*$"))
+
+
+def test_several_events_that_end_customers_end_them_whenever_they_came(tmp_path: Path) -> None:
+    history = lake_of_edges(tmp_path, rule=AtRisk(cancelled_event=("cancelled", "export")))
+    one = lake_of_edges(tmp_path / "one")
+    for (snapshot, frame), (_, of_one) in zip(
+        PolarsEngine(7).snapshots(history, SNAPSHOTS), PolarsEngine().snapshots(one, SNAPSHOTS), strict=True
+    ):
+        assert bits(frame) == bits(from_all_rows(history, snapshot))
+        assert set(frame["customer_id"]) < set(of_one["customer_id"])
+
+
 def test_a_company_with_payments_alone_has_snapshots(history: History) -> None:
     versions: dict[Table, int] = {table: version for table, version in history.versions.items() if table != "events"}
     features = tuple(feature for feature in history.features if "events" not in feature.tables)
-    paying = History(history.lake, versions, history.calendar, features, history.rule)
+    paying = History(history.lake, versions, history.calendar, features, history.rule, history.roles)
     [(_, frame)] = PolarsEngine().snapshots(paying, SNAPSHOTS[:1])
     assert frame.height > 10
     assert bits(frame) == bits(from_all_rows(paying, SNAPSHOTS[0]))
@@ -66,7 +92,12 @@ def test_rows_that_lie_in_an_earlier_period_than_they_became_known_count_from_th
         both = pl.concat([lake.read(table, home), lake.read(table, early)])
         lake.replace(table, {home: both, early: both.clear()}, run_id="early")
     moved = History(
-        lake, {table: lake.version(table) for table in history.versions}, history.calendar, history.features, history.rule
+        lake,
+        {table: lake.version(table) for table in history.versions},
+        history.calendar,
+        history.features,
+        history.rule,
+        history.roles,
     )
     for snapshot, frame in PolarsEngine().snapshots(moved, SNAPSHOTS[1:3]):
         assert bits(frame) == bits(from_all_rows(moved, snapshot))

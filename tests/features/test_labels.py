@@ -98,6 +98,15 @@ def test_who_left_before_which_became_known_later_has_no_label_and_is_counted(
     assert found.left_before == (not labelled)
 
 
+def test_a_label_of_several_words_is_churn_by_each_and_by_each_one_has_left_before() -> None:
+    words = ("gone", "churned")
+    rule, risk = EVENT.model_copy(update={"event": words}), AtRisk(cancelled_event=words)
+    assert churned(label(rule, [("a", "gone", 5, 0), ("b", "churned", 5, 0)], at_risk=risk)) == {"a": True, "b": True}
+    assert churned(label(rule, [("a", "cancelled", 5, 0)], at_risk=risk)) == {"a": False, "b": False}
+    found = label(rule, [("a", "gone", -5, 9), ("b", "churned", -5, 9)], at_risk=risk)
+    assert (found.labels.height, found.left_before) == (0, 2)
+
+
 def test_where_no_event_ends_a_customer_nobody_has_left_before() -> None:
     found = label(INACTIVITY, [("a", "cancelled", -5, 9)], at_risk=AtRisk(cancelled_event=None))
     assert (set(churned(found)), found.left_before) == ({"a", "b"}, 0)

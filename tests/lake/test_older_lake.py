@@ -18,6 +18,7 @@ from churn_assets.lake.row_digest import digest
 from churn_assets.lake.versions import digest_at
 from churn_assets.periods import epoch_s
 from churn_assets.settings.company import AtRisk, Settings
+from churn_assets.settings.events import EventRoles
 from churn_assets.simulator.source import SyntheticSettings, SyntheticSource
 from churn_store.errors import InputError
 from churn_store.mapping.tables import SCHEMAS, Table
@@ -115,7 +116,7 @@ def test_features_are_computed_at_a_snapshot_whose_payments_are_old_ones(lake: L
     raw: tuple[Table, ...] = ("customers", "events", "payments")
     features = features_of(raw, source.attributes, has_time=True)
     tables = {table: lake.scan(table).filter(pl.col(PERIOD) < "2024-09-01").drop(PERIOD) for table in raw}
-    frame = features_at(tables, features, epoch_s(date(2024, 9, 1)), AtRisk())
+    frame = features_at(tables, features, epoch_s(date(2024, 9, 1)), AtRisk(), EventRoles())
     stored = lake.read("customer_features", "2024-09-01")
     shared = [name for name in stored.columns if name in frame.columns]
     assert frame.height == stored.height > 0

@@ -137,7 +137,8 @@ def test_a_stage_does_not_reach_what_comes_after_it(stage: str, never: set[str])
 def test_a_stage_takes_the_sections_that_it_reads() -> None:
     assert {"raw", "source"} <= sections_of("raw")
     assert not sections_of("raw") & {"training", "gate", "profit", "monitoring", "features", "at_risk"}
-    assert {"at_risk", "label", "features"} <= sections_of("features")
+    assert {"at_risk", "label", "features", "events"} <= sections_of("features")
+    assert not any("events" in sections_of(stage) for stage in ("raw", "training", "champion", "scoring", "monitoring"))
     assert not sections_of("features") & {"training", "gate", "profit", "monitoring"}
     assert {"training", "profit", "label", "at_risk"} <= sections_of("training")
     assert {"gate", "promotion", "purpose", "tracking"} <= sections_of("champion")

@@ -25,7 +25,7 @@ END_S = 30 * DAY_S
 """How long after T both windows end."""
 
 MATURE_S = epoch_s(matures_on(SNAPSHOT, EVENT))
-LEFT = pl.col("event_type") == RULE.cancelled_event
+LEFT = pl.col("event_type").is_in(RULE.endings)
 BEFORE = pl.col("occurred_s") < T
 
 
@@ -36,9 +36,7 @@ def companies_with_leavers(draw: st.DrawFn) -> Company:
     ages = st.one_of(st.sampled_from([-END_S - 1, -END_S, 1 - END_S, -1, 0, 1]), st.integers(-END_S, 9 * DAY_S))
     left_s = draw(st.lists(st.tuples(st.sampled_from(CUSTOMERS), ages), min_size=1, max_size=4))
     edges = [T - 1, T, T + 1, MATURE_S - 1, MATURE_S]
-    cancelled = [
-        (who, str(RULE.cancelled_event), age, max(draw(st.sampled_from(edges)) - (T - age), 0)) for who, age in left_s
-    ]
+    cancelled = [(who, RULE.endings[0], age, max(draw(st.sampled_from(edges)) - (T - age), 0)) for who, age in left_s]
     return {**company, "events": pl.concat([company["events"], event_rows(cancelled)])}
 
 

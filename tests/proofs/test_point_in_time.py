@@ -26,6 +26,7 @@ from tests.features.company import (
     ATTRIBUTES,
     CUSTOMERS,
     FEATURES,
+    ROLES,
     RULE,
     SNAPSHOT,
     TABLES,
@@ -160,4 +161,4 @@ def history_of(company: Company, lake: Lake) -> History:
         )
         periods = {str(period): part for (period,), part in parts.items()}
         lake.replace(table, periods or {text(SNAPSHOT): arrived}, run_id="drawn")
-    return History(lake, {table: lake.version(table) for table in TABLES}, MONTHLY, FEATURES, RULE)
+    return History(lake, {table: lake.version(table) for table in TABLES}, MONTHLY, FEATURES, RULE, ROLES)

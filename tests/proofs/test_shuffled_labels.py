@@ -13,6 +13,7 @@ from churn_assets.features.feature_sets import features_of
 from churn_assets.features.snapshot import features_at
 from churn_assets.periods import epoch_s
 from churn_assets.settings.company import AtRisk, Settings, Training
+from churn_assets.settings.events import EventRoles
 from churn_assets.simulator.source import SyntheticSettings, SyntheticSource
 from churn_assets.tables import SELECT, TRAIN
 from churn_assets.training.families import FAMILIES
@@ -37,12 +38,12 @@ def labelled_company() -> tuple[pl.DataFrame, tuple[Feature, ...]]:
     span = epoch_s(START) - 30 * DAY_S, epoch_s(date(2025, 1, 1))
     tables: dict[Table, Any] = {table: source.read(table, *span).rows for table in TABLES}
     features = features_of(TABLES, source.attributes, has_time=True, given=GIVEN)
-    left = tables["events"].filter(event_type=RULE.cancelled_event)
+    left = tables["events"].filter(event_type=RULE.endings[0])
     parts = []
     for snapshot, role in SNAPSHOTS.items():
         start_s = epoch_s(snapshot)
         gone = left.filter(pl.col("occurred_s").is_between(start_s, start_s + 30 * DAY_S, closed="left"))["customer_id"]
-        rows = features_at({table: frame.lazy() for table, frame in tables.items()}, features, start_s, RULE)
+        rows = features_at({table: frame.lazy() for table, frame in tables.items()}, features, start_s, RULE, EventRoles())
         parts.append(rows.with_columns(churned=pl.col("customer_id").is_in(gone.implode()), role=pl.lit(role)))
     return pl.concat(parts), features
 

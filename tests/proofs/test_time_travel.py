@@ -15,6 +15,7 @@ from churn_assets.lake.lake import Lake
 from churn_assets.lake.row_digest import digest
 from churn_assets.periods import Calendar, epoch_s, text
 from churn_assets.settings.company import AtRisk
+from churn_assets.settings.events import EventRoles
 from churn_assets.simulator.source import SyntheticSettings, SyntheticSource
 from churn_store.clock import DAY_S
 from churn_store.mapping.tables import KEYS
@@ -35,7 +36,7 @@ KEY = ["customer_id", "snapshot_s"]
 def history_of(lake: Lake, versions: dict[str, int] | None = None) -> History:
     """The raw tables of the lake as it is now, or as it was."""
     made_of = versions or lake.versions(TABLES)
-    return History(lake, {table: made_of[table] for table in TABLES}, MONTHLY, FEATURES, RULE)
+    return History(lake, {table: made_of[table] for table in TABLES}, MONTHLY, FEATURES, RULE, EventRoles())
 
 
 def snapshots_of(lake: Lake, keys: Sequence[str], versions: dict[str, int] | None = None) -> dict[str, str]:

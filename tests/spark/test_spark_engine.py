@@ -24,7 +24,8 @@ from churn_assets.features.feature_sets import company_features
 from churn_assets.lake.lake import Lake
 from churn_assets.lake.row_digest import digest
 from churn_assets.orchestration.run_history import data_versions
-from churn_assets.settings.company import Spark
+from churn_assets.settings.company import AtRisk, Spark
+from churn_assets.settings.events import EventRoles
 from churn_assets.simulator.source import SyntheticSettings
 from tests.features.edges import SNAPSHOTS, lake_of_edges
 
@@ -66,6 +67,16 @@ def test_all_features_are_equal_on_the_edges_of_every_window(edges: History, sna
     )
     assert spark.height > 10
     assert spark.schema == polars.schema
+    assert bits(spark) == bits(polars)
+
+
+def test_roles_and_endings_of_several_words_are_equal_as_well(tmp_path: Path) -> None:
+    roles = EventRoles(session=("session", "login"), ticket=("support_ticket", "never"), use=())
+    history = lake_of_edges(tmp_path, rule=AtRisk(cancelled_event=("cancelled", "gone")), roles=roles)
+    [(_, polars)], [(_, spark)] = (
+        list(engine.snapshots(history, SNAPSHOTS[-1:])) for engine in (PolarsEngine(), SparkEngine(LOCAL))
+    )
+    assert spark.height > 10
     assert bits(spark) == bits(polars)
 
 

@@ -16,6 +16,7 @@ from churn_assets.features.lookback import Lookback, lookback_of
 from churn_assets.lake.lake import Lake
 from churn_assets.periods import Calendar
 from churn_assets.settings.company import AtRisk
+from churn_assets.settings.events import EventRoles
 from churn_store.mapping.tables import Table
 
 
@@ -29,6 +30,7 @@ class History:
         calendar: calendar of the periods in which rows arrived.
         features: features to compute.
         rule: definition of who is at risk.
+        roles: what the types of events mean.
     """
 
     lake: Lake
@@ -36,6 +38,7 @@ class History:
     calendar: Calendar
     features: Sequence[Feature]
     rule: AtRisk
+    roles: EventRoles
 
     def lookback(self, table: Table, snapshot: date) -> Lookback:
         """Which rows of a table a snapshot reads."""

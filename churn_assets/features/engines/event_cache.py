@@ -12,7 +12,7 @@ import narwhals as nw
 import polars as pl
 
 from churn_assets.features.engines.base import History
-from churn_assets.features.engines.event_order import ORDER, in_order, placed
+from churn_assets.features.engines.event_order import ORDER, RoleCodes, in_order, placed
 from churn_assets.features.engines.row_cache import Ids, TableReader, between
 from churn_assets.periods import epoch_s
 
@@ -41,6 +41,7 @@ class EventCache:
     def __init__(self, history: History, ids: Ids) -> None:
         self._history = history
         self._reader = TableReader("events", history, ids)
+        self._roles = RoleCodes.of(history.roles, self._reader.kind)
         self._kept: dict[str, _Arrived] = {}
         self._none = self._reader.read([])
         self._ended = self._none
@@ -50,8 +51,8 @@ class EventCache:
     def take(self, day: date) -> None:
         """See ``RowCache``."""
         lookback, snapshot_s = self._history.lookback("events", day), epoch_s(day)
-        if lookback.ending is not None:
-            ending = pl.col("event_type") == lookback.ending
+        if lookback.endings:
+            ending = pl.any_horizontal(*(pl.col("event_type") == word for word in lookback.endings))
             older = [period for period in self._reader.periods if self._ended_until <= period < lookback.since]
             let_go = [_all(self._kept[period]).filter(ending) for period in older if period in self._kept]
             unread = [period for period in older if period not in self._kept]
@@ -67,7 +68,7 @@ class EventCache:
         settled = [between(arrived.settled, first, end) for arrived in self._kept.values()]
         of_these = pl.col("customer_id").is_between(first, end, closed="left")
         early = [arrived.early.filter(of_these, *_known(snapshot_s)).select(ORDER) for arrived in self._kept.values()]
-        return nw.from_native(placed([self._none.select(ORDER), *settled, *early], snapshot_s).lazy())
+        return nw.from_native(placed([self._none.select(ORDER), *settled, *early], snapshot_s, self._roles).lazy())
 
     def ended(self, first: int, end: int, snapshot_s: int) -> nw.LazyFrame[Any]:
         """Customers with the numbers ``[first, end)`` who had ended before the lookback, as known at the snapshot."""

@@ -1,17 +1,18 @@
-"""Sorts events by customer, type and time, and reads their recency flags off that order.
+"""Sorts events by customer, type and time, and reads their roles and recency flags off that order.
 
-Belongs here: the flags of ``features.recency_flags`` for rows in memory, many times as fast as by window functions. Each row is
+Belongs here: what ``features.recency_flags`` says of events, for rows in memory, many times as fast as by window functions. Each row is
 packed into one whole number that sorts as the row does: numbers sort faster than rows, and sorted stretches are only merged.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from churn_assets.features.recency_flags import STRETCHES_DAYS
+from churn_assets.features.recency_flags import NO_ROLE, STRETCHES_DAYS
+from churn_assets.settings.events import EventRoles
 from churn_store.clock import DAY_S
 
 ORDER = ("customer_id", "event_type", "occurred_s")
@@ -22,6 +23,39 @@ INT32 = (-(2**31), 2**31 - 1)
 
 Numbers = NDArray[np.int64]
 Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class RoleCodes:
+    """The roles of the types of events, by the category numbers of the types.
+
+    Attributes:
+        names: type of the column ``role``, with its words.
+        words: types of events that have a role; held because Polars forgets the texts of categories that no series has.
+        of_words: place in ``names`` of the role of each of ``words``.
+    """
+
+    names: pl.Enum
+    words: pl.Series
+    of_words: tuple[int, ...]
+
+    @classmethod
+    def of(cls, roles: EventRoles, kind: pl.DataType) -> "RoleCodes":
+        """The codes for a Polars type of ``event_type``, with its categories."""
+        placed_words = [(word, place) for place, words in enumerate(roles.counted.values(), 1) for word in words]
+        words = pl.Series([word for word, _ in placed_words], dtype=pl.String).cast(kind)
+        return cls(pl.Enum([NO_ROLE, *roles.counted]), words, tuple(place for _, place in placed_words))
+
+    @property
+    def shared(self) -> bool:
+        """Whether several types have the same role."""
+        return len(set(self.of_words)) < len(self.of_words)
+
+    def by_type(self, types: int) -> NDArray[np.uint8]:
+        """The place in ``names`` of the role of each of the first types."""
+        roles = np.zeros(max(types, *(number + 1 for number in self.words.to_physical())), dtype=np.uint8)
+        roles[self.words.to_physical().to_numpy()] = self.of_words
+        return roles[:types]
 
 
 def in_order(events: pl.DataFrame) -> pl.DataFrame:
@@ -35,22 +69,58 @@ def in_order(events: pl.DataFrame) -> pl.DataFrame:
     return rows if seconds.is_between(*INT32).not_().any() else rows.with_columns(seconds.cast(pl.Int32))
 
 
-def placed(parts: Sequence[pl.DataFrame], snapshot_s: int) -> pl.DataFrame:
-    """All events of some frames in one order, with ``age_s`` and their ``PLACES`` (see ``features.recency_flags``).
+def placed(parts: Sequence[pl.DataFrame], snapshot_s: int, codes: RoleCodes) -> pl.DataFrame:
+    """All events of some frames in one order, with ``age_s``, ``role`` and their ``PLACES`` (see ``features.recency_flags``).
 
     Args:
         parts: frames with the columns ``ORDER``, of rows known at the snapshot; it is fastest if they are sorted.
         snapshot_s: time T of the snapshot, in epoch seconds.
+        codes: roles of the types.
     """
     events = _Sorted.of(parts)
     age_s = snapshot_s - events.seconds
+    types = events.types
+    roles = codes.by_type(int(types.max(initial=0)) + 1)
+    stretches = {name: (age_s - 1) // (days * DAY_S) for name, days in STRETCHES_DAYS.items()}
     last_of_kind = _changes(events.kinds)
-    places = {"newest_of_kind": last_of_kind}
-    for name, days in STRETCHES_DAYS.items():
-        places[name] = last_of_kind | _changes((age_s - 1) // (days * DAY_S))
+    if codes.shared:
+        flags = _newest_of_role(events, _one_type_a_role(types, roles), stretches)
+    else:
+        flags = {name: last_of_kind | _changes(stretch) for name, stretch in stretches.items()}
+    places = {"newest_of_kind": last_of_kind, **flags}
+    role = pl.Series("role", roles[types]).cat.to(codes.names)
     if age_s.size and INT32[0] <= age_s.min() and age_s.max() <= INT32[1]:
         age_s = age_s.astype(np.int32)
-    return events.rows().with_columns(age_s=age_s, **places).with_columns(pl.col("customer_id").set_sorted())
+    return events.rows().with_columns(role, age_s=age_s, **places).with_columns(pl.col("customer_id").set_sorted())
+
+
+def _one_type_a_role(types: Numbers, roles: NDArray[np.uint8]) -> Numbers:
+    """For each event the least type that is there among those of its role; its own type where it has no role."""
+    there = np.flatnonzero(np.bincount(types, minlength=len(roles)))
+    first = np.arange(len(roles))
+    for role in np.unique(roles[there]):
+        if role:
+            of_role = there[roles[there] == role]
+            first[of_role] = of_role.min()
+    return first[types]
+
+
+def _newest_of_role(events: "_Sorted", types: Numbers, stretches: Mapping[str, Numbers]) -> dict[str, Flags]:
+    """The newest event of each customer, type and stretch of time, where types of one role count as one.
+
+    Args:
+        events: events in order.
+        types: type that each event counts as.
+        stretches: number of each event's stretch, by the name of the flag.
+    """
+    kinds = events.kinds + (types - events.types)
+    order = np.lexsort((events.seconds, kinds))
+    last_of_kind = _changes(kinds[order])
+    flags = {}
+    for name, stretch in stretches.items():
+        flags[name] = np.empty(len(order), dtype=np.bool_)
+        flags[name][order] = last_of_kind | _changes(stretch[order])
+    return flags
 
 
 @dataclass(frozen=True)
@@ -98,11 +168,15 @@ class _Sorted:
         packed += least[2]
         return cls(kinds, bits[1], (least[0], least[1]), packed, kind)
 
+    @property
+    def types(self) -> Numbers:
+        """Category number of each event's type."""
+        return (self.kinds & ((1 << self.width) - 1)) + self.least[1]
+
     def rows(self) -> pl.DataFrame:
         customer = (self.kinds >> self.width).astype(np.uint32)
-        of_kind = (self.kinds & ((1 << self.width) - 1)).astype(np.uint32)
+        of_kind = self.types.astype(np.uint32)
         customer += np.uint32(self.least[0])
-        of_kind += np.uint32(self.least[1])
         rows = pl.DataFrame(dict(zip(ORDER, (customer, of_kind, self.seconds), strict=True)))
         return rows.with_columns(pl.col("event_type").cat.to(self.kind))
 

@@ -69,6 +69,7 @@ class TableReader:
 
     Attributes:
         periods: periods that the table has.
+        kind: type of the text columns with few values.
     """
 
     def __init__(self, table: Table, history: History, ids: Ids) -> None:
@@ -77,8 +78,8 @@ class TableReader:
         self.periods = history.lake.periods(table, version=version)
         self._scan = history.lake.scan(table, version=version).drop(names)
         self._kinds = [name for name in KINDS if name in self._scan.collect_schema()]
-        self._kind = pl.Categorical(pl.Categories.random())
-        self._kept = pl.Series([], dtype=self._kind)
+        self.kind = pl.Categorical(pl.Categories.random())
+        self._kept = pl.Series([], dtype=self.kind)
         self._ids = ids
 
     def read(self, periods: Iterable[str], *wanted: pl.Expr) -> pl.DataFrame:
@@ -86,8 +87,8 @@ class TableReader:
         rows = self._scan.filter(pl.col(PERIOD).is_in(list(periods)), *wanted).drop(PERIOD).collect(engine="streaming")
         # Texts are encoded after reading: the streaming engine takes three times as long for it.
         numbered = self._ids.numbered(rows)
-        return numbered.with_columns(_numbers(rows[name], self._kind) for name in self._kinds).with_columns(
-            pl.col(self._kinds).cat.to(self._kind)
+        return numbered.with_columns(_numbers(rows[name], self.kind) for name in self._kinds).with_columns(
+            pl.col(self._kinds).cat.to(self.kind)
         )
 
 

@@ -52,7 +52,7 @@ class SparkEngine:
         session = _session(self._settings)
         for day in sorted(days):
             tables = {table: _rows(session, table, history, day) for table in history.versions}
-            yield day, features_at(tables, history.features, epoch_s(day), history.rule)
+            yield day, features_at(tables, history.features, epoch_s(day), history.rule, history.roles)
 
 
 def _session(settings: Spark) -> Any:
@@ -84,9 +84,9 @@ def _rows(session: Any, table: Table, history: History, day: date) -> Any:
     lookback = history.lookback(table, day)
     since = [(PERIOD, ">=", lookback.since)] if lookback.since else []
     rows = _parquet(session, delta, [*since, (PERIOD, "<", lookback.until)])
-    if lookback.ending is not None:
+    if lookback.endings:
         earlier = _parquet(session, delta, [(PERIOD, "<", lookback.since)])
-        rows = rows.union(earlier.where(earlier["event_type"] == lookback.ending))
+        rows = rows.union(earlier.where(earlier["event_type"].isin(list(lookback.endings))))
     return rows
 
 

@@ -1,0 +1,88 @@
+"""The section ``events`` of ``churn.yaml``: what the company's types of events mean.
+
+Belongs here: the roles, and the words that stand for each. Does not belong here: what is counted of a role
+(``features.catalogue_events``), and which settings of churn the role ``cancelled`` speaks for (``settings.company``).
+"""
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
+from pydantic_settings import NoDecode
+
+from churn_store.settings import Section
+
+Role = Literal["session", "use", "ticket", "cancelled"]
+
+COUNTED: tuple[Role, ...] = ("session", "use", "ticket")
+"""The roles that features count; the fourth one ends a customer."""
+
+
+def _each_once(given: Any) -> Any:
+    words = [given] if isinstance(given, str) else given
+    if not isinstance(words, list | tuple) or not all(isinstance(word, str) for word in words):
+        raise ValueError(
+            "expected types of events as texts, such as [login, app_open]; write numbers, yes and no in quotes"
+        )
+    if any(word != word.strip() or not word for word in words):
+        raise ValueError("expected types of events; found one that is empty or has blanks around it")
+    return tuple(dict.fromkeys(words))
+
+
+def _one_plain(words: tuple[str, ...]) -> str | list[str]:
+    return words[0] if len(words) == 1 else list(words)
+
+
+Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_each_once), PlainSerializer(_one_plain)]
+"""Types of events: a list, or one word. One word is also written as one, so that digests of settings are those of a single text."""
+
+
+class EventRoles(Section):
+    """Which types of events mean the same to the platform. An empty list: the company has no such events."""
+
+    session: Words = Field(("session",), description="a visit: a login, an opened app")
+    use: Words = Field(("feature_used",), description="a use of a product feature")
+    ticket: Words = Field(("support_ticket",), description="a request for help, or a complaint")
+    cancelled: Words | None = Field(
+        None,
+        description="the customer leaves; default: label.event and at_risk.cancelled_event",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _roles_are_known(cls, given: Any) -> Any:
+        if isinstance(given, dict) and (unknown := sorted(set(map(str, given)) - set(get_args(Role)))):
+            raise ValueError(f"{', '.join(unknown)} is no role; expected some of {', '.join(get_args(Role))}")
+        return given
+
+    @model_validator(mode="after")
+    def _each_word_in_one_role(self) -> "EventRoles":
+        in_role: dict[str, str] = {}
+        for role, words in self._listed():
+            for word in words:
+                if word in in_role:
+                    raise ValueError(
+                        f"{word!r} is in {in_role[word]} and in {role}; expected each type of event in one role. Take it out of one "
+                        "(a role that is left out has its default; [] leaves it empty)"
+                    )
+                in_role[word] = role
+        return self
+
+    @property
+    def counted(self) -> dict[Role, tuple[str, ...]]:
+        """The words of each role that features count."""
+        return {role: words for role, words in self._listed() if role != "cancelled"}
+
+    def _listed(self) -> Iterator[tuple[Role, tuple[str, ...]]]:
+        yield from (
+            ("session", self.session),
+            ("use", self.use),
+            ("ticket", self.ticket),
+            ("cancelled", self.cancelled or ()),
+        )
+
+
+class EventSettings(Section):
+    """What events mean."""
+
+    roles: EventRoles = EventRoles()
