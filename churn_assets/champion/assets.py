@@ -15,6 +15,7 @@ from churn_assets.champion.checks import blocking_specs
 from churn_assets.champion.mlflow_logging import log_candidate
 from churn_assets.champion.oracle import true_probabilities
 from churn_assets.evaluation.evaluate import evaluate, measured
+from churn_assets.evaluation.last_activity import with_last_activity
 from churn_assets.evaluation.plots import pictures
 from churn_assets.features.feature import Feature
 from churn_assets.lake.lake import Lake
@@ -22,7 +23,7 @@ from churn_assets.lake.normalisation import normalisation_of
 from churn_assets.orchestration.code_version import code_version
 from churn_assets.orchestration.failure_policy import wrong_input_is_final
 from churn_assets.orchestration.table_writer import columns_schema
-from churn_assets.periods import ALL
+from churn_assets.periods import ALL, Calendar
 from churn_assets.resources.serving import ServingStore
 from churn_assets.settings.company import EvaluationSettings, FittingSettings, Settings
 from churn_assets.tables import JUDGE, Source
@@ -30,6 +31,7 @@ from churn_assets.training.fitted_family import GOLDEN, MODEL, PROBABILITIES, Fi
 from churn_assets.training.training_set import training_set_digest
 from churn_store.charts.svg_chart import as_markdown
 from churn_store.clock import DAY_S, Clock
+from churn_store.mapping.tables import Table
 from churn_store.releases.bundles import stage
 from churn_store.releases.manifest import TableVersion
 
@@ -52,6 +54,8 @@ def champion_assets(
             company=settings.company,
             purpose=settings.purpose,
             model_name=settings.tracking.model_name,
+            tables=settings.tables,
+            timeline=settings.timeline,
             fitting=settings.fitting,
             evaluation_settings=settings.evaluation,
         ),
@@ -60,6 +64,7 @@ def champion_assets(
             features,
             blocking_specs(upstream),
             tables=settings.tables,
+            timeline=settings.timeline,
             fitting=settings.fitting,
             gate=settings.judging,
         ),
@@ -74,6 +79,8 @@ def _candidate_model(
     company: str,
     purpose: str,
     model_name: str,
+    tables: Sequence[Table],
+    timeline: Calendar | None,
     fitting: FittingSettings,
     evaluation_settings: EvaluationSettings,
 ) -> dg.AssetsDefinition:
@@ -113,7 +120,7 @@ def _candidate_model(
         churned, scores = judging["churned"].to_numpy(), candidate.scorer.score_frame(judging)
         metrics = measured(churned, scores, threshold=chosen.threshold, profit=fitting.profit)
         evaluation = evaluate(
-            rows,
+            with_last_activity(lake, rows, tables=tables, calendar=timeline, rule=fitting.at_risk),
             candidate.scorer,
             threshold=chosen.threshold,
             profit=fitting.profit,
@@ -167,6 +174,10 @@ def _candidate_model(
                 "trained_on": ", ".join(manifest.trained_on),
                 "judged_on": ", ".join(manifest.judged_on) or "rows held out by customer; the data has no time",
                 "split": manifest.split,
+                "constant_features": ", ".join(
+                    feature.name for feature in features if feature.name not in manifest.signature.names
+                )
+                or "none",
                 "dagster/row_count": manifest.training_rows,
                 "dagster/column_schema": columns_schema(manifest.signature.columns),
                 "mlflow_run": logged["run_id"],

@@ -18,11 +18,13 @@ from churn_assets.champion.lineage import evaluation_of, judged_from_s, trained_
 from churn_assets.champion.multiple_comparisons import nth_model
 from churn_assets.champion.oracle import true_probabilities
 from churn_assets.evaluation.baselines import baselines
+from churn_assets.evaluation.last_activity import with_last_activity
 from churn_assets.features.feature import Feature
 from churn_assets.lake.lake import Lake
 from churn_assets.orchestration.code_version import code_version
 from churn_assets.orchestration.failure_policy import wrong_input_is_final
 from churn_assets.orchestration.table_writer import columns_schema
+from churn_assets.periods import Calendar
 from churn_assets.resources.serving import ServingStore
 from churn_assets.settings.company import FittingSettings, JudgingSettings
 from churn_assets.tables import JUDGE, Source
@@ -44,6 +46,7 @@ def blessing_asset(
     checks: Sequence[dg.AssetCheckSpec],
     *,
     tables: Sequence[Table],
+    timeline: Calendar | None,
     fitting: FittingSettings,
     gate: JudgingSettings,
 ) -> dg.AssetsDefinition:
@@ -54,6 +57,7 @@ def blessing_asset(
         features: features that models may use.
         checks: the checks that what a candidate is made of must have passed.
         tables: the raw tables that the source has.
+        timeline: calendar of a history; None where the data has no time.
         fitting: what a fit depends on now; a candidate of other settings is refused.
         gate: what the gate judges by.
     """
@@ -97,7 +101,10 @@ def blessing_asset(
                     context.instance, checks, manifest, tables=tables, label=fitting.label, has_time=fitting.has_time
                 ),
                 evaluation=evaluation_of(manifest),
-                baselines=baselines(rows, manifest.signature),
+                baselines=baselines(
+                    with_last_activity(lake, rows, tables=tables, calendar=timeline, rule=fitting.at_risk),
+                    manifest.signature,
+                ),
                 truth=true_probabilities(source, judging, horizon_s=fitting.label.horizon_days * DAY_S),
                 judging_from=judged_from_s(manifest),
                 candidate_trained_until=trained_until_s(manifest),

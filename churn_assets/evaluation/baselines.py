@@ -21,8 +21,11 @@ from churn_store.model.signature import Signature
 
 BASE_RATE, RECENCY, LOGISTIC = "base_rate", "recency_rule", "logistic_regression"
 
-RECENCIES = ("days_since_last_login", "days_since_last_payment")
-"""The catalogue's features that say how long ago a customer was last seen; of two the later sight counts."""
+LAST_SEEN = "last_seen_days"
+"""The days since a customer's newest event or payment, as ``last_activity`` adds them to the rows of a history."""
+
+RECENCIES = (LAST_SEEN, "days_since_last_login", "days_since_last_payment")
+"""Columns that say how long ago a customer was last seen; of several the latest sight counts."""
 
 QUANTILES = 20
 """Groups of equally many customers, by recency, that the rule tells apart."""
@@ -32,12 +35,12 @@ def baselines(training_set: pl.DataFrame, signature: Signature) -> dict[str, Sco
     """The probabilities that the baselines give to the judging rows.
 
     Args:
-        training_set: training set of all roles: the signature's columns, ``churned``, ``role``.
+        training_set: training set of all roles: the signature's columns, ``churned``, ``role``; of a history also ``LAST_SEEN``.
         signature: signature of the model that is compared with them; the logistic regression takes the same inputs.
 
     Returns:
         By name, one probability a judging row in the order of the table: ``base_rate``, the same for all; ``recency_rule``, where the
-        table has a feature that says when a customer was last seen (data without time has none); ``logistic_regression``, with
+        table has a column that says when a customer was last seen (data without time has none); ``logistic_regression``, with
         scikit-learn's defaults on scaled numbers and one-hot categories, uncalibrated.
     """
     known, judging = training_set.filter(pl.col("role") != JUDGE), training_set.filter(pl.col("role") == JUDGE)

@@ -58,7 +58,7 @@ def evaluate(
 
     Args:
         training_set: rows of all roles, as the baselines are fitted on those before the judging ones: the model's inputs,
-            ``customer_id``, ``churned``, ``role``, and ``snapshot_s`` where data has time.
+            ``customer_id``, ``churned``, ``role``, and where data has time ``snapshot_s`` and ``last_seen_days``.
         scorer: scorer of the exported model.
         threshold: decision threshold of the model.
         profit: what a decision costs and brings.

@@ -292,6 +292,12 @@ FAULTS: dict[str, dict[str, tuple[Corrupt, str]]] = {
             lambda case, world: replace(case, baselines={**case.baselines, RECENCY: world.judging["truth"].to_numpy()}),
             "baselines_beaten",
         ),
+        "a recency rule that says the same of everybody": (
+            lambda case, world: replace(
+                case, baselines={**case.baselines, RECENCY: np.full(world.judging.height, world.judging["churned"].mean())}
+            ),
+            "baselines_beaten",
+        ),
         "a logistic regression that knows": (
             lambda case, world: replace(
                 case, baselines={**case.baselines, LOGISTIC: np.where(world.judging["churned"], 0.95, 0.05)}

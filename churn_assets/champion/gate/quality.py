@@ -34,6 +34,9 @@ def log_loss_by_row(churned: Labels, scores: Scores) -> Scores:
 def baselines_beaten(case: Evidence, bounds: Gate, *, seed: int) -> RuleResult:
     """Better than the base rate and the recency rule, and not inferior to plain logistic regression, each beyond chance.
 
+    Of the baselines only the base rate is constant. Another one that is says nothing, and to be better than it shows nothing: the
+    rule fails.
+
     The base rate must be beaten in log loss, the recency rule in AUC. Plain logistic regression is a family of its own and may be as
     good, or better by a little: it is fitted on newer rows. The candidate must be proven to keep a share (``KEPT``) of what it gains in
     log loss on the base rate. Each bound is one-sided, takes a customer's rows together, and must be above 0; so too few rows prove
@@ -51,7 +54,8 @@ def baselines_beaten(case: Evidence, bounds: Gate, *, seed: int) -> RuleResult:
     floor = losses[BASE_RATE] - KEPT * (losses[BASE_RATE] - losses[LOGISTIC])
     above_logistic = paired_difference(floor, ours, case.customers, confidence=bounds.confidence)
     beside = float(np.mean(ours - losses[LOGISTIC]))
-    passed = above_rate.low > 0 and above_logistic.low > 0
+    constant = [name for name, given in case.baselines.items() if name != BASE_RATE and np.ptp(given) == 0]
+    passed = above_rate.low > 0 and above_logistic.low > 0 and not constant
     said = [
         f"log loss {above_rate.mean:.4f} less than the base rate's (bound {above_rate.low:+.4f})",
         f"{beside:+.4f} beside plain logistic regression's ({above_logistic.mean:+.4f} above {KEPT:.0%} of its gain, bound "
@@ -75,10 +79,15 @@ def baselines_beaten(case: Evidence, bounds: Gate, *, seed: int) -> RuleResult:
         numbers |= {"auc_above_recency": gain, "auc_above_recency_low": low}
     else:
         said.append("no feature says when a customer was last seen, so there is no recency rule")
+    if constant:
+        said.append(
+            f"the baseline {' and '.join(constant)} is constant: it gives every judging row the same probability, so to be better than "
+            "it shows nothing; look at which events and payments arrive"
+        )
     return RuleResult(
         passed,
         "; ".join(said),
-        f"one-sided bounds ({bounds.confidence:.0%}) above 0: against the base rate and {KEPT:.0%} of plain logistic regression's gain on it "
+        f"no constant baseline but the base rate; one-sided bounds ({bounds.confidence:.0%}) above 0: against the base rate and {KEPT:.0%} of plain logistic regression's gain on it "
         "(log loss), and against the recency rule (AUC)",
         undecided=not passed and too_few(case, bounds),
         numbers=numbers,
