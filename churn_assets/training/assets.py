@@ -23,6 +23,7 @@ from churn_assets.training.diagnostics import MEASURED_ON, order, searched, sele
 from churn_assets.training.families import FAMILIES
 from churn_assets.training.fitted_family import MODEL, FittedFamily, keep
 from churn_assets.training.leakage import single_feature_aucs
+from churn_assets.training.preconditions import constant_features
 from churn_assets.training.search_space import search_space
 from churn_assets.training.split import roles_by_time
 from churn_assets.training.tracking import log_fitted
@@ -98,6 +99,7 @@ def _training_set(
             metadata[f"{role}_churn_rate"] = float(part["churned"].cast(pl.Float64).mean() or 0.0)  # type: ignore[arg-type]
             if settings.has_time:
                 metadata[f"{role}_snapshots"] = ", ".join(snapshots(part))
+        metadata["constant_features"] = ", ".join(constant_features(roles[TRAIN], features)) or "none"
         contract = training_contract(features, has_time=settings.has_time, protected=protected)
         alone = no_single_feature_tells(single_feature_aucs(rows, features), settings.training.single_feature_auc)
         frame = rows.select(list(contract.columns))
@@ -171,6 +173,7 @@ def _family(name: str, settings: FittingSettings, features: tuple[Feature, ...])
                 "order": order(fitted.pipeline),
                 "parameters": dict(fitted.parameters),
                 "ignored": ", ".join(fitted.ignored) or "none",
+                "constant_features": ", ".join(fitted.constant) or "none",
                 **searched(fitted),
                 **{
                     f"picture_{name}": dg.MetadataValue.md(as_markdown(svg, name.replace("_", " ")))

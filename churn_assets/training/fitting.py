@@ -24,7 +24,7 @@ from churn_assets.settings.company import FittingSettings
 from churn_assets.tables import SELECT, TRAIN
 from churn_assets.training.config_digest import configured_by
 from churn_assets.training.families import FAMILIES, Value, export, inputs
-from churn_assets.training.preconditions import require_finite, require_two_classes, says_nothing
+from churn_assets.training.preconditions import constant_features, require_finite, require_two_classes, says_nothing
 from churn_assets.training.split import places
 from churn_assets.training.training_set import signature_of
 from churn_store.errors import InputError
@@ -65,6 +65,7 @@ class Fitted:
         scores: scores that the measures are of, one for each selecting row.
         trials: what the search tried, the defaults first; empty where nothing was searched.
         ignored: inputs that are taken and not looked at, as they say nothing on the training rows.
+        constant: features that are the same in all training rows, and no inputs.
         configured: digest of the settings and features that it was fitted with (``training.config_digest``).
     """
 
@@ -80,6 +81,7 @@ class Fitted:
     scores: Scores = field(compare=False, repr=False)
     trials: tuple[Trial, ...] = ()
     ignored: tuple[str, ...] = ()
+    constant: tuple[str, ...] = ()
     configured: str = ""
 
 
@@ -99,7 +101,7 @@ def fit_family(
     Args:
         family: name of the family.
         training_set: rows of every role; those that judge are left alone.
-        features: inputs of the model.
+        features: features that the model may see; those that are constant in the training rows become no inputs.
         settings: how training rows are drawn, what a decision costs and brings.
         made_of: the version of the table.
         parameters: parameters of the estimator; those that are not named have their defaults.
@@ -112,10 +114,13 @@ def fit_family(
     training, selecting = (training_set.filter(pl.col("role") == role) for role in (TRAIN, SELECT))
     seed = settings.training.seed if seed is None else seed
     chosen = {**FAMILIES[family].defaults, **(parameters or {})}
+    constant = constant_features(training, features)
+    # Where all are constant, the fit says why nothing can be learned.
+    varying = tuple(feature for feature in features if feature.name not in constant) or features
     estimator, signature = fit(
         family,
         training,
-        features,
+        varying,
         parameters=chosen,
         seed=seed,
         minimum_correlation=settings.training.minimum_correlation,
@@ -140,6 +145,7 @@ def fit_family(
         scores,
         trials,
         tuple(says_nothing(training, signature, minimum_correlation=settings.training.minimum_correlation)),
+        constant,
         configured_by(family, features, settings),
     )
 

@@ -3,10 +3,13 @@
 Does not belong here: what a table must keep (``training.contracts``), whose checks say more and earlier.
 """
 
+from collections.abc import Sequence
+
 import polars as pl
 
+from churn_assets.features.feature import Feature
 from churn_store.errors import InputError
-from churn_store.model.signature import FLOAT32_MAX, Signature
+from churn_store.model.signature import FLOAT32_MAX, MISSING_CATEGORY, Signature
 
 
 def require_two_classes(rows: pl.DataFrame, what: str) -> None:
@@ -45,6 +48,23 @@ def require_finite(rows: pl.DataFrame, signature: Signature, what: str) -> None:
         )
 
 
+def constant_features(rows: pl.DataFrame, features: Sequence[Feature]) -> tuple[str, ...]:
+    """The names of the features that have the same value in every row; a missing value is one as well.
+
+    Args:
+        rows: rows to fit on.
+        features: features of a model, columns of the rows.
+    """
+    return tuple(
+        feature.name for feature in features if _is_constant(rows, feature.name, is_number=feature.kind == "number")
+    )
+
+
+def _is_constant(rows: pl.DataFrame, name: str, *, is_number: bool) -> bool:
+    missing = pl.col(name).cast(pl.Float64).fill_nan(None) if is_number else pl.col(name).fill_null(MISSING_CATEGORY)
+    return bool(rows.select(missing.n_unique() <= 1).item())
+
+
 def says_nothing(rows: pl.DataFrame, signature: Signature, *, minimum_correlation: float = 0.0) -> list[str]:
     """The numbers that are taken and not looked at: without any value, the same in every row, or hardly correlated with churn.
 
@@ -63,7 +83,8 @@ def says_nothing(rows: pl.DataFrame, signature: Signature, *, minimum_correlatio
             f"no feature has any value in the {rows.height} rows to train on; look at customer_features and the raw tables"
         )
     constant = [name for name in signature.numbers if name not in empty and rows[name].n_unique() == 1]
-    if len(empty) + len(constant) == len(signature.columns):
+    words = [name for name in signature.categories if _is_constant(rows, name, is_number=False)]
+    if len(empty) + len(constant) + len(words) == len(signature.columns):
         raise InputError(
             f"no feature differs between the {rows.height} rows to train on; look at customer_features and the raw tables"
         )

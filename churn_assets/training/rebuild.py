@@ -5,13 +5,14 @@ which manifest is meant (``churn_store.releases.resolve``).
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
+from deltalake.exceptions import DeltaError
 
-from churn_assets.lake.lake import Lake
+from churn_assets.lake.lake import PERIOD, Lake
 from churn_assets.lake.versions import difference, digest_at, read_at, require_version
 from churn_assets.periods import ALL
 from churn_assets.settings.company import Training
@@ -87,7 +88,7 @@ def rebuild(lake: Lake, manifest: Manifest) -> Rebuilt:
 def _candidates(lake: Lake, manifest: Manifest) -> Iterator[pl.DataFrame]:
     """The training set for each number of selecting snapshots that the manifest allows, the usual one first."""
     versions = {table: manifest.tables[table].version for table in MADE_FROM}
-    columns = [*manifest.signature.names, "churned", "role"]
+    columns = [*_features(lake, manifest), "churned", "role"]
     if (split := SPLIT_BY_CUSTOMER.fullmatch(manifest.split)) is not None:
         training = Training(seed=int(split["seed"]), held_out_share=float(split["share"]))
         yield _read(lambda: rows_by_customer(lake, versions, training), manifest).select("customer_id", *columns)
@@ -101,6 +102,17 @@ def _candidates(lake: Lake, manifest: Manifest) -> Iterator[pl.DataFrame]:
     for selecting in range(1, len(snapshots)):
         chooses = pl.col("snapshot_s").is_in(snapshots[-selecting:])
         yield rows.with_columns(role=pl.when(chooses).then(pl.lit(SELECT)).otherwise("role"))
+
+
+def _features(lake: Lake, manifest: Manifest) -> Sequence[str]:
+    """The features of the training set: the model's inputs, and those that were constant, which the table's columns alone name."""
+    version = manifest.tables["training_set"].version
+    try:
+        stored = lake.scan("training_set", version=version).collect_schema().names()
+    except (InputError, DeltaError):  # never written here, or the log no longer has the version
+        return manifest.signature.names
+    features = [name for name in stored if name not in {"customer_id", "snapshot_s", "churned", "role", PERIOD}]
+    return features if set(manifest.signature.names) <= set(features) else manifest.signature.names
 
 
 def _read(read: Any, manifest: Manifest) -> pl.DataFrame:

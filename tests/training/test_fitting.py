@@ -9,6 +9,7 @@ from churn_assets.tables import JUDGE, SELECT, TRAIN
 from churn_assets.training.diagnostics import order
 from churn_assets.training.families import FAMILIES, inputs
 from churn_assets.training.fitting import Fitted, Resampling, fit, fit_family, resampled
+from churn_assets.training.preconditions import says_nothing
 from churn_store.errors import InputError
 from churn_store.model.scorer import Scorer
 from churn_store.releases.manifest import TableVersion
@@ -57,6 +58,25 @@ def test_whatever_rows_train_the_probabilities_are_right_in_the_large(family: st
     assert (abs(before - scores.mean()) > 0.1) == (resampling != "none")
 
 
+@pytest.mark.parametrize("family", NAMES)
+def test_what_is_constant_in_the_training_rows_is_no_input_and_changes_no_probability(family: str) -> None:
+    rows = training_set()
+    visits = pl.when(pl.col("role") == TRAIN).then(pl.lit(3.0)).otherwise("visits").alias("visits")
+    found = fitted(family, rows.with_columns(visits))
+    assert found.constant == ("visits",)
+    assert set(found.signature.names) == {feature.name for feature in attributes()} - {"visits"}
+    assert not set(found.ignored) & {"visits"}
+    alone = fit_family(
+        family,
+        rows,
+        tuple(feature for feature in attributes() if feature.name != "visits"),
+        Settings(company="test").fitting,
+        made_of=MADE_OF,
+    )
+    assert (alone.model, alone.constant, alone.signature) == (found.model, (), found.signature)
+    assert fitted(family, rows).signature.names[0] == "visits"
+
+
 def test_resampling_takes_whole_rows_of_training_and_leaves_none_of_the_rarer_class_out() -> None:
     rows = training_set().filter(~((pl.col("churned")) & (pl.col("noise") < 0.6)))
     churned, stayed = rows["churned"].sum(), (~rows["churned"]).sum()
@@ -73,8 +93,10 @@ def test_resampling_takes_whole_rows_of_training_and_leaves_none_of_the_rarer_cl
 
 def test_what_says_nothing_is_named_and_changes_no_score() -> None:
     rows = training_set().with_columns(spend=pl.lit(5.0))
-    found = fitted("gradient_boosting", rows)
-    assert found.ignored == ("spend",)
+    signature = fit("gradient_boosting", rows.filter(role=TRAIN), attributes(), seed=1)[1]
+    assert says_nothing(rows.filter(role=TRAIN), signature) == ["spend"]
+    found = fitted("gradient_boosting", rows, minimum_correlation=0.05)
+    assert (found.constant, found.ignored) == (("spend",), ())
     scorer = Scorer(found.model, found.signature)
     judging = rows.filter(role=JUDGE)
     assert np.array_equal(scorer.score_frame(judging), scorer.score_frame(judging.with_columns(spend=pl.lit(1e6))))

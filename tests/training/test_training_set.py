@@ -189,11 +189,12 @@ def test_after_a_restore_what_hangs_on_other_rows_is_made_again_and_what_has_its
     assert restored(known + 1)
 
 
-def test_of_data_without_time_the_split_is_that_of_the_manifest(tmp_path: Path) -> None:
+def test_of_data_without_time_the_split_is_that_of_the_manifest_and_a_constant_is_there_again(tmp_path: Path) -> None:
     lake = Lake(str(tmp_path))
     training = Training(seed=7, held_out_share=0.25, minimum_rows=50)
     rows = labelled_rows().drop("snapshot_s", "role", "noise", "leak").head(600)
     rows = rows.with_columns(customer_id=pl.format("c{}", pl.int_range(pl.len()))).sort("customer_id")
+    rows = rows.with_columns(visits=3.0)
     names = [feature.name for feature in attributes()]
     lake.replace("customer_features", {"all": rows.select("customer_id", *names)}, run_id="r")
     lake.replace("churn_labels", {"all": rows.select("customer_id", "churned")}, run_id="r")
@@ -224,6 +225,8 @@ def test_of_data_without_time_the_split_is_that_of_the_manifest(tmp_path: Path) 
         mlflow={},
         now_s=NOW_S,
     )
+    assert fitted.constant == ("visits",)
+    lake.replace("training_set", {"all": used}, run_id="r")
     lake.replace("churn_labels", {"all": rows.select("customer_id", ~pl.col("churned"))}, run_id="restated")
     again = rebuild(lake, manifest)
     assert again.is_equal, again.said
