@@ -45,53 +45,53 @@ _GAPS = {
 EVENT_FEATURES = (
     Feature(
         "avg_sessions_7d", "sessions a day over the last week", "events", 7, "sessions per day", "behaviour",
-        quotient(nw.col("sessions_in_7d"), 7), {"sessions_in_7d": count(SESSION & within(7))},
+        quotient(nw.col("sessions_in_7d"), 7), {"sessions_in_7d": count(SESSION & within(7))}, role="session",
     ),
     Feature(
         "sessions_30d", "sessions in the last 30 days", "events", 30, "sessions", "behaviour",
-        nw.col("sessions_in_30d"), {"sessions_in_30d": count(SESSION & within(30))},
+        nw.col("sessions_in_30d"), {"sessions_in_30d": count(SESSION & within(30))}, role="session",
     ),
     Feature(
         "sessions_90d", "sessions in the last 90 days", "events", 90, "sessions", "behaviour",
-        _SESSIONS, {"sessions_in_90d": count(SESSION & within(90))},
+        _SESSIONS, {"sessions_in_90d": count(SESSION & within(90))}, role="session",
     ),
     Feature(
         "session_trend_7d", "share of the last 30 days' sessions that fell into the last 7", "events", 30, "share", "behaviour",
         share(nw.col("sessions_in_7d"), nw.col("sessions_in_30d")),
         {"sessions_in_7d": count(SESSION & within(7)), "sessions_in_30d": count(SESSION & within(30))},
-        high=1.0,
+        high=1.0, role="session",
     ),
     Feature(
         "session_trend", "share of the last 90 days' sessions that fell into the last 30", "events", 90, "share", "behaviour",
         share(nw.col("sessions_in_30d"), _SESSIONS),
         {"sessions_in_30d": count(SESSION & within(30)), "sessions_in_90d": count(SESSION & within(90))},
-        high=1.0,
+        high=1.0, role="session",
     ),
     Feature(
         "days_since_last_login", "days since the last session within 90 days", "events", 90, "days", "behaviour",
         quotient(_NEWEST, DAY_S), {"age_of_last_session_s": newest_age(SESSION & within(90))},
-        nullable=True, high=90.0,
+        nullable=True, high=90.0, role="session",
     ),
     Feature(
         "active_days_30d", "different days (UTC) with a session in the last 30", "events", 30, "days", "behaviour",
-        nw.col("active_in_30d"), {"active_in_30d": count(SESSION & NEWEST_OF_DAY & within(30))}, high=30.0,
+        nw.col("active_in_30d"), {"active_in_30d": count(SESSION & NEWEST_OF_DAY & within(30))}, high=30.0, role="session",
     ),
     Feature(
         "active_days_90d", "different days (UTC) with a session in the last 90", "events", 90, "days", "behaviour",
-        nw.col("active_in_90d"), {"active_in_90d": count(SESSION & NEWEST_OF_DAY & within(90))}, high=90.0,
+        nw.col("active_in_90d"), {"active_in_90d": count(SESSION & NEWEST_OF_DAY & within(90))}, high=90.0, role="session",
     ),
     Feature(
         "active_weeks_84d", "share of the last 12 weeks with a session", "events", WEEKS * 7, "share", "behaviour",
         quotient(nw.col("active_weeks_in_84d"), WEEKS),
-        {"active_weeks_in_84d": count(SESSION & NEWEST_OF_WEEK & within(WEEKS * 7))}, high=1.0,
+        {"active_weeks_in_84d": count(SESSION & NEWEST_OF_WEEK & within(WEEKS * 7))}, high=1.0, role="session",
     ),
     Feature(
         "mean_gap_90d", "mean days between one session and the next in the last 90 days", "events", 90, "days", "behaviour",
-        nw.when(_SESSIONS > 1).then((_OLDEST - _NEWEST) / ((_SESSIONS - 1) * DAY_S)), _GAPS, nullable=True, high=90.0,
+        nw.when(_SESSIONS > 1).then((_OLDEST - _NEWEST) / ((_SESSIONS - 1) * DAY_S)), _GAPS, nullable=True, high=90.0, role="session",
     ),
     Feature(
         "silence_90d", "time since the last session, in mean gaps between sessions of the last 90 days", "events", 90,
-        "mean gaps", "behaviour", ratio(_NEWEST * (_SESSIONS - 1), _OLDEST - _NEWEST), _GAPS, nullable=True,
+        "mean gaps", "behaviour", ratio(_NEWEST * (_SESSIONS - 1), _OLDEST - _NEWEST), _GAPS, nullable=True, role="session",
     ),
     Feature(
         "weekend_share_90d", "share of the last 90 days' sessions that fell on a Saturday or Sunday (UTC)", "events", 90,
@@ -100,7 +100,7 @@ EVENT_FEATURES = (
             "weekend_sessions_in_90d": count(SESSION & WEEKEND & within(90)),
             "sessions_in_90d": count(SESSION & within(90)),
         },
-        nullable=True, high=1.0,
+        nullable=True, high=1.0, role="session",
     ),
     Feature(
         "events_30d", "events of any kind in the last 30 days", "events", 30, "events", "behaviour",
@@ -120,24 +120,24 @@ EVENT_FEATURES = (
     ),
     Feature(
         "feature_uses_30d", "uses of a product feature in the last 30 days", "events", 30, "uses", "behaviour",
-        nw.col("uses_in_30d"), {"uses_in_30d": count(USE & within(30))},
+        nw.col("uses_in_30d"), {"uses_in_30d": count(USE & within(30))}, role="use",
     ),
     Feature(
         "uses_per_session_90d", "uses of a product feature for each session of the last 90 days", "events", 90,
         "uses per session", "behaviour", ratio(nw.col("uses_in_90d"), _SESSIONS),
-        {"uses_in_90d": count(USE & within(90)), "sessions_in_90d": count(SESSION & within(90))}, nullable=True,
+        {"uses_in_90d": count(USE & within(90)), "sessions_in_90d": count(SESSION & within(90))}, nullable=True, role="session",
     ),
     Feature(
         "tickets_30d", "support tickets opened in the last 30 days", "events", 30, "tickets", "behaviour",
-        nw.col("tickets_in_30d"), {"tickets_in_30d": count(TICKET & within(30))},
+        nw.col("tickets_in_30d"), {"tickets_in_30d": count(TICKET & within(30))}, role="ticket",
     ),
     Feature(
         "tickets_90d", "support tickets opened in the last 90 days", "events", 90, "tickets", "behaviour",
-        nw.col("tickets_in_90d"), {"tickets_in_90d": count(TICKET & within(90))},
+        nw.col("tickets_in_90d"), {"tickets_in_90d": count(TICKET & within(90))}, role="ticket",
     ),
     Feature(
         "days_since_last_ticket", "days since the last support ticket within 90 days", "events", 90, "days", "behaviour",
         quotient(nw.col("age_of_last_ticket_s"), DAY_S), {"age_of_last_ticket_s": newest_age(TICKET & within(90))},
-        nullable=True, high=90.0,
+        nullable=True, high=90.0, role="ticket",
     ),
 )  # fmt: skip

@@ -11,6 +11,7 @@ from typing import Literal
 
 import narwhals as nw
 
+from churn_assets.settings.events import Role
 from churn_store.clock import DAY_S
 from churn_store.mapping.tables import Table
 from churn_store.model.signature import Column
@@ -46,6 +47,7 @@ class Feature:
         calendar: whether it follows the calendar, the same for everyone; it is excluded from drift decisions as well.
         needs: columns that a source may lack, without which the feature does not exist: attributes of ``customers``, or
             optional columns of the table.
+        role: role whose events alone it counts; without any it is the same for everybody.
         owner: team that answers for it.
     """
 
@@ -65,6 +67,7 @@ class Feature:
     grows: bool = False
     calendar: bool = False
     needs: tuple[str, ...] = ()
+    role: Role | None = None
     owner: str = "team:data"
 
     @property

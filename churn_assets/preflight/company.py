@@ -3,15 +3,17 @@
 A table that can't be read is a finding, and the others are still examined.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 import polars as pl
 
 from churn_assets.automation.due import first_snapshot
 from churn_assets.features.contracts import LABEL_RATE
+from churn_assets.features.feature import Feature
 from churn_assets.features.feature_sets import company_features, features_in_use
 from churn_assets.periods import day_of
+from churn_assets.preflight.event_types import look_at_event_types
 from churn_assets.preflight.rates import SNAPSHOTS, mature_snapshots, rate_at, rate_of_table
 from churn_assets.preflight.report import Report, SnapshotRate, TableFindings
 from churn_assets.preflight.table import examine
@@ -53,7 +55,16 @@ def validate(settings: Settings, source: Source, *, now_s: int) -> Report:
         )
         report.tables.append(seen)
     _compare_customers(report, kept)
-    _judge_features(report, source, settings.source, settings.features)
+    features = _judge_features(report, source, settings.source, settings.features)
+    if settings.has_time and "events" in kept:
+        look_at_event_types(
+            next(seen for seen in report.tables if seen.table == "events"),
+            kept["events"],
+            roles=settings.events.roles,
+            label=settings.label,
+            at_risk=settings.at_risk,
+            features=features,
+        )
     if unread := [table for table in settings.tables if table not in kept]:
         report.notes.append(f"the churn rate is not known before {', '.join(unread)} can be read")
     else:
@@ -98,11 +109,13 @@ def _why(strange: pl.Series, known: pl.Series, table: str) -> str:
     return f"Look at which columns `customer_id` is mapped to in source.customers and source.{table}"
 
 
-def _judge_features(report: Report, source: Source, described: SourceSettings, choice: Features) -> None:
+def _judge_features(report: Report, source: Source, described: SourceSettings, choice: Features) -> Sequence[Feature]:
+    """The features that models see; none if the settings can't work, which is a finding."""
     try:
-        features_in_use(company_features(source, described, choice), choice)
+        return features_in_use(company_features(source, described, choice), choice)
     except InputError as error:
         report.findings.append(str(error))
+        return ()
 
 
 def _rates(report: Report, settings: Settings, kept: Mapping[Table, pl.DataFrame], *, now_s: int) -> None:

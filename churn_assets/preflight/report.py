@@ -27,6 +27,15 @@ class Span:
     known: str
 
 
+@dataclass(frozen=True)
+class EventType:
+    """A type of events, as it may be shown: number of events, and what ``events.roles`` takes it for; `None` for nothing."""
+
+    word: str
+    rows: int
+    role: str | None
+
+
 @dataclass
 class TableFindings:
     """The findings about one table.
@@ -47,6 +56,9 @@ class TableFindings:
         late_share: share of rows that became known more than a day after they happened; `None` without arrival timestamps.
         strangers: number of customers who are not in ``customers``; their rows are kept, but no features are made of them.
         empty_periods: periods that have ended without a row; always empty for ``customers``, as nobody has to sign up.
+        event_types: types of events, the most frequent first; only for ``events``.
+        more_event_types: number of rarer types that are not among them.
+        proposed_roles: the section ``events`` of ``churn.yaml`` as one line, with roles for types without one; `None` for no proposal.
         findings: problems that would be refused or stop a run: what was found, what was expected, what to do.
         notes: further remarks.
     """
@@ -66,6 +78,9 @@ class TableFindings:
     late_share: float | None = None
     strangers: int = 0
     empty_periods: list[str] = field(default_factory=list)
+    event_types: list[EventType] = field(default_factory=list)
+    more_event_types: int = 0
+    proposed_roles: str | None = None
     findings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 

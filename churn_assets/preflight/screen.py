@@ -53,8 +53,17 @@ def _table(seen: TableFindings) -> Iterator[str]:
         yield _line("late", f"{seen.late_share:.2%} became known more than a day after they happened")
     if seen.empty_periods:
         yield _line("empty", f"{len(seen.empty_periods)} periods, the last {seen.empty_periods[-1]}")
+    for place, event_type in enumerate(seen.event_types):
+        yield _line("" if place else "types", f"{event_type.rows:>10,}  {event_type.word}  {event_type.role or '-'}")
+    if seen.more_event_types:
+        yield _line("", f"and {seen.more_event_types:,} rarer types without a role")
     for note in seen.notes:
         yield _line("note", note)
+    if seen.proposed_roles is not None:
+        yield _line(
+            "note", "types without a role whose names sound like one; if that is true, make this the section events:"
+        )
+        yield seen.proposed_roles
 
 
 def _mapped(columns: dict[str, str]) -> str:
