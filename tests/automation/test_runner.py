@@ -16,6 +16,7 @@ from churn_assets.lake.lake import Lake
 from churn_assets.orchestration.dagster_internals import DATA_VERSION_TAG
 from churn_assets.resources.serving import ServingStore
 from churn_assets.settings.company import AtRisk, Gate, Label, Monitoring, Raw, Retraining, Settings
+from churn_assets.settings.events import EventRoles, EventSettings
 from churn_store.database.migrate import migrate
 from churn_store.mapping.file_settings import FilesSettings
 from churn_store.settings import Section
@@ -111,6 +112,8 @@ def fingerprints(folder: Path, instance: dg.DagsterInstance, **sections: Any) ->
         ({"gate": Gate(auc_floor=0.7)}, {RETRAIN}),
         ({"raw": Raw(quarantine_limit=0.1)}, {INGEST}),
         ({"at_risk": AtRisk(active_days=40)}, {FEATURES, LABELS, RETRAIN}),
+        ({"events": EventSettings(roles=EventRoles(session=("login", "app_open")))}, {FEATURES, LABELS}),
+        ({"events": EventSettings(roles=EventRoles(cancelled=("gone", "left")))}, {FEATURES, LABELS, RETRAIN}),
     ],
 )
 def test_a_job_is_due_again_for_a_setting_that_it_reads_and_for_no_other(

@@ -1,5 +1,6 @@
 """Roles of events: what churn.yaml may say of them, who is gone by several words, and which role moves which feature."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,14 @@ def test_roles_that_contradict_each_other_are_refused_in_one_line(read: Read, co
         read(content)
     assert said in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_the_section_in_the_documents_is_taken(read: Read) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "your-data.md").read_text(encoding="utf-8")
+    [section] = [block for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL) if block.startswith("events:")]
+    settings = read(yaml.safe_load(section))
+    assert settings.events.roles.counted["session"] == ("login", "app_open")
+    assert settings.label.event == settings.at_risk.endings == ("closed", "unsubscribed")
 
 
 def test_roles_also_come_from_the_environment(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
