@@ -37,9 +37,12 @@ NAMES: tuple[tuple[str, ...], ...] = (
     ("source", ANY, "thousands"),
     ("source", ANY, "time_format"),
     ("source", ANY, "time_zone"),
+    ("events", "roles", ANY),
     ("events", "roles", ANY, ANY),
     ("label", "event"),
+    ("label", "event", ANY),
     ("at_risk", "cancelled_event"),
+    ("at_risk", "cancelled_event", ANY),
 )
 """Places of names and words that may be absent: there ``null`` is nothing."""
 

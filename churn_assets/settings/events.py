@@ -21,9 +21,7 @@ COUNTED: tuple[Role, ...] = ("session", "use", "ticket")
 def _each_once(given: Any) -> Any:
     words = [given] if isinstance(given, str) else given
     if not isinstance(words, list | tuple) or not all(isinstance(word, str) for word in words):
-        raise ValueError(
-            "expected types of events as texts, such as [login, app_open]; write numbers, yes and no in quotes"
-        )
+        raise ValueError("expected types of events as texts, such as [login, app_open]")
     if any(word != word.strip() or not word for word in words):
         raise ValueError("expected types of events; found one that is empty or has blanks around it")
     return tuple(dict.fromkeys(words))

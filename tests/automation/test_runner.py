@@ -113,7 +113,10 @@ def fingerprints(folder: Path, instance: dg.DagsterInstance, **sections: Any) ->
         ({"raw": Raw(quarantine_limit=0.1)}, {INGEST}),
         ({"at_risk": AtRisk(active_days=40)}, {FEATURES, LABELS, RETRAIN}),
         ({"events": EventSettings(roles=EventRoles(session=("login", "app_open")))}, {FEATURES, LABELS}),
-        ({"events": EventSettings(roles=EventRoles(cancelled=("gone", "left")))}, {FEATURES, LABELS, RETRAIN}),
+        (
+            {"events": EventSettings(roles=EventRoles(cancelled=("gone", "left")))},
+            {INGEST, FEATURES, LABELS, RETRAIN},
+        ),  # as for `label`
     ],
 )
 def test_a_job_is_due_again_for_a_setting_that_it_reads_and_for_no_other(

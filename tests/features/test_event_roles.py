@@ -78,7 +78,10 @@ def test_the_words_of_cancelled_are_churn_and_end_customers(
         ),
         ({"events": {"roles": {"session": ["login"], "ticket": ["login"]}}}, "'login' is in session and in ticket"),
         ({"events": {"roles": {"session": ["feature_used"]}}}, "'feature_used' is in session and in use; expected"),
-        ({"events": {"roles": {"session": [5]}}}, "events.roles.session: Value error, expected types of events as texts"),
+        (
+            {"events": {"roles": {"session": {"login": 1}}}},
+            "events.roles.session: expected types of events as texts",
+        ),
         ({"events": {"roles": {"session": ["login "]}}}, "one that is empty or has blanks around it"),
     ],
 )
@@ -95,6 +98,14 @@ def test_the_section_in_the_documents_is_taken(read: Read) -> None:
     settings = read(yaml.safe_load(section))
     assert settings.events.roles.counted["session"] == ("login", "app_open")
     assert settings.label.event == settings.at_risk.endings == ("closed", "unsubscribed")
+
+
+def test_types_that_yaml_takes_for_numbers_or_truth_are_texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHURN_CONFIG", str(tmp_path / "churn.yaml"))
+    (tmp_path / "churn.yaml").write_text("events: {roles: {session: [17, Yes], use: 4, cancelled: [No, 9]}}\n")
+    settings = Settings.load()
+    assert settings.events.roles.counted == {"session": ("17", "Yes"), "use": ("4",), "ticket": ("support_ticket",)}
+    assert settings.label.event == ("No", "9")
 
 
 def test_roles_also_come_from_the_environment(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
