@@ -46,6 +46,9 @@ class Source(Protocol):
         """A digest that changes whenever other rows could come out."""
 
 
+LABEL = "churned"
+"""The column with a customer's label: whether it churned."""
+
 TRAIN, SELECT, JUDGE = "train", "select", "judge"
 """The roles of a row of the training set."""
 

@@ -1,6 +1,7 @@
 """The raw tables: the rows of a period as they arrived. Rows that break the contract go to a quarantine table, with the reason."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import dagster as dg
@@ -21,8 +22,9 @@ from churn_assets.raw.contracts import labelled_contract, quarantine_contract, r
 from churn_assets.raw.delivery import Arrived, Ingested
 from churn_assets.raw.quarantine import EMPTY, SHARE, as_table, outcomes, parted, quality
 from churn_assets.settings.company import Raw, SourceSettings
-from churn_assets.tables import Source, quarantine_of
+from churn_assets.tables import LABEL, Source, quarantine_of
 from churn_store.clock import Clock
+from churn_store.mapping.labels import LabelCounts
 from churn_store.mapping.tables import Table
 
 DESCRIPTIONS: dict[Table, str] = {
@@ -73,7 +75,11 @@ def _raw_asset(
     has_time = timeline is not None
     contract = raw_contract(table, source.attributes) if has_time else labelled_contract(source.attributes)
     quarantine = quarantine_of(table)
-    described = DESCRIPTIONS[table] if has_time else "One row a customer: its attributes, and whether it churned."
+    described = (
+        DESCRIPTIONS[table]
+        if has_time
+        else ("One row a customer: its attributes, and whether it churned; today's customers have no label.")
+    )
     shared: dict[str, Any] = {
         "group_name": "raw",
         "kinds": {kind, "deltalake"},
@@ -120,6 +126,8 @@ def _raw_asset(
             split = parted(contract, arrived, table, has_time=has_time)
             end_s = None if timeline is None else timeline.bounds_s(key)[1]
             measures = quality(split, table, end_s=end_s)
+            if not has_time:
+                measures |= asdict(LabelCounts.of(split.kept[LABEL]))
             bad.add(key, Built(split.set_aside, metadata={"rules": dg.MetadataValue.md(as_table(split.set_aside))}))
             good.add(key, Built(split.kept, checks=outcomes(split, table, raw), metadata=measures))
         # The quarantine is written even if its period is refused, so that the bad rows can be inspected.

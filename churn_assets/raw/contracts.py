@@ -6,6 +6,7 @@ import pandera.polars as pa
 import polars as pl
 
 from churn_assets.contracts import column_checks, column_types, contract
+from churn_assets.tables import LABEL
 from churn_store.mapping.tables import EARLIEST_S, KEYS, OPTIONAL, QUARANTINE, SCHEMAS, STATUSES, Table
 from churn_store.model.signature import Column
 
@@ -53,12 +54,15 @@ def raw_contract(table: Table, attributes: Sequence[Column]) -> pa.DataFrameSche
 
 
 def labelled_contract(attributes: Sequence[Column]) -> pa.DataFrameSchema:
-    """The contract of the one table of data without time: a row a customer, its attributes, and whether it churned."""
+    """The contract of the one table of data without time: a row a customer, its attributes, and whether it churned.
+
+    ``churned`` may be missing: today's customers have no label. Where ``label.unknown`` allows none, the mapping refuses such rows.
+    """
     return contract(
-        {"customer_id": pl.String, **column_types(attributes), "churned": pl.Boolean},
+        {"customer_id": pl.String, **column_types(attributes), LABEL: pl.Boolean},
         key=["customer_id"],
         checks={"customer_id": [NAMED], **column_checks(attributes)},
-        nullable=[column.name for column in attributes if column.nullable],
+        nullable=[LABEL, *(column.name for column in attributes if column.nullable)],
     )
 
 

@@ -16,6 +16,7 @@ from churn_assets.orchestration.table_writer import Outcome
 from churn_assets.periods import day_of
 from churn_assets.raw.delivery import Arrived
 from churn_assets.settings.company import Raw
+from churn_assets.tables import LABEL
 from churn_store.clock import DAY_S
 from churn_store.mapping.tables import KEYS, OPTIONAL, PERSON, QUARANTINE, Table
 from churn_store.redaction import shown
@@ -155,7 +156,8 @@ def quality(found: Parted, table: Table, *, end_s: int | None) -> dict[str, Any]
         day after they happened), ``delay_p99_hours``, ``newest_hours_before_end`` (hours between the arrival of the newest row and the
         period's end), ``oldest_day``. The measures of time are missing where there are no rows.
     """
-    wanted = [name for name in found.kept.columns if name not in OPTIONAL[table]]
+    # A missing label is none of the values that should be there: today's customers have none.
+    wanted = [name for name in found.kept.columns if name not in OPTIONAL[table] and name != LABEL]
     filled = sum(found.kept[name].len() - found.kept[name].null_count() for name in wanted)
     measures: dict[str, Any] = {
         "set_aside": found.set_aside.height,

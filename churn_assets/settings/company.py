@@ -18,6 +18,7 @@ from churn_assets.settings.postgres import PostgresSettings
 from churn_assets.simulator.source import SyntheticSettings
 from churn_store.errors import InputError
 from churn_store.mapping.file_settings import FilesSettings
+from churn_store.mapping.settings import LabelColumn
 from churn_store.mapping.tables import Table
 from churn_store.settings import ConfigFile, Section
 
@@ -70,6 +71,16 @@ class Label(Section):
     )
     horizon_days: int = Field(30, gt=0, description="length of the window after the snapshot")
     grace_days: int = Field(3, ge=0, description="how long after the window rows may still arrive")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_column(cls, given: object) -> object:
+        if isinstance(given, dict) and (misplaced := sorted(set(given) & set(LabelColumn.model_fields))):
+            raise ValueError(
+                f"{', '.join(misplaced)} describes the label column of data without time; expected `kind`, `event`, `horizon_days` or "
+                "`grace_days`, which define churn in a history. Write it under `source.customers.label`, with `shape: table`"
+            )
+        return given
 
     @property
     def horizon(self) -> timedelta:

@@ -11,6 +11,7 @@ import polars as pl
 
 from churn_store.errors import InputError
 from churn_store.mapping.ids import customer_ids, ids_of_attributes
+from churn_store.mapping.labels import labels
 from churn_store.mapping.money import REFUNDED, in_one_currency, refunded_cents, with_refunds
 from churn_store.mapping.numbers import cents, missing_advice, numbers
 from churn_store.mapping.parse_errors import Readability
@@ -35,31 +36,24 @@ class Rules:
 
 
 def labelled(text: MappedText, description: MappedTable, *, where: str, rules: Rules) -> Delivery:
-    """Data without time: ``customer_id``, the attributes, ``churned``.
+    """Data without time: ``customer_id``, the attributes, ``churned``; that is null for today's customers, who have no label.
 
     Raises:
-        InputError: if too many numbers can't be read, or labels are neither of the two words.
+        InputError: if too many numbers can't be read, or labels are none of the words that ``label`` names.
     """
     label = description.label
     if label is None:
         raise InputError(f"{where}: no `label`; name the column that says who churned")
     readability = Readability(text, where=where, limit=rules.limit, person=description.columns["customer_id"])
     attributes = attributes_of(text, description, readability)
-    words = f"{label.churned!r} or {label.stayed!r}"
-    churned, stayed = text.written(label.column, [label.churned, label.stayed])
-    readability.require(
-        label.column,
-        text.words(label.column).is_in([churned, stayed]),
-        words,
-        hint="; change `label` in churn.yaml or the table",
-    )
+    churned = labels(text, description, label, readability)
     whole = pl.DataFrame(
         {
             "customer_id": customer_ids(text, description, readability)
             if description.has_ids
             else ids_of_attributes(pl.DataFrame(attributes)),
             **attributes,
-            "churned": text.words(label.column) == churned,
+            "churned": churned,
         }
     )
     good = readability.readable()

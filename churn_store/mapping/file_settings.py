@@ -31,6 +31,11 @@ class FileTable(MappedTable):
         """A tab in single quotes, or without any, reaches us as a backslash and a letter."""
         return "\t" if written in (r"\t", "tab") else written
 
+    @property
+    def missing_words(self) -> list[str]:
+        """The words that stand for a missing value."""
+        return list(self.missing) if self.format == "csv" else []
+
 
 class FilesSettings(MappedTables):
     """Raw tables in files."""

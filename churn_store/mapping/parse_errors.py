@@ -51,6 +51,11 @@ class Readability:
         if text.ragged.height > limit * (text.ragged.height + text.rows.height):
             raise InputError(self._of_ragged())
 
+    @property
+    def where(self) -> str:
+        """Name of the table or file, with which every error message begins."""
+        return self._where
+
     def require(self, column: str, readable: pl.Series, expected: str, *, hint: str = "") -> None:
         """Set rows aside whose value can't be read.
 

@@ -54,13 +54,24 @@ class LabelColumn(Section):
     column: str = Field(description="its name in the table")
     churned: str = Field("Yes", description="the word for a customer who left")
     stayed: str = Field("No", description="the word for a customer who stayed")
+    unknown: str | None = Field(
+        None,
+        description='the word for one of today\'s customers, of whom nobody knows yet; "" where nothing is written. Such rows are '
+        "scored, and neither trained nor judged on; default: every row must have a label",
+    )
 
     @model_validator(mode="after")
-    def _two_words(self) -> Self:
-        if self.churned == self.stayed:
+    def _words_differ(self) -> Self:
+        if self.churned.strip() == self.stayed.strip():
             raise ValueError(
                 f"`churned` and `stayed` are both {self.churned!r}; expected two words. Write the one for who left and the one "
                 "for who stayed"
+            )
+        if self.unknown is not None and self.unknown.strip() in (self.churned.strip(), self.stayed.strip()):
+            same = "churned" if self.unknown.strip() == self.churned.strip() else "stayed"
+            raise ValueError(
+                f"`unknown` and `{same}` are both {self.unknown!r}; expected a word of its own for customers without a label, or no "
+                "`unknown` where every row has one"
             )
         return self
 
@@ -141,6 +152,11 @@ class MappedTable(Section):
     def has_ids(self) -> bool:
         """Whether the table has ids of customers, rather than ``customer_id: none``."""
         return self.columns.get("customer_id") != NO_ID
+
+    @property
+    def missing_words(self) -> list[str]:
+        """The words that stand for a missing value."""
+        return []
 
     @property
     def zone_is_named(self) -> bool:
