@@ -210,10 +210,10 @@ def _parts(
 def unknown_customer(snapshot: Snapshot) -> Problem:
     """The problem of a customer who is not in the snapshot; it names the snapshot, not the customer."""
     date = date_of(snapshot)
+    where = ": unknown, or not at risk" if snapshot.snapshot_s is None else f" of {date}: unknown, or not at risk then"
     return Problem(
         404, "unknown-customer",
-        f"This customer is not in the online features of {date}: unknown, or not at risk then. Send the attributes to POST "
-        "/predict to get a prediction all the same.",
+        f"This customer is not in the online features{where}. Send the attributes to POST /predict to get a prediction all the same.",
         snapshot=date,
     )  # fmt: skip
 

@@ -191,7 +191,7 @@ def describe(
 def population_in_words(rule: AtRisk, *, has_time: bool) -> str:
     """Who is at risk, for people."""
     if not has_time:
-        return "every customer of the source"
+        return "customers without a label; where every customer of the source has one, those who stayed"
     gone = f", without an event {_any_of(rule.endings)}" if rule.endings else ""
     return (
         f"customers who signed up at least {rule.signed_up_days} days before the snapshot{gone}, with an event or a settled payment "

@@ -1,6 +1,7 @@
 """Features and labels by snapshot."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import date
 from typing import Any
 
@@ -10,13 +11,20 @@ import polars as pl
 
 from churn_assets.coverage import arrivals_until, require_arrivals, require_history
 from churn_assets.features.catalogue import as_table
-from churn_assets.features.contracts import features_contract, labels_contract, plausible_label_rate, someone_at_risk
+from churn_assets.features.contracts import (
+    features_contract,
+    labels_contract,
+    nobody_labelled,
+    plausible_label_rate,
+    someone_at_risk,
+)
 from churn_assets.features.engines.base import History
 from churn_assets.features.engines.open_engine import open_engine
 from churn_assets.features.feature import Feature
 from churn_assets.features.labels import churn_labels, require_mature
 from churn_assets.features.lookback import lookback_days, reads_all
 from churn_assets.features.snapshot import features_of_table
+from churn_assets.features.todays_customers import at_risk as at_risk_without_time
 from churn_assets.lake.lake import PERIOD, Lake
 from churn_assets.orchestration.code_version import code_version
 from churn_assets.orchestration.failure_policy import wrong_input_is_final
@@ -25,7 +33,9 @@ from churn_assets.orchestration.table_writer import Built, Events, contract_spec
 from churn_assets.periods import Cadence, Calendar, text
 from churn_assets.settings.company import AtRisk, EngineName, Label, Spark
 from churn_assets.settings.events import EventRoles, EventSettings
+from churn_assets.tables import LABEL
 from churn_store.clock import Clock
+from churn_store.mapping.labels import LabelCounts
 from churn_store.mapping.tables import Table
 
 ALL_EARLIER = -10_000
@@ -205,20 +215,26 @@ def _table_features(features: tuple[Feature, ...]) -> dg.AssetsDefinition:
     @dg.asset(
         name="customer_features",
         metadata={"catalogue": dg.MetadataValue.md(as_table(features))},
-        description="The attributes of every customer, as a model sees them. The data has no time, so neither have these.",
+        description=(
+            "The attributes of every customer, as a model sees them: also of those who left, from whom it learns. The data has no "
+            "time, so neither have these."
+        ),
         group_name="features",
         kinds={"polars", "deltalake"},
         owners=["team:data"],
         deps=["customers"],
-        check_specs=contract_specs("customer_features", None, besides={"someone_at_risk": "at least one customer"}),
+        check_specs=contract_specs(
+            "customer_features", None, besides={"someone_at_risk": "at least one customer is at risk"}
+        ),
         code_version=code_version("features"),
     )
     @wrong_input_is_final
     def customer_features(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> Events:
         [key] = keys_of(context)
         sources = lake.versions(["customers"])
-        frame = features_of_table(lake.read("customers", key, version=sources["customers"]), features)
-        built = {key: Built(frame, checks={"someone_at_risk": someone_at_risk(frame)}, metadata={"at_risk": frame.height})}
+        customers = lake.read("customers", key, version=sources["customers"])
+        frame, risky = features_of_table(customers, features), at_risk_without_time(customers)
+        built = {key: Built(frame, checks={"someone_at_risk": someone_at_risk(risky)}, metadata={"at_risk": risky.height})}
         yield from write_table(
             context, lake, built.items(), contract=features_contract(features, has_time=False), sources=sources
         )
@@ -229,7 +245,7 @@ def _table_features(features: tuple[Feature, ...]) -> dg.AssetsDefinition:
 def _table_labels() -> dg.AssetsDefinition:
     @dg.asset(
         name="churn_labels",
-        description="Who churned, as the label column of the source says.",
+        description="Who churned, as the label column of the source says; today's customers, who have no label, are not in it.",
         group_name="features",
         kinds={"polars", "deltalake"},
         owners=["team:data"],
@@ -243,9 +259,10 @@ def _table_labels() -> dg.AssetsDefinition:
     def churn_labels(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> Events:
         [key] = keys_of(context)
         sources = lake.versions(["customers"])
-        labels = lake.read("customers", key, version=sources["customers"]).select("customer_id", "churned")
-        rate = plausible_label_rate(labels)
-        built = {key: Built(labels, checks={"label_rate": rate}, metadata=dict(rate.metadata))}
+        customers = lake.read("customers", key, version=sources["customers"], columns=["customer_id", LABEL])
+        labels, counts = customers.drop_nulls(LABEL), LabelCounts.of(customers[LABEL])
+        rate = plausible_label_rate(labels) if labels.height else nobody_labelled(counts)
+        built = {key: Built(labels, checks={"label_rate": rate}, metadata={**asdict(counts), **rate.metadata})}
         yield from write_table(context, lake, built.items(), contract=labels_contract(has_time=False), sources=sources)
 
     return churn_labels

@@ -8,6 +8,7 @@ import polars as pl
 from churn_assets.contracts import column_checks, column_types, contract
 from churn_assets.features.feature import Feature
 from churn_assets.orchestration.table_writer import Outcome
+from churn_store.mapping.labels import LabelCounts
 
 LABEL_RATE = (0.001, 0.95)
 """The plausible shares of churn, least and greatest; outside of them the definition of churn is taken for wrong."""
@@ -50,4 +51,13 @@ def plausible_label_rate(labels: pl.DataFrame) -> Outcome:
         low <= rate <= high,
         f"{rate:.2%} of {labels.height} churned; allowed {low:.1%} to {high:.0%}",
         {"churn_rate": rate},
+    )
+
+
+def nobody_labelled(counts: LabelCounts) -> Outcome:
+    """The outcome of the label rate where no customer of a table without time has a label: nothing can be learned."""
+    return Outcome(
+        False,
+        f"none of {counts.unlabelled:,} customers has a label; expected some who churned and some who stayed. Add rows of customers "
+        "whose outcome is known, or look at `label.unknown` of source.customers in churn.yaml",
     )

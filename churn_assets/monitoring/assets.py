@@ -8,6 +8,7 @@ import dagster as dg
 import polars as pl
 
 from churn_assets.features.feature import Feature
+from churn_assets.features.todays_customers import features_of_today
 from churn_assets.lake.lake import Lake
 from churn_assets.monitoring.drift import (
     LEAST_ROWS,
@@ -77,7 +78,7 @@ def _drift_report(
         kinds={"evidently"},
         owners=["team:data-science"],
         partitions_def=partitions,
-        deps=["customer_features", "champion"],
+        deps=["customer_features", "champion", *([] if partitions else ["customers"])],
         check_specs=[
             dg.AssetCheckSpec(
                 "no_drift",
@@ -104,7 +105,9 @@ def _drift_report(
         reference = read_sample(load_file(serving.files, bundle.manifest, "reference.parquet"))
         version = lake.version("customer_features")
         windows = {
-            period: lake.read("customer_features", period, version=version)
+            period: features_of_today(lake, version=version)
+            if period == ALL
+            else lake.read("customer_features", period, version=version)
             for period in _windows(lake, key, monitoring.windows)
         }
         if key not in windows:

@@ -15,6 +15,8 @@ from churn_assets.periods import ALL, Calendar, epoch_s
 from churn_assets.preflight.report import SnapshotRate
 from churn_assets.settings.company import AtRisk, Label, matures_on
 from churn_assets.settings.events import EventRoles
+from churn_assets.tables import LABEL
+from churn_store.mapping.labels import LabelCounts
 from churn_store.mapping.tables import Table
 
 SNAPSHOTS = 12
@@ -56,5 +58,6 @@ def share_of_churn(labels: pl.DataFrame) -> float | None:
 
 
 def rate_of_table(customers: pl.DataFrame) -> SnapshotRate:
-    """The number of customers and their churn rate, for data without time."""
-    return SnapshotRate(ALL, customers.height, share_of_churn(customers))
+    """The number of customers at risk, and the churn rate of those with a label, for data without time."""
+    counts = LabelCounts.of(customers[LABEL])
+    return SnapshotRate(ALL, counts.at_risk, share_of_churn(customers.drop_nulls(LABEL)), counts.labelled)

@@ -6,6 +6,8 @@ Belongs here: the findings about a table, a snapshot and the company. Does not b
 
 from dataclasses import dataclass, field
 
+from churn_store.mapping.labels import LabelCounts
+
 
 @dataclass(frozen=True)
 class BrokenRule:
@@ -55,6 +57,7 @@ class TableFindings:
         future: number of rows that become known after the clock's time; they wait for their period.
         late_share: share of rows that became known more than a day after they happened; `None` without arrival timestamps.
         strangers: number of customers who are not in ``customers``; their rows are kept, but no features are made of them.
+        labels: customers by what their label says; `None` for a history.
         empty_periods: periods that have ended without a row; always empty for ``customers``, as nobody has to sign up.
         event_types: types of events, the most frequent first; only for ``events``.
         more_event_types: number of rarer types that are not among them.
@@ -77,6 +80,7 @@ class TableFindings:
     future: int = 0
     late_share: float | None = None
     strangers: int = 0
+    labels: LabelCounts | None = None
     empty_periods: list[str] = field(default_factory=list)
     event_types: list[EventType] = field(default_factory=list)
     more_event_types: int = 0
@@ -87,11 +91,15 @@ class TableFindings:
 
 @dataclass(frozen=True)
 class SnapshotRate:
-    """The number of customers at risk at a snapshot, and the share of those with a label who churned; `None` without any."""
+    """The number of customers at risk at a snapshot, and the share of those with a label who churned; `None` without any.
+
+    In data without time those with a label are others than those at risk: ``labelled`` is their number.
+    """
 
     snapshot: str
     at_risk: int
     churn_rate: float | None
+    labelled: int | None = None
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from churn_assets.preflight.report import Report, TableFindings
+from churn_assets.preflight.report import Report, SnapshotRate, TableFindings
 
 SHOWN_RULES = 8
 WIDTH = 14
@@ -18,8 +18,7 @@ def lines(report: Report) -> Iterator[str]:
         yield ""
         yield "churn rate"
         for rate in report.rates:
-            share = "nobody at risk" if rate.churn_rate is None else f"{rate.churn_rate:7.2%}"
-            yield f"  {rate.snapshot:<12}{rate.at_risk:>10,} {'customers' if rate.snapshot == 'all' else 'at risk'}  {share}"
+            yield f"  {rate.snapshot:<12}{rate.at_risk:>10,} at risk  {_share(rate)}"
     for note in report.notes:
         yield f"note: {note}"
     yield ""
@@ -29,6 +28,12 @@ def lines(report: Report) -> Iterator[str]:
         yield f"{len(report.all_findings)} found that would be refused or stop a run:"
         for finding in report.all_findings:
             yield f"  - {finding}"
+
+
+def _share(rate: SnapshotRate) -> str:
+    if rate.churn_rate is None:
+        return "nobody has a label" if rate.at_risk else "nobody at risk"
+    return f"{rate.churn_rate:7.2%}" + ("" if rate.labelled is None else f" of {rate.labelled:,} with a label")
 
 
 def _table(seen: TableFindings) -> Iterator[str]:
@@ -43,6 +48,8 @@ def _table(seen: TableFindings) -> Iterator[str]:
         yield _line("mapped", _mapped(seen.mapped))
     for name, meaning in seen.missing.items():
         yield _line("missing", f"{name}: {meaning}")
+    if seen.labels is not None:
+        yield _line("labels", str(seen.labels))
     if seen.nulls:
         yield _line("nulls", ", ".join(f"{name} {count:,}" for name, count in seen.nulls.items()))
     yield _line("quarantine", f"{seen.set_aside:,} rows ({seen.share:.2%}) would be set aside")

@@ -11,8 +11,9 @@ from churn_assets.raw.contracts import labelled_contract, raw_contract
 from churn_assets.raw.delivery import Arrived
 from churn_assets.raw.quarantine import Parted, by_rule, parted
 from churn_assets.settings.company import Raw, SourceSettings
-from churn_assets.tables import Source
+from churn_assets.tables import LABEL, Source
 from churn_store.clock import DAY_S
+from churn_store.mapping.labels import LabelCounts
 from churn_store.mapping.settings import MappedTable
 from churn_store.mapping.tables import KEYS, OPTIONAL, Delivery, Table
 
@@ -63,7 +64,7 @@ def examine(
         nulls={
             name: count
             for name in delivery.rows.columns
-            if name not in absent and (count := delivery.rows[name].null_count())
+            if name not in (*absent, LABEL) and (count := delivery.rows[name].null_count())
         },
         set_aside=split.set_aside.height,
         share=split.set_aside.height / max(1, split.rows),
@@ -81,6 +82,7 @@ def examine(
         _look_at_times(seen, timeline, raw, source.says_when_known(table), split, now_s=now_s)
         _name_what_is_missing(seen, mapping, source, table, is_mapped=described.kind != "synthetic")
     elif split.rows:
+        seen.labels = LabelCounts.of(split.kept[LABEL])
         _judge_share(seen, "", split, raw.quarantine_limit)
     return seen, split.kept
 

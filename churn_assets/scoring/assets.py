@@ -9,6 +9,7 @@ import dagster as dg
 import polars as pl
 
 from churn_assets.features.feature import Feature
+from churn_assets.features.todays_customers import features_at_risk
 from churn_assets.lake.lake import Lake
 from churn_assets.orchestration.code_version import code_version
 from churn_assets.orchestration.failure_policy import wrong_input_is_final
@@ -16,6 +17,7 @@ from churn_assets.orchestration.table_writer import Built, Events, columns_schem
 from churn_assets.periods import epoch_s
 from churn_assets.resources.serving import ServingStore
 from churn_assets.scoring.contracts import scores_contract
+from churn_assets.scoring.in_sample import in_sample
 from churn_store.batch.scores import scores_of
 from churn_store.clock import Clock
 from churn_store.errors import InputError
@@ -41,12 +43,17 @@ def scoring_assets(
 
 def _churn_scores(partitions: dg.PartitionsDefinition[Any] | None, *, has_time: bool) -> dg.AssetsDefinition:
     @dg.asset(
-        description="The probability of churn of every customer at risk at the snapshot, by the release that serves.",
+        description=(
+            "The probability of churn of every customer at risk at the snapshot, by the release that serves."
+            if has_time
+            else "The probability of churn of every customer at risk, by the release that serves; `in_sample` marks those that it was "
+            "trained on. Who left is not in it."
+        ),
         group_name="scoring",
         kinds={"onnx", "deltalake"},
         owners=["team:retention"],
         partitions_def=partitions,
-        deps=["customer_features", "champion"],
+        deps=[*_read(has_time=has_time), "champion"],
         check_specs=contract_specs("churn_scores", partitions),
         code_version=code_version("scoring"),
     )
@@ -59,19 +66,26 @@ def _churn_scores(partitions: dg.PartitionsDefinition[Any] | None, *, has_time: 
         if bundle is None:
             raise InputError("no release serves yet; materialize the asset champion first")
         sources = lake.versions(["customer_features"])
-        rows = lake.read("customer_features", key, version=sources["customer_features"])
+        rows = features_at_risk(lake, key, version=sources["customer_features"], has_time=has_time)
         if lacking := [name for name in bundle.manifest.signature.names if name not in rows.columns]:
             raise InputError(
                 f"customer_features {key} has no {', '.join(lacking)}, which the serving release was trained on; train and "
                 "release a model of the present features first (`churn approve ID --override` releases a rejected candidate of them)"
             )
         scores = rows.select(pl.col("^customer_id|snapshot_s$")).hstack(scores_of(bundle, rows))
-        metadata = {
+        metadata: dict[str, Any] = {
             "snapshot": key,
             "release": bundle.digest,
             "mean_probability": float(scores["probability"].mean() or 0.0),  # type: ignore[arg-type]
             "called_churn": int(scores["churn"].sum()),
+            "at_risk": scores.height,
         }
+        if not has_time:
+            scores = scores.with_columns(in_sample(rows["customer_id"], bundle.manifest, lake))
+            metadata |= {
+                "in_sample": int(scores["in_sample"].sum()),
+                "in_sample_unknown": scores["in_sample"].null_count(),
+            }
         contract = scores_contract(has_time=has_time)
         built = {key: Built(scores, metadata=metadata)}
         yield from write_table(context, lake, built.items(), contract=contract, sources=sources)
@@ -83,12 +97,12 @@ def _online_features(
     features: tuple[Feature, ...], partitions: dg.PartitionsDefinition[Any] | None, *, has_time: bool, online_url: str
 ) -> dg.AssetsDefinition:
     @dg.asset(
-        description="The newest snapshot's features by customer, where the service looks them up.",
+        description="The newest snapshot's features by customer at risk, where the service looks them up.",
         group_name="scoring",
         kinds={"redis" if online_url.startswith("redis") else "sqlite"},
         owners=["team:retention"],
         partitions_def=partitions,
-        deps=["customer_features"],
+        deps=_read(has_time=has_time),
         code_version=code_version("scoring"),
     )
     @wrong_input_is_final
@@ -112,7 +126,8 @@ def _online_features(
                 allow_retries=False,
             )
         columns = [feature.name for feature in features]
-        rows = lake.read("customer_features", key).sort("customer_id")
+        version = lake.version("customer_features")
+        rows = features_at_risk(lake, key, version=version, has_time=has_time).sort("customer_id")
         snapshot = write_snapshot(
             serving.online_url,
             name=key,
@@ -134,6 +149,11 @@ def _online_features(
         )
 
     return online_features
+
+
+def _read(*, has_time: bool) -> list[str]:
+    """The tables that say who is at risk, and what is known of them."""
+    return ["customer_features"] if has_time else ["customer_features", "customers"]
 
 
 def _by_customer(rows: pl.DataFrame, columns: list[str]) -> Iterator[tuple[str, tuple[Any, ...]]]:

@@ -129,7 +129,7 @@ def test_no_line_is_advised_where_it_would_not_help(tmp_path: Path, words: list[
 
 
 def test_a_word_that_is_none_of_three_is_refused_with_all_of_them(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="'maybe'.*; expected 'Yes', 'No' or nothing; change `label`"):
+    with pytest.raises(InputError, match=r"'maybe'.*; expected 'Yes', 'No' or nothing; change `label`"):
         delivered(tmp_path, ["Yes", "No", "", "maybe"], {**LABEL, "unknown": ""})
 
 
@@ -162,7 +162,11 @@ def test_words_that_are_one_word_are_refused_when_the_settings_are_read(
 @pytest.mark.parametrize(
     ("label", "missing", "said"),
     [
-        ({"unknown": "NA", "stayed": ""}, ["", "NA"], "names 'Yes', nothing or 'NA', of which two are one word in column left"),
+        (
+            {"unknown": "NA", "stayed": ""},
+            ["", "NA"],
+            "names 'Yes', nothing or 'NA', of which two are one word in column left",
+        ),
         ({"churned": "NULL", "unknown": ""}, ["", "NULL"], "names 'NULL', 'No' or nothing, of which two are one word"),
     ],
 )

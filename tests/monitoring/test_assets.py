@@ -36,6 +36,7 @@ def store(settings: Settings) -> ServingStore:
 def report(settings: Settings, window: pl.DataFrame) -> Report:
     """Materialize ``drift_report`` of a window."""
     lake = Lake(settings.lake_url)
+    lake.replace("customers", {"all": window.select("customer_id", "churned")}, run_id="test")
     lake.replace("customer_features", {"all": window.select("customer_id", "visits", "spend", "plan")}, run_id="test")
     drift_report: Any
     [drift_report] = monitoring_assets(
@@ -59,6 +60,19 @@ def test_the_report_shows_the_score_beside_the_features_and_judges_the_features(
     assert (said["alert"], said["drifted"], check.passed) == (False, "no feature", True)
 
 
+def test_where_some_customers_have_no_label_the_window_is_of_those_alone(home: Settings) -> None:
+    """Of 700 customers 300 are today's, and only theirs have moved; then only those of the others, who were trained on."""
+    window = training_set(seed=3).with_columns(customer_id=pl.format("n{}", pl.int_range(pl.len()))).head(700)
+    today = pl.int_range(pl.len()) < 300
+    moved = pl.col("visits") + 20
+    for of_today, drifted in ((True, "visits"), (False, "no feature")):
+        rows = window.with_columns(
+            churned=pl.when(~today).then("churned"), visits=pl.when(today == of_today).then(moved).otherwise("visits")
+        )
+        said, _ = report(home, rows)
+        assert (said["dagster/row_count"], said["drifted"]) == (300, drifted)
+
+
 @pytest.mark.parametrize("rows", [1, LEAST_ROWS - 1])
 def test_a_window_with_too_few_rows_is_not_judged_and_the_check_does_not_pass(home: Settings, rows: int) -> None:
     said, check = report(home, training_set(seed=3).head(rows))
@@ -70,6 +84,7 @@ def test_a_window_with_too_few_rows_is_not_judged_and_the_check_does_not_pass(ho
 
 def test_a_window_without_a_column_of_the_release_is_refused_in_a_sentence(home: Settings) -> None:
     lake = Lake(home.lake_url)
+    lake.replace("customers", {"all": training_set().select("customer_id", "churned")}, run_id="test")
     lake.replace("customer_features", {"all": training_set().select("customer_id", "visits")}, run_id="test")
     drift_report: Any
     [drift_report] = monitoring_assets(

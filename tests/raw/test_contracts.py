@@ -132,7 +132,9 @@ def test_the_contracts_of_later_tables_go_red_too() -> None:
     assert [v.kind for v in violations(known, pl.concat([rows, rows]))] == ["unique_keys"]
     trained = rows.with_columns(churned=True, role=pl.lit("tune"))
     assert "tune" in str(violations(training_contract(features, has_time=True), trained)[0])
-    scored = pl.DataFrame({"customer_id": ["a"], "probability": [NAN], "churn": [True], "release": ["0" * 64]})
+    scored = pl.DataFrame(
+        {"customer_id": ["a"], "probability": [NAN], "churn": [True], "release": ["0" * 64], "in_sample": [True]}
+    )
     assert [v.kind for v in violations(scores_contract(has_time=False), scored)] == ["ranges"]
     labels = pl.DataFrame({"customer_id": ["a", "b"], "churned": [None, True]})
     assert [v.kind for v in violations(labels_contract(has_time=False), labels)] == ["nulls"]

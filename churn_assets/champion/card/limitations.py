@@ -46,6 +46,9 @@ def limits(manifest: Manifest, evaluation: Evaluation, verdict: Blessing | None)
             "The data has no time: whether the model holds later than its rows could not be checked, and its probability speaks of no "
             "window."
         )
+        said.append(
+            "What it says of customers that it was trained on is no proof of its worth: the column in_sample of churn_scores marks them."
+        )
     else:
         said.append(
             f"Its probability speaks of the {manifest.horizon_days} days after the snapshot, not of a shorter or a longer window."
