@@ -63,8 +63,14 @@ def periods_between(earlier: date, later: date, calendar: Calendar) -> int:
     return len(calendar.keys(later, first=earlier)) - 1
 
 
-def stratified(rows: pl.DataFrame, folds: int, *, seed: int) -> pl.Series:
+def stratified(rows: pl.DataFrame, folds: int, *, seed: int, copies: pl.Series | None = None) -> pl.Series:
     """A fold for each row of data without time, 0 to ``folds`` - 1, each with the same share of churners.
+
+    Args:
+        rows: ``churned``.
+        folds: number of folds.
+        seed: seed of the shuffle.
+        copies: the customer that each row is kept together with (``training.equal_rows``); default: each row by itself.
 
     Raises:
         InputError: a class has fewer rows than there are folds.
@@ -76,7 +82,8 @@ def stratified(rows: pl.DataFrame, folds: int, *, seed: int) -> pl.Series:
         )
     shuffled = rows.select("churned").with_row_index().sample(fraction=1.0, shuffle=True, seed=seed)
     dealt = shuffled.with_columns(fold=pl.int_range(pl.len()).over("churned") % folds)
-    return dealt.sort("index")["fold"]
+    fold = dealt.sort("index").select("fold")
+    return fold["fold"] if copies is None else fold.select(pl.col("fold").first().over(copies)).to_series()
 
 
 def _admissible(ordered: Sequence[date], horizon: timedelta, training: Training) -> list[Roles]:

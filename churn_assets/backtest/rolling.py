@@ -27,6 +27,7 @@ from churn_assets.lake.lake import Lake
 from churn_assets.periods import Calendar
 from churn_assets.settings.company import EvaluationSettings, FittingSettings, matures_on
 from churn_assets.tables import JUDGE, SELECT, TRAIN
+from churn_assets.training.equal_rows import copies_of
 from churn_assets.training.fitting import fit_family
 from churn_assets.training.split import Roles
 from churn_assets.training.training_set import check_enough, rows_by_customer, rows_by_time
@@ -95,9 +96,9 @@ class Backtester:
         versions = lake.versions(READ)
         calendar = self.calendar
         if calendar is None:
-            return self._stratified(
-                rows_by_customer(lake, versions, self.settings.training), versions, folds or STRATIFIED_FOLDS
-            )
+            seen = [feature.name for feature in self.features]
+            rows_of_all = rows_by_customer(lake, versions, self.settings.training, seen=seen)
+            return self._stratified(rows_of_all, versions, folds or STRATIFIED_FOLDS)
         labelled = [date.fromisoformat(key) for key in lake.periods("churn_labels", version=versions["churn_labels"])]
         mature = [snapshot for snapshot in labelled if matures_on(snapshot, self.settings.label) <= as_of]
         at_least = folds or self.evaluation.folds
@@ -208,7 +209,8 @@ class Backtester:
 
     def _stratified(self, rows: pl.DataFrame, versions: Mapping[str, int], folds: int) -> Backtest:
         """Folds of data without time: each tests once, while the next one calibrates and the others train."""
-        number = stratified(rows, folds, seed=self.settings.training.seed)
+        copies = copies_of(rows, [feature.name for feature in self.features])
+        number = stratified(rows, folds, seed=self.settings.training.seed, copies=copies)
         tested = []
         for fold in range(folds):
             test, later = rows.filter(number == fold), rows.filter(number == (fold + 1) % folds)

@@ -26,6 +26,7 @@ from churn_assets.orchestration.failure_policy import wrong_input_is_final
 from churn_assets.orchestration.table_writer import columns_schema
 from churn_assets.periods import Calendar
 from churn_assets.resources.serving import ServingStore
+from churn_assets.scoring.in_sample import in_sample
 from churn_assets.settings.company import FittingSettings, JudgingSettings
 from churn_assets.tables import JUDGE, Source
 from churn_assets.training.fitted_family import GOLDEN, MODEL, PROBABILITIES, read_file
@@ -114,6 +115,9 @@ def blessing_asset(
                 nth=nth_model(serving, manifest, serves),
                 split=manifest.split,
                 champion_split=None if champion is None else champion.manifest.split,
+                champion_knows=0
+                if champion is None or fitting.has_time
+                else int(in_sample(judging["customer_id"], champion.manifest, lake).sum()),
             )
 
         judgement = judge(

@@ -4,6 +4,7 @@ Who tries often enough finds a model that is better on these rows by chance. So 
 """
 
 from churn_assets.resources.serving import ServingStore
+from churn_assets.training.split import draw_of
 from churn_store.errors import ReleaseError
 from churn_store.releases.blessings import newest_blessings
 from churn_store.releases.bundles import load_manifest
@@ -34,6 +35,8 @@ def nth_model(serving: ServingStore, manifest: Manifest, serves: Serving | None)
         except ReleaseError:  # it was compared all the same
             tried.add(blessing.candidate)
             continue
-        if other.split == manifest.split and (not manifest.judged_on or set(other.judged_on) & set(manifest.judged_on)):
+        if draw_of(other.split) == draw_of(manifest.split) and (
+            not manifest.judged_on or set(other.judged_on) & set(manifest.judged_on)
+        ):
             tried.add(other.files["model.onnx"].sha256)
     return 1 + len(tried - {manifest.files["model.onnx"].sha256})

@@ -22,22 +22,19 @@ import polars as pl
 from churn_assets.automation.jobs import ORDER
 from churn_assets.automation.runner import Graph, Step, run_all
 from churn_assets.build import build_defs
+from churn_assets.cli.without_time import had_left, scored, trained_on
 from churn_assets.connectors.open_source import open_source
 from churn_assets.lake.lake import PERIOD, Lake
 from churn_assets.lake.migrate import migrate_lake
 from churn_assets.orchestration.instance import instance_in_words, instance_of
 from churn_assets.orchestration.lake_words import migrate_words
 from churn_assets.orchestration.ownership import claim
-from churn_assets.periods import ALL
 from churn_assets.resources.service_process import Client, free_port, key_in_file, serving
 from churn_assets.resources.serving import ServingStore
-from churn_assets.scoring.in_sample import in_words
 from churn_assets.settings.company import Settings
-from churn_assets.tables import LABEL
 from churn_store.clock import parse_time
 from churn_store.database.migrate import migrate
 from churn_store.errors import ChurnError
-from churn_store.mapping.labels import LabelCounts
 from churn_store.releases.bundles import Bundle
 from churn_store.releases.manifest import Evaluation
 
@@ -183,21 +180,14 @@ def _describe_data(screen: Screen, settings: Settings) -> None:
     when = f" at {newest}" if settings.has_time else ""
     screen.line("customers at risk", f"{at_risk.height:,}{when}, {at_risk['churn'].sum():,} of them called churners")
     if not settings.has_time:
-        _describe_labels(screen, lake, at_risk)
+        for name, value in (*trained_on(lake, settings.training), *scored(lake)):
+            screen.line(name, value)
+        left = had_left(lake)
+        screen.must(left == 0, f"{left:,} customers who left are scored as at risk; run the job score again")
     rates = lake.scan("churn_labels").group_by(PERIOD).agg(pl.col("churned").mean()).collect()["churned"].to_list()
     spread = f" ({min(rates):.1%} to {max(rates):.1%} over {len(rates)} snapshots)" if settings.has_time else ""
     total = lake.scan("churn_labels").select(pl.col("churned").mean()).collect().item()
     screen.line("churn rate", f"{total:.1%}{spread}")
-
-
-def _describe_labels(screen: Screen, lake: Lake, scores: pl.DataFrame) -> None:
-    """Who has a label, who of those scored had left, and whom the release was trained on."""
-    customers = lake.read("customers", ALL, columns=["customer_id", LABEL])
-    screen.line("labels", str(LabelCounts.of(customers[LABEL])))
-    left = scores.join(customers.filter(LABEL), on="customer_id", how="semi").height
-    screen.line("had left", f"{left:,} of {scores.height:,} scores")
-    screen.must(left == 0, f"{left} customers who left are scored as at risk; run the job score again")
-    screen.line("in sample", in_words(scores["in_sample"]))
 
 
 def _describe_release(screen: Screen, bundle: Bundle, store: ServingStore) -> None:

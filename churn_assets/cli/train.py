@@ -20,6 +20,7 @@ from churn_assets.automation.runner import QUIET, why
 from churn_assets.automation.schedules import REASON
 from churn_assets.build import build_defs
 from churn_assets.champion.candidate import require_configured
+from churn_assets.cli.without_time import trained_on
 from churn_assets.connectors.open_source import open_source
 from churn_assets.features.feature_sets import company_features, features_in_use
 from churn_assets.lake.lake import Lake
@@ -31,7 +32,6 @@ from churn_assets.settings.company import Settings
 from churn_assets.training.families import FAMILIES
 from churn_store.database.migrate import migrate
 from churn_store.errors import InputError
-from churn_store.mapping.labels import LabelCounts
 
 JUDGED = ("candidate_model", "model_blessing", "champion")
 MEASURES = {
@@ -135,7 +135,9 @@ def run_train(folder: Path, asked: TrainingRequest, *, judge: bool) -> int:
             error, wrong_input = why(result)
             click.echo(f"churn train: {error}; see {os.path.relpath(log)} and the run in the Dagster UI", err=True)
             return EXIT_WRONG_INPUT if wrong_input else 1
-        for line in [*table(instance, families, asked.family), *rows(instance), *(verdict(instance) if judge else ())]:
+        rows = () if settings.has_time else trained_on(Lake(settings.lake_url), settings.training)
+        about = [f"{name[0].upper()}{name[1:]}: {value}." for name, value in rows]
+        for line in [*table(instance, families, asked.family), *about, *(verdict(instance) if judge else ())]:
             click.echo(line)
     return 0
 
@@ -161,19 +163,6 @@ def table(instance: dg.DagsterInstance, families: Sequence[str], fitted: str) ->
         "",
         f"Measured on {known.get('measured_on')}.",
         f"* {fitted}: {', '.join(f'{name} {value:g}' for name, value in known.get('parameters', {}).items())}{said}",
-    ]
-
-
-def rows(instance: dg.DagsterInstance) -> list[str]:
-    """Of data without time: how many customers have a label, and what was done about equal rows; nothing of a history."""
-    labels, made = (newest_materialization(instance, name) for name in ("churn_labels", "training_set"))
-    if labels is None or made is None or "unlabelled" not in labels.metadata or "equal_rows_say" not in made.metadata:
-        return []
-    counts = LabelCounts(**{name: int(labels.metadata[name]) for name in ("churned", "stayed", "unlabelled")})
-    equal = str(made.metadata["equal_rows_say"])
-    return [
-        f"Customers: {counts}; those without a label neither train nor judge.",
-        *([f"{equal}."] if equal != "none" else []),
     ]
 
 

@@ -3,25 +3,29 @@
 A table that can't be read is a finding, and the others are still examined.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import timedelta
 
 import polars as pl
 
 from churn_assets.automation.due import first_snapshot
-from churn_assets.features.contracts import LABEL_RATE
+from churn_assets.features.contracts import LABEL_RATE, nobody_labelled
 from churn_assets.features.feature import Feature
 from churn_assets.features.feature_sets import company_features, features_in_use
+from churn_assets.features.snapshot import features_of_table
 from churn_assets.periods import day_of
 from churn_assets.preflight.event_types import look_at_event_types
 from churn_assets.preflight.rates import SNAPSHOTS, mature_snapshots, rate_at, rate_of_table
 from churn_assets.preflight.report import Report, SnapshotRate, TableFindings
 from churn_assets.preflight.table import examine
-from churn_assets.settings.company import Features, Settings, SourceSettings
+from churn_assets.settings.company import Features, Settings, SourceSettings, Training
 from churn_assets.simulator.source import SyntheticSettings
-from churn_assets.tables import EVER_S, Source
-from churn_assets.training.split import roles_by_time
+from churn_assets.tables import EVER_S, LABEL, Source
+from churn_assets.training.equal_rows import equal_rows
+from churn_assets.training.split import roles_by_customer, roles_by_id, roles_by_time
+from churn_assets.training.training_set import check_enough, joined
 from churn_store.errors import ChurnError, InputError
+from churn_store.mapping.labels import LabelCounts
 from churn_store.mapping.tables import Delivery, Table
 
 STRANGERS = 0.5
@@ -55,7 +59,7 @@ def validate(settings: Settings, source: Source, *, now_s: int) -> Report:
         )
         report.tables.append(seen)
     _compare_customers(report, kept)
-    features = _judge_features(report, source, settings.source, settings.features)
+    features = _features_in_use(report, source, settings.source, settings.features)
     if settings.has_time and "events" in kept:
         look_at_event_types(
             next(seen for seen in report.tables if seen.table == "events"),
@@ -69,6 +73,8 @@ def validate(settings: Settings, source: Source, *, now_s: int) -> Report:
         report.notes.append(f"the churn rate is not known before {', '.join(unread)} can be read")
     else:
         _rates(report, settings, kept, now_s=now_s)
+    if features and not settings.has_time and "customers" in kept:
+        _judge_split(report, kept["customers"], features, settings.training)
     return report
 
 
@@ -109,8 +115,7 @@ def _why(strange: pl.Series, known: pl.Series, table: str) -> str:
     return f"Look at which columns `customer_id` is mapped to in source.customers and source.{table}"
 
 
-def _judge_features(report: Report, source: Source, described: SourceSettings, choice: Features) -> Sequence[Feature]:
-    """The features that models see; none if the settings can't work, which is a finding."""
+def _features_in_use(report: Report, source: Source, described: SourceSettings, choice: Features) -> tuple[Feature, ...]:
     try:
         return features_in_use(company_features(source, described, choice), choice)
     except InputError as error:
@@ -118,11 +123,30 @@ def _judge_features(report: Report, source: Source, described: SourceSettings, c
         return ()
 
 
+def _judge_split(report: Report, customers: pl.DataFrame, features: tuple[Feature, ...], training: Training) -> None:
+    """Find what a training set of data without time would be refused for, and note rows that are equal."""
+    labelled = customers.drop_nulls(LABEL)
+    if labelled[LABEL].n_unique() < 2:  # noqa: PLR2004 - the rate is a finding already
+        return
+    rows = joined(features_of_table(labelled, features), labelled.select("customer_id", LABEL))
+    roles = roles_by_customer(rows, training)
+    try:
+        check_enough(rows.with_columns(role=roles), training)
+    except InputError as error:
+        report.findings.append(str(error))
+    if said := str(equal_rows(rows, own=roles_by_id(rows["customer_id"], training), roles=roles)):
+        report.notes.append(said)
+
+
 def _rates(report: Report, settings: Settings, kept: Mapping[Table, pl.DataFrame], *, now_s: int) -> None:
     calendar, tables, label = settings.timeline, settings.tables, settings.label
     if calendar is None:
         report.rates = [rate_of_table(kept["customers"])]
-        _judge_rates(report)
+        counts = LabelCounts.of(kept["customers"][LABEL])
+        if counts.labelled:
+            _judge_rates(report)
+        elif counts.unlabelled:
+            report.findings.append(f"customers: {nobody_labelled(counts).found}")
         return
     # After the last row nobody would be active, so the rates end there. The tables' findings say if the clock is ahead of the data.
     newest = max(
@@ -145,7 +169,7 @@ def _rates(report: Report, settings: Settings, kept: Mapping[Table, pl.DataFrame
 
 def _judge_rates(report: Report) -> None:
     low, high = LABEL_RATE
-    nobody = [rate.snapshot for rate in report.rates if rate.at_risk == 0]
+    nobody = [rate.snapshot for rate in report.rates if rate.at_risk == 0 and rate.labelled is None]
     if nobody:
         report.findings.append(
             f"nobody is at risk at {_listed(nobody)}; expected some. Look at `at_risk` in churn.yaml and at the raw tables"

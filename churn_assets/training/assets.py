@@ -20,12 +20,13 @@ from churn_assets.settings.company import FittingSettings, Label, Settings, Trai
 from churn_assets.tables import JUDGE, SELECT, TRAIN
 from churn_assets.training.contracts import no_single_feature_tells, training_contract
 from churn_assets.training.diagnostics import MEASURED_ON, order, searched, selecting_pictures
+from churn_assets.training.equal_rows import equal_rows
 from churn_assets.training.families import FAMILIES
 from churn_assets.training.fitted_family import MODEL, FittedFamily, keep
 from churn_assets.training.leakage import single_feature_aucs
 from churn_assets.training.preconditions import constant_features
 from churn_assets.training.search_space import search_space
-from churn_assets.training.split import roles_by_time
+from churn_assets.training.split import roles_by_id, roles_by_time
 from churn_assets.training.tracking import log_fitted
 from churn_assets.training.training_set import (
     check_enough,
@@ -68,7 +69,8 @@ def _training_set(
             "Features and labels of mature snapshots. Each row trains, selects between the families, or judges; the three "
             "are apart by one horizon."
             if settings.has_time
-            else "Features and labels of every customer, split by customer: the data has no time, so its order can't be checked."
+            else "Features and labels of every customer with a label, split by customer, equal rows on one side: the data has no time, "
+            "so its order can't be checked."
         ),
         group_name="training",
         kinds={"polars", "deltalake"},
@@ -89,7 +91,7 @@ def _training_set(
         rows = (
             rows_by_time(lake, sources, _roles(lake, sources, settings.label, settings.training, as_of=clock.now().date()))
             if settings.has_time
-            else rows_by_customer(lake, sources, settings.training)
+            else rows_by_customer(lake, sources, settings.training, seen=[feature.name for feature in features])
         )
         check_enough(rows, settings.training)
         roles = {role: rows.filter(pl.col("role") == role) for role in (TRAIN, SELECT, JUDGE)}
@@ -103,6 +105,9 @@ def _training_set(
         contract = training_contract(features, has_time=settings.has_time, protected=protected)
         alone = no_single_feature_tells(single_feature_aucs(rows, features), settings.training.single_feature_auc)
         frame = rows.select(list(contract.columns))
+        if not settings.has_time:
+            equal = equal_rows(frame, own=roles_by_id(frame["customer_id"], settings.training), roles=frame["role"])
+            metadata |= {"equal_rows": equal.rows, "equal_rows_moved": equal.moved}
         metadata |= {f"{table}_version": version for table, version in sources.items()}
         built = {ALL: Built(frame, checks={"no_single_feature_tells": alone}, metadata=metadata)}
         yield from write_table(context, lake, built.items(), contract=contract, sources=sources)

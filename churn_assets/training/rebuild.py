@@ -17,11 +17,12 @@ from churn_assets.lake.versions import difference, digest_at, read_at, require_v
 from churn_assets.periods import ALL
 from churn_assets.settings.company import Training
 from churn_assets.tables import JUDGE, SELECT, TRAIN
+from churn_assets.training.split import TOGETHER, roles_by_id
 from churn_assets.training.training_set import rows_by_customer, rows_by_time
 from churn_store.errors import InputError
 from churn_store.releases.manifest import Manifest
 
-SPLIT_BY_CUSTOMER = re.compile(r"by customer: seed (?P<seed>\d+), held out (?P<share>[\d.e-]+)")
+SPLIT_BY_CUSTOMER = re.compile(rf"by customer(?P<together>{TOGETHER})?: seed (?P<seed>\d+), held out (?P<share>[\d.e-]+)")
 """How a manifest tells of a split without time (``training.split.split_in_words``)."""
 
 MADE_FROM = ("customer_features", "churn_labels")
@@ -91,7 +92,10 @@ def _candidates(lake: Lake, manifest: Manifest) -> Iterator[pl.DataFrame]:
     columns = [*_features(lake, manifest), "churned", "role"]
     if (split := SPLIT_BY_CUSTOMER.fullmatch(manifest.split)) is not None:
         training = Training(seed=int(split["seed"]), held_out_share=float(split["share"]))
-        yield _read(lambda: rows_by_customer(lake, versions, training), manifest).select("customer_id", *columns)
+        rows = _read(lambda: rows_by_customer(lake, versions, training, seen=manifest.signature.names), manifest)
+        if split["together"] is None:
+            rows = rows.with_columns(role=roles_by_id(rows["customer_id"], training))
+        yield rows.select("customer_id", *columns)
         return
     read = tuple(sorted(manifest.trained_on))
     rows = _read(

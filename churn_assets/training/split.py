@@ -15,6 +15,7 @@ import polars as pl
 
 from churn_assets.settings.company import Training
 from churn_assets.tables import JUDGE, SELECT, TRAIN
+from churn_assets.training.equal_rows import copies_of
 from churn_store.errors import InputError
 
 
@@ -57,20 +58,27 @@ def roles_by_time(mature: Sequence[date], *, horizon: timedelta, training: Train
     return Roles(tuple(train), tuple(select), tuple(judge))
 
 
-def roles_by_customer(labels: pl.DataFrame, training: Training) -> pl.Series:
-    """Give each row of data without time its role, by a hash of the customer.
+def roles_by_customer(rows: pl.DataFrame, training: Training, *, seen: Sequence[str] | None = None) -> pl.Series:
+    """Give each row of data without time its role, by a hash of the customer; rows that a model can't tell apart have one role.
 
     A customer keeps the role when others come or go, so no later model is judged on whom an earlier one was trained on. The
-    shares of the roles, and of churn in each, are equal up to chance.
+    shares of the roles, and of churn in each, are equal up to chance. Of rows that are equal in everything that a model sees, the
+    one with the least id decides (``equal_rows``).
 
     Args:
-        labels: ``customer_id``.
+        rows: ``customer_id`` and the features.
         training: the held-out share and the seed.
+        seen: columns that a model sees; default: all but key, label and role.
 
     Returns:
         A role a row.
     """
-    ranks = places(labels["customer_id"], str(training.seed))
+    return roles_by_id(copies_of(rows, seen), training)
+
+
+def roles_by_id(customers: pl.Series, training: Training) -> pl.Series:
+    """The role of each customer by a hash of the id alone."""
+    ranks = places(customers, str(training.seed))
     judge_from, select_from = 1 - training.held_out_share, 1 - 1.5 * training.held_out_share
     return pl.select(
         pl.when(ranks >= judge_from)
@@ -82,22 +90,33 @@ def roles_by_customer(labels: pl.DataFrame, training: Training) -> pl.Series:
     ).to_series()
 
 
+TOGETHER = ", equal rows together"
+"""What the words of a split say besides where some row is on another side than by its customer's id."""
+
+
 def split_in_words(rows: pl.DataFrame, training: Training) -> str:
-    """How the judging rows of a training set were kept apart; two of the same words hold out the same customers.
+    """How the judging rows of a training set were kept apart.
 
     Args:
-        rows: rows of the training set: ``customer_id``, ``role``, and ``snapshot_s`` where data has time.
+        rows: rows of the training set: ``customer_id``, the features, ``role``, and ``snapshot_s`` where data has time.
         training: the held-out share and the seed.
 
     Raises:
-        InputError: the rows were split by another share or seed.
+        InputError: the rows were split by another share or seed, or by an older rule.
     """
     if "snapshot_s" in rows.columns:
         return "by time"
-    said = f"by customer: seed {training.seed}, held out {training.held_out_share:g}"
-    if not roles_by_customer(rows, training).equals(rows["role"]):
+    roles = roles_by_customer(rows, training)
+    is_by_id = roles.equals(roles_by_id(rows["customer_id"], training))
+    said = f"by customer{'' if is_by_id else TOGETHER}: seed {training.seed}, held out {training.held_out_share:g}"
+    if not roles.equals(rows["role"]):
         raise InputError(f"the training set was not split {said}, as the settings say now; materialize training_set first")
     return said
+
+
+def draw_of(split: str) -> str:
+    """The draw that a split in words holds customers out by; two of the same draw differ at most in rows that have an equal one."""
+    return split.replace(TOGETHER, "")
 
 
 def places(customers: pl.Series, draw: str) -> pl.Series:

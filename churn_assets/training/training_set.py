@@ -55,16 +55,19 @@ def rows_by_time(lake: Lake, versions: Mapping[str, int], roles: Mapping[str, st
     return rows.with_columns(role=pl.col(PERIOD).replace_strict(roles, return_dtype=pl.String)).drop(PERIOD)
 
 
-def rows_by_customer(lake: Lake, versions: Mapping[str, int], training: Training) -> pl.DataFrame:
-    """All labelled rows of data without time, each with the role of its customer.
+def rows_by_customer(
+    lake: Lake, versions: Mapping[str, int], training: Training, *, seen: Sequence[str] | None = None
+) -> pl.DataFrame:
+    """All labelled rows of data without time, each with its role.
 
     Args:
         lake: the lake to read.
         versions: versions of ``customer_features`` and ``churn_labels``, as which they are read.
         training: the held-out share and the seed.
+        seen: features that a model sees; default: all.
     """
     rows = joined(*(lake.read(table, ALL, version=versions[table]) for table in ("customer_features", "churn_labels")))
-    return rows.with_columns(role=roles_by_customer(rows, training))
+    return rows.with_columns(role=roles_by_customer(rows, training, seen=seen))
 
 
 def check_enough(rows: pl.DataFrame, training: Training) -> None:
@@ -78,8 +81,8 @@ def check_enough(rows: pl.DataFrame, training: Training) -> None:
         needed = training.minimum_rows if role != SELECT else training.minimum_rows // 2
         if len(churned) < needed:
             raise InputError(
-                f"{len(churned)} rows have the role {role!r}; expected at least {needed}. Bring more snapshots or customers, "
-                "or lower `training.minimum_rows`"
+                f"{len(churned)} rows have the role {role!r}; expected at least {needed}, and {rows.height:,} have a label. Bring more "
+                "snapshots, or more customers with a label, or lower `training.minimum_rows`"
             )
         if churned.all() or not churned.any():
             raise InputError(

@@ -16,6 +16,7 @@ from sklearn.metrics import log_loss
 from churn_assets.features.feature import Feature
 from churn_assets.settings.company import MOST_TRIALS, FittingSettings, Training
 from churn_assets.tables import TRAIN
+from churn_assets.training.equal_rows import copies_of
 from churn_assets.training.families import FAMILIES, Value, inputs
 from churn_assets.training.fitting import Fitted, Trial, cross_calibrated, first_half, fit, fit_family
 from churn_assets.training.search_space import Space, search_space
@@ -148,7 +149,7 @@ def folds(rows: pl.DataFrame, *, horizon_s: int | None, seed: int) -> Iterator[t
     """Pairs of rows to fit on and later rows to measure on, with both classes in each.
 
     Args:
-        rows: ``churned``, ``customer_id``, and ``snapshot_s`` where data has time.
+        rows: ``churned``, ``customer_id``, the features, and ``snapshot_s`` where data has time.
         horizon_s: of the labels, in seconds: so much later than those that are fitted on the measured snapshots are. None where
             data has no time; folds are then of customers, as they are where there are too few snapshots.
         seed: seed of the folds of customers.
@@ -163,7 +164,7 @@ def folds(rows: pl.DataFrame, *, horizon_s: int | None, seed: int) -> Iterator[t
             for second in sorted(set(measured))
         ]
     if not pairs:
-        fold = (places(rows["customer_id"], f"{seed}:folds") * FOLDS).floor()
+        fold = (places(copies_of(rows), f"{seed}:folds") * FOLDS).floor()
         pairs = [(rows.filter(fold != number), rows.filter(fold == number)) for number in range(FOLDS)]
     for earlier, later_rows in pairs:
         if all(_is_enough(part, seed) for part in (earlier, later_rows)):

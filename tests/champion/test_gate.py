@@ -104,6 +104,29 @@ def test_the_first_candidate_needs_no_champion_and_data_without_time_no_dates(wo
     assert verdict(replace(without_time, champion=None, champion_split=None)).verdict == "accepted"
 
 
+def test_a_champion_of_before_equal_rows_were_kept_together_is_compared_with_and_what_it_knows_is_told(
+    world: World,
+) -> None:
+    timeless = world.rows.drop("snapshot_s").with_columns(customer_id=pl.format("c{}", pl.int_range(pl.len())))
+    case = replace(
+        world.case,
+        trained=world.candidate.says_of(timeless),
+        training_set=timeless,
+        judging_from=None,
+        candidate_trained_until=None,
+        champion_trained_until=None,
+        split="by customer, equal rows together: seed 42, held out 0.3",
+        champion_split="by customer: seed 42, held out 0.3",
+        champion_knows=7,
+    )
+    found = verdict(case)
+    [rule] = [rule for rule in found.rules if rule.name == "judging_rows_are_later"]
+    assert found.verdict == "accepted"
+    assert f"7 of {case.judging.height} judging rows trained the champion" in rule.found
+    other = verdict(replace(case, champion_split="by customer: seed 7, held out 0.3"))
+    assert "judging_rows_are_later" in names(other)
+
+
 def test_a_champion_of_format_1_is_compared_with(world: World) -> None:
     unset = dict.fromkeys(("parameters", "calibrated_on", "population", "purpose", "evaluation"), msgspec.UNSET)
     older = msgspec.structs.replace(world.champion.manifest, format=1, **unset)
@@ -396,6 +419,12 @@ FAULTS: dict[str, dict[str, tuple[Corrupt, str]]] = {
         ),
         "a champion that can't say how it was split": (
             lambda case, _: replace(case, champion_split=None),
+            "judging_rows_are_later",
+        ),
+    },
+    "champion_knows": {
+        "a champion that knows more rows than there are": (
+            lambda case, _: replace(case, champion_knows=case.judging.height + 1),
             "judging_rows_are_later",
         ),
     },

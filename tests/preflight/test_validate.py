@@ -269,10 +269,10 @@ def test_one_file_is_looked_at_in_place_of_a_configured_table(run: Run, company:
 def test_another_configuration_can_be_named(run: Run, tmp_path: Path, telco: pl.DataFrame) -> None:
     other = tmp_path / "other"
     other.mkdir()
-    write_telco(other, telco.head(500))
+    write_telco(other, telco.head(1_000))
     (other / "churn.yaml").write_text(yaml.safe_dump(TELCO))
     result = run(str(other / "churn.yaml"), configuration={"company": "synthetic"})
-    assert (result.exit_code, "customers: 500 rows" in result.output) == (0, True), result.output
+    assert (result.exit_code, "customers: 1,000 rows" in result.output) == (0, True), result.output
 
 
 def test_tables_in_postgresql_are_looked_at_whole_and_one_that_is_away_is_a_finding(

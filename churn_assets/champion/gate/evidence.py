@@ -75,6 +75,8 @@ class Evidence:
         nth: which of the different models this is that were compared with this champion on these rows, from 1.
         split: how the candidate's judging rows were kept apart, in words.
         champion_split: likewise, of the champion.
+        champion_knows: number of judging rows whose customers the champion was trained on, where data has no time: rows that had
+            other equals then (``training.equal_rows``).
     """
 
     trained: PipelineProbabilities
@@ -95,6 +97,7 @@ class Evidence:
     nth: int
     split: str
     champion_split: str | None
+    champion_knows: int = 0
 
     @cached_property
     def judging(self) -> pl.DataFrame:

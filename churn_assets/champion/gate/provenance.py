@@ -5,6 +5,7 @@ from datetime import date
 from churn_assets.champion.gate.evidence import Evidence, RuleResult
 from churn_assets.periods import day_of
 from churn_assets.settings.company import Label, matures_on
+from churn_assets.training.split import draw_of
 from churn_assets.training.training_set import snapshots
 from churn_store.errors import InputError
 
@@ -44,10 +45,15 @@ def data_quality_green(case: Evidence, label: Label, *, now_s: int) -> RuleResul
 def judging_rows_are_later(case: Evidence) -> RuleResult:
     """No model was trained on a label that reaches into the judging rows.
 
-    Of data without time the champion must have held out the same customers, or it was trained on who judges now.
+    Of data without time the champion must have held out the same customers, or it was trained on who judges now. Rows that moved
+    beside an equal one since are few, and what they change is in the champion's favour; they are told.
     """
     has_time = "snapshot_s" in case.judging.columns
-    if case.champion is not None and case.champion_split != case.split:
+    if not 0 <= case.champion_knows <= case.judging.height:
+        raise InputError(
+            f"the champion is said to be trained on {case.champion_knows} of {case.judging.height} judging rows; expected 0 to as many"
+        )
+    if case.champion is not None and draw_of(str(case.champion_split)) != draw_of(case.split):
         return RuleResult(
             False,
             f"split {case.split}; the champion's split {case.champion_split}",
@@ -55,10 +61,17 @@ def judging_rows_are_later(case: Evidence) -> RuleResult:
             "training.held_out_share back",
         )
     if not has_time and case.judging_from is None:
+        known = (
+            f"; {case.champion_knows} of {case.judging.height} judging rows trained the champion, as they had other equal rows then: "
+            "that is in its favour"
+            if case.champion_knows
+            else ""
+        )
         return RuleResult(
             bool(case.split),
-            f"split {case.split}; the data has no time, so its order can't be checked",
-            "rows of customers that neither the candidate nor the champion was trained on",
+            f"split {case.split}; the data has no time, so its order can't be checked{known}",
+            "rows of customers that the candidate was not trained on, nor the champion but for rows that have an equal one",
+            numbers={"known_to_champion": case.champion_knows},
         )
     first = int(case.judging["snapshot_s"].to_numpy().min())
     if not case.split or case.judging_from is None or first != case.judging_from:
