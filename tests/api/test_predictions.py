@@ -181,7 +181,11 @@ def test_data_without_time_has_no_horizon_no_date_and_no_age(installation: Insta
     with serving(installation, train(horizon_days=None), snapshot_s=None) as service:
         answered = service.get("/predict/c1").json()
         assert [answered[name] for name in ("snapshot", "feature_age_s", "horizon_days")] == [None, None, None]
-        assert problem(service.get("/predict/nobody"), 404)["snapshot"] == "all"
+        body = problem(service.get("/predict/nobody"), 404)
+        assert body["snapshot"] == "all"
+        assert body["detail"].startswith(
+            "This customer is not in the online features: unknown, or not at risk. Send the attributes"
+        )
 
 
 def test_a_word_that_training_never_saw_is_scored_as_unknown_and_said(service: Service) -> None:

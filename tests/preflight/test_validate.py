@@ -18,11 +18,14 @@ from click.testing import CliRunner, Result
 
 from churn_assets.cli.validate import validate
 from tests.automation.company import CONFIGURATION, START, file_of, write_company
+from tests.bank import CONFIGURATION as BANK_CONFIGURATION
+from tests.bank import bank
 from tests.store.servers import Postgres
 
 REPOSITORY = Path(__file__).parents[2]
 TELCO = yaml.safe_load((REPOSITORY / "examples" / "telco" / "churn.yaml").read_text(encoding="utf-8"))
 CDNOW = yaml.safe_load((REPOSITORY / "examples" / "cdnow" / "churn.yaml").read_text(encoding="utf-8"))
+BANK = BANK_CONFIGURATION["source"]["customers"]
 SECRET = "anna.schmidt@example.org"
 
 Run = Callable[..., Result]
@@ -114,6 +117,68 @@ def test_a_broken_copy_of_telco_is_refused_with_a_sentence(
     assert result.exit_code == 1, result.output
     findings = result.output.split("would be refused or stop a run:")[1]
     assert all(word in findings for word in said), findings
+
+
+TODAY = {**BANK, "path": "data/customers.csv"}
+
+
+def write_bank(folder: Path, rows: pl.DataFrame) -> dict[str, Any]:
+    """Write a bank's table, and give its configuration."""
+    (folder / "data").mkdir(exist_ok=True)
+    rows.write_csv(folder / "data" / "customers.csv")
+    return {"company": "bank", "source": {"kind": "files", "shape": "table", "customers": TODAY}}
+
+
+def test_todays_customers_are_counted_and_are_those_at_risk(run: Run, tmp_path: Path) -> None:
+    rows = bank(3_000, today=800)
+    result = run(configuration=write_bank(tmp_path, rows))
+    left, stayed = (rows.filter(Exited=word).height for word in "10")
+    assert result.exit_code == 0, result.output
+    assert f"  labels        {left} churned, {stayed:,} stayed, 800 unlabelled (today's customers)\n" in result.output
+    assert f"  all                800 at risk   {left / 2_200:.2%} of 2,200 with a label\n" in result.output
+    assert "nulls" not in result.output
+    report = found(run("--json"))
+    assert report["tables"][0]["labels"] == {"churned": left, "stayed": stayed, "unlabelled": 800}
+    [rate] = report["rates"]
+    assert (rate["at_risk"], rate["labelled"], rate["churn_rate"]) == (800, 2_200, pytest.approx(left / 2_200))
+
+
+def test_where_every_row_has_a_label_those_who_stayed_are_at_risk(run: Run, tmp_path: Path, telco: pl.DataFrame) -> None:
+    write_telco(tmp_path, telco)
+    result = run(configuration=TELCO)
+    assert "  labels        1,869 churned, 5,174 stayed, 0 unlabelled\n" in result.output
+    assert "  all              5,174 at risk   26.54% of 7,043 with a label\n" in result.output
+    assert (
+        "note: 169 rows equal another one in everything that a model sees; 62 of them would be on the other side"
+        in result.output
+    )
+
+
+@pytest.mark.parametrize(
+    ("today", "said"),
+    [
+        (900, "customers: none of 900 customers has a label; expected some who churned and some who stayed"),
+        (
+            700,
+            "rows have the role 'train'; expected at least 200, and 200 have a label. Bring more snapshots, or more customers with",
+        ),
+    ],
+    ids=["all", "nearly all"],
+)
+def test_too_few_labels_are_found_before_anything_runs(run: Run, tmp_path: Path, today: int, said: str) -> None:
+    result = run(configuration=write_bank(tmp_path, bank(900, today=today)))
+    assert (result.exit_code, said in result.output) == (1, True), result.output
+    assert "nobody at risk" not in result.output
+
+
+def test_a_value_that_breaks_the_contract_is_set_aside_with_a_label_or_without(run: Run, tmp_path: Path) -> None:
+    """Today's customers are validated like the others: one of each has an impossible age."""
+    rows = bank(3_000, today=800)
+    place = pl.int_range(pl.len())
+    broken = rows.with_columns(Age=pl.when(place.is_in([0, 2_999])).then(pl.lit("-1")).otherwise("Age"))
+    report = found(run("--json", configuration=write_bank(tmp_path, broken)))
+    [customers] = report["tables"]
+    assert (customers["set_aside"], customers["labels"]["unlabelled"]) == (2, 799)
 
 
 def test_a_few_bad_rows_are_shown_and_refuse_nothing(run: Run, tmp_path: Path, telco: pl.DataFrame) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import dagster as dg
+import msgspec
 import polars as pl
 import pytest
 from click.testing import CliRunner
@@ -27,7 +28,7 @@ from churn_assets.settings.company import Features, Gate, Settings, Training
 from churn_assets.simulator.source import SyntheticSettings
 from churn_assets.training.fitting import fit_family
 from churn_assets.training.rebuild import rebuild
-from churn_assets.training.split import roles_by_customer
+from churn_assets.training.split import roles_by_customer, roles_by_id
 from churn_assets.training.training_set import rows_by_customer
 from churn_store.database import schema
 from churn_store.database.migrate import migrate
@@ -189,18 +190,23 @@ def test_after_a_restore_what_hangs_on_other_rows_is_made_again_and_what_has_its
     assert restored(known + 1)
 
 
-def test_of_data_without_time_the_split_is_that_of_the_manifest_and_a_constant_is_there_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize("rule", ["equal rows together", "by the id alone", "no equal rows"])
+def test_of_data_without_time_the_split_is_that_of_the_manifest(tmp_path: Path, rule: str) -> None:
+    """Also of a release from before equal rows were kept together, whose manifest says nothing of them."""
     lake = Lake(str(tmp_path))
     training = Training(seed=7, held_out_share=0.25, minimum_rows=50)
-    rows = labelled_rows().drop("snapshot_s", "role", "noise", "leak").head(600)
-    rows = rows.with_columns(customer_id=pl.format("c{}", pl.int_range(pl.len()))).sort("customer_id")
+    rows = labelled_rows().drop("snapshot_s", "role", "noise", "leak").head(600).unique(["spend", "plan"])
     rows = rows.with_columns(visits=3.0)
+    copies = rows.head(0 if rule == "no equal rows" else 90)
+    rows = pl.concat([rows, copies]).with_columns(customer_id=pl.format("c{}", pl.int_range(pl.len()))).sort("customer_id")
     names = [feature.name for feature in attributes()]
-    lake.replace("customer_features", {"all": rows.select("customer_id", *names)}, run_id="r")
+    lake.replace("customer_features", {"all": rows.select("customer_id", *names, unused=pl.lit(1.0))}, run_id="r")
     lake.replace("churn_labels", {"all": rows.select("customer_id", "churned")}, run_id="r")
     versions = {"customer_features": 0, "churn_labels": 0}
-    used = rows_by_customer(lake, versions, training).select("customer_id", *names, "churned", "role")
+    used = rows_by_customer(lake, versions, training, seen=names).select("customer_id", *names, "churned", "role")
     assert used["role"].equals(roles_by_customer(used, training))
+    own = roles_by_id(used["customer_id"], training)
+    assert used["role"].equals(own) is (rule == "no equal rows")
     settings = Settings(company="small", training=training)
     made_of = TableVersion(0, digest_at("training_set", used))
     fitted = fit_family("logistic_regression", used, attributes(), settings.fitting, made_of=made_of)
@@ -226,6 +232,12 @@ def test_of_data_without_time_the_split_is_that_of_the_manifest_and_a_constant_i
         now_s=NOW_S,
     )
     assert fitted.constant == ("visits",)
+    if rule == "by the id alone":
+        used = used.with_columns(role=own)
+        older = TableVersion(0, digest_at("training_set", used))
+        said = manifest.split.replace(", equal rows together", "")
+        manifest = msgspec.structs.replace(manifest, split=said, tables={**manifest.tables, "training_set": older})
+    assert ("equal rows together" in manifest.split) is (rule == "equal rows together")
     lake.replace("training_set", {"all": used}, run_id="r")
     lake.replace("churn_labels", {"all": rows.select("customer_id", ~pl.col("churned"))}, run_id="restated")
     again = rebuild(lake, manifest)
