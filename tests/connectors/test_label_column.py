@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from churn_assets.connectors.files.source import FilesSource
+from churn_assets.connectors.open_source import open_source
 from churn_assets.connectors.postgres.source import PostgresSource
 from churn_assets.settings.company import Settings
 from churn_assets.settings.postgres import PostgresSettings
@@ -47,6 +48,7 @@ def delivered(folder: Path, words: list[str], label: dict[str, Any], **changed: 
         ("", ["Yes", "NA", "No"], [True, None, False]),
         ("NA", ["Yes", "NA", "No"], [True, None, False]),
         ("?", ["Yes", "?", "No", " ? "], [True, None, False, None]),
+        ("NULL", ["Yes", "NULL", "No"], [True, None, False]),
         (" ? ", ["Yes ", "?", "\tNo"], [True, None, False]),
         ("", ["Yes", "No"], [True, False]),
         ("", ["", ""], [None, None]),
@@ -72,6 +74,7 @@ def test_a_word_may_be_nothing_and_the_others_stay_words(tmp_path: Path) -> None
         ([1.0, 0.0, NAN], "", [True, False, None]),
         ([1, 0, -1], "-1", [True, False, None]),
         ([1.0, 0.0, -1.0], "-1", [True, False, None]),
+        ([True, False, None], "", [True, False, None]),
     ],
 )
 def test_numbers_of_parquet_are_those_words(
@@ -188,3 +191,13 @@ def test_the_label_of_a_history_has_no_column_and_the_message_says_where_one_bel
         Settings.load()
     assert "describes the label column of data without time" in str(error.value)
     assert "Write it under `source.customers.label`, with `shape: table`" in str(error.value)
+
+
+def test_the_example_of_the_documentation_is_read_as_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "your-data.md").read_text(encoding="utf-8")
+    table, described = re.findall(r"```(?:yaml)?\n(CustomerId.*?|company: bank.*?)```", text, flags=re.DOTALL)
+    (tmp_path / "customers.csv").write_text(table)
+    (tmp_path / "churn.yaml").write_text(described)
+    monkeypatch.setenv("CHURN_CONFIG", str(tmp_path / "churn.yaml"))
+    rows = open_source(Settings.load()).read("customers", 0, 0).rows
+    assert rows["churned"].to_list() == [False, True, None]

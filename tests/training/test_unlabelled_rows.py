@@ -81,8 +81,8 @@ def test_todays_customers_are_scored_and_change_nothing_of_the_model_that_scores
     without = scored_company(tmp_path / "without", rows, monkeypatch)
 
     for name in ("training_set", "churn_labels"):
-        one, other = (digest_at(name, company.lake.read(name, "all")) for company in (with_them, without))
-        assert one == other, name
+        digests = {digest_at(name, company.lake.read(name, "all")) for company in (with_them, without)}
+        assert len(digests) == 1, name
     one, other = with_them.manifest, without.manifest
     assert one.files == other.files  # model, golden rows and the reference of drift
     assert (one.metrics, one.evaluation, one.signature, one.threshold, one.split) == (
