@@ -60,10 +60,7 @@ def _table(seen: TableFindings) -> Iterator[str]:
         yield _line("late", f"{seen.late_share:.2%} became known more than a day after they happened")
     if seen.empty_periods:
         yield _line("empty", f"{len(seen.empty_periods)} periods, the last {seen.empty_periods[-1]}")
-    for place, event_type in enumerate(seen.event_types):
-        yield _line("" if place else "types", f"{event_type.rows:>10,}  {event_type.word}  {event_type.role or '-'}")
-    if seen.more_event_types:
-        yield _line("", f"and {seen.more_event_types:,} rarer types without a role")
+    yield from _event_types(seen)
     for note in seen.notes:
         yield _line("note", note)
     if seen.proposed_roles is not None:
@@ -71,6 +68,13 @@ def _table(seen: TableFindings) -> Iterator[str]:
             "note", "types without a role whose names sound like one; if that is true, make this the section events:"
         )
         yield seen.proposed_roles
+
+
+def _event_types(seen: TableFindings) -> Iterator[str]:
+    for place, event_type in enumerate(seen.event_types):
+        yield _line("" if place else "types", f"{event_type.rows:>10,}  {event_type.word}  {event_type.role or '-'}")
+    if seen.more_event_types:
+        yield _line("", f"and {seen.more_event_types:,} rarer types without a role")
 
 
 def _mapped(columns: dict[str, str]) -> str:

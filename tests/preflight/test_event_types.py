@@ -10,7 +10,7 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
-from churn_assets.cli.check_commands import validate
+from churn_assets.cli.validate import validate
 from churn_assets.preflight.event_types import SHOWN_TYPES, proposal
 from churn_assets.settings.company import Settings
 from tests.automation.company import CONFIGURATION, write_company

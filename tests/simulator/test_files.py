@@ -8,11 +8,12 @@ import polars as pl
 import pytest
 from click.testing import CliRunner
 
-from churn_assets.cli.simulate import company, months_of, simulate, write_company
+from churn_assets.cli.simulate import company, simulate, write_company
 from churn_assets.connectors.files.source import FilesSource
 from churn_assets.connectors.open_source import open_source
 from churn_assets.periods import Calendar, epoch_s
 from churn_assets.settings.company import Settings
+from churn_assets.simulator.months import months_of
 from churn_assets.simulator.source import SyntheticSettings, SyntheticSource
 from churn_store.errors import InputError
 from churn_store.mapping.tables import KEYS, Table
