@@ -162,10 +162,10 @@ def _csv(content: Path | bytes, description: FileTable, where: str, normalisatio
     header = find_header(content, description, where=where)
     records = records_of(content, header.separator, skip_lines=header.skip_lines)
     emptied: list[int] = []
-    if records.open_line is not None or records.is_quoted_oddly:
+    if records.open_line is not None or records.is_quoted_oddly or records.has_long:
         content = content if isinstance(content, bytes) else content.read_bytes()
         is_ended = content.endswith((b"\n", b"\r"))
-        content, emptied = without_open_quotes(content, header.separator, width=records.width, skip_lines=header.skip_lines)
+        content, emptied = without_open_quotes(content, header.separator, skip_lines=header.skip_lines)
         if emptied and emptied[-1] == content.count(b"\n") and not is_ended:
             raise _cut_off("its last line has a quote without an end", where)
         records = records_of(content, header.separator, skip_lines=header.skip_lines)

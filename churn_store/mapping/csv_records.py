@@ -32,6 +32,7 @@ class Records:
         fields: number of fields of each record; 0 for one without any content: an empty line, or separators alone.
         open_line: line on which a record begins that a quote keeps open to the end of the file; `None` if there is none.
         is_quoted_oddly: whether a quote stands within a field that has none at its beginning.
+        has_long: whether a record goes over several lines: its quotes may have swallowed others.
         is_cut_off: whether the last record lacks fields and the end of its line.
     """
 
@@ -40,6 +41,7 @@ class Records:
     fields: Numbers
     open_line: int | None
     is_quoted_oddly: bool
+    has_long: bool
     is_cut_off: bool
 
 
@@ -103,7 +105,8 @@ def _records(stream: BinaryIO, separator: str, skip_lines: int) -> Records:
     header = int(np.flatnonzero(count)[0]) if count.any() else -1
     width, records = (int(count[header]), count[header + 1 :]) if header >= 0 else (0, count[:0])
     is_cut_off = not is_ended and not rest and records.size > 0 and 0 < records[-1] < width
-    return Records(width, line[header + 1 :], records, behind if rest else None, is_odd, is_cut_off)
+    has_long = bool((np.diff(line, append=behind) > 1).any())
+    return Records(width, line[header + 1 :], records, behind if rest else None, is_odd, has_long, is_cut_off)
 
 
 def _split(block: bytes, separator: bytes) -> tuple[Numbers, Numbers, int, bool]:

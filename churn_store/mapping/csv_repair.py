@@ -11,15 +11,14 @@ LONGEST_RECORD = 200
 """Lines after which a quoted line break is taken for a missing quote."""
 
 
-def without_open_quotes(content: bytes, separator: str, *, width: int, skip_lines: int) -> tuple[bytes, list[int]]:
+def without_open_quotes(content: bytes, separator: str, *, skip_lines: int) -> tuple[bytes, list[int]]:
     """The content with an empty line for each line that opens a quote which no later line closes as it should.
 
-    A record over several lines stays if it then has as many fields as the header.
+    A record over several lines stays if each of its quotes opens or closes a field.
 
     Args:
         content: content of the file, in UTF-8.
         separator: separator of fields, one ASCII character.
-        width: number of fields of the header.
         skip_lines: number of lines before the header.
 
     Returns:
@@ -29,7 +28,7 @@ def without_open_quotes(content: bytes, separator: str, *, width: int, skip_line
     emptied: list[int] = []
     place = skip_lines
     while place < len(lines):
-        length = _record_length(lines, place, separator, width)
+        length = _record_length(lines, place, separator)
         if length == 0:
             emptied.append(place + 1)
             lines[place] = b"\n"
@@ -37,20 +36,20 @@ def without_open_quotes(content: bytes, separator: str, *, width: int, skip_line
     return b"".join(lines), emptied
 
 
-def _record_length(lines: list[bytes], start: int, separator: str, width: int) -> int:
+def _record_length(lines: list[bytes], start: int, separator: str) -> int:
     """How many lines the record has that begins at a line; 0 if its quotes make it none."""
     quotes = 0
     for length in range(1, min(LONGEST_RECORD, len(lines) - start) + 1):
         quotes += lines[start + length - 1].count(QUOTE)
         if quotes % 2 == 0:
-            return length if length == 1 or _fits(lines[start : start + length], separator, width) else 0
+            return length if length == 1 or _is_record(lines[start : start + length], separator) else 0
     return 0
 
 
-def _fits(lines: list[bytes], separator: str, width: int) -> bool:
+def _is_record(lines: list[bytes], separator: str) -> bool:
     try:
         text = [line.decode() for line in lines]
         records = list(csv.reader(text, delimiter=separator, strict=True))
     except (csv.Error, UnicodeDecodeError):
         return False
-    return len(records) == 1 and len(records[0]) == width
+    return len(records) == 1

@@ -79,6 +79,18 @@ def test_a_quote_that_would_swallow_the_next_lines_costs_its_own_line_alone(tmp_
     assert found.unreadable["value"].to_list() == ["line 62: a quote without an end"]
 
 
+@pytest.mark.parametrize(
+    ("first", "second"), [('c1,2024-05-01,"7\n', 'c2,2024-05-02,"8\n'), ('"c1,2024-05-01,7\n', 'c2,2024-05-02,"8\n')]
+)
+def test_two_quotes_without_an_end_do_not_swallow_what_lies_between_them(tmp_path: Path, first: str, second: str) -> None:
+    found = payments(tmp_path, HEAD + ROWS + first + ROWS + second + ROWS)
+    assert found.rows.height == 180
+    assert found.unreadable["value"].sort().to_list() == [
+        "line 123: a quote without an end",
+        "line 62: a quote without an end",
+    ]
+
+
 def test_tabs_are_advised_in_quotes_that_yaml_understands(tmp_path: Path) -> None:
     message = refusal(tmp_path, (HEAD + ROWS).replace(",", "\t"))
     assert r'write `separator: "\t"` in churn.yaml' in message
