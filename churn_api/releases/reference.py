@@ -14,7 +14,7 @@ import polars as pl
 
 from churn_store.errors import ReleaseError
 from churn_store.model.psi import Tally, population_stability_index
-from churn_store.model.signature import MISSING_CATEGORY, Column, Signature
+from churn_store.model.signature import MISSING_CATEGORY, Column, Signature, trained_words
 from churn_store.releases.reference_sample import read_sample
 
 BINS = 10
@@ -64,7 +64,9 @@ class Reference:
         if column.kind == "number":
             known = self.numbers[column.name]
             return known.tally, _binned(known.edges, values)
-        before, now = self.words[column.name], Counter(MISSING_CATEGORY if word is None else str(word) for word in values)
+        trained = trained_words(column)
+        told = (MISSING_CATEGORY if word is None else str(word) for word in values)
+        before, now = self.words[column.name], Counter(trained.get(word, word) for word in told)
         words = sorted({*before, *now})
         return np.array([before[word] for word in words], dtype=np.float64), np.array(
             [now[word] for word in words], np.float64

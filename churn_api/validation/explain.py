@@ -20,7 +20,7 @@ from churn_api.releases.reference import LEAST_ROWS, Reference
 from churn_api.schemas.requests import CustomerId, RequestTypes
 from churn_api.schemas.validation import Distribution, Finding, Validation, ValidationRule
 from churn_api.validation.parsing import SUBJECT, Record
-from churn_store.model.signature import FLOAT32_MAX, Column, Signature
+from churn_store.model.signature import FLOAT32_MAX, Column, Signature, trained_words
 
 EXAMPLES: Final = 3
 LONGEST_EXAMPLE: Final = 80
@@ -265,7 +265,7 @@ def _unknown_categories(rows: Sequence[_Row], signature: Signature) -> _Findings
     notices = _Findings()
     for column in signature.columns:
         if column.kind == "category":
-            words = frozenset(column.categories)
+            words = frozenset([*column.categories, *trained_words(column)])
             for row in rows:
                 word = row.cells.get(column.name)
                 if word is not None and word not in words:
@@ -276,7 +276,7 @@ def _unknown_categories(rows: Sequence[_Row], signature: Signature) -> _Findings
 
 def _distribution(rows: Sequence[_Row], column: Column, reference: Reference | None) -> Distribution:
     values = [row.cells[column.name] for row in rows if column.name in row.cells]
-    words = frozenset(column.categories)
+    words = frozenset([*column.categories, *trained_words(column)])
     unseen = sum(value is not None and value not in words for value in values) if column.kind == "category" else None
     return Distribution(
         column=column.name,

@@ -113,8 +113,10 @@ def _drift_report(
         if key not in windows:
             raise InputError(f"customer_features has no rows of {key}; materialize that period of it first")
         require_columns(windows, bundle.manifest.signature.columns)
+        signature = bundle.manifest.signature
         windows = {
-            period: rows.with_columns(pl.Series(SCORE, bundle.scorer.score_frame(rows))) for period, rows in windows.items()
+            period: signature.as_trained(rows).with_columns(pl.Series(SCORE, bundle.scorer.score_frame(rows)))
+            for period, rows in windows.items()
         }
         columns = [*bundle.manifest.signature.columns, SCORED]
         drift = judge_windows(reference, windows, columns, [*moving, SCORE], monitoring)

@@ -55,6 +55,19 @@ class Column(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     description: str = ""
 
 
+def trained_words(column: Column) -> dict[str, str]:
+    """The word that training saw for each that the lake writes in another way now.
+
+    A release of an older version of how words are written goes on with the words that it knows.
+    """
+    found: dict[str, str] = {}
+    for word in column.categories:
+        for written in writings(word):
+            if written not in column.categories:
+                found.setdefault(written, word)
+    return found
+
+
 MOST_COLUMNS = 2_000
 """Most inputs of a model; each one costs every request, and no model here has as many."""
 
@@ -116,17 +129,13 @@ class Signature(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=Tr
 
     @cached_property
     def trained_words(self) -> dict[str, dict[str, str]]:
-        """By column, the word that training saw for one that the lake writes in another way now.
+        """``trained_words`` of the columns that have any."""
+        found = {column.name: trained_words(column) for column in self.columns}
+        return {name: words for name, words in found.items() if words}
 
-        A release of an older version of how words are written goes on with the words that it knows.
-        """
-        found: dict[str, dict[str, str]] = {}
-        for column in self.columns:
-            for word in column.categories:
-                for written in writings(word):
-                    if written != word and written not in column.categories:
-                        found.setdefault(column.name, {}).setdefault(written, word)
-        return found
+    def as_trained(self, frame: "pl.DataFrame") -> "pl.DataFrame":
+        """A frame with the words that training saw, where the lake writes them in another way now."""
+        return frame.with_columns(frame[name].replace(words) for name, words in self.trained_words.items())
 
     @cached_property
     def _words(self) -> tuple[tuple[str, frozenset[str]], ...]:

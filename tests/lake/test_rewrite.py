@@ -163,6 +163,7 @@ def test_a_release_of_older_words_is_given_the_words_that_it_knows() -> None:
     assert words[:, 0].tolist() == ["1.0", "2.50", "basic ", "3", "new", ""]
     assert signature.frame_tensors(pl.DataFrame(rows))[1][:, 0].tolist() == words[:, 0].tolist()
     assert [signature.unknown_categories(row) for row in rows] == [[], [], [], [], ["plan"], []]
+    assert signature.as_trained(pl.DataFrame(rows))["plan"].to_list() == ["1.0", "2.50", "basic ", "3", "new", None]
 
 
 def test_a_release_of_present_words_pays_nothing() -> None:
