@@ -424,7 +424,7 @@ FAULTS: dict[str, dict[str, tuple[Corrupt, str]]] = {
     },
     "champion_knows": {
         "a champion that knows more rows than there are": (
-            lambda case, _: replace(case, champion_knows=case.judging.height + 1),
+            lambda case, _: replace(case, champion_knows=case.training_set.height + 1),
             "judging_rows_are_later",
         ),
     },

@@ -17,6 +17,7 @@ from churn_assets.settings.company import EvaluationSettings, Settings
 from churn_assets.tables import JUDGE, TRAIN
 from churn_store.errors import InputError
 from churn_store.model.scorer import Scorer
+from churn_store.model.signature import Signature
 from churn_store.releases import manifest
 from tests.evaluation.rows import model, training_set
 
@@ -167,7 +168,11 @@ def test_a_segment_can_be_asked_for_by_name_and_a_wrong_name_is_refused(rows: pl
 
 def test_a_word_that_training_never_saw_makes_segments_of_a_column_of_one_word(rows: pl.DataFrame) -> None:
     known = rows.with_columns(plan=pl.lit("free"))
-    signature, judging = model(known).signature, known.filter(role=JUDGE)
+    columns = model(rows).signature.columns
+    one_word = (
+        msgspec.structs.replace(column, categories=("free",)) if column.name == "plan" else column for column in columns
+    )
+    signature, judging = Signature(tuple(one_word)), known.filter(role=JUDGE)
     assert segment_columns(signature, judging, EvaluationSettings()) == ()
     new = pl.when(pl.int_range(pl.len()) % 2 == 0).then(pl.lit("new")).otherwise("plan")
     assert segment_columns(signature, judging.with_columns(plan=new), EvaluationSettings()) == ("plan",)

@@ -230,7 +230,7 @@ def test_what_a_family_can_not_learn_from_fails_in_a_sentence_and_leaves_all_as_
         error, _ = why(result)
         if said == "passed":  # the word that is left is enough, but the other family was fitted on other rows
             assert "gradient_boosting of version" in error
-            assert company.metadata("logistic_regression")["ignored"] == "visits, spend"
+            assert company.metadata("logistic_regression")["constant_features"] == "visits, spend"
         else:
             assert said in error
             assert company.state() == before
