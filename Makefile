@@ -20,7 +20,7 @@ export ORT_DISABLE_TELEMETRY := 1
 export DAGSTER_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-spark demo dev score test test-spark proofs lint types definitions checks bench-simulate bench-features bench-models bench-gate bench-rollback bench-serving rooms-picture env compose-test lock clean
+.PHONY: help setup setup-spark demo dev score test story faults test-spark proofs lint types definitions checks bench-simulate bench-features bench-models bench-gate bench-rollback bench-serving rooms-picture env compose-test lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,12 @@ test: $(DEVELOPMENT) ## Set up and pass the tests
 
 proofs: $(DEVELOPMENT) ## Prove that no feature and no label knows too much, over many drawn companies
 	$(BIN)/python -m pytest tests/proofs --hypothesis-profile=proofs --timeout=3000 $(PROOFS)
+
+story: $(DEVELOPMENT) ## Live through the first months of a company, by schedules and sensors
+	$(BIN)/python -m pytest -m story $(PYTEST)
+
+faults: $(DEVELOPMENT) ## Kill writers and services at any step; nothing is lost and nothing is half-written
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m faults $(PYTEST)
 
 test-spark: $(DEVELOPMENT) $(SPARK) ## Prove that Spark computes the same features, bit by bit
 	@java -version >/dev/null 2>&1 || { echo "make: Spark needs Java 17 or 21 and there is no java; install one, such as Debian's openjdk-17-jre-headless" >&2; exit 2; }

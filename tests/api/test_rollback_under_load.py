@@ -13,6 +13,7 @@ from tests.release_factory import Candidate, train
 CUSTOMERS = [f"c{i}" for i in range(20)]
 
 
+@pytest.mark.faults
 def test_two_workers_under_load_go_back_together_from_a_champion_and_its_challenger(
     tmp_path: Path, candidate: Candidate, other_candidate: Candidate
 ) -> None:

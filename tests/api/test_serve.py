@@ -107,6 +107,7 @@ def test_it_starts_without_a_release_takes_the_first_and_a_newer_one_within_a_se
         assert len({round(probability, 6) for _, _, served, probability in answers if served == release}) == 1
 
 
+@pytest.mark.faults
 def test_every_acknowledged_prediction_survives_a_kill_and_is_logged_exactly_once(
     installation: Installation, candidate: Candidate
 ) -> None:
@@ -150,6 +151,7 @@ def test_every_acknowledged_prediction_survives_a_kill_and_is_logged_exactly_onc
     assert list(installation.config.spool_folder.glob("*.jsonl")) == []
 
 
+@pytest.mark.faults
 def test_while_the_database_is_away_a_restart_serves_the_last_good_release_and_loses_no_prediction(
     tmp_path: Path, candidate: Candidate, postgres_server: Postgres
 ) -> None:
@@ -178,6 +180,7 @@ def test_while_the_database_is_away_a_restart_serves_the_last_good_release_and_l
         assert {line["request_id"] for line in installation.logged()} == {answer["prediction_id"] for _, answer in asked}
 
 
+@pytest.mark.faults
 def test_while_the_store_is_away_a_restart_serves_the_last_good_release_and_later_takes_the_newer_one(
     installation: Installation, candidate: Candidate, other_candidate: Candidate
 ) -> None:
@@ -239,6 +242,7 @@ def test_keys_and_a_release_that_were_kept_too_long_are_not_used(
             assert service.post("/predict", BODY).status_code == 503
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize(
     "sent", [b"", b"GET /health HTTP/1.1\r\nHost: x\r\n", b"\r\n"], ids=["nothing", "half a head", "an empty line"]
 )
@@ -250,6 +254,7 @@ def test_a_connection_that_never_sends_a_whole_request_is_closed(
         assert silent.recv(100) == b""
 
 
+@pytest.mark.faults
 def test_a_body_that_never_ends_is_cut_off(running: tuple[Installation, Process]) -> None:
     installation, process = running
     key = installation.keys["both"].key
@@ -268,6 +273,7 @@ def test_a_connection_that_is_idle_after_an_answer_is_closed(running: tuple[Inst
         assert received.endswith(b'{"status":"live"}')
 
 
+@pytest.mark.faults
 def test_a_head_that_never_ends_is_refused_before_it_fills_the_memory(running: tuple[Installation, Process]) -> None:
     with socket.create_connection(("127.0.0.1", running[1].port), timeout=5) as endless:
         endless.sendall(b"GET /health/live HTTP/1.1\r\nX-Long: " + b"x" * 70_000)

@@ -160,6 +160,7 @@ for x in range(1, 10**6):
 """
 
 
+@pytest.mark.faults
 def test_a_writer_killed_at_any_time_leaves_whole_versions_only(lake: Lake) -> None:
     part = pl.DataFrame({"id": list(range(2_000)), "x": [0] * 2_000})
     lake.replace("t", dict.fromkeys(("2024-01-01", "2024-02-01", "2024-03-01"), part), run_id="0")

@@ -85,6 +85,7 @@ for x in range(count):
 """
 
 
+@pytest.mark.faults
 def test_two_writers_at_once_lose_no_commit(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_S3_ALLOW_UNSAFE_RENAME", "true")  # somebody's leftover must not make it unsafe
     writers = [
@@ -135,6 +136,7 @@ def test_a_write_that_meets_another_s_commit_looks_again(lake: Lake, monkeypatch
         lake.replace("t", {JAN: rows(4)}, run_id="r")
 
 
+@pytest.mark.faults
 def test_a_writer_killed_at_any_time_leaves_whole_versions_only(lake: Lake) -> None:
     lake.replace("t", {JAN: pl.DataFrame({"customer_id": ["a"], "x": [0]})}, run_id="0")
     for wait_s in (0.0, 0.02):

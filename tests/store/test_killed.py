@@ -45,6 +45,7 @@ def test_the_steps_are_all_that_a_release_goes_through(engine: sa.Engine, files:
     assert len(set(STEPS)) == 11
 
 
+@pytest.mark.faults
 def test_killed_at_any_step_a_publish_leaves_the_invariants_and_can_be_repeated(
     engine: sa.Engine, empty_database: str, files: DigestStore, candidate: Candidate, manifests: Iterator[Manifest]
 ) -> None:
@@ -56,6 +57,7 @@ def test_killed_at_any_step_a_publish_leaves_the_invariants_and_can_be_repeated(
         assert_invariants(engine, files, rows=rows + 1, at=step)
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("override", [False, True])
 def test_killed_at_any_step_an_approval_can_be_repeated(
     engine: sa.Engine,
@@ -77,6 +79,7 @@ def test_killed_at_any_step_an_approval_can_be_repeated(
         assert_invariants(engine, files, rows=rows + 1, at=step)
 
 
+@pytest.mark.faults
 def test_killed_at_any_step_a_rollback_can_be_repeated(
     engine: sa.Engine, empty_database: str, files: DigestStore, candidate: Candidate, other_candidate: Candidate
 ) -> None:
@@ -103,6 +106,7 @@ def bad_epoch(engine: sa.Engine) -> int:
     return next(row.epoch for row in history(engine) if row.kind != "rolled_back")
 
 
+@pytest.mark.faults
 def test_killed_at_any_step_a_challenge_and_its_end_can_be_repeated(
     engine: sa.Engine, empty_database: str, files: DigestStore, candidate: Candidate, manifests: Iterator[Manifest]
 ) -> None:
@@ -123,6 +127,7 @@ def test_killed_at_any_step_a_challenge_and_its_end_can_be_repeated(
     assert_invariants(engine, files, rows=epoch_of(engine))
 
 
+@pytest.mark.faults
 def test_of_two_processes_that_publish_at_the_same_moment_exactly_one_wins(
     engine: sa.Engine, empty_database: str, files: DigestStore, candidate: Candidate, manifests: Iterator[Manifest]
 ) -> None:
@@ -137,6 +142,7 @@ def test_of_two_processes_that_publish_at_the_same_moment_exactly_one_wins(
         assert_invariants(engine, files, rows=rows + 1)
 
 
+@pytest.mark.faults
 def test_of_an_approval_and_a_rollback_at_the_same_moment_exactly_one_wins(
     engine: sa.Engine,
     empty_database: str,
@@ -159,6 +165,7 @@ def test_of_an_approval_and_a_rollback_at_the_same_moment_exactly_one_wins(
         assert_invariants(engine, files, rows=before + 1)
 
 
+@pytest.mark.faults
 def test_an_older_writer_is_fenced_also_when_it_was_killed_and_comes_back(
     engine: sa.Engine,
     empty_database: str,

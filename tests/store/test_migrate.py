@@ -37,6 +37,7 @@ def test_of_many_migrating_threads_all_succeed(empty_database: str) -> None:
     require_migrated(connect(empty_database))
 
 
+@pytest.mark.faults
 def test_of_two_migrating_processes_both_succeed(empty_database: str) -> None:
     command = [
         sys.executable,
