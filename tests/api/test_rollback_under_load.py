@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from tests.api.conftest import Installation
 from tests.api.load import Load, Seen, mixed
