@@ -32,11 +32,18 @@ class Source(Protocol):
     def says_when_known(self, table: Table) -> bool:
         """Whether the source says when a row of a table became known."""
 
+    def numeric_words(self, table: Table) -> frozenset[str]:
+        """Which columns of words are numbers to their writer, by their canonical names.
+
+        Raises:
+            InputError: if the source does not fit its description in ``churn.yaml``.
+        """
+
     def read(self, table: Table, start_s: int, end_s: int) -> Delivery:
         """Rows that became known in ``[start_s, end_s)``; data without time gives all its rows.
 
         Without arrival timestamps it gives all rows that happened before ``end_s``, dated as known when they happened;
-        ``turned_up`` then finds the new ones.
+        ``raw.late_arrivals`` then finds the new ones.
 
         Raises:
             InputError: if the source does not fit its description in ``churn.yaml``.

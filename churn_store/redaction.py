@@ -1,5 +1,6 @@
 """Addresses, values and names of columns as a report, a log or an error may show them: without secrets and personal data."""
 
+import json
 import re
 from collections.abc import Sequence
 from urllib.parse import urlsplit, urlunsplit
@@ -50,3 +51,13 @@ def _shown_name(name: str) -> str:
         return "a number or a time"
     name = "".join(letter if letter.isprintable() else " " for letter in name)
     return name if len(name) <= LONGEST else f"{name[:LONGEST]}..."
+
+
+def in_yaml(word: str) -> str:
+    """A word as a line of YAML may hold it: in quotes unless it is of letters, digits and ``_`` alone."""
+    is_plain = re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", word) and word.lower() not in NO_TEXT
+    return word if is_plain else json.dumps(word, ensure_ascii=False)
+
+
+NO_TEXT = frozenset({"yes", "no", "true", "false", "on", "off", "null", "y", "n", "nan"})
+"""Words that YAML takes for something else than text."""

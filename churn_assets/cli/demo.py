@@ -92,7 +92,7 @@ def run_demo(as_of: datetime | None, *, anew: bool = False) -> int:
         click.echo(f"runs are kept in {instance_in_words()}")
         migrate(settings.database_url)
         migrate_lake(Lake(settings.lake_url))
-        for line in migrate_words(Lake(settings.lake_url), settings.source, instance):
+        for line in migrate_words(Lake(settings.lake_url), settings.source, open_source(settings), instance):
             click.echo(line)
         steps = _materialize(settings, store, instance, log, screen, anew=anew)
     if screen.untrue:

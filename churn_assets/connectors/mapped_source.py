@@ -60,6 +60,19 @@ class MappedSource(ABC):
     def fingerprint(self) -> str:
         """A digest that changes whenever other rows could come out."""
 
+    def numeric_words(self, table: Table) -> frozenset[str]:
+        """Which canonical columns of words are numbers to their writer.
+
+        Raises:
+            InputError: if the table does not exist, or does not fit its description.
+        """
+        description = self._mapping.described(table)
+        if description is None:
+            return frozenset()
+        columns = {**description.columns, **{name: attribute.column for name, attribute in description.attributes.items()}}
+        numbers = self._text(table, description, -EVER_S, EVER_S).numbers
+        return frozenset(name for name, column in columns.items() if column in numbers)
+
     def given(self, table: Table) -> frozenset[str]:
         """Which of a table's optional columns are mapped."""
         description = self._mapping.described(table)

@@ -8,7 +8,7 @@ stay what a release was made of and said, and telling Dagster (``orchestration.i
 """
 
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 import polars as pl
@@ -20,6 +20,7 @@ from churn_assets.lake.restore import Back
 from churn_assets.lake.versions import LIE_BY, digest_at
 from churn_store.mapping.surrogate_keys import row_ids
 from churn_store.mapping.tables import KEYS, OPTIONAL, QUARANTINE, SCHEMAS, Table
+from churn_store.mapping.text import plain
 from churn_store.model.words import NORMALISATION, WHOLE_NUMBER
 
 RUN = "churn data migrate"
@@ -51,13 +52,18 @@ class Rewritten:
 
 
 def rewrite_words(
-    lake: Lake, *, digested: Collection[Table], tell: Callable[[Rewritten], None] = lambda _: None
+    lake: Lake,
+    *,
+    digested: Collection[Table],
+    numeric: Mapping[str, Collection[str]] | None = None,
+    tell: Callable[[Rewritten], None] = lambda _: None,
 ) -> list[Rewritten]:
     """Rewrite the words of a lake of version 1, and ids that are digests of them; a present lake is left as it is.
 
     Args:
         lake: the lake.
         digested: tables whose rows have no id of their own, so that it is a digest of the row.
+        numeric: by table, the columns of words that are numbers to their writer, of which all zeros at the end are dropped.
         tell: function that is called with each table that was rewritten, and, where an earlier rewrite was cut off, with all of
             them as they are: nobody may have been told.
 
@@ -75,10 +81,11 @@ def rewrite_words(
         return []
     write_mark(lake.url, NAME, REWRITING)
     done: list[Rewritten] = []
+    numbers = {**(numeric or {}), **dict.fromkeys(MADE_OF_THEM, (numeric or {}).get("customers", ()))}
     keys: dict[str, tuple[str, ...]] = {**{str(table): key for table, key in KEYS.items()}, **MADE_OF_THEM}
     for table, key in keys.items():
         if lake.has(table):
-            done.append(_rewrite(lake, table, key, is_digested=table in digested))
+            done.append(_rewrite(lake, table, key, is_digested=table in digested, numeric=numbers.get(table, ())))
         if lake.has(f"{table}_quarantine"):
             done.append(_rewrite_quarantine(lake, f"{table}_quarantine"))
         for rewritten in done[-2:]:
@@ -88,11 +95,13 @@ def rewrite_words(
     return [rewritten for rewritten in done if rewritten.changed]
 
 
-def _rewrite(lake: Lake, table: str, key: tuple[str, ...], *, is_digested: bool) -> Rewritten:
+def _rewrite(lake: Lake, table: str, key: tuple[str, ...], *, is_digested: bool, numeric: Collection[str]) -> Rewritten:
     before = lake.version(table)
     rows = lake.scan(table, version=before).collect()
     words = [name for name, kind in rows.schema.items() if kind == pl.String and name != PERIOD]
-    changed = rows.with_columns(pl.col(name).str.strip_chars().str.replace(WHOLE_NUMBER, "$1") for name in words)
+    changed = rows.with_columns(
+        plain(pl.col(name), is_number=name in numeric).str.replace(WHOLE_NUMBER, "$1") for name in words
+    )
     is_changed = _differs(rows, changed, words)
     if not is_changed.any():
         return _as_it_is(table, before, rows)

@@ -123,6 +123,10 @@ class SyntheticSource:
         """All the optional columns."""
         return frozenset(OPTIONAL[table])
 
+    def numeric_words(self, table: Table) -> frozenset[str]:  # noqa: ARG002
+        """None: its words are text."""
+        return frozenset()
+
     def says_when_known(self, table: Table) -> bool:  # noqa: ARG002
         """Always."""
         return True

@@ -6,6 +6,7 @@ what the text means (``canonical``).
 
 import glob
 import os
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,7 +118,7 @@ def _file(
         raise InputError(
             f"{where} is empty; expected a header and rows. Fill the file or change `path` in churn.yaml"
         ) from error
-    except (pl.exceptions.PolarsError, OSError, EOFError) as error:
+    except (pl.exceptions.PolarsError, OSError, EOFError, zlib.error) as error:
         if "utf-8" in str(error).lower():
             raise not_utf_8(file, where) from error
         raise InputError(

@@ -24,7 +24,8 @@ def without_open_quotes(content: bytes, separator: str, *, skip_lines: int) -> t
     Returns:
         The content, and the numbers of the emptied lines, from 1.
     """
-    lines = content.splitlines(keepends=True)
+    *ended, last = content.split(b"\n")
+    lines = [line + b"\n" for line in ended] + ([last] if last else [])
     emptied: list[int] = []
     place = skip_lines
     while place < len(lines):

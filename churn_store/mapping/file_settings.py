@@ -4,9 +4,9 @@ Belongs here: what only files have. Does not belong here: which of their columns
 files hold (``csv_reader``).
 """
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from churn_store.mapping.settings import MappedTable, MappedTables
 
@@ -35,6 +35,19 @@ class FileTable(MappedTable):
     def missing_words(self) -> list[str]:
         """The words that stand for a missing value."""
         return list(self.missing) if self.format == "csv" else []
+
+    @model_validator(mode="after")
+    def _words_that_are_there(self) -> Self:
+        """A word for a missing value can't be one that means something."""
+        means = {word: f"values.{name}" for name, words in self.values.items() for word in words}
+        if self.label is not None:
+            means |= {self.label.churned: "label.churned", self.label.stayed: "label.stayed"}
+        if self.format == "csv" and (both := sorted(set(self.missing) & set(means))):
+            raise ValueError(
+                f"{both[0]!r} is in `missing` and in `{means[both[0]]}`; expected it in one. Take it out of `missing`, which is "
+                f"{list(self.missing)} here"
+            )
+        return self
 
 
 class FilesSettings(MappedTables):

@@ -14,7 +14,7 @@ from churn_store.mapping.numbers import cents
 from churn_store.mapping.parse_errors import Readability
 from churn_store.mapping.settings import MappedTable
 from churn_store.mapping.text import CURRENCY, NO, YES, MappedText
-from churn_store.redaction import shown
+from churn_store.redaction import in_yaml, shown
 
 SHOWN = 5
 """Most currencies in a message."""
@@ -25,7 +25,8 @@ CURRENCY_NAMES = frozenset(
 )  # fmt: skip
 """Names of columns, in lower case, that hold a currency."""
 
-CODE = r"^[A-Za-z]{3}$"
+CODE = r"[A-Za-z]{3}|[€$£¥₹₽₺]|[A-Za-z]{1,2}\$"
+"""How currencies are written."""
 
 REFUNDED = "\0refunded"
 """Column with the refunded cents of a payment: no table has a column of this name."""
@@ -37,7 +38,14 @@ def currency_column(has: Iterable[str], description: MappedTable) -> str | None:
         return None
     if description.currency is not None:
         return description.currency.column
-    return next((name for name in has if name.strip().lower() in CURRENCY_NAMES and name not in description.mapped), None)
+    return next(
+        (
+            name
+            for name in has
+            if re.sub(r"[\s_-]+", "_", name.strip().lower()) in CURRENCY_NAMES and name not in description.mapped
+        ),
+        None,
+    )
 
 
 def in_one_currency(text: MappedText, description: MappedTable, *, where: str) -> MappedText:
@@ -60,12 +68,14 @@ def in_one_currency(text: MappedText, description: MappedTable, *, where: str) -
     counts = _counted(codes) if text.currencies is None else text.currencies()
     listed = ", ".join(f"{shown(code)} {count:,}" for code, count in list(counts.items())[:SHOWN])
     if chosen is None or chosen.keep is None:
-        is_told = chosen is not None or all(re.fullmatch(CODE, code) for code in counts)  # not by its name alone
+        codes_told = [code for code in counts if re.fullmatch(CODE, code)]
+        is_told = chosen is not None or bool(codes_told)  # not by its name alone
         if len(counts) > 1 and is_told:
             raise InputError(
                 f"{where}: column {column} holds several currencies ({listed}); expected one, as amounts are added up. "
-                f"Write `currency: {{column: {column}, keep: {next(iter(counts))}}}` in churn.yaml to read the payments in one of "
-                f"them, or `currency: {{column: {column}, is_converted: true}}` if the amounts are all in one currency already"
+                f"Write `currency: {{column: {in_yaml(column)}, keep: {in_yaml((codes_told or ['EUR'])[0])}}}` in churn.yaml to read the "
+                f"payments in one of them, or `currency: {{column: {in_yaml(column)}, is_converted: true}}` if the amounts are all in one "
+                "currency already"
             )
         return replace(text, rows=rows)
     keep = chosen.keep.strip().upper()
@@ -97,6 +107,8 @@ def refunded_cents(
     """
     words = text.rows[name].str.strip_chars().str.to_lowercase()
     if words.drop_nulls().is_in([*YES, *NO]).all():
+        if words.drop_nulls().is_in(["0", "1"]).all() and words.drop_nulls().len():
+            readability.note(f"column {name} holds 0 and 1 alone and is taken for no and yes, not for amounts")
         nothing = pl.Series([0], dtype=pl.Int64).new_from_index(0, words.len())
         return amount_cents.zip_with(words.is_in(list(YES)).fill_null(value=False), nothing).alias(REFUNDED)
     return cents(text, name, description, readability).fill_null(0).alias(REFUNDED)

@@ -4,6 +4,8 @@ Belongs here: how a number is written, and the advice about its marks and about 
 numbers are allowed in a canonical table (``contracts``), currencies and refunds (``money``).
 """
 
+import json
+
 import polars as pl
 
 from churn_store.mapping.file_settings import FileTable
@@ -28,10 +30,7 @@ NO_VALUES = frozenset(
 )
 """Words that often stand for a missing value, in lower case."""
 
-MILLS = 3
-"""Digits after a decimal mark that no amount has, but a group of thousands does."""
-
-TELLING_ROWS = 10
+TELLING_ROWS = 5
 
 
 def numbers(text: MappedText, name: str, description: MappedTable, readability: Readability) -> pl.Series:
@@ -42,6 +41,7 @@ def numbers(text: MappedText, name: str, description: MappedTable, readability: 
     readability.require(
         name, readable, f"a number like {example}, or nothing", hint=_hint(text, name, description, readable)
     )
+    _note_mills(text, name, description, readability)
     return number
 
 
@@ -77,7 +77,7 @@ def missing_advice(words: pl.Series, description: MappedTable) -> str:
     found = found.filter(found.str.to_lowercase().is_in(list(NO_VALUES)))
     if found.len() == 0:
         return ""
-    listed = ", ".join(f"'{word}'" for word in dict.fromkeys([*description.missing, *found]))
+    listed = ", ".join(json.dumps(word, ensure_ascii=False) for word in dict.fromkeys([*description.missing, *found]))
     return f"if {' and '.join(map(repr, found))} stand{'s' if found.len() == 1 else ''} for a missing value, write `missing: [{listed}]` in churn.yaml"
 
 
@@ -102,7 +102,7 @@ def parse(value: pl.Series, decimal: str, thousands: str | None) -> pl.Series:
         thousands = "."
     if thousands is not None:
         mark = f"[{MARKS[thousands]}]"
-        grouped = rf"^[+-]?(?:\d{{1,3}}(?:{mark}\d{{2,3}})*{mark}\d{{3}}|\d+)(?:[{decimal}]\d+)?$"
+        grouped = rf"^[+-]?(?:[1-9]\d{{0,2}}(?:{mark}\d{{2,3}})*{mark}\d{{3}}|\d+)(?:[{decimal}]\d+)?$"
         value = value.zip_with(value.str.contains(grouped).fill_null(value=False), _nothing(value))
         value = value.str.replace_all(mark, "")
     return value.str.replace(decimal, ".", literal=True).cast(pl.Float64, strict=False)
@@ -141,9 +141,11 @@ def _note_mills(text: MappedText, name: str, description: MappedTable, readabili
     if name in text.numbers or description.thousands is not None:
         return
     value = text.rows[name].drop_nulls()
-    decimals = value.str.extract(rf"[{description.decimal}](\d+)$").drop_nulls()
-    if decimals.len() >= TELLING_ROWS and (decimals.str.len_chars() == MILLS).all():
+    value = value.str.strip_chars()
+    marked = value.filter(value.str.contains(description.decimal, literal=True))
+    is_group = marked.str.contains(rf"^[+-]?[1-9]\d{{0,2}}[{description.decimal}]\d{{3}}$")  # a number below 1 is none
+    if marked.len() >= TELLING_ROWS and is_group.all():
         readability.note(
-            f"every amount in column {name} with a {description.decimal!r} has three digits after it; if it stands between thousands, "
+            f"every number in column {name} with a {description.decimal!r} has three digits after it; if it stands between thousands, "
             f'write `thousands: "{description.decimal}"` and `decimal: "{"." if description.decimal == "," else ","}"` in churn.yaml'
         )

@@ -13,6 +13,7 @@ from zoneinfo import available_timezones
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from churn_store.mapping.tables import RESERVED, Table
+from churn_store.model.words import writings
 from churn_store.settings import Section
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
@@ -188,6 +189,30 @@ class MappedTable(Section):
         if name not in available_timezones() - NOT_A_PLACE:
             raise ValueError(f"{name!r} is not a time zone; expected a name like Europe/Berlin")
         return name
+
+    @field_validator("values")
+    @classmethod
+    def _one_writing(cls, values: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
+        for name, words in values.items():
+            seen: dict[str, str] = {}
+            for word in words:
+                (written, *_) = writings(word)
+                if seen.setdefault(written, word) != word:
+                    raise ValueError(
+                        f"`{name}` translates {seen[written]!r} and {word!r}, which are one word; keep one of them"
+                    )
+        return {name: {word: here.strip() for word, here in words.items()} for name, words in values.items()}
+
+    @model_validator(mode="after")
+    def _columns_of_their_own(self) -> Self:
+        for one, other in (("amount", "refunded"), ("amount", "list_price"), ("refunded", "list_price")):
+            if one in self.columns and self.columns[one] == self.columns.get(other):
+                raise ValueError(
+                    f"`{one}` and `{other}` are one column; expected two. Map the column that holds each, or leave one out"
+                )
+        if self.label is not None and self.label.column == self.columns.get("customer_id"):
+            raise ValueError("`label.column` is the column of `customer_id`; expected the one that says who left")
+        return self
 
     @model_validator(mode="after")
     def _two_marks(self) -> Self:

@@ -26,13 +26,21 @@ BEGINNING_S = 40 * DAY_S
 TIME_OF_DAY = frozenset("HIklMSTRXPprcs+")
 """Fields of a pattern that tell more than a day; ``f`` and zones stand only beside them."""
 
-ISO_8601 = r"^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2})(:\d{2})?(?:[.,]\d+)?\s?(Z|UTC|GMT|[+-]\d{2}(?::?\d{2})?)?)?$"
+ISO_8601 = (
+    r"^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2})(:\d{2})?(?:[.,]\d+)?\s?(Z|UTC|GMT|[+-](?:0\d|1[0-4])(?::?[0-5]\d)?)?)?$"
+)
 """A day; or a day and a time, perhaps with seconds, with a fraction of one, and with an offset from UTC."""
 
 UTC_NAMES = ["Z", "UTC", "GMT"]
 
 SPREADSHEET_ZERO_S = -2_209_161_600
 """1899-12-30, from which spreadsheets count days."""
+
+SPREADSHEETS_S = -631_152_000
+"""1950-01-01: smaller numbers in a column of days are rather counts."""
+
+YEAR_1980_S = 315_532_800
+"""A column of counts of which most are earlier holds something else, such as days written as 20240131."""
 
 MONTHS = 12
 
@@ -94,12 +102,15 @@ def epoch_seconds(
     readability.require(
         name, readable | value.is_null() if optional else readable, expected, hint=_hint(value.filter(~readable))
     )
-    zero = second.is_between(0, BEGINNING_S) if is_count else second == 0
+    is_days = description.time_format == EXCEL_DAYS and not by_type
+    zero = second < BEGINNING_S if is_count else second < SPREADSHEETS_S if is_days else second == 0
     readability.require(
         name,
         ~zero.fill_null(value=False),
         "a time after January 1970, as zeros and seconds among them are none"
         if is_count
+        else "a day after 1950, as small numbers are none"
+        if is_days
         else "another time than 1970-01-01, which stands for none",
     )
     return second
@@ -220,7 +231,11 @@ def _refuse_implausible(
     told = {
         "in the future": second > latest_s,
         "before 1900": second < EARLIEST_S,
-        **({"in the first days of 1970": second.is_between(0, BEGINNING_S)} if is_count else {}),
+        **(
+            {"in the first days of 1970": second.is_between(0, BEGINNING_S), "before 1980": second < YEAR_1980_S}
+            if is_count
+            else {}
+        ),
     }
     for lies, wrong in told.items():
         many = int(wrong.sum() or 0)

@@ -55,7 +55,11 @@ def ingested(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "churn.yaml").write_text(yaml.safe_dump(COMPANY), encoding="utf-8")
     (folder / "dagster.yaml").write_text("telemetry: {enabled: false}\n", encoding="utf-8")
     pl.DataFrame(
-        {"id": [float(n) for n in range(1, 31)], "since": ["2024-01-02"] * 30, "plan": [1.0, 2.0, 3.5] * 10}
+        {
+            "id": [float(n) for n in range(1, 31)],
+            "since": ["2024-01-02"] * 30,
+            "plan": pl.Series([1.0, 2.0, 3.5] * 10).cast(pl.Decimal(10, 2)),
+        }
     ).write_parquet(folder / "customers.parquet")
     rows = [f"{n}.0,{'open ' if n % 3 else 'open'},2024-0{n % 3 + 1}-0{n % 9 + 1}" for n in range(1, 31)]
     bad = ["4.0, late ,no time"]
@@ -100,7 +104,7 @@ def rows_of(lake: Lake, table: str) -> pl.DataFrame:
 def test_migrated_it_holds_what_a_fresh_read_gives_and_nothing_comes_twice(company: Path) -> None:
     lake = lake_of()
     assert set(rows_of(lake, "events")["event_type"]) == {"open", "open "}
-    assert set(rows_of(lake, "customers")["plan"]) == {"1.0", "2.0", "3.5"}
+    assert set(rows_of(lake, "customers")["plan"]) == {"1.00", "2.00", "3.50"}
     done = CliRunner().invoke(churn, ["data", "migrate"], catch_exceptions=False)
     assert done.exit_code == 0, done.output
     assert "events: the words of 33 rows have one writing now" in done.output

@@ -22,7 +22,7 @@ def migrate() -> None:
     for table, added in migrate_lake(lake).items():
         click.echo(f"{table}: added {', '.join(added)}; rows that were there have nothing in them")
     with instance_of(Path.cwd()) as instance:
-        for line in migrate_words(lake, settings.source, instance):
+        for line in migrate_words(lake, settings.source, open_source(settings), instance):
             click.echo(line)
     features = company_features(open_source(settings), settings.source, settings.features)
     complaints = outdated(lake, features, has_time=settings.has_time)

@@ -1,9 +1,11 @@
 """Ends of lines and of files, and what stands before the header: read, or one sentence that names the line."""
 
+import gzip
 from pathlib import Path
 
 import pytest
 
+from churn_store.errors import InputError
 from tests.store.mapping.reading import HEAD, PAYMENTS, as_advised, delivered, payments, refusal
 
 ROWS = "".join(f"c{n},2024-0{n % 6 + 1}-1{n % 9},{n}.50\n" for n in range(60))
@@ -89,6 +91,21 @@ def test_two_quotes_without_an_end_do_not_swallow_what_lies_between_them(tmp_pat
         "line 123: a quote without an end",
         "line 62: a quote without an end",
     ]
+
+
+def test_a_cr_within_a_line_ends_none(tmp_path: Path) -> None:
+    head = HEAD.replace("\n", ",note\n")
+    found = payments(tmp_path, head + ROWS.replace("0\n", "0,a\rb\n") + 'c1,2024-05-01,7,"x\ny"\nc1,2024-05-02,"8,z\n')
+    assert (found.rows.height, found.notes) == (61, ())
+    assert found.unreadable["value"].to_list() == ["line 64: a quote without an end"]
+
+
+def test_a_damaged_archive_is_one_sentence(tmp_path: Path) -> None:
+    content = bytearray(gzip.compress((HEAD + ROWS * 50).encode()))
+    content[60:80] = bytes(20)
+    (tmp_path / "p.csv.gz").write_bytes(content)
+    with pytest.raises(InputError, match=r"p.csv.gz can't be read"):
+        delivered(tmp_path, "payments", {**PAYMENTS, "path": "p.csv.gz"})
 
 
 def test_tabs_are_advised_in_quotes_that_yaml_understands(tmp_path: Path) -> None:

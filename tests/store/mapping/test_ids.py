@@ -107,5 +107,5 @@ def test_a_yes_or_no_of_parquet_may_be_called_so(tmp_path: Path) -> None:
 
 def test_a_category_with_a_word_for_nothing_is_noted_with_the_setting(tmp_path: Path) -> None:
     [note] = bank(tmp_path, ["30,NULL,0", "31,basic,0"]).notes
-    assert note == "column plan: if 'NULL' stands for a missing value, write `missing: ['', 'NA', 'NULL']` in churn.yaml"
+    assert note == 'column plan: if \'NULL\' stands for a missing value, write `missing: ["", "NA", "NULL"]` in churn.yaml'
     assert as_advised(note, TABLE)["missing"] == ["", "NA", "NULL"]

@@ -39,6 +39,11 @@ def test_thousands_are_read_by_their_mark(tmp_path: Path, written: str, changed:
     assert amounts_of(payments(tmp_path, rows([written]), **changed)) == [cents]
 
 
+def test_a_number_below_one_has_no_thousands(tmp_path: Path) -> None:
+    assert "holds '0.125'" in refusal(tmp_path, rows(["0.125", "0,5"]), decimal=",")
+    assert "holds '00.500'" in refusal(tmp_path, rows(["00.500"]), decimal=",")
+
+
 @pytest.mark.parametrize("written", ["1,20", "1,2000", "12,3456.00", ",200", "1,200,", "1 200"])
 def test_a_mark_in_another_place_is_no_mark_of_thousands(tmp_path: Path, written: str) -> None:
     assert "expected an amount like 11.77" in refusal(tmp_path, rows([written]), thousands=",")
@@ -54,6 +59,7 @@ def test_a_mark_in_another_place_is_no_mark_of_thousands(tmp_path: Path, written
         (["1'200.50"], {}, """`thousands: "'"`""", [120_050]),
         (["1,200.50"], {"decimal": ","}, '`decimal: "."` and `thousands: ","`', [120_050]),
         (["11.77"], {"decimal": ","}, '`decimal: "."`', [1177]),
+        (["0,100", "0,119"], {}, '`decimal: ","`', [10, 12]),
     ],
 )
 def test_what_a_message_advises_reads_the_amounts(
@@ -71,13 +77,41 @@ def test_three_decimals_everywhere_are_noted_as_they_may_be_thousands(tmp_path: 
     assert payments(tmp_path, rows([f"{n},20" for n in range(30)]), decimal=",").notes == ()
 
 
+@pytest.mark.parametrize(
+    ("words", "counts"),
+    [
+        (["EUR", "USD", "EURO"], "'EUR' 1, 'EURO' 1, 'USD' 1"),
+        (["€", "$", "€"], "'€' 2, '$' 1"),
+        (["EUR", "anna@mail.example", "EUR"], "'EUR' 2, what looks like an e-mail address 1"),
+    ],
+)
+@pytest.mark.parametrize("column", ["currency", "Currency Code"])
+def test_currencies_are_noticed_however_they_and_their_column_are_written(
+    tmp_path: Path, words: list[str], counts: str, column: str
+) -> None:
+    content = f"client,paid_at,total,{column}\n" + "".join(
+        f"c{n},2024-01-0{n + 1},1,{word}\n" for n, word in enumerate(words)
+    )
+    message = refusal(tmp_path, content)
+    assert counts in message
+    assert "@" not in message
+    assert delivered(tmp_path, "payments", as_advised(message.partition(" or ")[0], PAYMENTS)).rows.height > 0
+
+
+def test_a_column_of_currencies_that_holds_none_shows_nobody(tmp_path: Path) -> None:
+    content = "client,paid_at,total,cur: a\n" + "".join(f"c{n},2024-01-0{n + 1},1,u{n}@mail.example\n" for n in range(9))
+    message = refusal(tmp_path, content, currency={"column": "cur: a"})
+    assert "@" not in message
+    assert as_advised(message.partition(" or ")[0], PAYMENTS)["currency"]["column"] == "cur: a"
+
+
 def test_words_for_a_missing_value_are_named_with_the_setting(tmp_path: Path) -> None:
     columns = {**PAYMENTS["columns"], "list_price": "price"}  # type: ignore[dict-item]
     content = "client,paid_at,total,price\n" + "".join(
         f"c1,2024-01-{n + 1:02},1,{'NULL' if n % 2 else '2.50'}\n" for n in range(20)
     )
     message = refusal(tmp_path, content, columns=columns)
-    assert "write `missing: ['', 'NA', 'NULL']` in churn.yaml" in message
+    assert 'write `missing: ["", "NA", "NULL"]` in churn.yaml' in message
     found = delivered(tmp_path, "payments", as_advised(message, {**PAYMENTS, "columns": columns}))
     assert found.rows["list_cents"].null_count() == 10
 
@@ -136,6 +170,31 @@ def test_a_column_of_yes_and_no_says_which_payments_were_refunded(tmp_path: Path
     content = f"client,paid_at,total,back\nc1,2024-01-01,10,{no}\nc1,2024-01-02,20,{yes}\n"
     found = payments(tmp_path, content, columns=columns).rows
     assert found.select("amount_cents", "status").rows() == [(1000, "settled"), (2000, "refunded")]
+
+
+def test_a_column_of_ones_and_zeros_is_noted_as_yes_and_no(tmp_path: Path) -> None:
+    columns = {**PAYMENTS["columns"], "refunded": "back"}  # type: ignore[dict-item]
+    [note] = payments(
+        tmp_path, "client,paid_at,total,back\nc1,2024-01-01,10,0\nc1,2024-01-02,20,1\n", columns=columns
+    ).notes
+    assert note == "column back holds 0 and 1 alone and is taken for no and yes, not for amounts"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (
+            {"columns": {"customer_id": "c", "occurred": "o", "amount": "a", "refunded": "a"}},
+            "`amount` and `refunded` are one column",
+        ),
+        ({"values": {"status": {"1": "settled", "1.0": "failed"}}}, "'1' and '1.0', which are one word"),
+        ({"missing": ["", "x"], "values": {"status": {"x": "failed"}}}, "'x' is in `missing` and in `values.status`"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(tmp_path: Path, wrong: dict[str, Any], said: str) -> None:
+    columns = {**PAYMENTS["columns"], "status": "s"}  # type: ignore[dict-item]
+    with pytest.raises(ValueError, match=said):
+        payments(tmp_path, HEAD, **{"columns": columns, **wrong})
 
 
 def test_marks_that_contradict_each_other_are_refused() -> None:

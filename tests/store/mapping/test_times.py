@@ -61,6 +61,25 @@ def test_zeros_and_seconds_among_milliseconds_are_set_aside(tmp_path: Path) -> N
     assert found.unreadable["value"].sort().to_list() == ["0", str(SECONDS[0])]
 
 
+@pytest.mark.parametrize(
+    ("written", "unit"), [("-1", "epoch_s"), ("-86400000", "epoch_ms"), ("60", "excel_days"), ("0", "excel_days")]
+)
+def test_counts_that_can_not_be_meant_are_set_aside(tmp_path: Path, written: str, unit: str) -> None:
+    good = {"epoch_s": str(SECONDS[0]), "epoch_ms": f"{SECONDS[0]}000", "excel_days": "45292"}[unit]
+    found = payments(tmp_path, rows([good] * 60 + [written]), time_format=unit)
+    assert (found.rows.height, found.unreadable["value"].to_list()) == (60, [written])
+
+
+def test_days_in_digits_are_no_seconds(tmp_path: Path) -> None:
+    message = refusal(tmp_path, rows([f"{time:%Y%m%d}" for time in TIMES]), time_format="epoch_s")
+    assert "before 1980" in message
+    assert 'write `time_format: "%Y%m%d"`' in message
+
+
+def test_an_offset_that_no_zone_has_is_no_time(tmp_path: Path) -> None:
+    assert "holds '2024-01-01T00:00:00+99:99'" in refusal(tmp_path, rows(["2024-01-01T00:00:00+99:99"]))
+
+
 def test_a_zero_that_became_a_date_is_set_aside(tmp_path: Path) -> None:
     found = payments(tmp_path, rows([f"{time:%Y-%m-%d}" for time in TIMES] + ["1970-01-01"]))
     assert found.rows["occurred_s"].to_list() == MIDNIGHTS
