@@ -27,7 +27,9 @@ PROPOSED = 8
 LOOKS_LIKE_ID = re.compile(r"\d{5}|^(?=.*\d)[0-9a-fA-F-]{12,}$")
 
 SOUNDS_LIKE: Mapping[Role, re.Pattern[str]] = {
-    "cancelled": re.compile(r"cancel|churn|unsubscri|terminat|deactivat|account_clos|clos\w*_account"),
+    "cancelled": re.compile(
+        r"cancel|churn|unsubscri|terminat|deactivat|account_clos|clos\w*_account|^closed?$|^closure$|^(left|quit|offboarded|opted_?out)$"
+    ),
     "ticket": re.compile(r"ticket|complain|(^|_)case(_|$)|support|helpdesk"),
     "session": re.compile(r"session|log_?in|log_?on|sign_?in|visit|app_?open|open\w*_app|app_?start|launch|page_?view"),
     "use": re.compile(r"feature|usage|(^|_)used?(_|$)|click"),

@@ -19,7 +19,10 @@ from churn_store.spreadsheet import any_is_run
 
 CUSTOMER_ID = "customer_id"
 
-WRITTEN_AS = {ROW: "row", LINE: "line", REASON: "reason"}
+LABEL = "\0\0label"
+"""What the file says of each customer already. No column of a file has such a name."""
+
+WRITTEN_AS = {ROW: "row", LINE: "line", REASON: "reason", LABEL: "known_label"}
 """Names of a row's position and reason in the written files."""
 
 TAKEN = frozenset({PROBABILITY, CHURN, RELEASE, *WRITTEN_AS.values()})
@@ -34,11 +37,13 @@ class Columns:
         ids: column of ids; ``None`` without ids.
         kept: further columns that are copied to the scores.
         written_as: names in the written files, where they differ.
+        has_labels: whether rows have the column ``LABEL``.
     """
 
     ids: str | None
     kept: tuple[str, ...] = ()
     written_as: Mapping[str, str] = field(default_factory=dict)
+    has_labels: bool = False
 
 
 def id_written_as(name: str) -> str:

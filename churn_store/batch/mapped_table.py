@@ -9,7 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
-from churn_store.batch.columns import CUSTOMER_ID, Columns, id_written_as, refuse_keeping, require_id
+from churn_store.batch.columns import CUSTOMER_ID, LABEL, Columns, id_written_as, refuse_keeping, require_id
 from churn_store.batch.request import ScoringRequest
 from churn_store.batch.tables import ENDINGS, FIRST_LINE, LINE, NOT_READ, ROW, Chunk, format_of
 from churn_store.errors import InputError
@@ -71,6 +71,7 @@ class MappedFile:
             )
             self.notes.append(
                 f"{asked.source} has no {lacks}, which churn.yaml reads as customer_id: the scores have the position of each row instead"
+                + ('. If its first column, which has no name, holds the ids, use --id ""' if "" in there else "")
             )
         column = whole.columns.get(CUSTOMER_ID)
         written = None if column is None else CUSTOMER_ID if column == mapped_id else id_written_as(column)
@@ -80,6 +81,7 @@ class MappedFile:
         self.columns = Columns(
             ids=None if column is None else CUSTOMER_ID,
             kept=tuple(f"{KEPT}{name}" for name in asked.keep),
+            has_labels=whole.label is not None,
             written_as={
                 **({} if written is None else {CUSTOMER_ID: written}),
                 **{f"{KEPT}{name}": name for name in asked.keep},
@@ -95,7 +97,8 @@ class MappedFile:
             self.notes.extend(note for note in inputs.notes if note not in self.notes)
             kept = part.kept.rename({name: f"{KEPT}{name}" for name in part.kept.columns})
             ids = [] if self.columns.ids is None else [self.columns.ids]
-            rows = inputs.rows.select(*self._inputs, *ids).hstack(kept).hstack([inputs.unreadable.alias(NOT_READ)])
+            known = [] if inputs.labels is None else [inputs.labels.alias(LABEL)]
+            rows = inputs.rows.select(*self._inputs, *ids).hstack(kept).hstack([*known, inputs.unreadable.alias(NOT_READ)])
             chunk = _placed(rows, part.text, before)
             before += chunk.rows.height + len(chunk.broken)
             yield chunk

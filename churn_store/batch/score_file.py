@@ -4,13 +4,14 @@ Belongs here: from a file to its scores, with one verified release. Does not bel
 (``mapped_table``), which rows can be scored (``rows``), and how a row is scored (``churn_store.model.scorer``).
 """
 
+from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
 import polars as pl
 
-from churn_store.batch.columns import WRITTEN_AS, Columns
+from churn_store.batch.columns import LABEL, WRITTEN_AS, Columns
 from churn_store.batch.known_words import KnownWords
 from churn_store.batch.mapped_table import MappedFile
 from churn_store.batch.own_names import OwnNames
@@ -20,6 +21,7 @@ from churn_store.batch.row_writer import RowWriter
 from churn_store.batch.rows import REASON, sort_rows
 from churn_store.batch.scores import CHURN, PROBABILITY, scores_of
 from churn_store.batch.tables import FIRST_LINE, LINE, NOT_READ, ROW, Chunk, format_of
+from churn_store.mapping.labels import CHURNED, STAYED
 from churn_store.releases.bundles import Bundle
 from churn_store.releases.lifecycle import SHOWN_DIGITS
 
@@ -34,11 +36,13 @@ class Scored:
     Attributes:
         rows: number of rows in the file.
         rejected: number of rows that could not be scored.
-        leaving: number of rows called churn.
+        leaving: number of rows called churn, without those of customers who have left.
         unknown: number of scored rows with a category that training never saw, by column.
         written: whether the file of scores was written.
         repeated: number of scored rows whose id another row has, too.
         shows_ids: whether a written file has a second column of ids, as a spreadsheet may run some of them.
+        left: number of scored rows of customers who have left, as the file says.
+        stayed: number of scored rows of customers who stayed, as the file says.
         notes: what a person should know of the way the file was read.
     """
 
@@ -49,6 +53,8 @@ class Scored:
     written: bool
     repeated: int = 0
     shows_ids: bool = False
+    left: int = 0
+    stayed: int = 0
     notes: tuple[str, ...] = ()
 
 
@@ -76,7 +82,9 @@ def score_file(bundle: Bundle, asked: ScoringRequest, *, progress: Progress) -> 
         table = MappedFile(asked, asked.mapping, signature, release=release)
     columns = table.columns
     kept = [ROW if columns.ids is None else columns.ids, *columns.kept]
+    label = [LABEL] if columns.has_labels else []
     total = leaving = 0
+    known: Counter[str] = Counter()
     words, ids = KnownWords(signature), RepeatedIds()
     with ExitStack() as stack:
         written_ids = None if columns.ids is None else columns.written_as.get(columns.ids, columns.ids)
@@ -87,14 +95,22 @@ def score_file(bundle: Bundle, asked: ScoringRequest, *, progress: Progress) -> 
         for chunk in table.chunks():
             readable, unreadable = _parted(chunk.rows)
             sorted_rows = sort_rows(readable, signature, id_column=columns.ids)
-            scored = sorted_rows.found.select(kept).hstack(scores_of(bundle, sorted_rows.rows))
+            scored = (
+                sorted_rows.found.select(kept)
+                .hstack(scores_of(bundle, sorted_rows.rows))
+                .hstack(sorted_rows.found.select(label))
+            )
             finite = scored[PROBABILITY].is_finite()
             scores.write(_as_written(scored.filter(finite), columns))
             rejected = pl.concat([sorted_rows.rejected, unreadable], how="diagonal")
             not_finite = sorted_rows.found.filter(~finite)
             _set_aside(aside, chunk, rejected, not_finite, columns)
             total += chunk.rows.height + len(chunk.broken)
-            leaving += int(scored.filter(finite)[CHURN].sum())
+            at_risk = scored.filter(finite)
+            if label:
+                known.update(at_risk[LABEL].drop_nulls())
+                at_risk = at_risk.filter(pl.col(LABEL).ne_missing(CHURNED))
+            leaving += int(at_risk[CHURN].sum())
             words.add(sorted_rows)
             if columns.ids is not None:
                 ids.add(scored.filter(finite)[columns.ids])
@@ -117,6 +133,8 @@ def score_file(bundle: Bundle, asked: ScoringRequest, *, progress: Progress) -> 
         written=written,
         repeated=ids.rows(),
         shows_ids=scores.shows_ids or aside.shows_ids,
+        left=known[CHURNED],
+        stayed=known[STAYED],
         notes=tuple(table.notes),
     )
 

@@ -104,7 +104,11 @@ def _require_files(files: tuple[Path, ...], names: tuple[str, ...], *, hint: str
 def _mapping() -> FileTable | None:
     table = customers_table(SourceConfig.load())
     if table.description is None:
-        click.echo(f"{table.why_not}: IN is read by the release's own names (--like-release)", err=True)
+        click.echo(
+            f"{table.why_not}: IN is read by the release's own names (--like-release); for everyone at risk in the lake use "
+            "--snapshot newest",
+            err=True,
+        )
     return table.description
 
 
@@ -153,6 +157,13 @@ def _say(found: Scored, asked: ScoringRequest, bundle: Bundle) -> None:
     if found.repeated:
         click.echo(
             f"note: {found.repeated:,} scored rows have an id that another row has, too; a join by the id gives them several scores",
+            err=True,
+        )
+    if found.left or found.stayed:
+        click.echo(
+            f"note: {found.left:,} scored rows are of customers who left, which is no risk any more, and {found.stayed:,} of customers "
+            "who stayed; of both the outcome is known, and the release may have been trained on them (in sample). The column "
+            "known_label says which",
             err=True,
         )
     if found.shows_ids:

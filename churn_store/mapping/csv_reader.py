@@ -118,7 +118,7 @@ def _file(
         raise InputError(
             f"{where} is empty; expected a header and rows. Fill the file or change `path` in churn.yaml"
         ) from error
-    except (pl.exceptions.PolarsError, OSError, EOFError, zlib.error) as error:
+    except (pl.exceptions.PolarsError, OSError, EOFError, UnicodeError, zlib.error) as error:
         if "utf-8" in str(error).lower():
             raise not_utf_8(file, where) from error
         raise InputError(
@@ -180,6 +180,8 @@ def _csv(content: Path | bytes, description: FileTable, where: str, normalisatio
         glob=False,
     )
     schema = lazy.collect_schema()
+    if any("\ufffd" in name for name in schema) and not set(description.mapped) <= set(schema):
+        raise UnicodeError("the header is not UTF-8")
     refuse_no_header(list(schema), description.mapped, header, where)
     _refuse_missing(list(schema), description.mapped, where)
     if records.is_cut_off:

@@ -64,18 +64,17 @@ def utf_8(file: Path, description: FileTable, *, where: str) -> Path | bytes:
 
 def not_utf_8(file: Path, where: str) -> InputError:
     """The message about a file that is not UTF-8; it names the first line that is not."""
-    place, likely = "", "windows-1252"
+    place = ""
     with _opened(file) as stream:
         for number, line in enumerate(stream, start=1):
             try:
                 line.decode(UTF_8)
-            except UnicodeDecodeError as error:
+            except UnicodeDecodeError:
                 place = f" (line {number})"
-                likely = "windows-1252" if 0x80 <= line[error.start] < 0xA0 else "latin-1"  # noqa: PLR2004 - C1 controls
                 break
     return InputError(
         f"{where} is not encoded in UTF-8{place}; expected UTF-8. Write its `encoding` in churn.yaml, perhaps "
-        f"`encoding: {likely}`, or save it as UTF-8"
+        "`encoding: windows-1252`, or save it as UTF-8"
     )
 
 

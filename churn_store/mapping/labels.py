@@ -58,6 +58,21 @@ def labels(text: MappedText, description: MappedTable, label: LabelColumn, reada
     return (found == words["churned"]).set(unknown, None)
 
 
+CHURNED, STAYED = "churned", "stayed"
+
+
+def known_labels(text: MappedText, label: LabelColumn) -> pl.Series:
+    """What is known of each customer, for people: ``CHURNED``, ``STAYED`` or null.
+
+    Args:
+        text: texts of the table.
+        label: description of the label column.
+    """
+    churned, stayed = text.written(label.column, [label.churned, label.stayed])
+    found = text.words(label.column).str.strip_chars()
+    return found.replace_strict({churned.strip(): CHURNED, stayed.strip(): STAYED}, default=None, return_dtype=pl.String)
+
+
 def _listed(given: Mapping[str, str]) -> str:
     *first, last = (repr(word) if word else "nothing" for word in given.values())
     return f"{', '.join(first)} or {last}"

@@ -12,6 +12,7 @@ import polars as pl
 from churn_store.mapping.canonical import attributes_of
 from churn_store.mapping.file_settings import FileTable
 from churn_store.mapping.ids import customer_ids, ids_of_attributes
+from churn_store.mapping.labels import known_labels
 from churn_store.mapping.parse_errors import Readability
 from churn_store.mapping.tables import PERSON
 from churn_store.mapping.text import MappedText
@@ -25,15 +26,17 @@ class ModelInputs:
         rows: attributes by name: numbers and words; and ``customer_id``, if the description maps it.
         unreadable: why a row can't be read, in words; null where it can. The values of such a row are not to be used.
         notes: remarks about what was read, for people.
+        labels: what the table says of each customer (``labels.known_labels``); ``None`` where it has no label column.
     """
 
     rows: pl.DataFrame
     unreadable: pl.Series
     notes: tuple[str, ...] = ()
+    labels: pl.Series | None = None
 
 
 def needed(description: FileTable, inputs: Iterable[str], there: Collection[str] | None = None) -> FileTable:
-    """The part of a description that a model needs: ids, and the attributes that are its inputs; no label, no time.
+    """The part of a description that scoring needs: ids, the attributes that are a model's inputs, and the label if it is there.
 
     Where the table has no ids, they are digests of all attributes, as in ingest.
 
@@ -51,12 +54,13 @@ def needed(description: FileTable, inputs: Iterable[str], there: Collection[str]
             wanted = description.attributes
         else:
             ids = None
+    label = description.label if there is not None and description.label and description.label.column in there else None
     return description.model_copy(
         update={
             "columns": {} if ids is None else {PERSON: ids},
             "attributes": wanted,
             "values": {name: words for name, words in description.values.items() if name in wanted},
-            "label": None,
+            "label": label,
         }
     )
 
@@ -81,4 +85,5 @@ def model_inputs(text: MappedText, description: FileTable, *, where: str, with_v
             customer_ids(text, description, readability) if has_ids else ids_of_attributes(pl.DataFrame(attributes))
         )
     reasons = readability.reasons(with_values=with_values)
-    return ModelInputs(pl.DataFrame({**ids, **attributes}), reasons, tuple(readability.notes))
+    labels = None if description.label is None else known_labels(text, description.label)
+    return ModelInputs(pl.DataFrame({**ids, **attributes}), reasons, tuple(readability.notes), labels)

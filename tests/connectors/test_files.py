@@ -94,7 +94,7 @@ def is_one_sentence(message: str) -> bool:
         (
             HEAD.encode() + b"1,2024-01-01,1\n" * 5_000 + "Jürgen,2024-01-01,1\n".encode("latin-1"),
             {},
-            ["p.csv is not encoded in UTF-8 (line 5002)", "`encoding: latin-1`", "save it as UTF-8"],
+            ["p.csv is not encoded in UTF-8 (line 5002)", "`encoding: windows-1252`", "save it as UTF-8"],
         ),
         (
             (HEAD + "1,2024-01-01,1\n").encode("utf-16"),

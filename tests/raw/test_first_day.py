@@ -100,7 +100,7 @@ MISTAKES = {
     ),
     "Latin-1 without saying so, compressed": Mistake(
         write("p.csv.gz", gzip.compress(payments(who=lambda n: f"Zoë{n}").encode("latin-1"))),
-        ("p.csv.gz is not encoded in UTF-8 (line 2)", "`encoding: latin-1`"),
+        ("p.csv.gz is not encoded in UTF-8 (line 2)", "`encoding: windows-1252`"),
         {"path": "p.csv.gz"},
     ),
     "UTF-16 without saying so": Mistake(

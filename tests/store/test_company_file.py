@@ -132,12 +132,24 @@ def test_the_file_that_the_company_trains_on_gets_the_scores_of_what_ingest_read
     assert result.exit_code == 0, result.exception
     scores = pl.read_csv(folder / "out.csv", separator=";")
     rows = ingested()
-    assert scores.columns == ["customer_id", "Notiz", "Monate", "probability", "churn", "release"]
+    assert scores.columns == ["customer_id", "Notiz", "Monate", "probability", "churn", "release", "known_label"]
     assert scores["customer_id"].to_list() == rows["customer_id"].to_list()
     assert scores["probability"].to_list() == pytest.approx(champion(folder).scorer.score_frame(rows).tolist(), abs=1e-9)
     assert scores["Notiz"].to_list() == [f"n{i}" for i in range(300)]
     assert "training never saw" not in result.stderr  # `values` were applied
     assert not (folder / "out.rejected.csv").exists()
+
+
+def test_customers_whose_outcome_is_known_are_marked_and_who_left_is_not_called_churn(folder: Path) -> None:
+    (folder / "kunden.csv").write_bytes(german(customers(300)))
+    result = score("kunden.csv", "out.csv")
+    scores, left = pl.read_csv(folder / "out.csv", separator=";"), ingested()["churned"]
+    assert (scores["known_label"] == "churned").to_list() == left.to_list()
+    assert (scores["known_label"] == "stayed").to_list() == (~left).to_list()
+    assert f"note: {left.sum()} scored rows are of customers who left" in result.stderr
+    assert f"and {(~left).sum()} of customers who stayed" in result.stderr
+    called = scores.filter(pl.col("churn"), pl.col("known_label") != "churned").height
+    assert f"{called} called churn" in result.output
 
 
 def test_a_file_is_read_in_parts_as_it_is_as_a_whole(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,7 +220,7 @@ def test_like_release_reads_a_table_in_the_release_s_own_names(folder: Path) -> 
     assert score("in/own.csv", "out.csv", "--like-release").exit_code == 0
     assert score("kunden.csv", "raw.csv").exit_code == 0
     raw = pl.read_csv(folder / "raw.csv", separator=";")
-    assert pl.read_csv(folder / "out.csv").equals(raw)
+    assert pl.read_csv(folder / "out.csv").equals(raw.drop("known_label"))
 
 
 def test_a_file_of_other_names_is_refused_with_both_ways_to_read_it(folder: Path) -> None:
@@ -388,7 +400,7 @@ def test_texts_that_a_spreadsheet_would_run_are_defused_and_ids_stay_beside_thei
     content = (folder / f"out.{ending}").read_bytes()
     text = (gzip.decompress(content) if ending.endswith("gz") else content).decode()
     scores = list(csv.DictReader(io.StringIO(text), delimiter=";"))
-    assert list(scores[0]) == ["customer_id", "customer_id_shown", "Notiz", "probability", "churn", "release"]
+    assert list(scores[0]) == ["customer_id", "customer_id_shown", "Notiz", "probability", "churn", "release", "known_label"]
     assert [one["customer_id"] for one in scores] == [row[0] for row in rows if row[1] != "1300"]
     shown = {
         one["customer_id"]: one["customer_id_shown"] for one in scores if one["customer_id"] != one["customer_id_shown"]

@@ -117,3 +117,11 @@ def test_tabs_are_advised_in_quotes_that_yaml_understands(tmp_path: Path) -> Non
 @pytest.mark.parametrize("written", ["\t", r"\t", "tab"])
 def test_a_tab_may_be_written_in_any_quotes(tmp_path: Path, written: str) -> None:
     assert payments(tmp_path, (HEAD + ROWS).replace(",", "\t"), separator=written).rows.height == 60
+
+
+def test_a_header_in_another_encoding_is_told_as_such_and_the_advice_works(tmp_path: Path) -> None:
+    columns = {**PAYMENTS["columns"], "amount": "Betrag (€)"}  # type: ignore[dict-item]
+    content = (HEAD.replace("total", "Betrag (€)") + ROWS).encode("windows-1252")
+    message = refusal(tmp_path, content, columns=columns)
+    assert "p.csv is not encoded in UTF-8 (line 1)" in message
+    assert delivered(tmp_path, "payments", as_advised(message, {**PAYMENTS, "columns": columns})).rows.height == 60
