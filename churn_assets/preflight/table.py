@@ -7,6 +7,7 @@ import polars as pl
 
 from churn_assets.periods import Calendar, day_of, epoch_s, text
 from churn_assets.preflight.report import BrokenRule, Span, TableFindings
+from churn_assets.preflight.status_words import note_of
 from churn_assets.raw.contracts import labelled_contract, raw_contract
 from churn_assets.raw.delivery import Arrived
 from churn_assets.raw.quarantine import Parted, by_rule, parted
@@ -74,6 +75,8 @@ def examine(
         ],
         notes=list(delivery.notes),
     )
+    if "status" in delivery.rows.columns and (note := note_of(delivery.rows["status"])):
+        seen.notes.append(note)
     if split.rows == 0:
         seen.findings.append(
             f"{table} has no rows; expected some. Look at the path or query of source.{table} in churn.yaml"

@@ -400,7 +400,15 @@ def test_texts_that_a_spreadsheet_would_run_are_defused_and_ids_stay_beside_thei
     content = (folder / f"out.{ending}").read_bytes()
     text = (gzip.decompress(content) if ending.endswith("gz") else content).decode()
     scores = list(csv.DictReader(io.StringIO(text), delimiter=";"))
-    assert list(scores[0]) == ["customer_id", "customer_id_shown", "Notiz", "probability", "churn", "release", "known_label"]
+    assert list(scores[0]) == [
+        "customer_id",
+        "customer_id_shown",
+        "Notiz",
+        "probability",
+        "churn",
+        "release",
+        "known_label",
+    ]
     assert [one["customer_id"] for one in scores] == [row[0] for row in rows if row[1] != "1300"]
     shown = {
         one["customer_id"]: one["customer_id_shown"] for one in scores if one["customer_id"] != one["customer_id_shown"]
