@@ -43,6 +43,9 @@ class Feed:
         """None."""
         return frozenset()
 
+    def numeric_words(self, table: Table) -> frozenset[str]:  # noqa: ARG002
+        return frozenset()
+
     def says_when_known(self, table: Table) -> bool:
         """As the test says."""
         return self.recorded
