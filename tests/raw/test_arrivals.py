@@ -43,7 +43,8 @@ class Feed:
         """None."""
         return frozenset()
 
-    def numeric_words(self, table: Table) -> frozenset[str]:  # noqa: ARG002
+    def numeric_words(self, table: Table) -> frozenset[str]:
+        """None."""
         return frozenset()
 
     def says_when_known(self, table: Table) -> bool:
