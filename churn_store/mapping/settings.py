@@ -7,6 +7,7 @@ here: where the tables lie (``file_settings``, ``churn_assets.settings.postgres`
 import re
 from collections.abc import Mapping
 from datetime import date
+from functools import cache
 from typing import Annotated, Literal, Self
 from zoneinfo import available_timezones
 
@@ -35,6 +36,12 @@ DIRECTIVE = re.compile(r"%[-_0]?(\.?\d?f|:*[A-Za-z+%])")
 
 TIMES = ("signed_up", "occurred", "known", "due")
 """Canonical names that hold times."""
+
+
+@cache
+def _time_zones() -> frozenset[str]:
+    """The names of all zones; to find them, many files are opened."""
+    return frozenset(available_timezones() - NOT_A_PLACE)
 
 
 class Attribute(Section):
@@ -186,7 +193,7 @@ class MappedTable(Section):
     @field_validator("time_zone")
     @classmethod
     def _known_zone(cls, name: str) -> str:
-        if name not in available_timezones() - NOT_A_PLACE:
+        if name not in _time_zones():
             raise ValueError(f"{name!r} is not a time zone; expected a name like Europe/Berlin")
         return name
 
