@@ -46,10 +46,10 @@ test: $(DEVELOPMENT) ## Set up and pass the tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST)
 
 coverage: $(DEVELOPMENT) ## Which branches the quicker tests reach, by file
-	$(BIN)/python -m pytest -n 2 --dist loadfile -q -m "not slow and not story and not faults and not spark" --cov --cov-report=term:skip-covered $(PYTEST)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -q -m "not slow and not proofs and not story and not faults and not spark" --cov --cov-report=term:skip-covered $(PYTEST)
 
 proofs: $(DEVELOPMENT) ## Prove that no feature and no label knows too much, over many drawn companies
-	$(BIN)/python -m pytest tests/proofs --hypothesis-profile=proofs --timeout=3000 $(PROOFS)
+	$(BIN)/python -m pytest -m proofs --hypothesis-profile=proofs --timeout=3000 $(PROOFS)
 
 story: $(DEVELOPMENT) ## Live through the first months of a company, by schedules and sensors
 	$(BIN)/python -m pytest -m story $(PYTEST)

@@ -126,6 +126,7 @@ def measuring(churned: Labels, scores: Scores) -> Callable[[npt.NDArray[np.float
     return Ranked(churned, scores, threshold=0.3).measures
 
 
+@pytest.mark.proofs
 def test_the_bootstrap_covers_what_is_known() -> None:
     """Scores that are right have a slope of 1 and an intercept of 0, whatever rows were drawn."""
     covered = {"calibration_slope": 0, "calibration_intercept": 0}

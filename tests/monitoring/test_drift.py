@@ -70,6 +70,7 @@ def shifted(seed: int, *, by: float = 0.5, rows: int = 800, column: str = "norma
 SAME, MOVED, TINY = frame(800, 3), shifted(1), shifted(0, by=5, rows=LEAST_ROWS - 1)
 
 
+@pytest.mark.proofs
 @pytest.mark.parametrize(("rows", "seeds"), [(100, 25), (400, 15), (5_000, 3)])
 def test_windows_of_the_same_distribution_raise_no_alert(rows: int, seeds: int) -> None:
     alerts = [judged(*(frame(rows, 10 * seed + window) for window in range(3))).agreeing for seed in range(seeds)]

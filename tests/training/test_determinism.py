@@ -13,6 +13,7 @@ from churn_assets.training.families import FAMILIES
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.proofs
 @pytest.mark.slow
 def test_every_family_is_the_same_to_the_last_bit_in_two_processes() -> None:
     processes = [

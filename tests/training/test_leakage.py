@@ -150,6 +150,7 @@ def test_words_of_which_one_row_each_left_say_nothing() -> None:
     assert found.value == 0.5
 
 
+@pytest.mark.proofs
 def test_the_standard_error_is_how_far_aucs_of_few_rows_spread() -> None:
     # Of exponential scores, for which the formula is exact; their AUC is 0.9 where one mean is nine times the other.
     generator = np.random.default_rng(4)
