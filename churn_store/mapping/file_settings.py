@@ -38,10 +38,8 @@ class FileTable(MappedTable):
 
     @model_validator(mode="after")
     def _words_that_are_there(self) -> Self:
-        """A word for a missing value can't be one that means something."""
+        """A word for a missing value can't be translated; the label says itself what nothing means."""
         means = {word: f"values.{name}" for name, words in self.values.items() for word in words}
-        if self.label is not None:
-            means |= {self.label.churned: "label.churned", self.label.stayed: "label.stayed"}
         if self.format == "csv" and (both := sorted(set(self.missing) & set(means))):
             raise ValueError(
                 f"{both[0]!r} is in `missing` and in `{means[both[0]]}`; expected it in one. Take it out of `missing`, which is "

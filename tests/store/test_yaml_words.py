@@ -53,11 +53,11 @@ def test_words_and_their_translations_need_no_quotes(file: Path) -> None:
     more = """label: {column: left}
     attributes: {plan: {column: plan, kind: category}}
     values: {plan: {No: none, 1: Yes, NULL: 2, 007: 7}}
-    missing: [NULL, NaN, ~, 'NA', ]"""
+    missing: [NaN, ~, 'NA', ]"""
     table = read(file, more).source.described("customers")
     assert table is not None
     assert table.values == {"plan": {"No": "none", "1": "Yes", "NULL": "2", "007": "7"}}
-    assert table.missing == ("NULL", "NaN", "~", "NA")  # type: ignore[attr-defined]
+    assert table.missing == ("NaN", "~", "NA")  # type: ignore[attr-defined]
 
 
 def test_what_is_no_word_stays_what_yaml_says(file: Path) -> None:
