@@ -109,7 +109,7 @@ def _at_snapshots(settings: Settings, source: Source, features: tuple[Feature, .
 def _within_reach(
     table: Table, rows: pl.DataFrame, features: tuple[Feature, ...], snapshot: date, settings: Settings
 ) -> pl.LazyFrame:
-    days = lookback_days(table, features, settings.at_risk, settings.events.roles)
+    days = lookback_days(table, features, settings.at_risk)
     if days is None:
         return rows.lazy()
     wanted = pl.col("occurred_s") >= epoch_s(snapshot) - days * DAY_S
