@@ -31,6 +31,7 @@ from churn_assets.features.engines.base import History
 from churn_assets.features.engines.polars_engine import PolarsEngine
 from churn_assets.features.feature_sets import features_of
 from churn_assets.lake.lake import Lake
+from churn_assets.lake.versions import LIE_BY
 from churn_assets.periods import Calendar, epoch_s
 from churn_assets.settings.company import AtRisk
 from churn_assets.settings.events import EventRoles
@@ -54,8 +55,6 @@ SCANNED: dict[Table, tuple[str, ...]] = {
 
 def write_lake(folder: Path, customers: int) -> None:
     """The raw tables of a synthetic company, a period at a time."""
-    from churn_assets.raw.assets import LIE_BY  # noqa: PLC0415 - imports dagster, which no figure should hold
-
     source = SyntheticSource(SyntheticSettings(customers=customers))
     lake = Lake(str(folder))
     for key in CALENDAR.complete(DAYS[-1]):
