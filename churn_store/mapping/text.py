@@ -9,16 +9,13 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from churn_store.model.words import NORMALISATION, WHOLE_NUMBER
+from churn_store.model.words import DECIMALS, NORMALISATION, WHOLE_NUMBER
 
 FILE, LINE = "\0file", "\0line"
 """Columns of a row's place: no table has columns of these names."""
 
 CURRENCY = "\0currency"
 """Column with a payment's currency, if the table has one, mapped or not."""
-
-PADDED = r"^([+-]?\d+)(?:\.0*|(\.\d*?[1-9])0*)$"
-"""A number with a decimal point, and perhaps with zeros at its end."""
 
 EXACT = 2.0**53
 """Above it, a 64-bit float no longer holds every whole number."""
@@ -125,5 +122,5 @@ def plain(text: pl.Expr, *, is_number: bool) -> pl.Expr:
     return (
         pl.when(is_whole)
         .then(pl.when(is_whole).then(number).cast(pl.Int64).cast(pl.String))
-        .otherwise(text.str.strip_chars().str.replace(PADDED, "${1}${2}").str.replace("^-0$", "0"))
+        .otherwise(text.str.strip_chars().str.replace(DECIMALS, "${1}${2}").str.replace("^-0$", "0"))
     )

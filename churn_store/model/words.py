@@ -14,7 +14,8 @@ NORMALISATION = 2
 WHOLE_NUMBER = r"^([+-]?\d+)\.0+$"
 """A whole number with decimals; the group is the number without them."""
 
-DECIMALS = re.compile(r"^([+-]?\d+)(?:\.0*|(\.\d*?[1-9])0*)$")
+DECIMALS = r"^([+-]?\d+)(?:\.0*|(\.\d*?[1-9])0*)$"
+"""A number with a decimal point, and perhaps with zeros at its end; the groups are the number without them."""
 
 
 def writings(word: str) -> tuple[str, ...]:
@@ -24,5 +25,5 @@ def writings(word: str) -> tuple[str, ...]:
     """
     stripped = word.strip()
     whole = re.sub(WHOLE_NUMBER, r"\1", stripped)
-    short = DECIMALS.sub(lambda match: match.group(1) + (match.group(2) or ""), stripped)
+    short = re.sub(DECIMALS, lambda match: match.group(1) + (match.group(2) or ""), stripped)
     return tuple(dict.fromkeys((whole, short)))
