@@ -14,9 +14,6 @@ from churn_store.settings import Section
 
 Role = Literal["session", "use", "ticket", "cancelled"]
 
-COUNTED: tuple[Role, ...] = ("session", "use", "ticket")
-"""The roles that features count; the fourth one ends a customer."""
-
 
 def _each_once(given: Any) -> Any:
     words = [given] if isinstance(given, str) else given
