@@ -15,19 +15,19 @@ import polars as pl
 
 from churn_assets.lake.identity import read_mark, write_mark
 from churn_assets.lake.lake import PERIOD, Lake
-from churn_assets.lake.normalisation import NAME, REWRITING, normalisation_of
+from churn_assets.lake.normalisation import NAME, REWRITING, is_older
 from churn_assets.lake.restore import Back
-from churn_assets.lake.versions import LIE_BY, digest_at
-from churn_store.mapping.surrogate_keys import row_ids
-from churn_store.mapping.tables import KEYS, OPTIONAL, QUARANTINE, SCHEMAS, Table
+from churn_assets.lake.versions import LIE_BY, QUARANTINES, RAW, digest_at, key_of
+from churn_store.mapping.surrogate_keys import with_row_ids
+from churn_store.mapping.tables import QUARANTINE, Table
 from churn_store.mapping.text import plain
 from churn_store.model.words import NORMALISATION, WHOLE_NUMBER
 
 RUN = "churn data migrate"
 """The text in place of a commit's run id."""
 
-MADE_OF_THEM = {"customer_features": ("customer_id", "snapshot_s"), "churn_labels": ("customer_id", "snapshot_s")}
-"""Tables that are made of the raw ones, and hold their words, with their keys."""
+MADE_OF_THEM = ("customer_features", "churn_labels")
+"""Tables that are made of the raw ones, and hold their words."""
 
 
 @dataclass(frozen=True)
@@ -74,28 +74,28 @@ def rewrite_words(
         InputError: if the lake is newer than this platform, or another run wrote a table at the same time.
         StoreAwayError: if the object store does not answer.
     """
-    if not any(lake.has(table) for table in OPTIONAL):
+    if not is_older(lake):
         return []
     was_cut_off = read_mark(lake.url, NAME) == REWRITING
-    if not was_cut_off and normalisation_of(lake) == NORMALISATION:
-        return []
     write_mark(lake.url, NAME, REWRITING)
-    done: list[Rewritten] = []
-    numbers = {**(numeric or {}), **dict.fromkeys(MADE_OF_THEM, (numeric or {}).get("customers", ()))}
-    keys: dict[str, tuple[str, ...]] = {**{str(table): key for table, key in KEYS.items()}, **MADE_OF_THEM}
-    for table, key in keys.items():
-        if lake.has(table):
-            done.append(_rewrite(lake, table, key, is_digested=table in digested, numeric=numbers.get(table, ())))
-        if lake.has(f"{table}_quarantine"):
-            done.append(_rewrite_quarantine(lake, f"{table}_quarantine"))
-        for rewritten in done[-2:]:
-            if rewritten.changed or was_cut_off:
-                tell(rewritten)
+    numbers = {**dict.fromkeys(MADE_OF_THEM, (numeric or {}).get("customers", ())), **(numeric or {})}
+    changed: list[Rewritten] = []
+    for table in (*RAW, *QUARANTINES, *MADE_OF_THEM):
+        if not lake.has(table):
+            continue
+        if table in QUARANTINES:
+            done = _rewrite_quarantine(lake, table)
+        else:
+            done = _rewrite(lake, table, is_digested=table in digested, numeric=numbers.get(table, ()))
+        if done.changed or was_cut_off:
+            tell(done)
+        if done.changed:
+            changed.append(done)
     write_mark(lake.url, NAME, str(NORMALISATION))
-    return [rewritten for rewritten in done if rewritten.changed]
+    return changed
 
 
-def _rewrite(lake: Lake, table: str, key: tuple[str, ...], *, is_digested: bool, numeric: Collection[str]) -> Rewritten:
+def _rewrite(lake: Lake, table: str, *, is_digested: bool, numeric: Collection[str]) -> Rewritten:
     before = lake.version(table)
     rows = lake.scan(table, version=before).collect()
     words = [name for name, kind in rows.schema.items() if kind == pl.String and name != PERIOD]
@@ -106,26 +106,11 @@ def _rewrite(lake: Lake, table: str, key: tuple[str, ...], *, is_digested: bool,
     if not is_changed.any():
         return _as_it_is(table, before, rows)
     if is_digested:
-        changed = _with_ids(changed, table)
-    own = [name for name in key if name in changed.columns]
+        changed = with_row_ids(changed, table)  # type: ignore[arg-type]
+    key = key_of(table, changed.columns)
     first = [name for name in ("known_s", "occurred_s") if name in changed.columns]
-    kept = changed.sort(*first, PERIOD, *own).unique(own, keep="first")
-    return _write(lake, table, before, rows, kept.sort(*LIE_BY.get(table, ()), *own), is_changed)
-
-
-def _with_ids(rows: pl.DataFrame, table: str) -> pl.DataFrame:
-    """Rows with the ids that a fresh read of all of them gives."""
-    own = f"{table.removesuffix('s')}_id"
-    read = [name for name in SCHEMAS[table] if name != own]  # type: ignore[index]
-    order = [name for name in READ_ORDER[table] if name in read]
-    return rows.with_columns(row_ids(rows.select(order), besides=OPTIONAL[table]).alias(own))  # type: ignore[index]
-
-
-READ_ORDER = {
-    "events": ("customer_id", "occurred_s", "event_type", "known_s"),
-    "payments": ("customer_id", "occurred_s", "amount_cents", "status", "due_s", "list_cents", "known_s"),
-}
-"""The order of columns in which ``churn_store.mapping.canonical`` digests a row."""
+    kept = changed.sort(*first, PERIOD, *key).unique(key, keep="first")
+    return _write(lake, table, before, rows, kept.sort(*LIE_BY.get(table, ()), *key), is_changed)
 
 
 def _rewrite_quarantine(lake: Lake, name: str) -> Rewritten:

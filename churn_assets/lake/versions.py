@@ -21,7 +21,8 @@ from churn_store.mapping.tables import KEYS, SCHEMAS
 
 RAW = tuple(KEYS)
 MADE = ("customer_features", "churn_labels", "training_set", "churn_scores")
-TABLES = (*RAW, *(f"{table}_quarantine" for table in RAW), *MADE)
+QUARANTINES = tuple(f"{table}_quarantine" for table in RAW)
+TABLES = (*RAW, *QUARANTINES, *MADE)
 """The tables that a lake may have."""
 
 MADE_KEY = ("customer_id", "snapshot_s")

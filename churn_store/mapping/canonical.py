@@ -16,7 +16,7 @@ from churn_store.mapping.money import REFUNDED, in_one_currency, refunded_cents,
 from churn_store.mapping.numbers import cents, missing_advice, numbers
 from churn_store.mapping.parse_errors import Readability
 from churn_store.mapping.settings import MappedTable
-from churn_store.mapping.surrogate_keys import row_ids
+from churn_store.mapping.surrogate_keys import own_id, with_row_ids
 from churn_store.mapping.tables import OPTIONAL, SCHEMAS, Delivery, Table
 from churn_store.mapping.text import MappedText
 from churn_store.mapping.times import YEAR_2100_S, epoch_seconds
@@ -117,13 +117,13 @@ def canonical(table: Table, text: MappedText, description: MappedTable, *, where
     good = readability.readable()
     rows = pl.DataFrame(whole).filter(good)
     if table != "customers":
-        key = f"{table.removesuffix('s')}_id"
+        key = own_id(table)
         if key in mapped:
             rows = rows.with_columns(text.words(mapped[key]).filter(good).alias(key))
         if table == "payments":
             rows = with_refunds(rows, key=key if key in mapped else None)
         if key not in mapped:
-            rows = rows.with_columns(row_ids(rows, besides=OPTIONAL[table]).alias(key))
+            rows = with_row_ids(rows, table)
     order = [*SCHEMAS[table], *description.attributes]
     return Delivery(rows.select(order).sort(order), readability.set_aside(whole["known_s"]), _notes(text, readability))
 

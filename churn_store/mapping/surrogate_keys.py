@@ -5,11 +5,13 @@ belong here: which rows there are.
 """
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+
+from churn_store.mapping.tables import KEYS, OPTIONAL, Table
 
 Lane = npt.NDArray[np.uint64]
 
@@ -18,6 +20,30 @@ SEEDS = (0x9E3779B97F4A7C15, 0xD1B54A32D192ED03)
 
 DIGITS = 24
 """Length of an id, in hexadecimal digits: 96 bits, so that of 10^9 rows two agree by chance once in 10^11 companies."""
+
+
+DIGESTED: Mapping[Table, tuple[str, ...]] = {
+    "events": ("customer_id", "occurred_s", "event_type", "known_s"),
+    "payments": ("customer_id", "occurred_s", "amount_cents", "status", "due_s", "list_cents", "known_s"),
+}
+"""The columns that the id of a table's row is a digest of, in this order: another one gives other ids."""
+
+
+def with_row_ids(rows: pl.DataFrame, table: Table) -> pl.DataFrame:
+    """Canonical rows of a table with the ids of rows whose source gives them none.
+
+    Args:
+        rows: rows with the columns of ``DIGESTED``; an older lake may lack optional ones.
+        table: name of the table.
+    """
+    digested = rows.select(name for name in DIGESTED[table] if name in rows.columns)
+    return rows.with_columns(row_ids(digested, besides=OPTIONAL[table]).alias(own_id(table)))
+
+
+def own_id(table: Table) -> str:
+    """The column with the ids of a table's rows."""
+    [name] = KEYS[table]
+    return name
 
 
 def row_ids(rows: pl.DataFrame, *, besides: Collection[str] = ()) -> pl.Series:
