@@ -86,10 +86,10 @@ def refuse_no_header(has: Sequence[str], wanted: Sequence[str], header: Header, 
         )
     for separator in SEPARATORS:
         if len(has) == 1 and set(has[0].split(separator)) & set(wanted):
-            written = r"\t" if separator == "\t" else separator
+            named, written = ("tabs", r"\t") if separator == "\t" else (repr(separator), separator)
             raise InputError(
                 f"{where} has one column; expected {shown_names(wanted)}. Its fields seem to be separated by "
-                f'{"tabs" if separator == chr(9) else repr(separator)}: write `separator: "{written}"` in churn.yaml'
+                f'{named}: write `separator: "{written}"` in churn.yaml'
             )
     raise InputError(
         f"{where} has no column {shown_names(wanted)}; its first line has {len(has)} fields and none of these names, and is not shown, "

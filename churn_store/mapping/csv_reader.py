@@ -8,7 +8,7 @@ import glob
 import os
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
@@ -125,14 +125,8 @@ def _file(
             f"{where} can't be read: {_reason(error)}; expected {_expected(description)}. Change the file, or "
             "`format` and `separator` in churn.yaml"
         ) from error
-    return _Read(
-        name,
-        read.rows.with_columns(pl.lit(name).alias(FILE)),
-        read.types,
-        read.ragged.with_columns(pl.lit(name).alias(FILE)),
-        read.blank,
-        read.currency,
-    )
+    rows, ragged = (frame.with_columns(pl.lit(name).alias(FILE)) for frame in (read.rows, read.ragged))
+    return replace(read, name=name, rows=rows, ragged=ragged)
 
 
 def _parquet(file: Path, description: FileTable, where: str, normalisation: int) -> _Read:
@@ -163,13 +157,13 @@ def _csv(content: Path | bytes, description: FileTable, where: str, normalisatio
     header = find_header(content, description, where=where)
     records = records_of(content, header.separator, skip_lines=header.skip_lines)
     emptied: list[int] = []
-    if records.open_line is not None or records.is_quoted_oddly or records.has_long:
-        content = content if isinstance(content, bytes) else content.read_bytes()
-        is_ended = content.endswith((b"\n", b"\r"))
-        content, emptied = without_open_quotes(content, header.separator, skip_lines=header.skip_lines)
-        if emptied and emptied[-1] == content.count(b"\n") and not is_ended:
-            raise _cut_off("its last line has a quote without an end", where)
-        records = records_of(content, header.separator, skip_lines=header.skip_lines)
+    if records.may_swallow:
+        read = content if isinstance(content, bytes) else content.read_bytes()
+        repaired, emptied = without_open_quotes(read, header.separator, skip_lines=header.skip_lines)
+        if emptied:
+            if emptied[-1] == repaired.count(b"\n") and not read.endswith((b"\n", b"\r")):
+                raise _cut_off("its last line has a quote without an end", where)
+            content, records = repaired, records_of(repaired, header.separator, skip_lines=header.skip_lines)
     lazy = pl.scan_csv(
         content,
         separator=header.separator,

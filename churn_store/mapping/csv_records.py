@@ -30,18 +30,15 @@ class Records:
         width: number of fields of the header; 0 without a header.
         line: line on which each record begins, from 1.
         fields: number of fields of each record; 0 for one without any content: an empty line, or separators alone.
-        open_line: line on which a record begins that a quote keeps open to the end of the file; `None` if there is none.
-        is_quoted_oddly: whether a quote stands within a field that has none at its beginning.
-        has_long: whether a record goes over several lines: its quotes may have swallowed others.
+        may_swallow: whether a quote stands where none opens or closes a field, stays open to the end of the file, or goes over
+            several lines: it may then have swallowed other records.
         is_cut_off: whether the last record lacks fields and the end of its line.
     """
 
     width: int
     line: Numbers
     fields: Numbers
-    open_line: int | None
-    is_quoted_oddly: bool
-    has_long: bool
+    may_swallow: bool
     is_cut_off: bool
 
 
@@ -105,8 +102,8 @@ def _records(stream: BinaryIO, separator: str, skip_lines: int) -> Records:
     header = int(np.flatnonzero(count)[0]) if count.any() else -1
     width, records = (int(count[header]), count[header + 1 :]) if header >= 0 else (0, count[:0])
     is_cut_off = not is_ended and not rest and records.size > 0 and 0 < records[-1] < width
-    has_long = bool((np.diff(line, append=behind) > 1).any())
-    return Records(width, line[header + 1 :], records, behind if rest else None, is_odd, has_long, is_cut_off)
+    may_swallow = is_odd or bool(rest) or bool((np.diff(line, append=behind) > 1).any())
+    return Records(width, line[header + 1 :], records, may_swallow, is_cut_off)
 
 
 def _split(block: bytes, separator: bytes) -> tuple[Numbers, Numbers, int, bool]:
