@@ -52,8 +52,7 @@ def labels(text: MappedText, description: MappedTable, label: LabelColumn, reada
     if label.column in text.numbers:
         found = found.replace("NaN", NOTHING)
     known = found.is_in(list(words.values()))
-    others = found.filter(~known).unique().to_list()
-    readability.require(label.column, known, _listed(given), hint=_hint(label, others, known=bool(known.any())))
+    readability.require(label.column, known, _listed(given), hint=lambda: _hint(label, found, known))
     unknown = found == words["unknown"] if "unknown" in words else pl.repeat(value=False, n=found.len(), eager=True)
     return (found == words["churned"]).set(unknown, None)
 
@@ -78,10 +77,11 @@ def _listed(given: Mapping[str, str]) -> str:
     return f"{', '.join(first)} or {last}"
 
 
-def _hint(label: LabelColumn, others: list[str], *, known: bool) -> str:
+def _hint(label: LabelColumn, found: pl.Series, known: pl.Series) -> str:
     """What to do about words that the label does not know; where it is one word, it may mark the customers of today."""
     hint = "; change `label` in churn.yaml or the table"
-    if label.unknown is not None or len(others) != 1 or not known:
+    others = found.filter(~known).unique().to_list()
+    if label.unknown is not None or len(others) != 1 or not known.any():
         return hint
     [word] = others
     if len(word) > LONGEST or MAIL.search(word):

@@ -5,6 +5,7 @@ numbers are allowed in a canonical table (``contracts``), currencies and refunds
 """
 
 import json
+from functools import partial
 
 import polars as pl
 
@@ -39,7 +40,7 @@ def numbers(text: MappedText, name: str, description: MappedTable, readability: 
     example = _written(11.77, description)
     readable = text.rows[name].is_null() | (number.abs() <= FLOAT32_MAX)
     readability.require(
-        name, readable, f"a number like {example}, or nothing", hint=_hint(text, name, description, readable)
+        name, readable, f"a number like {example}, or nothing", hint=partial(_hint, text, name, description, readable)
     )
     _note_mills(text, name, description, readability)
     return number
@@ -59,7 +60,7 @@ def cents(text: MappedText, name: str, description: MappedTable, readability: Re
         else "whole cents like 1177 (or `amount_unit: units` in churn.yaml)"
     )
     readable = text.rows[name].is_null() | counted
-    readability.require(name, readable, expected, hint=_hint(text, name, description, readable))
+    readability.require(name, readable, expected, hint=partial(_hint, text, name, description, readable))
     _note_mills(text, name, description, readability)
     return in_cents.zip_with(counted.fill_null(value=False), _nothing(in_cents)).round().cast(pl.Int64)
 

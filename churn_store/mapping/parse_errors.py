@@ -4,6 +4,7 @@ Belongs here: which rows a table loses to its values, and the message when they 
 values are read (``times``, ``canonical``).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import polars as pl
@@ -22,7 +23,7 @@ class _Rule:
     column: str
     readable: pl.Series
     expected: str
-    hint: str
+    hint: Callable[[], str]
 
 
 class Readability:
@@ -56,14 +57,14 @@ class Readability:
         """Name of the table or file, with which every error message begins."""
         return self._where
 
-    def require(self, column: str, readable: pl.Series, expected: str, *, hint: str = "") -> None:
+    def require(self, column: str, readable: pl.Series, expected: str, *, hint: Callable[[], str] = str) -> None:
         """Set rows aside whose value can't be read.
 
         Args:
             column: name of the column in the table.
             readable: whether each row's value can be read; null counts as no.
             expected: description of a valid value, for people.
-            hint: additional text for the message when the table is refused.
+            hint: function that returns additional text for the message; it is called only if the table is refused.
         """
         self._rules.append(_Rule(column, readable.fill_null(value=False), expected, hint))
 
@@ -139,7 +140,7 @@ class Readability:
         if rule.column == self._person:
             found = "the ids of customers"
         return (
-            f"{self._where}: column {rule.column} holds {found}; expected {rule.expected}{rule.hint}; "
+            f"{self._where}: column {rule.column} holds {found}; expected {rule.expected}{rule.hint()}; "
             f"{bad.height} {'row is' if bad.height == 1 else 'rows are'} like that"
         )
 

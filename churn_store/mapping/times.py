@@ -100,7 +100,10 @@ def epoch_seconds(
     second = second.clip(upper_bound=LATEST_S)
     readable = second.is_not_null()
     readability.require(
-        name, readable | value.is_null() if optional else readable, expected, hint=_hint(value.filter(~readable))
+        name,
+        readable | value.is_null() if optional else readable,
+        expected,
+        hint=lambda: _hint(value.filter(~readable)),
     )
     is_days = description.time_format == EXCEL_DAYS and not by_type
     zero = second < BEGINNING_S if is_count else second < SPREADSHEETS_S if is_days else second == 0
