@@ -25,6 +25,7 @@ from churn_assets.training.equal_rows import equal_rows
 from churn_assets.training.split import roles_by_customer, roles_by_id, roles_by_time
 from churn_assets.training.training_set import check_enough, joined
 from churn_store.errors import ChurnError, InputError
+from churn_store.mapping.foreign_keys import would_match
 from churn_store.mapping.labels import LabelCounts
 from churn_store.mapping.tables import Delivery, Table
 
@@ -102,17 +103,10 @@ def _compare_customers(report: Report, kept: Mapping[Table, pl.DataFrame]) -> No
         if len(strange) <= STRANGERS * len(active):
             seen.notes.append(f"{message}; nothing is computed for them")
             continue
-        seen.findings.append(f"{message}; expected the same ids in both. {_why(strange, known, seen.table)}")
-
-
-def _why(strange: pl.Series, known: pl.Series, table: str) -> str:
-    def plain(ids: pl.Series) -> pl.Series:
-        return ids.str.strip_chars().str.strip_chars_start("0").str.replace(r"\.0+$", "")
-
-    met = plain(strange).is_in(plain(known).implode()).mean()
-    if isinstance(met, float) and met > STRANGERS:
-        return 'Without leading zeros most would be the same: write `ids: {strip: "0"}` under both tables in churn.yaml'
-    return f"Look at which columns `customer_id` is mapped to in source.customers and source.{table}"
+        advice = would_match(strange, known) or (
+            f"look at which columns `customer_id` is mapped to in source.customers and source.{seen.table}"
+        )
+        seen.findings.append(f"{message}; expected the same ids in both: {advice}")
 
 
 def _features_in_use(report: Report, source: Source, described: SourceSettings, choice: Features) -> tuple[Feature, ...]:

@@ -51,10 +51,12 @@ def require_known(ids: pl.Series, customers: pl.Series, *, where: str, limit: fl
     if unknown.len() <= limit * rows:
         return
     strangers, known = unknown.unique().sort(), customers.drop_nulls().unique().sort()
+    advice = would_match(strangers, known)
+    advised = f" ({advice})" if advice else ""
     raise InputError(
         f"{where}: {unknown.len()} of {rows} rows ({unknown.len() / rows:.1%}) are of customers who are not in `customers`, "
         f"more than raw.quarantine_limit {limit:.1%} allows; their ids are {forms(strangers)}, those in `customers` are "
-        f"{forms(known)}; expected the same{_would_match(strangers, known)}. Write the ids the same way in both tables, or "
+        f"{forms(known)}; expected the same{f' ({advised})' if advised else ''}. Write the ids the same way in both tables, or "
         "map the columns that hold the same ids"
     )
 
@@ -88,10 +90,16 @@ def _common_letters(words: list[str]) -> str:
     return texts.pop() if len(words) > 1 and len(texts) == 1 else ""
 
 
-def _would_match(strangers: pl.Series, known: pl.Series) -> str:
+def would_match(strangers: pl.Series, known: pl.Series) -> str:
+    """How most of some ids would match known ones, and what to write for it; empty if they would not.
+
+    Args:
+        strangers: ids that match nobody.
+        known: ids of the customers.
+    """
     for words, rewritten in WRITTEN_OTHERWISE.items():
         ours, theirs = (ids.to_frame("id").select(rewritten).to_series() for ids in (strangers, known))
         matched = int(ours.is_in(theirs.implode()).sum())
         if 2 * matched > ours.len():
-            return f" (they would match {words})"
+            return f"they would match {words}"
     return ""
