@@ -15,6 +15,7 @@ import yaml
 from churn_api.settings import ServiceConfig
 from tests.api.conftest import ONLINE_ROWS, Installation, Service
 from tests.release_factory import Candidate, rows_of, small_columns, train
+from tests.store.mapping.reading import GERMAN_CUSTOMERS
 
 COLUMNS = small_columns(4)
 RAW = {
@@ -23,13 +24,7 @@ RAW = {
 }  # fmt: skip
 PLANS = {"basic": "Grund", "plus": "Größer", "pro": "Profi"}
 CUSTOMERS: dict[str, Any] = {
-    "path": "kunden.csv",
-    "separator": ";",
-    "decimal": ",",
-    "encoding": "windows-1252",
-    "missing": ["", "k. A."],
-    "columns": {"customer_id": "Kunde"},
-    "label": {"column": "weg", "churned": "ja", "stayed": "nein"},
+    **GERMAN_CUSTOMERS,
     "values": {"plan": {raw: own for own, raw in PLANS.items()}},
     "attributes": {
         column.name: {"column": RAW[column.name], "kind": column.kind, "nullable": column.nullable} for column in COLUMNS

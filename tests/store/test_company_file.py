@@ -27,6 +27,7 @@ from churn_store.releases.bundles import Bundle, load_bundle
 from churn_store.releases.log import newest
 from churn_store.storage.digest_store import DigestStore
 from tests.release_factory import make_release
+from tests.store.mapping.reading import GERMAN_CUSTOMERS
 
 COLUMNS = (
     Column(name="tenure", kind="number", low=0, high=1_200, unit="months"),
@@ -37,13 +38,7 @@ COLUMNS = (
 )
 
 GERMAN: dict[str, Any] = {
-    "path": "kunden.csv",
-    "separator": ";",
-    "decimal": ",",
-    "encoding": "windows-1252",
-    "missing": ["", "k. A."],
-    "columns": {"customer_id": "Kunde"},
-    "label": {"column": "weg", "churned": "ja", "stayed": "nein"},
+    **GERMAN_CUSTOMERS,
     "values": {"contract": {"Monat": "monthly", "Jahr": "yearly"}},
     "attributes": {
         "tenure": {"column": "Monate", "kind": "number", "low": 0, "high": 1200},

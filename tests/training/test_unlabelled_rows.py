@@ -1,5 +1,7 @@
 """A bank's table with today's customers among the rows: from file to scores, and nothing of a model hangs on who has no label."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,26 +51,32 @@ class Ran:
     metadata: dict[str, dict[str, Any]]
 
 
-def scored_company(folder: Path, rows: pl.DataFrame, monkeypatch: pytest.MonkeyPatch) -> Ran:
-    """A company whose customers were scored, from the file on."""
+@contextmanager
+def graph_of(folder: Path, rows: pl.DataFrame, monkeypatch: pytest.MonkeyPatch) -> Iterator[Graph]:
+    """The graph of a company whose table of customers is the given one; nothing has run yet."""
     write_bank(folder, rows, **QUICK)
     monkeypatch.setenv("CHURN_CONFIG", str(folder / "churn.yaml"))
     settings = Settings.load()
     migrate(settings.database_url)
     serving = ServingStore(settings.database_url, settings.releases_url, settings.online_url)
     with dg.DagsterInstance.ephemeral(tempdir=str(folder)) as instance:
-        graph = Graph(build_defs(settings), settings, open_source(settings), serving, instance)
+        yield Graph(build_defs(settings), settings, open_source(settings), serving, instance)
+
+
+def scored_company(folder: Path, rows: pl.DataFrame, monkeypatch: pytest.MonkeyPatch) -> Ran:
+    """A company whose customers were scored, from the file on."""
+    with graph_of(folder, rows, monkeypatch) as graph:
         for step in run_all(graph, started=lambda _: None):
             assert step.error is None, f"{step.job}: {step.error}"
             if step.job == SCORE:
                 break
         told = {}
         for asset in ("customers", "customer_features", "churn_labels", "training_set", "churn_scores", "online_features"):
-            newest = newest_materialization(instance, asset)
+            newest = newest_materialization(graph.instance, asset)
             told[asset] = {} if newest is None else dict(newest.metadata)
-    bundle = serving.champion()
+    bundle = graph.serving.champion()
     assert bundle is not None
-    return Ran(settings, Lake(settings.lake_url), bundle.manifest, told)
+    return Ran(graph.settings, Lake(graph.settings.lake_url), bundle.manifest, told)
 
 
 def test_todays_customers_are_scored_and_change_nothing_of_the_model_that_scores_them(
@@ -126,13 +134,7 @@ def test_todays_customers_are_scored_and_change_nothing_of_the_model_that_scores
 def test_a_table_without_any_label_is_ingested_and_nothing_is_trained(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_bank(tmp_path, bank(900, today=900), **QUICK)
-    monkeypatch.setenv("CHURN_CONFIG", str(tmp_path / "churn.yaml"))
-    settings = Settings.load()
-    migrate(settings.database_url)
-    serving = ServingStore(settings.database_url, settings.releases_url, settings.online_url)
-    with dg.DagsterInstance.ephemeral(tempdir=str(tmp_path)) as instance:
-        graph = Graph(build_defs(settings), settings, open_source(settings), serving, instance)
+    with graph_of(tmp_path, bank(900, today=900), monkeypatch) as graph:
         *done, last = run_all(graph, started=lambda _: None)
     assert [step.job for step in done] == [INGEST, FEATURES]
     assert (last.job, last.wrong_input) == (LABELS, True)

@@ -20,6 +20,17 @@ NOW_S = 1_720_000_000
 """2024-07-03: later times lie in the future."""
 
 PAYMENTS = {"path": "p.csv", "columns": {"customer_id": "client", "occurred": "paid_at", "amount": "total"}}
+GERMAN_CUSTOMERS: dict[str, Any] = {
+    "path": "kunden.csv",
+    "separator": ";",
+    "decimal": ",",
+    "encoding": "windows-1252",
+    "missing": ["", "k. A."],
+    "columns": {"customer_id": "Kunde"},
+    "label": {"column": "weg", "churned": "ja", "stayed": "nein"},
+}
+"""How a German company writes its table of customers; its attributes come on top."""
+
 HEAD = "client,paid_at,total\n"
 
 
