@@ -17,6 +17,7 @@ from churn_assets.lake.versions import difference, digest_at, read_at, require_v
 from churn_assets.periods import ALL
 from churn_assets.settings.company import Training
 from churn_assets.tables import JUDGE, SELECT, TRAIN
+from churn_assets.training.equal_rows import NOT_SEEN
 from churn_assets.training.split import TOGETHER, roles_by_id
 from churn_assets.training.training_set import rows_by_customer, rows_by_time
 from churn_store.errors import InputError
@@ -89,10 +90,11 @@ def rebuild(lake: Lake, manifest: Manifest) -> Rebuilt:
 def _candidates(lake: Lake, manifest: Manifest) -> Iterator[pl.DataFrame]:
     """The training set for each number of selecting snapshots that the manifest allows, the usual one first."""
     versions = {table: manifest.tables[table].version for table in MADE_FROM}
-    columns = [*_features(lake, manifest), "churned", "role"]
+    features = _features(lake, manifest)
+    columns = [*features, "churned", "role"]
     if (split := SPLIT_BY_CUSTOMER.fullmatch(manifest.split)) is not None:
         training = Training(seed=int(split["seed"]), held_out_share=float(split["share"]))
-        rows = _read(lambda: rows_by_customer(lake, versions, training, seen=manifest.signature.names), manifest)
+        rows = _read(lambda: rows_by_customer(lake, versions, training, seen=features), manifest)
         if split["together"] is None:
             rows = rows.with_columns(role=roles_by_id(rows["customer_id"], training))
         yield rows.select("customer_id", *columns)
@@ -115,7 +117,7 @@ def _features(lake: Lake, manifest: Manifest) -> Sequence[str]:
         stored = lake.scan("training_set", version=version).collect_schema().names()
     except (InputError, DeltaError):  # never written here, or the log no longer has the version
         return manifest.signature.names
-    features = [name for name in stored if name not in {"customer_id", "snapshot_s", "churned", "role", PERIOD}]
+    features = [name for name in stored if name not in {*NOT_SEEN, PERIOD}]
     return features if set(manifest.signature.names) <= set(features) else manifest.signature.names
 
 
