@@ -18,7 +18,7 @@ from churn_assets.champion.jobs import release_jobs
 from churn_assets.champion.sensors import release_sensors
 from churn_assets.connectors.open_source import open_source
 from churn_assets.features.assets import feature_assets
-from churn_assets.features.feature_sets import company_features, features_in_use
+from churn_assets.features.feature_sets import company_features, features_in_use, protected_among
 from churn_assets.lake.lake import Lake
 from churn_assets.monitoring.assets import monitoring_assets
 from churn_assets.orchestration.json_values import json_values
@@ -50,8 +50,9 @@ def build_defs(settings: Settings | None = None, *, overrides: Mapping[str, Any]
         "io_manager": json_values,
         **(overrides or {}),
     }
-    features = company_features(source, settings.source, settings.features)
+    features = company_features(source, settings.source, settings.features, served=serving.inputs)
     used = features_in_use(features, settings.features)
+    protected = protected_among(used, settings.source, settings.features)
     tables = [
         *raw_assets(source, partitions, described=settings.source, timeline=settings.timeline, raw=settings.raw),
         *feature_assets(
@@ -65,11 +66,11 @@ def build_defs(settings: Settings | None = None, *, overrides: Mapping[str, Any]
             engine=settings.engine,
             spark=settings.spark,
         ),
-        *training_assets(settings, used),
+        *training_assets(settings, used, protected=protected),
     ]
     assets = [
         *tables,
-        *champion_assets(settings, source, used, tables),
+        *champion_assets(settings, source, used, tables, protected=protected),
         *backtest_assets(settings, used),
         *scoring_assets(features, partitions, has_time=settings.has_time, online_url=settings.online_url),
         *monitoring_assets(

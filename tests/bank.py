@@ -39,6 +39,7 @@ CONFIGURATION: dict[str, Any] = {
             },
         },
     },
+    "features": {"allow_protected": {"age": "the example of a bank has it; tests/bank.py"}},
 }
 """What ``churn.yaml`` says of the table."""
 

@@ -43,7 +43,7 @@ TABLE = FilesSettings.model_validate(
             "path": "x.csv",
             "columns": {"customer_id": "id"},
             "label": {"column": "left"},
-            "attributes": {"age": {"column": "age", "kind": "number"}},
+            "attributes": {"tenure": {"column": "tenure", "kind": "number"}},
         },
     }
 )

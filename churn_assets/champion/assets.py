@@ -1,6 +1,6 @@
 """Candidate, verdict, release: three assets, so that a failed gate can never half-publish."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import dagster as dg
 import polars as pl
@@ -28,6 +28,7 @@ from churn_assets.resources.serving import ServingStore
 from churn_assets.settings.company import EvaluationSettings, FittingSettings, Settings
 from churn_assets.tables import JUDGE, Source
 from churn_assets.training.fitted_family import GOLDEN, MODEL, PROBABILITIES, FittedFamily, read_file
+from churn_assets.training.protection import require_allowed
 from churn_assets.training.training_set import training_set_digest
 from churn_store.charts.svg_chart import as_markdown
 from churn_store.clock import DAY_S, Clock
@@ -37,7 +38,12 @@ from churn_store.releases.manifest import TableVersion
 
 
 def champion_assets(
-    settings: Settings, source: Source, features: tuple[Feature, ...], upstream: Sequence[dg.AssetsDefinition]
+    settings: Settings,
+    source: Source,
+    features: tuple[Feature, ...],
+    upstream: Sequence[dg.AssetsDefinition],
+    *,
+    protected: Mapping[str, str] | None = None,
 ) -> Sequence[dg.AssetsDefinition]:
     """``candidate_model``, ``model_blessing`` and ``champion``.
 
@@ -46,6 +52,7 @@ def champion_assets(
         source: source of the raw tables.
         features: features that models may use.
         upstream: the assets of the tables that a candidate is made of; their blocking checks must have passed.
+        protected: why each protected feature may be used, by its name; empty where nobody has said so.
     """
     return [
         _candidate_model(
@@ -58,6 +65,7 @@ def champion_assets(
             timeline=settings.timeline,
             fitting=settings.fitting,
             evaluation_settings=settings.evaluation,
+            protected=protected or {},
         ),
         blessing_asset(
             source,
@@ -83,6 +91,7 @@ def _candidate_model(
     timeline: Calendar | None,
     fitting: FittingSettings,
     evaluation_settings: EvaluationSettings,
+    protected: Mapping[str, str],
 ) -> dg.AssetsDefinition:
     @dg.asset(
         description=(
@@ -104,6 +113,7 @@ def _candidate_model(
         mlflow: dg.ResourceParam[MlFlow],
         **families: FittedFamily,
     ) -> dg.MaterializeResult[CandidateModel]:
+        require_allowed(protected, serving)
         version = lake.version("training_set")
         rows = lake.read("training_set", ALL, version=version)
         data = TableVersion(version, training_set_digest(rows))
@@ -159,6 +169,7 @@ def _candidate_model(
                 mlflow=logged,
                 now_s=clock.now_s(),
                 normalisation=normalisation_of(lake),
+                protected=protected,
             ),
         )
         return dg.MaterializeResult(

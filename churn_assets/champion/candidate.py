@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import polars as pl
 
 from churn_assets.features.feature import Feature
@@ -156,8 +157,10 @@ def describe(
     mlflow: dict[str, str],
     now_s: int,
     normalisation: int = NORMALISATION,
+    protected: Mapping[str, str] | None = None,
 ) -> Manifest:
     """The manifest of a candidate, without its files and without a blessing."""
+    seen = {name: reason for name, reason in (protected or {}).items() if name in candidate.signature.names}
     judging = training_set.filter(pl.col("role") == JUDGE)
     fitted_on = training_set.filter(pl.col("role") != JUDGE)
     return Manifest(
@@ -185,6 +188,7 @@ def describe(
         purpose=purpose,
         evaluation=evaluation,
         normalisation=normalisation,
+        protected=seen or msgspec.UNSET,
     )
 
 

@@ -18,10 +18,10 @@ from churn_assets.settings.company import Settings
 def backtest(family: str | None, folds: int | None) -> None:
     """Test models on every snapshot that followed them, and follow them as they age; writes a page into the reports."""
     settings = Settings.load()
-    features = features_in_use(
-        company_features(open_source(settings), settings.source, settings.features), settings.features
-    )
     store = ServingStore(settings.database_url, settings.releases_url, settings.online_url)
+    features = features_in_use(
+        company_features(open_source(settings), settings.source, settings.features, served=store.inputs), settings.features
+    )
     as_of = settings.clock.now().date()
     asked = family_of(family, store, settings.training.families)
     found = Backtester(

@@ -28,6 +28,7 @@ from churn_assets.orchestration.in_process import execute
 from churn_assets.orchestration.instance import instance_in_words, instance_of, require_no_run
 from churn_assets.orchestration.ownership import claim
 from churn_assets.orchestration.run_history import newest_materialization
+from churn_assets.resources.serving import ServingStore
 from churn_assets.settings.company import Settings
 from churn_assets.training.families import FAMILIES
 from churn_store.database.migrate import migrate
@@ -199,8 +200,10 @@ def _require_judgeable(instance: dg.DagsterInstance, settings: Settings, *, besi
         raise InputError(
             f"{', '.join(absent)} was never fitted, and the best of all families is judged; run the job retrain"
         )
+    serving = ServingStore(settings.database_url, settings.releases_url, settings.online_url)
     features = features_in_use(
-        company_features(open_source(settings), settings.source, settings.features), settings.features
+        company_features(open_source(settings), settings.source, settings.features, served=serving.inputs),
+        settings.features,
     )
     known = {name: found.metadata.get("configured") for name, found in newest.items() if found is not None}
     require_configured({name: said for name, said in known.items() if said is not None}, features, settings.fitting)

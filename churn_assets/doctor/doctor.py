@@ -37,7 +37,7 @@ def examine(folder: Path, *, port: int) -> Iterator[ProbeResult]:
     yield probed("source", partial(services.source, settings.source))
     yield probed("spark", partial(services.spark, settings.engine, settings.spark))
     yield probed("lake", partial(stores.writable, lake))
-    yield probed("lake's columns", partial(stores.lake_columns, lake, source, settings.source, settings.features))
+    yield probed("lake's columns", partial(stores.lake_columns, lake, source, settings.source, settings.features, store))
     yield probed("serving database", partial(stores.database, settings.database_url, embedded=embedded))
     yield probed("release", partial(stores.release, store, settings.database_url, embedded=embedded))
     yield probed("online features", partial(stores.online, settings.online_url))

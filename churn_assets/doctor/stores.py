@@ -76,7 +76,7 @@ def writable(place: Lake) -> str:
     return f"{where} can be written and read"
 
 
-def lake_columns(place: Lake, source: Source, described: SourceSettings, choice: Features) -> str:
+def lake_columns(place: Lake, source: Source, described: SourceSettings, choice: Features, store: ServingStore) -> str:
     """Check that the lake's tables have the present columns.
 
     Args:
@@ -84,6 +84,7 @@ def lake_columns(place: Lake, source: Source, described: SourceSettings, choice:
         source: source of the rows.
         described: section ``source``.
         choice: section ``features``.
+        store: store of the release that serves.
 
     Raises:
         AbsentError: if there are no tables yet.
@@ -96,7 +97,8 @@ def lake_columns(place: Lake, source: Source, described: SourceSettings, choice:
     if old:
         listed = "; ".join(f"{table} lacks {', '.join(names)}" for table, names in old.items())
         raise InputError(f"the lake was written before the present columns: {listed}. Run `churn data migrate`")
-    if complaints := outdated(place, company_features(source, described, choice), has_time=described.shape == "history"):
+    features = company_features(source, described, choice, served=store.inputs)
+    if complaints := outdated(place, features, has_time=described.shape == "history"):
         raise InputError("; ".join(complaints))
     return f"{len(present)} tables have the present columns"
 

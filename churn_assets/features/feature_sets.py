@@ -4,13 +4,13 @@ Belongs here: the choice by the company's tables, its attributes, and the sectio
 here: what a feature is (``feature``), which ones there are (``catalogue``), and what can't be one (``protected_attributes``).
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import narwhals as nw
 
 from churn_assets.features.catalogue import CATALOGUE, CLASSIC
 from churn_assets.features.feature import Feature
-from churn_assets.features.protected_attributes import refuse_forbidden
+from churn_assets.features.protected_attributes import forbidden, is_protected
 from churn_assets.settings.company import Features, SourceSettings
 from churn_assets.tables import Source
 from churn_store.errors import InputError
@@ -18,19 +18,27 @@ from churn_store.mapping.tables import Table
 from churn_store.model.signature import Column
 
 
-def company_features(source: Source, described: SourceSettings, choice: Features) -> tuple[Feature, ...]:
+def company_features(
+    source: Source,
+    described: SourceSettings,
+    choice: Features,
+    *,
+    served: Callable[[], Collection[str] | None] = lambda: (),
+) -> tuple[Feature, ...]:
     """All features of a company; each is a column of ``customer_features``.
 
     Args:
         source: source of the rows.
         described: the section ``source``.
         choice: the section ``features``.
+        served: gives the inputs of the release that serves, which stay features until ``training.protection`` refuses to train on
+            them again; `None` where nobody can say now. Asked only where a feature is protected.
 
     Raises:
         InputError: if ``features_of`` refuses the choice, or an attribute is read from the label's column.
     """
     customers = described.described("customers")
-    columns = {} if customers is None else {name: attribute.column for name, attribute in customers.attributes.items()}
+    columns = columns_of(described)
     if customers is not None and customers.label is not None:
         tells = sorted(
             name for name, column in columns.items() if column == customers.label.column and name not in choice.exclude
@@ -47,7 +55,31 @@ def company_features(source: Source, described: SourceSettings, choice: Features
         given={table: source.given(table) for table in described.tables},
         choice=choice,
         columns=columns,
+        served=served,
     )
+
+
+def columns_of(described: SourceSettings) -> dict[str, str]:
+    """The columns of the customers' attributes in the source, by attribute."""
+    customers = described.described("customers")
+    return {} if customers is None else {name: attribute.column for name, attribute in customers.attributes.items()}
+
+
+def protected_among(features: Sequence[Feature], described: SourceSettings, choice: Features) -> dict[str, str]:
+    """Why each protected feature may be used, by its name; empty where nobody has said so.
+
+    Args:
+        features: features of the company.
+        described: the section ``source``.
+        choice: the section ``features``.
+    """
+    columns = columns_of(described)
+    return {
+        feature.name: choice.allow_protected.get(feature.name, "")
+        for feature in features
+        if feature.name in choice.allow_protected
+        or is_protected(feature.name, columns.get(feature.name, feature.name), more=choice.protected)
+    }
 
 
 def features_of(
@@ -58,6 +90,7 @@ def features_of(
     given: Mapping[Table, Collection[str]] | None = None,
     choice: Features | None = None,
     columns: Mapping[str, str] | None = None,
+    served: Callable[[], Collection[str] | None] = lambda: (),
 ) -> tuple[Feature, ...]:
     """The features that a company's tables allow, less those that it excludes.
 
@@ -68,6 +101,7 @@ def features_of(
         given: optional columns that the source has, by table.
         choice: excluded features, and protected words in addition to the built-in ones.
         columns: columns of the attributes in the source, by attribute.
+        served: see ``company_features``.
 
     Returns:
         Features in a fixed order, numbers before categories. An attribute replaces a feature of the same name. A feature that reads
@@ -75,8 +109,8 @@ def features_of(
         record exists only if the record has some attribute.
 
     Raises:
-        InputError: if ``exclude`` has a name that is no feature here, if an attribute is protected, tells the label or has the name
-            of an aggregate, or if no feature is left.
+        InputError: if ``exclude`` or ``allow_protected`` has a name that is no feature here, if attributes are protected, tell the
+            label or have the name of an aggregate, or if no feature is left.
     """
     choice = choice or Features()
     named = {attribute.name for attribute in attributes}
@@ -93,22 +127,47 @@ def features_of(
     ]
     candidates += [_of_attribute(attribute) for attribute in attributes]
     names = {feature.name for feature in candidates}
-    if unknown := sorted(set(choice.exclude) - names):
-        raise InputError(
-            f"features.exclude names {', '.join(unknown)}, which is no feature here; expected some of {', '.join(sorted(names))}"
-        )
+    for setting, given_names in (("exclude", choice.exclude), ("allow_protected", choice.allow_protected)):
+        if unknown := sorted(set(given_names) - names):
+            raise InputError(
+                f"features.{setting} names {', '.join(unknown)}, which is no feature here; expected some of {', '.join(sorted(names))}"
+            )
     if taken := sorted(named & {name for feature in CATALOGUE for table in feature.tables for name in feature.of(table)}):
         raise InputError(
             f"source.customers.attributes has {', '.join(taken)}, a name that the catalogue of features uses; choose another"
         )
     left = [feature for feature in candidates if feature.name not in choice.exclude]
-    for feature in left:
-        refuse_forbidden(feature.name, (columns or {}).get(feature.name, feature.name), choice.protected)
+    if refused := forbidden_among(left, columns or {}, choice, served=served):
+        raise InputError("\n".join(refused.values()))
     if not left:
         raise InputError(
             "no feature is left for a model; add `attributes` to source.customers, or take names out of features.exclude"
         )
     return tuple(sorted(left, key=lambda feature: feature.kind, reverse=True))
+
+
+def forbidden_among(
+    features: Sequence[Feature],
+    columns: Mapping[str, str],
+    choice: Features,
+    *,
+    served: Callable[[], Collection[str] | None] = lambda: (),
+) -> dict[str, str]:
+    """Why some features can't be any, by name: they are protected, or tell the label.
+
+    Args:
+        features: features that nobody has excluded.
+        columns: columns of the attributes in the source, by attribute.
+        choice: the section ``features``.
+        served: see ``company_features``.
+    """
+    by_name = {feature.name: columns.get(feature.name, feature.name) for feature in features}
+    allowed = set(choice.allow_protected)
+    if any(is_protected(name, column, more=choice.protected) for name, column in by_name.items() if name not in allowed):
+        serving = served()
+        allowed |= by_name.keys() if serving is None else set(serving)
+    found = {name: forbidden(name, column, choice.protected, allowed=allowed) for name, column in by_name.items()}
+    return {name: sentence for name, sentence in found.items() if sentence}
 
 
 def features_in_use(features: Sequence[Feature], choice: Features) -> tuple[Feature, ...]:

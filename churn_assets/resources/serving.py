@@ -1,13 +1,17 @@
 """The graph's access to the stores that the service reads: the serving database, the release files, the online features."""
 
 from functools import cached_property
+from pathlib import Path
 
 import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
 
 from churn_store.database.migrate import require_migrated
 from churn_store.database.schema import connect
-from churn_store.releases.bundles import Bundle, load_bundle
+from churn_store.errors import ChurnError
+from churn_store.releases.bundles import Bundle, load_bundle, load_manifest
 from churn_store.releases.log import Serving, newest
+from churn_store.releases.manifest import Manifest
 from churn_store.storage.digest_store import DigestStore
 
 
@@ -44,6 +48,22 @@ class ServingStore:
     def newest(self) -> Serving | None:
         """The row that says which release serves now."""
         return newest(self.engine)
+
+    def newest_manifest(self) -> Manifest | None:
+        """What the release that serves now says of itself; `None` before the first."""
+        row = self.newest()
+        return None if row is None else load_manifest(self.files, row.champion)
+
+    def inputs(self) -> tuple[str, ...] | None:
+        """The inputs of the release that serves now; `None` where that can't be said now. Nothing is made or changed."""
+        address = sa.make_url(self._database_url)
+        if address.get_backend_name() == "sqlite" and not Path(address.database or "").exists():
+            return ()
+        try:
+            manifest = self.newest_manifest()
+        except (ChurnError, SQLAlchemyError):  # away, or not migrated yet
+            return None
+        return () if manifest is None else tuple(manifest.signature.names)
 
     def champion(self) -> Bundle | None:
         """The release that serves now, verified; `None` before the first."""

@@ -105,6 +105,22 @@ class Features(Section):
         description="words that no feature may have in its name, besides those for what the law protects; * for any letters",
     )
 
+    allow_protected: dict[str, str] = Field(
+        {},
+        description="why a feature may be seen by models although it is protected, and who says so, by its name; the model card "
+        "prints it",
+    )
+
+    @field_validator("allow_protected")
+    @classmethod
+    def _each_has_a_reason(cls, reasons: dict[str, str]) -> dict[str, str]:
+        if without := [name for name, reason in reasons.items() if not any(letter.isalpha() for letter in reason)]:
+            raise ValueError(
+                f"{', '.join(without)} has no reason; expected why a model may see it and who says so, such as "
+                f'`{without[0]}: "priced by it, by law; Ann Smith, 2026-03-01"`, or leave it out'
+            )
+        return {name: " ".join(reason.split()) for name, reason in reasons.items()}
+
     @field_validator("protected")
     @classmethod
     def _protected_words_have_letters(cls, words: tuple[str, ...]) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ from churn_assets.training.families import FAMILIES
 from churn_assets.training.fitted_family import MODEL, FittedFamily, keep
 from churn_assets.training.leakage import single_feature_aucs
 from churn_assets.training.preconditions import constant_features
+from churn_assets.training.protection import require_allowed
 from churn_assets.training.search_space import search_space
 from churn_assets.training.split import roles_by_id, roles_by_time
 from churn_assets.training.tracking import log_fitted
@@ -42,8 +43,15 @@ from churn_store.errors import InputError
 from churn_store.releases.manifest import TableVersion
 
 
-def training_assets(settings: Settings, features: tuple[Feature, ...]) -> Sequence[dg.AssetsDefinition]:
+def training_assets(
+    settings: Settings, features: tuple[Feature, ...], *, protected: Mapping[str, str] | None = None
+) -> Sequence[dg.AssetsDefinition]:
     """``training_set`` and the configured families.
+
+    Args:
+        settings: the company's settings.
+        features: features that models see.
+        protected: why each protected one may be used, by its name; empty where nobody has said so.
 
     Raises:
         InputError: a family is named twice or not installed, or a search space makes no sense.
@@ -56,13 +64,13 @@ def training_assets(settings: Settings, features: tuple[Feature, ...]) -> Sequen
     for searched_family in settings.training.search:
         search_space(FAMILIES[searched_family], settings.training)
     return [
-        _training_set(settings.fitting, features, protected=settings.features.protected),
+        _training_set(settings.fitting, features, words=settings.features.protected, protected=protected or {}),
         *(_family(name, settings.fitting, features) for name in names),
     ]
 
 
 def _training_set(
-    settings: FittingSettings, features: tuple[Feature, ...], *, protected: tuple[str, ...]
+    settings: FittingSettings, features: tuple[Feature, ...], *, words: tuple[str, ...], protected: Mapping[str, str]
 ) -> dg.AssetsDefinition:
     @dg.asset(
         description=(
@@ -85,8 +93,13 @@ def _training_set(
     )
     @wrong_input_is_final
     def training_set(
-        context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], clock: dg.ResourceParam[Clock]
+        context: dg.AssetExecutionContext,
+        lake: dg.ResourceParam[Lake],
+        clock: dg.ResourceParam[Clock],
+        serving: dg.ResourceParam[ServingStore],
     ) -> Events:
+        if warning := require_allowed(protected, serving):
+            context.log.warning(warning)
         sources = lake.versions(("customer_features", "churn_labels"))
         rows = (
             rows_by_time(lake, sources, _roles(lake, sources, settings.label, settings.training, as_of=clock.now().date()))
@@ -95,14 +108,14 @@ def _training_set(
         )
         check_enough(rows, settings.training)
         roles = {role: rows.filter(pl.col("role") == role) for role in (TRAIN, SELECT, JUDGE)}
-        metadata: dict[str, Any] = {}
+        metadata: dict[str, Any] = {"protected_attributes": warning} if warning else {}
         for role, part in roles.items():
             metadata[f"{role}_rows"] = part.height
             metadata[f"{role}_churn_rate"] = float(part["churned"].cast(pl.Float64).mean() or 0.0)  # type: ignore[arg-type]
             if settings.has_time:
                 metadata[f"{role}_snapshots"] = ", ".join(snapshots(part))
         metadata["constant_features"] = ", ".join(constant_features(roles[TRAIN], features)) or "none"
-        contract = training_contract(features, has_time=settings.has_time, protected=protected)
+        contract = training_contract(features, has_time=settings.has_time, protected=words, allowed=protected)
         alone = no_single_feature_tells(single_feature_aucs(rows, features), settings.training.single_feature_auc)
         frame = rows.select(list(contract.columns))
         if not settings.has_time:

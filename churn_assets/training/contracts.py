@@ -14,15 +14,21 @@ from churn_assets.training.leakage import Auc, in_words, leaking, not_measured
 
 
 def training_contract(
-    features: Sequence[Feature], *, has_time: bool, protected: Collection[str] = ()
+    features: Sequence[Feature], *, has_time: bool, protected: Collection[str] = (), allowed: Collection[str] = ()
 ) -> pa.DataFrameSchema:
     """What the training set must keep: a row a customer and snapshot, with its features, its label and its role.
+
+    Args:
+        features: features that models see.
+        has_time: whether the data is a history.
+        protected: protected words in addition to the built-in ones.
+        allowed: names of protected features that may be used all the same.
 
     Raises:
         InputError: a feature is one that no model may see.
     """
     for feature in features:
-        refuse_forbidden(feature.name, feature.name, protected)
+        refuse_forbidden(feature.name, feature.name, protected, allowed=allowed)
     columns = [feature.column for feature in features]
     times = {"snapshot_s": pl.Int64} if has_time else {}
     return contract(

@@ -204,6 +204,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         evaluation: quality of the model. It and the four before it exist since format 2.
         normalisation: version of how words are written in the tables that it was trained on (``churn_store.model.words``); since
             format 3, and 1 before.
+        protected: why each protected input may be used and who said so, by input; empty for one that nobody has allowed, on which
+            older code had trained already, and which this release was the last to be trained on without a reason.
     """
 
     format: int = FORMAT
@@ -233,6 +235,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     purpose: str | msgspec.UnsetType = msgspec.UNSET
     evaluation: Evaluation | msgspec.UnsetType = msgspec.UNSET
     normalisation: int | msgspec.UnsetType = msgspec.UNSET
+    # Absent where no input is protected.
+    protected: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def candidate(self) -> str:

@@ -126,7 +126,11 @@ def write_bank(folder: Path, rows: pl.DataFrame) -> dict[str, Any]:
     """Write a bank's table, and give its configuration."""
     (folder / "data").mkdir(exist_ok=True)
     rows.write_csv(folder / "data" / "customers.csv")
-    return {"company": "bank", "source": {"kind": "files", "shape": "table", "customers": TODAY}}
+    return {
+        "company": "bank",
+        "source": {"kind": "files", "shape": "table", "customers": TODAY},
+        "features": BANK_CONFIGURATION["features"],
+    }
 
 
 def test_todays_customers_are_counted_and_are_those_at_risk(run: Run, tmp_path: Path) -> None:

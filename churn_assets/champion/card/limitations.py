@@ -62,6 +62,13 @@ def limits(manifest: Manifest, evaluation: Evaluation, verdict: Blessing | None)
         f"Its threshold pays for a customer value of {terms.customer_value:g}, an offer of {terms.offer_cost:g} and "
         f"{terms.contact_cost:g} for asking; for other costs it is another."
     )
+    if isinstance(manifest.protected, dict) and (
+        without := sorted(name for name, why in manifest.protected.items() if not why)
+    ):
+        said.append(
+            f"It looks at {_listed(without)}, which the law may protect, and nobody has said why; the next one is refused without a "
+            "reason in features.allow_protected."
+        )
     said += [*_unknown(manifest), *_unjudged(manifest, evaluation), *_weak(manifest, evaluation)]
     if verdict is not None and verdict.verdict == "overridden":
         said.append(f"It was released against the gate by {verdict.actor}: {verdict.reason or 'no reason was given'}.")

@@ -29,6 +29,10 @@ NO_SLOPE = (BASE_RATE, "calibration_slope")
 """The baseline that gives all customers the same probability: a constant has no slope, whatever number a fit ends with."""
 
 
+UNALLOWED = "nobody has said why: trained on by older code, and for the last time without a reason"
+"""Of a protected input without a reason."""
+
+
 class Card(NamedTuple):
     """A card in both forms."""
 
@@ -64,6 +68,7 @@ def card_of(
         *_decision(manifest, evaluation),
         *_segments(evaluation),
         *_inputs(manifest, evaluation),
+        *_protected(manifest),
         *_gate(verdict),
         *_former(manifest, former, verdict),
         Heading("Limits"),
@@ -249,6 +254,19 @@ def _inputs(manifest: Manifest, evaluation: Evaluation) -> list[DocumentPart]:
                 )
                 for column in manifest.signature.columns
             ),
+        ),
+    ]
+
+
+def _protected(manifest: Manifest) -> list[DocumentPart]:
+    if not isinstance(manifest.protected, dict):
+        return []
+    return [
+        Heading("Protected attributes"),
+        DocumentTable(
+            "Inputs that the law of most countries protects, or that somebody was asked about; why they may be used, and who says so",
+            ("input", "why, by whom"),
+            tuple((name, reason or UNALLOWED) for name, reason in sorted(manifest.protected.items())),
         ),
     ]
 

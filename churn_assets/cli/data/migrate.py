@@ -11,6 +11,7 @@ from churn_assets.lake.lake import Lake
 from churn_assets.lake.migrate import migrate_lake
 from churn_assets.orchestration.instance import instance_of
 from churn_assets.orchestration.lake_words import migrate_words
+from churn_assets.resources.serving import ServingStore
 from churn_assets.settings.company import Settings
 
 
@@ -24,7 +25,8 @@ def migrate() -> None:
     with instance_of(Path.cwd()) as instance:
         for line in migrate_words(lake, settings.source, open_source(settings), instance):
             click.echo(line)
-    features = company_features(open_source(settings), settings.source, settings.features)
+    serving = ServingStore(settings.database_url, settings.releases_url, settings.online_url)
+    features = company_features(open_source(settings), settings.source, settings.features, served=serving.inputs)
     complaints = outdated(lake, features, has_time=settings.has_time)
     for complaint in complaints:
         click.echo(complaint)
