@@ -101,6 +101,7 @@ def test_todays_customers_are_scored_and_change_nothing_of_the_model_that_scores
         other.split,
     )
     assert (one.training_rows, one.judging_rows) == (other.training_rows, other.judging_rows)
+    assert one.protected == other.protected == {"age": "the example of a bank has it; tests/bank.py"}
 
     left, stayed = (rows.filter(Exited=word).height for word in "10")
     counted = {"churned": left, "stayed": stayed, "unlabelled": PLANTED}
