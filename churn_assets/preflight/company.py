@@ -3,27 +3,26 @@
 A table that can't be read is a finding, and the others are still examined.
 """
 
-from collections.abc import Mapping
-from datetime import timedelta
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, timedelta
 
 import polars as pl
 
 from churn_assets.automation.due import first_snapshot
 from churn_assets.features.contracts import LABEL_RATE, nobody_labelled
 from churn_assets.features.feature import Feature
-from churn_assets.features.feature_sets import company_features, features_in_use
-from churn_assets.features.snapshot import features_of_table
 from churn_assets.periods import day_of
+from churn_assets.preflight.attributes import KnowsRelease, ages, features_that_can_be
 from churn_assets.preflight.event_types import look_at_event_types
 from churn_assets.preflight.rates import SNAPSHOTS, mature_snapshots, rate_at, rate_of_table
+from churn_assets.preflight.rehearsal import Rehearsal, rehearse_history, rehearse_table, roles_of
+from churn_assets.preflight.remedies import long_enough_on, remedies
 from churn_assets.preflight.report import Report, SnapshotRate, TableFindings
 from churn_assets.preflight.table import examine
-from churn_assets.settings.company import Features, Settings, SourceSettings, Training
+from churn_assets.settings.company import Settings, SourceSettings
 from churn_assets.simulator.source import SyntheticSettings
 from churn_assets.tables import EVER_S, LABEL, Source
-from churn_assets.training.equal_rows import equal_rows
-from churn_assets.training.split import roles_by_customer, roles_by_id, roles_by_time
-from churn_assets.training.training_set import check_enough, joined
 from churn_store.errors import ChurnError, InputError
 from churn_store.mapping.foreign_keys import would_match
 from churn_store.mapping.labels import LabelCounts
@@ -33,50 +32,69 @@ STRANGERS = 0.5
 """The share of customers missing in ``customers`` above which the ids are taken to be written in two ways."""
 
 
-def validate(settings: Settings, source: Source, *, now_s: int) -> Report:
+def validate(settings: Settings, source: Source, *, now_s: int, serving: KnowsRelease | None = None) -> Report:
     """Examine everything that a source has; nothing is written.
 
     Args:
         settings: settings of the company.
         source: source of its rows.
         now_s: time by the platform's clock, in epoch seconds.
+        serving: the release that serves, asked where a feature is protected; default: there is none.
     """
     report = Report(settings.company, day_of(now_s).isoformat())
-    kept: dict[Table, pl.DataFrame] = {}
+    seen = _Seen(source)
     for table in settings.tables:
         try:
-            delivery = _all_of(settings.source, source, table, now_s=now_s)
+            report.tables.append(seen.examine(settings, table, now_s=now_s))
         except ChurnError as error:  # wrong, or away
             report.tables.append(TableFindings(table, findings=[str(error)]))
-            continue
-        seen, kept[table] = examine(
-            source,
-            table,
-            delivery,
-            described=settings.source,
-            timeline=settings.timeline,
-            raw=settings.raw,
-            now_s=now_s,
-        )
-        report.tables.append(seen)
+    kept = seen.kept
     _compare_customers(report, kept)
-    features = _features_in_use(report, source, settings.source, settings.features)
+    features = features_that_can_be(report, settings, source, serving)
     if settings.has_time and "events" in kept:
         look_at_event_types(
-            next(seen for seen in report.tables if seen.table == "events"),
+            next(one for one in report.tables if one.table == "events"),
             kept["events"],
             roles=settings.events.roles,
             label=settings.label,
             at_risk=settings.at_risk,
             features=features,
         )
+    if "customers" in kept:
+        report.questions += ages(kept["customers"], features, settings)
     if unread := [table for table in settings.tables if table not in kept]:
         report.notes.append(f"the churn rate is not known before {', '.join(unread)} can be read")
     else:
-        _rates(report, settings, kept, now_s=now_s)
-    if features and not settings.has_time and "customers" in kept:
-        _judge_split(report, kept["customers"], features, settings.training)
+        _rehearse(report, settings, seen, features, now_s=now_s)
     return report
+
+
+@dataclass
+class _Seen:
+    """The rows of a source: as delivered, and those that keep their contracts."""
+
+    source: Source
+    delivered: dict[Table, Delivery] = field(default_factory=dict)
+    kept: dict[Table, pl.DataFrame] = field(default_factory=dict)
+
+    def examine(self, settings: Settings, table: Table, *, now_s: int) -> TableFindings:
+        """Read a table, unless it was read, and examine it."""
+        if table not in self.delivered:
+            self.delivered[table] = _all_of(settings.source, self.source, table, now_s=now_s)
+        found, self.kept[table] = examine(
+            self.source,
+            table,
+            self.delivered[table],
+            described=settings.source,
+            timeline=settings.timeline,
+            raw=settings.raw,
+            now_s=now_s,
+        )
+        return found
+
+    def refused_by(self, settings: Settings, *, now_s: int) -> list[str]:
+        """What the tables would be refused for under other settings, such as another cadence."""
+        return [sentence for table in self.kept for sentence in self.examine(settings, table, now_s=now_s).findings]
 
 
 def _all_of(described: SourceSettings, source: Source, table: Table, *, now_s: int) -> Delivery:
@@ -109,38 +127,20 @@ def _compare_customers(report: Report, kept: Mapping[Table, pl.DataFrame]) -> No
         seen.findings.append(f"{message}; expected the same ids in both: {advice}")
 
 
-def _features_in_use(report: Report, source: Source, described: SourceSettings, choice: Features) -> tuple[Feature, ...]:
-    try:
-        return features_in_use(company_features(source, described, choice), choice)
-    except InputError as error:
-        report.findings.append(str(error))
-        return ()
-
-
-def _judge_split(report: Report, customers: pl.DataFrame, features: tuple[Feature, ...], training: Training) -> None:
-    """Find what a training set of data without time would be refused for, and note rows that are equal."""
-    labelled = customers.drop_nulls(LABEL)
-    if labelled[LABEL].n_unique() < 2:  # noqa: PLR2004 - the rate is a finding already
-        return
-    rows = joined(features_of_table(labelled, features), labelled.select("customer_id", LABEL))
-    roles = roles_by_customer(rows, training)
-    try:
-        check_enough(rows.with_columns(role=roles), training)
-    except InputError as error:
-        report.findings.append(str(error))
-    if said := str(equal_rows(rows, own=roles_by_id(rows["customer_id"], training), roles=roles)):
-        report.notes.append(said)
-
-
-def _rates(report: Report, settings: Settings, kept: Mapping[Table, pl.DataFrame], *, now_s: int) -> None:
-    calendar, tables, label = settings.timeline, settings.tables, settings.label
+def _rehearse(report: Report, settings: Settings, seen: _Seen, features: tuple[Feature, ...], *, now_s: int) -> None:
+    """Find the churn rates, and everything that training would refuse."""
+    kept, calendar = seen.kept, settings.timeline
     if calendar is None:
-        report.rates = [rate_of_table(kept["customers"])]
-        counts = LabelCounts.of(kept["customers"][LABEL])
-        if counts.labelled:
-            _judge_rates(report)
-        elif counts.unlabelled:
-            report.findings.append(f"customers: {nobody_labelled(counts).found}")
+        customers = kept["customers"]
+        report.rates = [rate_of_table(customers)]
+        counts = LabelCounts.of(customers[LABEL])
+        if not counts.labelled:
+            if counts.unlabelled:
+                report.findings.append(f"customers: {nobody_labelled(counts).found}")
+            return
+        _judge_rates(report)
+        if features and customers.drop_nulls(LABEL)[LABEL].n_unique() > 1:  # else the rate is a finding already
+            _take(report, settings, lambda other: rehearse_table(customers, features, other), as_of=day_of(now_s))
         return
     # After the last row nobody would be active, so the rates end there. The tables' findings say if the clock is ahead of the data.
     newest = max(
@@ -149,16 +149,38 @@ def _rates(report: Report, settings: Settings, kept: Mapping[Table, pl.DataFrame
     )
     ends = calendar.ceil(day_of(newest) + timedelta(days=1))
     as_of = min(day_of(now_s), ends)
-    first = first_snapshot(calendar.start, tables, at_risk=settings.at_risk, features=settings.features)
-    mature = mature_snapshots(calendar, label, as_of, first=first)
     if as_of < day_of(now_s):
         report.notes.append(f"the rates are those of {as_of}, the end of the data, and not of {day_of(now_s)}")
-    report.rates = [rate_at(kept, snapshot, at_risk=settings.at_risk, label=label) for snapshot in mature[-SNAPSHOTS:]]
-    try:
-        roles_by_time(mature, horizon=label.horizon, training=settings.training)
-    except InputError as error:
-        report.findings.append(str(error))
+    first = first_snapshot(calendar.start, settings.tables, at_risk=settings.at_risk, features=settings.features)
+    mature = mature_snapshots(calendar, settings.label, as_of, first=first)[-SNAPSHOTS:]
+    report.rates = [rate_at(kept, snapshot, at_risk=settings.at_risk, label=settings.label) for snapshot in mature]
+    if features:
+
+        def rehearse(other: Settings) -> Rehearsal:
+            if other.cadence != settings.cadence and (refused := seen.refused_by(other, now_s=now_s)):
+                return Rehearsal(refusals=refused)
+            return rehearse_history(kept, features, other, as_of=as_of)
+
+        _take(report, settings, rehearse, as_of=as_of)
+    else:
+        try:
+            roles_of(settings, as_of)
+        except InputError as error:
+            report.findings.append(str(error))
     _judge_rates(report)
+
+
+def _take(report: Report, settings: Settings, rehearse: Callable[[Settings], Rehearsal], *, as_of: date) -> None:
+    """Add what training would see and refuse, and what would help."""
+    found = rehearse(settings)
+    report.roles, report.constant, report.words = found.roles, found.constant, found.words
+    report.findings += found.refusals
+    report.notes += found.notes
+    if not found.refusals:
+        return
+    report.remedies = remedies(settings, found, rehearse, as_of=as_of)
+    if settings.has_time and not found.roles and (day := long_enough_on(settings, as_of)):
+        report.enough_on = day.isoformat()
 
 
 def _judge_rates(report: Report) -> None:

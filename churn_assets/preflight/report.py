@@ -5,7 +5,12 @@ Belongs here: the findings about a table, a snapshot and the company. Does not b
 """
 
 from dataclasses import dataclass, field
+from typing import Literal
 
+import polars as pl
+
+from churn_assets.tables import LABEL
+from churn_assets.training.training_set import snapshots
 from churn_store.mapping.labels import LabelCounts
 
 
@@ -102,6 +107,34 @@ class SnapshotRate:
     labelled: int | None = None
 
 
+@dataclass(frozen=True)
+class RoleRows:
+    """The rows of a training set with one role: their number, how many of them churned, and the first and last snapshot.
+
+    The snapshots are empty where the data has no time.
+    """
+
+    role: str
+    rows: int
+    churned: int
+    first: str = ""
+    last: str = ""
+
+    @classmethod
+    def of(cls, role: str, rows: pl.DataFrame) -> "RoleRows":
+        """Count rows that have ``churned``, and ``snapshot_s`` where the data has time."""
+        days = snapshots(rows)
+        return cls(role, rows.height, int(rows[LABEL].sum()), *((days[0], days[-1]) if days else ()))
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """Settings, as they are written in ``churn.yaml``, with which training begins on these rows, and the rows by role it then has."""
+
+    settings: str
+    roles: tuple[RoleRows, ...]
+
+
 @dataclass
 class Report:
     """The report on a company.
@@ -111,7 +144,14 @@ class Report:
         as_of: today's date by the platform's clock.
         tables: findings by table.
         rates: churn rates by snapshot, oldest first; one with the snapshot ``all`` where the data has no time.
+        roles: rows of the training set by role; empty where it can't be made.
+        constant: features that are the same in all training rows; models leave them out.
+        words: number of words of each category in the training rows.
         findings: problems that concern no single table.
+        remedies: settings that would let training begin; each was tried on these rows.
+        enough_on: day up to which the data must reach for enough snapshots, with the settings as they are; empty where that is not
+            what is wrong.
+        questions: what a person must decide; none of it stops a run.
         notes: further remarks.
     """
 
@@ -119,6 +159,12 @@ class Report:
     as_of: str
     tables: list[TableFindings] = field(default_factory=list)
     rates: list[SnapshotRate] = field(default_factory=list)
+    roles: list[RoleRows] = field(default_factory=list)
+    constant: list[str] = field(default_factory=list)
+    words: dict[str, int] = field(default_factory=dict)
+    remedies: list[Remedy] = field(default_factory=list)
+    enough_on: str = ""
+    questions: list[str] = field(default_factory=list)
     findings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -132,3 +178,10 @@ class Report:
     def fits(self) -> bool:
         """Whether nothing would be refused or stop a run."""
         return not self.all_findings
+
+    @property
+    def verdict(self) -> Literal["fits", "decide", "does not fit"]:
+        """Whether training can begin, can begin and somebody should decide something, or can't."""
+        if not self.fits:
+            return "does not fit"
+        return "decide" if self.questions else "fits"

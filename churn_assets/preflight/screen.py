@@ -2,14 +2,16 @@
 
 from collections.abc import Iterator
 
-from churn_assets.preflight.report import Report, SnapshotRate, TableFindings
+from churn_assets.preflight.report import Report, RoleRows, SnapshotRate, TableFindings
 
 SHOWN_RULES = 8
 WIDTH = 14
+WORDS_SHOWN = 8
+"""Most categories whose number of words is listed."""
 
 
 def lines(report: Report) -> Iterator[str]:
-    """The report, a line at a time: tables, rates, notes, and problems that would be refused."""
+    """The report, a line at a time: tables, rates, rows to train on, notes, and what is to decide or would be refused."""
     yield f"company {report.company}, as of {report.as_of}"
     for table in report.tables:
         yield ""
@@ -19,15 +21,46 @@ def lines(report: Report) -> Iterator[str]:
         yield "churn rate"
         for rate in report.rates:
             yield f"  {rate.snapshot:<12}{rate.at_risk:>10,} at risk  {_share(rate)}"
+    if report.roles:
+        yield ""
+        yield "training set"
+        for role in report.roles:
+            yield _line(role.role, _rows(role))
+        if report.words:
+            most = list(report.words.items())
+            more = f" and {len(most) - WORDS_SHOWN} more categories" if len(most) > WORDS_SHOWN else ""
+            yield _line("words", ", ".join(f"{name} {count:,}" for name, count in most[:WORDS_SHOWN]) + more)
+        if report.constant:
+            yield _line("constant", f"{', '.join(report.constant)}: the same in all rows, and left out of models")
     for note in report.notes:
         yield f"note: {note}"
     yield ""
+    yield from _verdict(report)
+
+
+def _verdict(report: Report) -> Iterator[str]:
     if report.fits:
-        yield "the tables fit"
+        yield "the tables fit" + (": training can begin" if report.roles else "")
     else:
         yield f"{len(report.all_findings)} found that would be refused or stop a run:"
         for finding in report.all_findings:
             yield f"  - {finding}"
+    if report.remedies:
+        yield "with one of these in churn.yaml training begins; each was tried on these tables:"
+        for remedy in report.remedies:
+            yield f"  {remedy.settings}    # {'; '.join(f'{role.role} {role.rows:,}' for role in remedy.roles)} rows"
+    if report.enough_on:
+        yield f"with the settings as they are there are enough snapshots once the data reaches {report.enough_on}"
+    if report.questions:
+        yield f"{len(report.questions)} to decide:"
+        for question in report.questions:
+            yield f"  ? {question}"
+
+
+def _rows(role: RoleRows) -> str:
+    share = f", {role.churned / role.rows:.2%} churned" if role.rows else ""
+    when = "" if not role.first else f", {role.first}" if role.first == role.last else f", {role.first} to {role.last}"
+    return f"{role.rows:,} rows{share}{when}"
 
 
 def _share(rate: SnapshotRate) -> str:

@@ -138,6 +138,10 @@ MOST_TRIALS = 1_000
 """The greatest number of parameters that the search of a family may try."""
 
 
+LEAST_ROWS = 50
+"""The least that ``training.minimum_rows`` may be."""
+
+
 class Training(Section):
     """How a training set is cut and what is trained."""
 
@@ -158,7 +162,7 @@ class Training(Section):
     )
     training_snapshots: int = Field(18, ge=1, description="at most so many snapshots before those, newest first")
     held_out_share: float = Field(0.3, gt=0, lt=0.5, description="data without time: share of rows kept for the gate")
-    minimum_rows: int = Field(200, ge=50, description="fewer rows to train on, or to judge on, are refused")
+    minimum_rows: int = Field(200, ge=LEAST_ROWS, description="fewer rows to train on, or to judge on, are refused")
     single_feature_auc: float = Field(
         0.95, gt=0.5, le=1, description="a feature that alone has a better AUC than this is taken for a leak"
     )

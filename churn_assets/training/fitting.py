@@ -24,15 +24,20 @@ from churn_assets.settings.company import FittingSettings
 from churn_assets.tables import SELECT, TRAIN
 from churn_assets.training.config_digest import configured_by
 from churn_assets.training.families import FAMILIES, Value, export, inputs
-from churn_assets.training.preconditions import constant_features, require_finite, require_two_classes, says_nothing
-from churn_assets.training.split import places
+from churn_assets.training.preconditions import (
+    constant_features,
+    require_both_halves,
+    require_both_to_calibrate,
+    require_finite,
+    require_two_classes,
+    says_nothing,
+)
+from churn_assets.training.readiness import varying_features
+from churn_assets.training.split import first_half
 from churn_assets.training.training_set import signature_of
-from churn_store.errors import InputError
 from churn_store.model.scorer import Scorer
 from churn_store.model.signature import Signature
 from churn_store.releases.manifest import TableVersion
-
-HALF = 0.5
 
 Scores = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.bool_]
@@ -114,9 +119,7 @@ def fit_family(
     training, selecting = (training_set.filter(pl.col("role") == role) for role in (TRAIN, SELECT))
     seed = settings.training.seed if seed is None else seed
     chosen = {**FAMILIES[family].defaults, **(parameters or {})}
-    constant = constant_features(training, features)
-    # Where all are constant, the fit says why nothing can be learned.
-    varying = tuple(feature for feature in features if feature.name not in constant) or features
+    constant, varying = constant_features(training, features), varying_features(training, features)
     estimator, signature = fit(
         family,
         training,
@@ -205,11 +208,7 @@ def calibrated(pipeline: Pipeline, columns: pd.DataFrame, churned: Labels) -> Pi
     Raises:
         InputError: all of them churned, or all stayed.
     """
-    if churned.all() or not churned.any():
-        raise InputError(
-            f"all {len(churned)} rows to calibrate on {'churned' if churned.all() else 'stayed'}; expected both. Bring more "
-            "customers, or raise training.selecting_snapshots"
-        )
+    require_both_to_calibrate(churned)
     prepared = pipeline.named_steps["columns"].transform(columns)
     places_of = np.arange(len(churned))
     estimator = FrozenEstimator(pipeline.named_steps["model"])
@@ -230,22 +229,10 @@ def cross_calibrated(pipeline: Pipeline, columns: pd.DataFrame, churned: Labels,
     Raises:
         InputError: too few of a class for two halves.
     """
+    require_both_halves(churned, half)
     scores = np.empty(len(churned))
     for one in (half, ~half):
-        if churned[~one].all() or not churned[~one].any():
-            fewer = min(int(churned.sum()), int((~churned).sum()))
-            raise InputError(
-                f"{fewer} of {len(churned)} rows to calibrate on {'churned' if churned.sum() == fewer else 'stayed'}: too few to "
-                "calibrate on one half of the customers and measure on the other. Bring more customers, or raise "
-                "training.selecting_snapshots"
-            )
         other = calibrated(pipeline, columns[~one], churned[~one])
         with threadpool_limits(limits=1):
             scores[one] = other.predict_proba(columns[one])[:, 1]
     return scores
-
-
-def first_half(rows: pl.DataFrame, seed: int) -> Labels:
-    """Whether each row's customer is in the first half of a draw of all customers."""
-    half: Labels = (places(rows["customer_id"], f"{seed}:halves") < HALF).to_numpy()
-    return half

@@ -5,11 +5,15 @@ Does not belong here: what a table must keep (``training.contracts``), whose che
 
 from collections.abc import Sequence
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from churn_assets.features.feature import Feature
 from churn_store.errors import InputError
 from churn_store.model.signature import FLOAT32_MAX, MISSING_CATEGORY, Signature
+
+Labels = npt.NDArray[np.bool_]
 
 
 def require_two_classes(rows: pl.DataFrame, what: str) -> None:
@@ -23,6 +27,38 @@ def require_two_classes(rows: pl.DataFrame, what: str) -> None:
         raise InputError(
             f"all {rows.height} rows {what} {'churned' if rows.height and churned.all() else 'stayed'}; expected both. Look at `label` "
             "and `at_risk` in churn.yaml"
+        )
+
+
+def require_both_to_calibrate(churned: Labels) -> None:
+    """Refuse rows to calibrate on that are of one class.
+
+    Raises:
+        InputError: all of them churned, or all stayed.
+    """
+    if churned.all() or not churned.any():
+        raise InputError(
+            f"all {len(churned)} rows to calibrate on {'churned' if churned.all() else 'stayed'}; expected both. Bring more "
+            "customers, or raise training.selecting_snapshots"
+        )
+
+
+def require_both_halves(churned: Labels, half: Labels) -> None:
+    """Refuse rows to calibrate on of which half the customers are of one class.
+
+    Args:
+        churned: labels, one for each row.
+        half: whether a row is of the first half.
+
+    Raises:
+        InputError: too few of a class for two halves.
+    """
+    if any(churned[one].all() or not churned[one].any() for one in (half, ~half)):
+        fewer = min(int(churned.sum()), int((~churned).sum()))
+        raise InputError(
+            f"{fewer} of {len(churned)} rows to calibrate on {'churned' if churned.sum() == fewer else 'stayed'}: too few to "
+            "calibrate on one half of the customers and measure on the other. Bring more customers, or raise "
+            "training.selecting_snapshots"
         )
 
 

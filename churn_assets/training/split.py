@@ -11,12 +11,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from churn_assets.settings.company import Training
 from churn_assets.tables import JUDGE, SELECT, TRAIN
 from churn_assets.training.equal_rows import copies_of
 from churn_store.errors import InputError
+
+HALF = 0.5
 
 
 @dataclass(frozen=True)
@@ -52,8 +56,8 @@ def roles_by_time(mature: Sequence[date], *, horizon: timedelta, training: Train
             f"{len(ordered)} snapshots have mature labels"
             + (f" ({ordered[0]} to {ordered[-1]})" if ordered else "")
             + f"; training needs at least one more than {training.judging_snapshots} for judging and "
-            f"{training.selecting_snapshots} for selecting, with {horizon.days} days of labels between them. Ingest more periods, build their "
-            "features and labels, or lower `training.judging_snapshots`"
+            f"{training.selecting_snapshots} for selecting, with {horizon.days} days of labels between them. Ingest more periods and build "
+            "their features and labels; `churn validate` says which settings would do with those that are there"
         )
     return Roles(tuple(train), tuple(select), tuple(judge))
 
@@ -132,3 +136,9 @@ def places(customers: pl.Series, draw: str) -> pl.Series:
         for customer in found
     }
     return customers.replace_strict(place, return_dtype=pl.Float64)
+
+
+def first_half(rows: pl.DataFrame, seed: int) -> npt.NDArray[np.bool_]:
+    """Whether each row's customer is in the first half of a draw of all customers."""
+    half: npt.NDArray[np.bool_] = (places(rows["customer_id"], f"{seed}:halves") < HALF).to_numpy()
+    return half

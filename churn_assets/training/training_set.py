@@ -13,7 +13,7 @@ from churn_assets.features.feature import Feature
 from churn_assets.lake.lake import PERIOD, Lake
 from churn_assets.lake.row_digest import digest
 from churn_assets.periods import ALL, day_of
-from churn_assets.settings.company import Training
+from churn_assets.settings.company import LEAST_ROWS, Training
 from churn_assets.tables import JUDGE, SELECT, TRAIN
 from churn_assets.training.split import roles_by_customer
 from churn_store.errors import InputError
@@ -78,17 +78,24 @@ def check_enough(rows: pl.DataFrame, training: Training) -> None:
     """
     for role in (TRAIN, SELECT, JUDGE):
         churned = rows.filter(pl.col("role") == role)["churned"]
-        needed = training.minimum_rows if role != SELECT else training.minimum_rows // 2
+        needed = rows_needed(role, training.minimum_rows)
         if len(churned) < needed:
+            # Below the setting's own bound nothing can be lowered.
+            lower = ", or lower `training.minimum_rows`" if len(churned) >= rows_needed(role, LEAST_ROWS) else ""
             raise InputError(
                 f"{len(churned)} rows have the role {role!r}; expected at least {needed}, and {rows.height:,} have a label. Bring more "
-                "snapshots, or more customers with a label, or lower `training.minimum_rows`"
+                f"snapshots, or more customers with a label{lower}"
             )
         if churned.all() or not churned.any():
             raise InputError(
                 f"all {len(churned)} rows with the role {role!r} {'churned' if churned.all() else 'stayed'}; expected both. "
                 "Look at `label` and `at_risk` in churn.yaml"
             )
+
+
+def rows_needed(role: str, minimum_rows: int) -> int:
+    """How many rows a role must have at least."""
+    return minimum_rows // 2 if role == SELECT else minimum_rows
 
 
 def training_set_digest(training_set: pl.DataFrame) -> str:
@@ -111,20 +118,24 @@ def signature_of(features: Sequence[Feature], training_rows: pl.DataFrame) -> Si
         training_rows: their categories become the known ones; the missing one always is.
 
     Raises:
-        InputError: a category has more than ``MOST_WORDS``, like one that is a number of the customer's own.
+        InputError: categories have more than ``MOST_WORDS``, like one that is a number of the customer's own; it names all.
     """
-    columns = []
+    columns, too_many = [], {}
     for feature in features:
         column = feature.column
         if feature.kind == "category":
             words = set(training_rows[feature.name].drop_nulls()) - {MISSING_CATEGORY}
             if len(words) > MOST_WORDS:
-                raise InputError(
-                    f"{feature.name} holds {len(words):,} words in the training rows; expected at most {MOST_WORDS:,}, as each is an "
-                    f"input of its own. Name {feature.name} in features.exclude, or give it fewer words"
-                )
+                too_many[feature.name] = len(words)
             column = msgspec.structs.replace(column, categories=tuple(sorted(words | {MISSING_CATEGORY})))
         columns.append(column)
+    if too_many:
+        listed = " and ".join(f"{name} holds {count:,} words" for name, count in too_many.items())
+        raise InputError(
+            f"{listed} in the training rows; expected at most {MOST_WORDS:,}{' each' if len(too_many) > 1 else ''}, as each is an "
+            f"input of its own. Name {', '.join(too_many)} in features.exclude, or give {'it' if len(too_many) == 1 else 'them'} "
+            "fewer words"
+        )
     return Signature(tuple(columns))
 
 

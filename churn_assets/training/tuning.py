@@ -18,10 +18,10 @@ from churn_assets.settings.company import MOST_TRIALS, FittingSettings, Training
 from churn_assets.tables import TRAIN
 from churn_assets.training.equal_rows import copies_of
 from churn_assets.training.families import FAMILIES, Value, inputs
-from churn_assets.training.fitting import Fitted, Trial, cross_calibrated, first_half, fit, fit_family
+from churn_assets.training.fitting import Fitted, Trial, cross_calibrated, fit, fit_family
+from churn_assets.training.readiness import require_trainable
 from churn_assets.training.search_space import Space, search_space
-from churn_assets.training.split import places
-from churn_assets.training.training_set import signature_of
+from churn_assets.training.split import first_half, places
 from churn_store.clock import DAY_S
 from churn_store.errors import InputError
 from churn_store.releases.manifest import TableVersion
@@ -124,7 +124,7 @@ def search_and_fit(
     if seed is not None and not 0 <= seed < SEEDS:
         raise InputError(f"the seed {seed} was asked for; expected a whole number from 0 to {SEEDS - 1}")
     rows = training_set.filter(pl.col("role") == TRAIN)
-    signature_of(features, rows)  # refuses words that are too many; the search may be of fewer rows, which have fewer
+    require_trainable(training_set, features, settings)  # before the search, which may be of fewer rows
     tried = tune(family, rows, features, settings, fixed=given, trials=trials, seed=seed)
     found = best(tried).parameters if tried else given
     return fit_family(family, training_set, features, settings, made_of=made_of, parameters=found, trials=tried, seed=seed)
