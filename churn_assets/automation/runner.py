@@ -141,11 +141,8 @@ def _nothing_serves(serving: ServingStore) -> str:
     judged = newest_blessings(serving.engine)
     if not judged:
         return "no release serves yet, and no candidate was judged; materialize model_blessing and champion"
-    rules = "; ".join(
-        f"{rule.name}: found {rule.found}, allowed {rule.allowed}" for rule in judged[0].rules if not rule.passed
-    )
     return (
-        f"no release serves yet: the gate's verdict on candidate {judged[0].candidate[:SHOWN_DIGITS]} is {judged[0].verdict} ({rules}). "
+        f"no release serves yet: candidate {judged[0].candidate[:SHOWN_DIGITS]} is {judged[0].verdict}: {judged[0].refusal}. "
         f"Look at the checks of model_blessing; `{how_to_approve(judged[0].candidate)} --override` releases it in your name"
     )
 

@@ -10,7 +10,6 @@ from dagster_mlflow.resources import MlFlow
 
 from churn_assets.champion.candidate_model import CandidateModel
 from churn_assets.champion.card.files import try_to_log_card
-from churn_assets.champion.gate.verdict import failed
 from churn_assets.champion.metadata import facts
 from churn_assets.champion.registry_mirror import try_to_mirror
 from churn_assets.orchestration.code_version import code_version
@@ -31,7 +30,7 @@ def champion_asset(promotion: Literal["automatic", "manual"]) -> dg.AssetsDefini
     """
 
     @dg.asset(
-        description="The release that serves. Published only for an accepted candidate, and with `promotion: manual` only by a named "
+        description="The release that serves. Published only for an accepted candidate, or an undecided one where none serves yet, and with `promotion: manual` only by a named "
         "person; otherwise the former one stays.",
         group_name="champion",
         kinds={"onnx"},
@@ -49,9 +48,9 @@ def champion_asset(promotion: Literal["automatic", "manual"]) -> dg.AssetsDefini
     ) -> dg.MaterializeResult[None]:
         blessing, manifest = model_blessing, candidate_model.manifest(serving.files)
         if not blessing.releasable:
-            result = _stays(serving, "; ".join(f"{rule.name}: {rule.found}" for rule in failed(blessing)))
+            result = _stays(serving, blessing.refusal)
         elif promotion == "manual":
-            waits = f"an accepted candidate waits for `{how_to_approve(manifest.candidate)}`, or for the job `approve`"
+            waits = f"an {blessing.verdict} candidate waits for `{how_to_approve(manifest.candidate)}`, or for the job `approve`"
             context.log.info(f"promotion is manual: {waits}")
             result = _stays(serving, waits, waiting=manifest.candidate)
         else:

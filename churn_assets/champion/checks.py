@@ -28,10 +28,10 @@ DESCRIPTIONS = {
     "judging_rows_are_later": "the judging rows are later than every label that the candidate or the champion was trained on, or held out from both",
     "golden_rows_repeat": "the exported model repeats the probabilities that the trained pipeline gave",
     "export_equals_pipeline": "the exported model equals the trained pipeline on every held-out row, also with values missing and words unseen",
-    "baselines_beaten": "better than the base rate and the recency rule, and not worse than plain logistic regression",
+    "baselines_beaten": "proven better than the base rate and the recency rule, and to keep half of what plain logistic regression gains on the base rate",
     "auc_above_floor": "the AUC on the judging rows is above the floor",
     "auc_plausible": "the AUC on the judging rows is not too good to be true",
-    "calibrated": "slope and intercept of the calibration lie within their bounds",
+    "calibrated": "slope and intercept of the calibration lie within their bounds, with their whole intervals",
     "profit_not_negative": "the candidate is not proven to lose money beside asking nobody",
     "more_profit_than_champion": "more profit than the champion on the same rows, by more than chance",
     "no_segment_worse": "no segment brings much less profit than with the champion",
@@ -136,12 +136,12 @@ def rule_specs() -> list[dg.AssetCheckSpec]:
 
 
 def rule_results(judgement: Judgement) -> Iterator[dg.AssetCheckResult]:
-    """What each rule found. No decision, and a tie with the champion, is no fault of the candidate, so it only warns."""
+    """What each rule found. No decision, and a tie with the champion, is no fault of the candidate, so it only warns; as does a warning."""
     for name, found in judgement.found.items():
-        mild = found.undecided or found.tie
+        mild = found.undecided or found.tie or found.warning
         yield dg.AssetCheckResult(
             check_name=name,
-            passed=found.passed,
+            passed=found.passed and not found.warning,
             severity=dg.AssetCheckSeverity.WARN if mild else dg.AssetCheckSeverity.ERROR,
             description=f"found {found.found}; allowed {found.allowed}",
             metadata={

@@ -219,11 +219,20 @@ class EvaluationSettings(Section):
 class Gate(Section):
     """What a candidate must show before it may serve."""
 
-    auc_floor: float = Field(0.6, ge=0.5, lt=1)
-    auc_plausible: float = Field(0.95, gt=0.5, le=1, description="a better AUC than this is taken for a leak")
-    calibration_slope: tuple[float, float] = Field((0.7, 1.4), description="bounds of the calibration slope")
+    auc_floor: float = Field(
+        0.6, ge=0.5, lt=1, description="least AUC; a lower one whose interval reaches above it decides nothing"
+    )
+    auc_plausible: float = Field(
+        0.95,
+        gt=0.5,
+        le=1,
+        description="a better AUC than this is taken for a leak; without time only where few columns carry it",
+    )
+    calibration_slope: tuple[float, float] = Field(
+        (0.7, 1.4), description="bounds of the calibration slope; an interval that reaches over one decides nothing"
+    )
     calibration_intercept: tuple[float, float] = Field(
-        (-0.5, 0.5), description="bounds of the calibration in the large, in log odds"
+        (-0.5, 0.5), description="bounds of the calibration in the large, in log odds; likewise"
     )
     confidence: float = Field(0.95, ge=0.8, lt=1, description="of the one-sided bounds")
     minimum_rows: int = Field(

@@ -19,6 +19,9 @@ APPROVING = PUBLISHING
 OVERRIDING = (*RECORDING, *PUBLISHING)
 """The steps of ``approve``, and of ``approve`` with ``override``, in order."""
 
+REFUSAL = 600
+"""So many letters of why a candidate was not accepted are shown."""
+
 
 def approve(
     engine: sa.Engine,
@@ -44,7 +47,8 @@ def approve(
         reached: function called at each step; for tests of crashes.
 
     Raises:
-        InputError: if there is no such candidate, no name or no reason, or, without ``override``, its verdict is not ``accepted``.
+        InputError: if there is no such candidate, no name or no reason, or, without ``override``, its verdict allows no release
+            (``Blessing.releasable``).
         FencedError: if it was compared with another champion than the one that serves now, or another release was faster.
         ReleaseError: if its files are missing or changed.
     """
@@ -92,7 +96,7 @@ def to_release(
     champions = {row.epoch: row.champion for row in history(engine, limit=None)}
     against, now = judged_against(blessing, champions), champion_of(serving)
     epoch = 0 if serving is None else serving.epoch
-    if blessing.verdict == "accepted" and against == now:
+    if blessing.verdict != "overridden" and blessing.releasable and against == now:
         return manifest, blessing, APPROVED
     if override:
         ours = Blessing(candidate, "overridden", blessing.rules, by, now_s, epoch=epoch, gain=blessing.gain, reason=reason)
@@ -101,7 +105,7 @@ def to_release(
         record_blessing(engine, ours, reached=reached)
         return manifest, ours, OVERRIDDEN
     if blessing.verdict != "accepted":
-        failed = "; ".join(f"{rule.name}: {rule.found}" for rule in blessing.rules if not rule.passed)[:600]
+        failed = blessing.refusal[:REFUSAL]
         served = [row for row, champion in champions.items() if candidate_of(files, champion) == candidate]
         again = (
             f"it has served: put it back with `churn rollback --to {max(served)}`"

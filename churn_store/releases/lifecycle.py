@@ -20,7 +20,7 @@ SHOWN_DIGITS = 12
 
 State = Literal["candidate", "blessed", "waiting", "challenger", "champion", "retired", "rejected"]
 """The states of a candidate: ``candidate``: not decided on yet; ``blessed``: accepted, but another champion serves than the one it
-was compared with; ``waiting``: accepted, and can be approved now; ``challenger``: answers a share; ``champion``: answers;
+was compared with; ``waiting``: accepted, or undecided and the first, and can be approved now; ``challenger``: answers a share; ``champion``: answers;
 ``retired``: was once one of these two; ``rejected``."""
 
 
@@ -55,15 +55,17 @@ def states(engine: sa.Engine, files: DigestStore) -> dict[str, State]:
             state_of[candidate] = "rejected"
         elif not blessing.releasable:
             state_of[candidate] = "candidate"
-        elif blessing.verdict == "accepted" and judged_against(blessing, champions) == champion_of(serving):
+        elif blessing.verdict != "overridden" and judged_against(blessing, champions) == champion_of(serving):
             state_of[candidate] = "waiting"
+        elif blessing.verdict == "undecided":
+            state_of[candidate] = "candidate"
         else:
             state_of[candidate] = "blessed"
     return state_of
 
 
 def waiting(engine: sa.Engine, files: DigestStore) -> list[Blessing]:
-    """The accepted candidates that never served and can be approved now, last judged first."""
+    """The candidates that the gate lets through, that never served and can be approved now, last judged first."""
     state = states(engine, files)
     return [blessing for blessing in newest_blessings(engine) if state.get(blessing.candidate) == "waiting"]
 

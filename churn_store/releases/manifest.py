@@ -65,6 +65,11 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
     allowed: str
     undecided: bool = False
 
+    @property
+    def sentence(self) -> str:
+        """What was found, what it means first; what is allowed, by which setting; and the name of the rule."""
+        return f"{self.found}; allowed: {self.allowed} ({self.name}{' is undecided' if self.undecided else ''})"
+
 
 class Interval(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A measure with its two-sided bootstrap interval, whole customers drawn."""
@@ -146,8 +151,8 @@ class Blessing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     Fields with their default value are left out, so that an older blessing is encoded as it was.
 
     Attributes:
-        verdict: verdict; ``undecided`` where nothing failed but there was too little data to decide, ``overridden`` where a named
-            person released it against the gate.
+        verdict: verdict; ``undecided`` where nothing failed but there was too little data to decide, which releases a first model
+            and no other; ``overridden`` where a named person released it against the gate.
         actor: id of the run, or name of the person.
         epoch: newest epoch when the gate read its inputs, whose champion the candidate was compared with; 0 for none.
         gain: profit per customer above the champion's on the same rows; ``None`` without a champion.
@@ -165,10 +170,27 @@ class Blessing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
 
     @property
     def releasable(self) -> bool:
-        """Whether the candidate may be released: every rule passed, or a named person released it all the same."""
+        """Whether the candidate may be released: every rule passed, or a named person released it all the same.
+
+        So may the first model, of which no rule failed and some could not be decided: no champion would stay in its place.
+        """
         if self.verdict == "overridden":
             return bool(self.actor.strip())
+        if self.verdict == "undecided":
+            first = self.epoch == 0
+            return first and bool(self.rules) and all(rule.passed or rule.undecided for rule in self.rules)
         return self.verdict == "accepted" and bool(self.rules) and all(rule.passed for rule in self.rules)
+
+    @property
+    def refusal(self) -> str:
+        """Why it was not accepted: a sentence for each rule that did not pass, those that failed first."""
+        left = sorted((rule for rule in self.rules if not rule.passed), key=lambda rule: rule.undecided)
+        return "; ".join(rule.sentence for rule in left)
+
+    @property
+    def undecided_rules(self) -> list[str]:
+        """The names of the rules that had too little to decide by."""
+        return [rule.name for rule in self.rules if rule.undecided]
 
     @property
     def reasons(self) -> list[str]:

@@ -555,11 +555,11 @@ def test_too_few_rows_are_no_decision(world: World, bounds: Gate) -> None:
     assert judgement(replace(world.case, golden=b""), bounds).blessing.verdict == "rejected"
 
 
-def test_too_few_rows_to_beat_the_baselines_are_no_decision_either(world: World) -> None:
+def test_too_few_rows_to_beat_the_baselines_are_no_decision_where_a_champion_stays(world: World) -> None:
     not_beaten, _ = EACH["baselines as good as the truth"]
-    found = verdict(not_beaten(replace(world.case, champion=None), world), Gate(minimum_rows=5_000))
+    found = verdict(not_beaten(world.case, world), Gate(minimum_rows=5_000))
     assert found.verdict == "undecided"
-    assert [rule.name for rule in found.rules if rule.undecided] == ["baselines_beaten"]
+    assert [rule.name for rule in found.rules if rule.undecided] == ["baselines_beaten", "more_profit_than_champion"]
 
 
 def test_a_worse_candidate_is_rejected_with_the_difference(world: World) -> None:
@@ -636,7 +636,9 @@ def test_a_candidate_that_is_worse_on_a_segment_is_rejected(world: World) -> Non
     found = judgement(case)
     assert "no_segment_worse" in names(found.blessing)
     assert found.found["no_segment_worse"].numbers["segments"] == 2
-    assert found.found["no_segment_worse"].found.startswith("2 segments looked at; plan free: -")
+    assert found.found["no_segment_worse"].found.startswith(
+        "some customers bring less than with the champion: 2 segments looked at; plan free: -"
+    )
     assert "no_segment_worse" not in names(verdict(case, Gate(segment_margin=1_000)))
 
 

@@ -15,7 +15,7 @@ from churn_store.releases.bundles import load_bundle, stage
 from churn_store.releases.challenge import challenge, end_challenge
 from churn_store.releases.lifecycle import states, waiting
 from churn_store.releases.log import Serving, history, newest
-from churn_store.releases.manifest import Manifest, Rule
+from churn_store.releases.manifest import Blessing, Manifest, Rule
 from churn_store.releases.rollback import roll_back
 from churn_store.storage.digest_store import DigestStore
 from tests.release_factory import NOW_S, Candidate, bless, release, small_columns, train
@@ -50,6 +50,45 @@ def test_an_accepted_candidate_waits_until_somebody_approves_it(
     assert waiting(engine, files) == []
 
 
+def undecided(engine: sa.Engine, files: DigestStore, candidate: Candidate, *, second: int = 0) -> str:
+    """A candidate of which no rule failed and one could not be decided, judged beside who serves now; its digest."""
+    staged = stage(files, candidate.contents, msgspec.structs.replace(candidate.manifest, created_s=second))
+    row = newest(engine)
+    rule = Rule("calibrated", False, "too few rows to tell: slope 0.6", "0.7 to 1.4", undecided=True)
+    epoch = 0 if row is None else row.epoch
+    record_blessing(engine, Blessing(staged.candidate, "undecided", (rule,), "gate", NOW_S, epoch=epoch))
+    return staged.candidate
+
+
+def test_an_undecided_candidate_may_be_the_first_and_says_so_for_ever(
+    engine: sa.Engine, files: DigestStore, candidate: Candidate, other_candidate: Candidate
+) -> None:
+    digest = undecided(engine, files, candidate)
+    assert states(engine, files)[digest] == "waiting"
+    assert [blessing.candidate for blessing in waiting(engine, files)] == [digest]
+    row = approve(engine, files, digest, **ADA)
+    assert (row.epoch, row.kind) == (1, "approved")
+    assert manifest_of(files, row.champion).blessing.verdict == "undecided"
+    assert manifest_of(files, row.champion).blessing.undecided_rules == ["calibrated"]
+    second = undecided(engine, files, other_candidate, second=1)
+    assert states(engine, files) == {second: "candidate", digest: "champion"}
+    with pytest.raises(InputError, match=r"was not accepted: undecided by gate \(too few rows to tell: slope 0\.6"):
+        approve(engine, files, second, **BOB)
+    with pytest.raises(InputError, match="was not accepted: undecided"):
+        challenge(engine, files, second, share=0.1, **BOB)
+    assert newest(engine) == row
+
+
+def test_what_was_undecided_as_the_first_replaces_nobody_who_came_since(
+    engine: sa.Engine, files: DigestStore, candidate: Candidate, other_candidate: Candidate
+) -> None:
+    early = undecided(engine, files, candidate)
+    approve(engine, files, judged(engine, files, other_candidate), **ADA)
+    assert states(engine, files)[early] == "candidate"
+    with pytest.raises(InputError, match="was not accepted: undecided by gate"):
+        approve(engine, files, early, **BOB)
+
+
 def test_approved_twice_there_is_one_row(engine: sa.Engine, files: DigestStore, candidate: Candidate) -> None:
     digest = judged(engine, files, candidate)
     assert approve(engine, files, digest, **ADA) == approve(engine, files, digest, **BOB)
@@ -69,7 +108,7 @@ def test_what_was_not_accepted_needs_somebody_who_overrides_the_gate_and_says_so
     engine: sa.Engine, files: DigestStore, candidate: Candidate, verdict: str
 ) -> None:
     digest = judged(engine, files, candidate, verdict)
-    with pytest.raises(InputError, match=rf"was not accepted: {verdict} by gate \(auc: 0.80\)"):
+    with pytest.raises(InputError, match=rf"was not accepted: {verdict} by gate \(0.80; allowed: at least 0.60 \(auc\)\)"):
         approve(engine, files, digest, **ADA)
     assert newest(engine) is None
     row = approve(engine, files, digest, **ADA, override=True)

@@ -26,7 +26,10 @@ class RuleResult:
     """What a rule found, what it allows, and the numbers that it went by.
 
     Attributes:
+        found: what was found; of a rule that is not passed what it means first, then the numbers.
+        allowed: what is allowed, and by which setting.
         undecided: not passed, because there was too little to decide by.
+        warning: passed, but a person should look at it.
         tie: not passed, as the candidate is neither better nor worse than the champion beyond chance.
     """
 
@@ -34,6 +37,7 @@ class RuleResult:
     found: str
     allowed: str
     undecided: bool = False
+    warning: bool = False
     tie: bool = False
     numbers: Mapping[str, float] = field(default_factory=dict)
 

@@ -8,15 +8,18 @@ from churn_store.errors import InputError
 from churn_store.releases.bundles import replay
 from churn_store.releases.manifest import GOLDEN_TOLERANCE, decode_golden
 
+OTHER_MODEL = "the export is not the trained model: "
+
 
 def golden_rows_repeat(case: Evidence) -> RuleResult:
     """The export gives the golden rows the probabilities that the trained pipeline gave."""
     golden = decode_golden(case.golden)
     difference = replay(case.scorer, golden)
+    same = difference <= GOLDEN_TOLERANCE
     return RuleResult(
-        difference <= GOLDEN_TOLERANCE,
-        f"{difference:.1e} on {len(golden.rows)} golden rows",
-        f"at most {GOLDEN_TOLERANCE:.0e}",
+        same,
+        f"{'' if same else OTHER_MODEL}differs by {difference:.1e} on {len(golden.rows)} golden rows",
+        f"at most {GOLDEN_TOLERANCE:.0e}, which is no setting; run the job retrain",
         numbers={"greatest_difference": difference, "rows": len(golden.rows)},
     )
 
@@ -42,11 +45,13 @@ def export_equals_pipeline(case: Evidence) -> RuleResult:
     trained = np.concatenate([case.trained.held_out, case.trained.altered])
     difference = float(np.max(np.abs(exported - trained)))
     flipped = int(np.sum((exported >= case.threshold) != (trained >= case.threshold)))
+    same = difference <= GOLDEN_TOLERANCE and flipped == 0
     return RuleResult(
-        difference <= GOLDEN_TOLERANCE and flipped == 0,
-        f"{difference:.1e} and {flipped} decisions flipped on {rows.height} held-out rows and {altered.height} with values "
+        same,
+        f"{'' if same else OTHER_MODEL}differs by {difference:.1e} and {flipped} decisions flipped on {rows.height} held-out rows and {altered.height} with values "
         "missing or words unseen",
-        f"at most {GOLDEN_TOLERANCE:.0e}, and no decision at the threshold {case.threshold:.4f} flipped",
+        f"at most {GOLDEN_TOLERANCE:.0e}, which is no setting, and no decision at the threshold {case.threshold:.4f} flipped; run the job "
+        "retrain",
         numbers={
             "greatest_difference": difference,
             "flipped": flipped,

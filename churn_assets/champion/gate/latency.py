@@ -24,7 +24,7 @@ def latency(case: Evidence, greatest: float) -> RuleResult:
         case: the evidence, with a champion.
         greatest: largest ratio that is allowed.
     """
-    allowed = f"at most {greatest:g} times the champion's"
+    allowed = f"at most {greatest:g} times the champion's (gate.latency_ratio)"
     if case.champion is None:
         return RuleResult(True, "no champion yet", allowed)
     _ = case.champion_scores  # says in a sentence why the champion can't score these rows, where it can't
@@ -34,7 +34,7 @@ def latency(case: Evidence, greatest: float) -> RuleResult:
     ratio = ours / theirs
     return RuleResult(
         ratio <= greatest,
-        f"{ratio:.2f} times the champion's ({ours * 1e6:.0f} against {theirs * 1e6:.0f} microseconds)",
+        f"{'' if ratio <= greatest else 'too slow: '}{ratio:.2f} times the champion's ({ours * 1e6:.0f} against {theirs * 1e6:.0f} microseconds)",
         allowed,
         numbers={"ratio": ratio, "microseconds": ours * 1e6, "champion_microseconds": theirs * 1e6},
     )

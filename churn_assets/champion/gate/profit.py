@@ -26,11 +26,16 @@ def profit_not_negative(case: Evidence, bounds: Gate, profit: Profit) -> RuleRes
     """
     asked = case.scores >= case.threshold
     found = difference_of(case.churned, asked, np.zeros_like(asked), case.customers, bounds, profit)
-    said = f"{found.mean:+.3f} per customer (upper {bounds.confidence:.0%} bound {found.high:+.3f}), {int(asked.sum())} of {len(asked)} rows asked"
+    meaning = "" if found.high >= 0 else "loses money beside asking nobody: "
+    said = (
+        f"{meaning}{found.mean:+.3f} per customer (upper {bounds.confidence:.0%} bound {found.high:+.3f}), {int(asked.sum())} of {len(asked)} "
+        "rows asked"
+    )
     return RuleResult(
         found.high >= 0,
         said if asked.any() else f"{said}: the model asks nobody",
-        "an upper bound that is not below 0, which asking nobody brings; look at the costs in `profit`, and at the calibration",
+        "an upper bound (gate.confidence) that is not below 0, which asking nobody brings; look at the costs in `profit`, and at the "
+        "calibration",
         numbers={"profit": found.mean, "low": found.low, "high": found.high, "asked": int(asked.sum())},
     )
 
@@ -95,15 +100,16 @@ def compared(
         return RuleResult(
             False,
             f"no decision: {churners} churners among {rows} rows are too few; {found}",
-            f"at least {bounds.minimum_rows} rows and {bounds.minimum_churners} churners; bring more snapshots or customers",
+            f"at least {bounds.minimum_rows} rows (gate.minimum_rows) and {bounds.minimum_churners} churners (gate.minimum_churners); bring "
+            "more snapshots or customers",
             undecided=True,
             numbers=numbers,
         )
     tie = difference.low <= 0 <= difference.high
     return RuleResult(
         difference.low > 0,
-        f"a tie: {found}" if tie else found,
-        "a lower bound above 0; a tie keeps the champion",
+        f"{'a tie: ' if tie else 'brings less than the champion: ' if difference.high < 0 else ''}{found}",
+        "a lower bound (gate.confidence) above 0; a tie keeps the champion",
         tie=tie,
         numbers=numbers,
     )

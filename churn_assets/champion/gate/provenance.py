@@ -30,9 +30,9 @@ def data_quality_green(case: Evidence, label: Label, *, now_s: int) -> RuleResul
     ripe = f"the labels of {', '.join(ripens)} are mature" if ripens else "data without time, whose labels are as they come"
     return RuleResult(
         not wrong,
-        shown or f"{green}; {ripe}",
+        f"not proven to be made of right data: {shown}" if wrong else f"{green}; {ripe}",
         "each blocking check of the tables that the candidate was made of has passed when it was last evaluated, and "
-        f"each judging label is mature by the clock ({today}); make the table named again",
+        f"each judging label is mature by the clock ({today}; label.horizon_days and label.grace_days); make the table named again",
         numbers={
             "checks": len(case.checks),
             "not_passed": len(bad),
@@ -56,7 +56,7 @@ def judging_rows_are_later(case: Evidence) -> RuleResult:
     if case.champion is not None and draw_of(str(case.champion_split)) != draw_of(case.split):
         return RuleResult(
             False,
-            f"split {case.split}; the champion's split {case.champion_split}",
+            f"judged on rows that the champion may know: split {case.split}; the champion's split {case.champion_split}",
             "the champion's split; another one judges on rows that the champion was trained on, so set training.seed and "
             "training.held_out_share back",
         )
@@ -87,6 +87,6 @@ def judging_rows_are_later(case: Evidence) -> RuleResult:
     said = ", ".join(f"{who} until {'unknown' if until is None else day_of(until)}" for who, until in ends.items())
     return RuleResult(
         not late,
-        f"judging from {day_of(case.judging_from)}, trained: {said}",
-        "every label that a model was trained on ends before the first judging snapshot",
+        f"{'judged on rows that a model was trained on: ' if late else ''}judging from {day_of(case.judging_from)}, trained: {said}",
+        "every label that a model was trained on ends before the first judging snapshot, which no setting allows otherwise; run the job retrain",
     )

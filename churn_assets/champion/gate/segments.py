@@ -29,8 +29,8 @@ def no_segment_worse(case: Evidence, bounds: Gate, profit: Profit, evaluation: E
     """
     limit = JUDGED_MARGINS * bounds.segment_margin
     allowed = (
-        f"no segment of at least {evaluation.segment_rows} rows below -{bounds.segment_margin:g} per customer and below 0 beyond chance "
-        f"({bounds.confidence:.0%}, corrected for their number); one in which only a loss above {limit:g} would have been seen in "
+        f"no segment of at least {evaluation.segment_rows} rows below -{bounds.segment_margin:g} (gate.segment_margin) per customer and below 0 "
+        f"beyond chance ({bounds.confidence:.0%}, corrected for their number); one in which only a loss above {limit:g} would have been seen in "
         f"{POWER:.0%} of cases is not judged"
     )
     if case.champion is None:
@@ -53,7 +53,8 @@ def no_segment_worse(case: Evidence, bounds: Gate, profit: Profit, evaluation: E
     unjudged = [name for name in sorted(seen, key=lambda name: -seen[name]) if seen[name] > limit and name not in worse]
     return RuleResult(
         not worse,
-        "; ".join(_said(differences, seen, worse, unjudged)),
+        ("some customers bring less than with the champion: " if worse else "")
+        + "; ".join(_said(differences, seen, worse, unjudged)),
         allowed,
         numbers={
             "segments": len(differences),

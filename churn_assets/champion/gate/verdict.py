@@ -1,7 +1,8 @@
 """The verdict: every rule on its own, and what follows from all of them together. It fails closed.
 
 A rule that raises, that takes longer than ``gate.rule_seconds``, or whose inputs can't be read, has failed with that as what was
-found. A candidate is accepted only if every rule has passed.
+found. A candidate is accepted only if every rule has passed. One of which none has failed, but some could not be decided, is undecided: the
+champion stays, and where there is none it may be the first (``churn_store.releases.manifest.Blessing.releasable``).
 """
 
 import threading
@@ -11,12 +12,15 @@ from typing import Literal, TypeVar
 
 import numpy as np
 
+from churn_assets.champion.gate.calibrated import calibrated
 from churn_assets.champion.gate.evidence import Evidence, RuleResult
 from churn_assets.champion.gate.export import export_equals_pipeline, golden_rows_repeat
+from churn_assets.champion.gate.floor import auc_above_floor
 from churn_assets.champion.gate.latency import latency
+from churn_assets.champion.gate.plausible import auc_plausible
 from churn_assets.champion.gate.profit import more_profit_than_champion, profit_not_negative
 from churn_assets.champion.gate.provenance import data_quality_green, judging_rows_are_later
-from churn_assets.champion.gate.quality import auc_above_floor, auc_plausible, baselines_beaten, calibrated
+from churn_assets.champion.gate.quality import baselines_beaten
 from churn_assets.champion.gate.segments import no_segment_worse
 from churn_assets.settings.company import JudgingSettings
 from churn_store.releases.manifest import Blessing, Rule
@@ -30,9 +34,7 @@ RULES: Mapping[str, Judging] = {
     "export_equals_pipeline": lambda case, _settings, _now_s: export_equals_pipeline(case),
     "baselines_beaten": lambda case, settings, _now_s: baselines_beaten(case, settings.gate, seed=settings.seed),
     "auc_above_floor": lambda case, settings, _now_s: auc_above_floor(case, settings.gate.auc_floor),
-    "auc_plausible": lambda case, settings, _now_s: auc_plausible(
-        case, settings.gate.auc_plausible, confidence=settings.gate.confidence, seed=settings.seed
-    ),
+    "auc_plausible": lambda case, settings, _now_s: auc_plausible(case, settings.gate, seed=settings.seed),
     "calibrated": lambda case, settings, _now_s: calibrated(case, settings.gate),
     "profit_not_negative": lambda case, settings, _now_s: profit_not_negative(case, settings.gate, settings.profit),
     "more_profit_than_champion": lambda case, settings, _now_s: more_profit_than_champion(

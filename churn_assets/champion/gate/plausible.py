@@ -1,0 +1,70 @@
+"""Whether the order of the customers is too good to be true.
+
+Does not belong here: which columns make it so good (``carriers``), and features that tell the label alone before anything is fitted
+(``training.leakage``).
+"""
+
+from sklearn.metrics import roc_auc_score
+
+from churn_assets.champion.gate.carriers import Carriers, carriers
+from churn_assets.champion.gate.evidence import Evidence, RuleResult
+from churn_assets.evaluation.intervals import auc_difference_interval
+from churn_assets.settings.company import Gate
+
+LEAK = "too good to be true: "
+WAY_OUT = "look whether it was written down after the label, and name it in features.exclude; if it was known before, raise gate.auc_plausible"
+
+
+def auc_plausible(case: Evidence, bounds: Gate, *, seed: int) -> RuleResult:
+    """The order of the customers is not too good to be true.
+
+    Above the bound it is taken for a leak; so it is above the AUC of the true probabilities, where the source knows them, by more
+    than chance: nobody who does not know the future is better. Rows without time may be ordered as well by honest columns, many of
+    them together: there an AUC above the bound is only a warning if no column, no group of correlated columns and no pair of groups
+    carries it, as a leak would.
+    """
+    auc = float(roc_auc_score(case.churned, case.scores))
+    bound = bounds.auc_plausible
+    numbers = {"auc": auc, "bound": bound}
+    allowed = f"AUC at most {bound:g} (gate.auc_plausible); more is taken for a leak"
+    beside, beyond = "", False
+    if case.truth is not None:
+        ceiling = float(roc_auc_score(case.churned, case.truth))
+        low, _ = auc_difference_interval(
+            case.churned,
+            case.scores,
+            case.truth,
+            case.customers.to_numpy(),
+            seed=seed,
+            confidence=2 * bounds.confidence - 1,
+        )
+        beyond = not low <= 0
+        beside = f", {auc - ceiling:+.4f} (bound {low:+.4f}) beside the best that anyone could reach, {ceiling:.4f}"
+        allowed += f", as is more than the best by more than chance ({bounds.confidence:.0%}, gate.confidence)"
+        numbers |= {"ceiling": ceiling, "above_ceiling_low": low}
+    if beyond or "snapshot_s" in case.judging.columns or auc <= bound:
+        plausible = auc <= bound and not beyond
+        return RuleResult(plausible, f"{'' if plausible else LEAK}AUC {auc:.4f}{beside}", allowed, numbers=numbers)
+    found = carriers(case.training_set, case.scorer.signature, auc=auc, seed=seed)
+    return _without_time(found, auc, f"{allowed}, unless no column, group or pair of groups carries it", numbers)
+
+
+def _without_time(found: Carriers, auc: float, allowed: str, numbers: dict[str, float]) -> RuleResult:
+    """The verdict on rows without time that are ordered better than the bound."""
+    most = found.strongest
+    numbers = {**numbers, "most_telling_auc": most.auc, "most_telling_share": most.share, "groups": found.groups}
+    if found.carry:
+        return RuleResult(
+            False,
+            f"{LEAK}AUC {auc:.4f}, which {most} carries with AUC {most.auc:.4f} alone; {WAY_OUT}",
+            allowed,
+            numbers=numbers,
+        )
+    return RuleResult(
+        True,
+        f"a warning: AUC {auc:.4f} is higher than usual, but no column, no group of correlated columns and no pair of {found.groups} groups "
+        f"carries it; the most telling, {most}, reaches {most.auc:.4f} alone",
+        allowed,
+        warning=True,
+        numbers=numbers,
+    )
