@@ -119,7 +119,7 @@ def proposal(counts: Mapping[str, int], roles: EventRoles, label: Label, at_risk
     taken = {word for words in roles.counted.values() for word in words} | {*cancelled, *(roles.cancelled or ())}
     found: dict[Role, list[str]] = {role: [] for role in get_args(Role)}
     for word in list(counts)[:MOST_TYPES]:
-        role = None if word in taken or _is_masked(word) else _sounds_like(word)
+        role = None if word in taken or _is_masked(word) else sounds_like(word)
         if role is not None and len(found[role]) < PROPOSED:
             found[role].append(word)
     by_event = label.kind == "event"
@@ -150,7 +150,8 @@ def _is_masked(word: str) -> bool:
     return len(word) > LONGEST or bool(MAIL.search(word) or LOOKS_LIKE_ID.search(word)) or not word.isprintable()
 
 
-def _sounds_like(word: str) -> Role | None:
+def sounds_like(word: str) -> Role | None:
+    """The role that a type of events has by the sound of its name; `None` if it sounds like none."""
     name = re.sub(r"[^a-z0-9]+", "_", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", word).lower()).strip("_")
     if SOUNDS_OTHERWISE.search(name):
         return None

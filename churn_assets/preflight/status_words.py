@@ -34,7 +34,7 @@ def note_of(words: pl.Series) -> str:
         return ""
     counts = list(strange.value_counts(sort=True).head(SHOWN).iter_rows())
     listed = ", ".join(f"{shown(word)} {count:,}" for word, count in counts)
-    proposed = {word: kind for word, _ in counts if not MAIL.search(word) and (kind := _kind(word))}
+    proposed = {word: kind for word, _ in counts if not MAIL.search(word) and (kind := kind_of(word))}
     if not proposed:
         return (
             f"words of status that mean nothing here: {listed}; expected {', '.join(STATUSES)}. Translate them by `values`"
@@ -46,6 +46,7 @@ def note_of(words: pl.Series) -> str:
     )
 
 
-def _kind(word: str) -> str:
+def kind_of(word: str) -> str:
+    """The status of the platform that a word sounds like; empty if it sounds like none."""
     low = word.lower().replace(" ", "_")
     return next((kind for kind, sounds in SOUNDS_LIKE.items() if sounds.search(low)), "")

@@ -1,4 +1,4 @@
-"""Recognizes how times are written, for the advice in a message; nothing is read by a guess.
+"""Recognizes how times are written, for the advice in a message and for `churn init`; nothing is read by a guess.
 
 Belongs here: which ``time_format`` fits some values. Does not belong here: reading times (``times``).
 """
@@ -35,6 +35,7 @@ PATTERNS = (
     "%Y%m%d %H:%M:%S",
     *(day + time for day in _DAYS for time in _TIMES),
     "%a, %d %b %Y %H:%M:%S %z",
+    "%Y-%m",
 )
 
 SAMPLE = 1000
@@ -47,23 +48,41 @@ def advice(values: pl.Series) -> str:
     Args:
         values: texts of a column.
     """
-    sample = values.drop_nulls().str.strip_chars().unique(maintain_order=True).head(SAMPLE)
-    if sample.len() == 0:
-        return ""
-    for name, digits in DIGITS.items():
-        if sample.str.contains(digits).all():
-            return f"by the number of their digits they are {COUNTED_IN[name]}: write `time_format: {name}` in churn.yaml"
-    fitting = [pattern for pattern in PATTERNS if _fits(sample, pattern)]
+    fitting = formats(values)
     if not fitting:
         return ""
-    swapped = fitting[0].replace("%d", "\0").replace("%m", "%d").replace("\0", "%m")
+    if fitting[0] in DIGITS:
+        return f"by the number of their digits they are {COUNTED_IN[fitting[0]]}: write `time_format: {fitting[0]}` in churn.yaml"
+    swapped = days_and_months_swapped(fitting[0])
     other = f' (or "{swapped}", if the month comes first: no day is above 12)' if swapped in fitting[1:] else ""
     return f'write `time_format: "{fitting[0]}"`{other} in churn.yaml'
 
 
-def _fits(sample: pl.Series, pattern: str) -> bool:
+def formats(values: pl.Series, *, share: float = 1.0) -> list[str]:
+    """The values of ``time_format`` that fit a column, the likeliest first; none for ISO 8601, which needs no format.
+
+    Args:
+        values: texts of a column.
+        share: least share of the values that a format must fit.
+    """
+    sample = values.drop_nulls().str.strip_chars().unique(maintain_order=True).head(SAMPLE)
+    if sample.len() == 0:
+        return []
+    for name, digits in DIGITS.items():
+        if sample.str.contains(digits).mean() >= share:  # type: ignore[operator]
+            return [name]
+    return [pattern for pattern in PATTERNS if _fits(sample, pattern, share)]
+
+
+def days_and_months_swapped(pattern: str) -> str:
+    """The pattern that takes days for months and months for days."""
+    return pattern.replace("%d", "\0").replace("%m", "%d").replace("\0", "%m")
+
+
+def _fits(sample: pl.Series, pattern: str, share: float) -> bool:
     try:
         parsed = sample.str.to_datetime(pattern, time_unit="us", strict=False)
     except pl.exceptions.PolarsError:
         return False
-    return parsed.null_count() == 0 and bool(parsed.dt.year().is_between(1900, 2200).all())
+    plausible = parsed.dt.year().is_between(1900, 2200).fill_null(value=False)
+    return plausible.mean() >= share  # type: ignore[operator]

@@ -1,0 +1,138 @@
+"""`churn init DATA...`: looks at a company's data, and writes the folder with which the platform reads it.
+
+Belongs here: arguments, the files that are written, and what is said. Does not belong here: what is found in the data (``inspection``).
+"""
+
+import os
+import re
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+from pydantic import SecretStr
+
+from churn_assets.connectors.open_source import open_source
+from churn_assets.connectors.postgres.connection import server
+from churn_assets.inspection.company import drafted
+from churn_assets.inspection.database import tables_in_database
+from churn_assets.inspection.draft import Draft
+from churn_assets.inspection.files import tables_in_files
+from churn_assets.inspection.folder import configured, instance_files, refuse_existing, write_all
+from churn_assets.inspection.rendering import rendered
+from churn_assets.inspection.table import InspectedTable
+from churn_assets.periods import day_of, epoch_s
+from churn_assets.preflight.company import validate as validate_company
+from churn_assets.preflight.report import Report
+from churn_assets.preflight.screen import lines
+from churn_assets.settings.company import Settings
+from churn_assets.settings.postgres import PostgresSettings
+from churn_store.clock import DAY_S
+from churn_store.errors import InputError
+from churn_store.redaction import without_password
+
+ADDRESS = re.compile(r"^postgres(ql)?(\+\w+)?://")
+
+
+@click.command()
+@click.argument("data", nargs=-1, required=True)
+@click.option(
+    "--into",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path(),
+    help="Folder of the company; default: this one.",
+)
+@click.option("--force", is_flag=True, help="Write over files that are there.")
+def init(data: tuple[str, ...], into: Path, *, force: bool) -> None:
+    """Look at DATA and write churn.yaml, dagster.yaml and workspace.yaml, with what is not sure as questions at the top.
+
+    DATA are files (CSV or Parquet), folders, patterns, or the postgresql:// address of a database. Exit status 1 if something is
+    left to decide before anything can run.
+    """
+    sys.exit(run_init(data, into, force=force))
+
+
+def run_init(data: tuple[str, ...], into: Path, *, force: bool = False) -> int:
+    """Write the folder of a company and validate it; the exit status.
+
+    Raises:
+        InputError: if the data can't be read or told apart, or a file is in the way; nothing is written then.
+    """
+    into = into.absolute()
+    if not force:
+        refuse_existing(into, {"churn.yaml": "", **instance_files()})
+    looked_at = ", ".join(without_password(name) if ADDRESS.match(name) else name for name in data)
+    tables, source = _looked_at(data, into)
+    draft = drafted(tables, company=_company(into, data), source=source, into=into, looked_at=looked_at)
+    text = rendered(draft, looked_at=looked_at)
+    with configured(into, text):
+        report = _validated()
+    write_all(into, {**instance_files(), "churn.yaml": text})
+    _say(draft, into, report)
+    return 0 if report.fits else 1
+
+
+def _looked_at(data: tuple[str, ...], into: Path) -> tuple[list[InspectedTable], dict[str, Any]]:
+    addresses = [name for name in data if ADDRESS.match(name)]
+    if not addresses:
+        return tables_in_files(data, into=into), {"kind": "files"}
+    if len(data) > 1:
+        raise InputError("the address of a database stands alone; expected either one address, or files and folders")
+    url = addresses[0]
+    settings = PostgresSettings.model_construct(
+        kind="postgres", url=SecretStr(url), statement_timeout_s=600, batch_rows=50_000
+    )
+    server(settings)  # an address that can't be one is refused before anything is asked
+    tables = tables_in_database(settings)
+    os.environ["CHURN_SOURCE__URL"] = url  # for this process alone, as a password is never written
+    has_password = re.search(r"://[^/@]*:[^/@]*@", url) is not None or "password=" in url
+    return tables, {"kind": "postgres"} if has_password else {"kind": "postgres", "url": url}
+
+
+def _company(into: Path, data: tuple[str, ...]) -> str:
+    """A name for the company: that of its folder, or of its data."""
+    names = [into.name, *(Path(name).stem for name in data if not ADDRESS.match(name)), "company"]
+    plain = (re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-")[:64] for name in names)
+    return next(name for name in plain if name)
+
+
+def _validated() -> Report:
+    """What `churn validate` says of the folder, at the end of the data where that lies in the past."""
+    settings = Settings.load()
+    now_s = settings.clock.now_s()
+    if settings.has_time and (end_s := _end_s(settings, now_s)) < now_s - DAY_S:
+        now_s = end_s
+    return validate_company(settings, open_source(settings), now_s=now_s)
+
+
+def _end_s(settings: Settings, now_s: int) -> int:
+    """The end of the last period with data."""
+    source = open_source(settings)
+    newest = max(
+        (
+            int(known)
+            for table in settings.tables
+            if (known := source.read(table, -(2**62), now_s).rows["known_s"].max()) is not None
+        ),  # type: ignore[arg-type]
+        default=now_s,
+    )
+    return epoch_s(day_of(newest) + timedelta(days=1))
+
+
+def _say(draft: Draft, into: Path, report: Report) -> None:
+    shown = os.path.relpath(into)
+    click.echo(f"wrote {', '.join(['churn.yaml', *instance_files()])} into {'this folder' if shown == '.' else shown}")
+    for name, table in draft.tables.items():
+        lies = table.described.get("path") or table.described.get("table") or "a query"
+        mapped = ", ".join(f"{canonical} <- {column}" for canonical, column in table.columns.items())
+        click.echo(f"  {name:<10} {lies}: {mapped}" + (f"; {len(table.attributes)} attributes" if table.attributes else ""))
+        for column, reason in table.left_out.items():
+            click.echo(f"  {'':<10} left out: {column}: {reason}")
+    for name, reason in draft.unused.items():
+        click.echo(f"  not used: {name}: {reason}")
+    if draft.questions:
+        click.echo(f"\n{len(draft.questions)} to answer, at the top of churn.yaml with the lines to change:")
+        for number, question in enumerate(draft.questions, start=1):
+            click.echo(f"  {number}. {question.text}")
+    click.echo("\n" + "\n".join(lines(report)))
