@@ -21,6 +21,7 @@ from churn_assets.inspection.draft import Draft
 from churn_assets.inspection.files import tables_in_files
 from churn_assets.inspection.folder import configured, instance_files, refuse_existing, write_all
 from churn_assets.inspection.rendering import rendered
+from churn_assets.inspection.series import most
 from churn_assets.inspection.table import InspectedTable
 from churn_assets.periods import day_of, epoch_s
 from churn_assets.preflight.company import validate as validate_company
@@ -109,14 +110,8 @@ def _validated() -> Report:
 def _end_s(settings: Settings, now_s: int) -> int:
     """The end of the last period with data."""
     source = open_source(settings)
-    newest = max(
-        (
-            int(known)
-            for table in settings.tables
-            if (known := source.read(table, -(2**62), now_s).rows["known_s"].max()) is not None
-        ),  # type: ignore[arg-type]
-        default=now_s,
-    )
+    known = [source.read(table, -(2**62), now_s).rows["known_s"] for table in settings.tables]
+    newest = max((int(most(times)) for times in known if times.len()), default=now_s)
     return epoch_s(day_of(newest) + timedelta(days=1))
 
 
@@ -129,8 +124,8 @@ def _say(draft: Draft, into: Path, report: Report) -> None:
         click.echo(f"  {name:<10} {lies}: {mapped}" + (f"; {len(table.attributes)} attributes" if table.attributes else ""))
         for column, reason in table.left_out.items():
             click.echo(f"  {'':<10} left out: {column}: {reason}")
-    for name, reason in draft.unused.items():
-        click.echo(f"  not used: {name}: {reason}")
+    for unused, reason in draft.unused.items():
+        click.echo(f"  not used: {unused}: {reason}")
     if draft.questions:
         click.echo(f"\n{len(draft.questions)} to answer, at the top of churn.yaml with the lines to change:")
         for number, question in enumerate(draft.questions, start=1):

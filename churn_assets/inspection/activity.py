@@ -5,11 +5,13 @@ churn is in a history (``history``).
 """
 
 import re
+from typing import cast
 
 from churn_assets.inspection import names
 from churn_assets.inspection.columns import Column, TableProfile
 from churn_assets.inspection.draft import Draft, TableDraft
 from churn_assets.inspection.ids import named
+from churn_assets.inspection.series import least, most
 from churn_assets.inspection.times import map_times
 from churn_assets.inspection.words import currency_of, status_of
 
@@ -147,14 +149,12 @@ def _money(draft: Draft, profile: TableProfile, table: TableDraft, amount: Colum
     if not amount.is_whole:
         return
     is_said = names.IN_CENTS.search(amount.plain) is not None
-    if is_said or (
-        float(there.filter(there > 0).min() or 0) >= LEAST_CENTS and float(there.median() or 0) >= 3 * LEAST_CENTS
-    ):  # type: ignore[arg-type]
+    if is_said or (least(there.filter(there > 0)) >= LEAST_CENTS and cast("float", there.median() or 0) >= 3 * LEAST_CENTS):
         table.described["amount_unit"] = "cents"
         table.why["amount_unit"] = "the column is called so" if is_said else "all amounts are whole and none is below 100"
         if not is_said:
             draft.ask(
-                f"{profile.table.name}: all amounts in {amount.name} are whole, from {there.min():g} to {there.max():g}; taken for cents",
+                f"{profile.table.name}: all amounts in {amount.name} are whole, from {least(there):g} to {most(there):g}; taken for cents",
                 "source.payments.amount_unit: units",
             )
 

@@ -7,20 +7,18 @@ import re
 from collections.abc import Collection
 from typing import Any
 
-from churn_assets.features.protected_attributes import refuse_forbidden
+from churn_assets.features.protected_attributes import looks_like_age, refuse_forbidden
 from churn_assets.inspection import names
 from churn_assets.inspection.columns import Column, TableProfile, is_code
 from churn_assets.inspection.draft import Draft, TableDraft
 from churn_assets.inspection.label_guess import guesses
+from churn_assets.inspection.series import least, most
 from churn_store.errors import InputError
 
 MOST_CATEGORIES = 60
 """A column with more words is of names or texts."""
 
 MOST_ROWS_A_WORD = 0.5
-AGE_LIKE = re.compile(r"_age_|_alter_|_edad_|_eta_|_leeftijd_|_wiek_|_idade_|_alder_")
-YOUNGEST, OLDEST, AGES = 14, 110, 25
-MEAN_AGES = (25, 65)
 NO_AGE = re.compile(
     r"tenure|month|day|score|amount|price|charge|balance|count|number|minutes|hours|usage|rate|percent|_dau|laufzeit|monat|tage"
 )
@@ -41,9 +39,9 @@ def map_attributes(
             table.left_out[column.name] = reason
             continue
         table.attributes[name] = described(column)
-        if looks_like_age(column):
+        if _looks_like_age(column):
             draft.ask(
-                f"{profile.table.name}: {column.name} looks like an age ({column.numbers.min():g} to {column.numbers.max():g}), which the law of many "
+                f"{profile.table.name}: {column.name} looks like an age ({least(column.numbers):g} to {most(column.numbers):g}), which the law of many "
                 "countries protects; models see it unless it is excluded",
                 f"features: {{exclude: [{name}]}}",
             )
@@ -64,21 +62,8 @@ def described(column: Column) -> dict[str, Any]:
     return attribute
 
 
-def looks_like_age(column: Column) -> bool:
-    """Whether the values or the name of a column are those of people's ages."""
-    if not _is_number(column) or not column.is_whole:
-        return False
-    low, high = float(column.numbers.min()), float(column.numbers.max())  # type: ignore[arg-type]
-    if AGE_LIKE.search(column.plain):
-        return high <= OLDEST
-    middle = float(column.numbers.mean() or 0)  # type: ignore[arg-type]
-    return (
-        low >= YOUNGEST
-        and high <= OLDEST
-        and column.distinct >= AGES
-        and MEAN_AGES[0] <= middle <= MEAN_AGES[1]
-        and not NO_AGE.search(column.plain)
-    )
+def _looks_like_age(column: Column) -> bool:
+    return _is_number(column) and looks_like_age(column.numbers) and not NO_AGE.search(column.plain)
 
 
 def _is_number(column: Column) -> bool:

@@ -40,8 +40,8 @@ def roles_of(counts: Mapping[str, int]) -> dict[Role, list[str]]:
     defaults = {**EventRoles().counted, "cancelled": ("cancelled",)}
     for word in counts:
         role = next((name for name, words in defaults.items() if word in words), None) or _by_sound(word)
-        if role is not None and len(found[role]) < MOST:  # type: ignore[index]
-            found[role].append(word)  # type: ignore[index]
+        if role is not None and len(found[role]) < MOST:
+            found[role].append(word)
     return found
 
 

@@ -45,8 +45,8 @@ def tables_in_files(given: Sequence[str], *, into: Path) -> list[InspectedTable]
     grouped: dict[tuple[str, tuple[str, ...]], list[tuple[Path, Layout]]] = defaultdict(list)
     for file in files:
         layout = sniffed(file)
-        names = _columns(file, layout)
-        grouped[VARYING.sub("*", file.as_posix()), tuple(sorted(names))].append((file, layout))
+        columns = tuple(sorted(_columns(file, layout)))
+        grouped[VARYING.sub("*", file.as_posix()), columns].append((file, layout))
     merged: dict[tuple[str, tuple[str, ...]], list[tuple[Path, Layout]]] = defaultdict(list)
     for (pattern, names), parts in grouped.items():
         # Several names of one folder with the same columns are one table as well: orders_de.csv and orders_us.csv.

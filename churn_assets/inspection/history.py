@@ -14,6 +14,7 @@ import polars as pl
 from churn_assets.automation.due import first_snapshot
 from churn_assets.inspection.draft import Draft
 from churn_assets.inspection.event_roles import roles_of
+from churn_assets.inspection.series import least, most
 from churn_assets.periods import Cadence, Calendar, day_of
 from churn_assets.preflight.rates import mature_snapshots, rate_at
 from churn_assets.preflight.report import SnapshotRate
@@ -63,15 +64,13 @@ class Plan:
 def first_day(frames: Mapping[Table, pl.DataFrame]) -> date:
     """The first day with events or payments; a thousandth of the rows may be earlier, which is dirt."""
     times = pl.concat(frame["occurred_s"].drop_nulls() for name, frame in frames.items() if name != "customers")
-    first, low = int(times.min()), int(times.quantile(OUTLIER, interpolation="lower") or 0)  # type: ignore[arg-type]
+    first, low = int(least(times)), int(times.quantile(OUTLIER, interpolation="lower") or 0)
     return day_of(first if low - first < 366 * DAY_S else low)
 
 
 def last_day(frames: Mapping[Table, pl.DataFrame], now_s: int) -> date:
     """The day after the newest row that is known by now."""
-    newest = max(
-        (int(frame.filter(pl.col("known_s") < now_s)["known_s"].max() or 0) for frame in frames.values()), default=0
-    )  # type: ignore[arg-type]
+    newest = max((int(most(frame.filter(pl.col("known_s") < now_s)["known_s"])) for frame in frames.values()), default=0)
     return day_of(newest) + timedelta(days=1)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
+from churn_assets.inspection.series import share
 from churn_assets.inspection.time_forms import ENOUGH, SAMPLE, is_iso
 from churn_store.mapping.numbers import NO_VALUES, parse
 from churn_store.mapping.time_formats import formats
@@ -35,9 +36,7 @@ def missing_words(raw: Mapping[str, pl.Series]) -> tuple[str, ...]:
         if strange.len() == 0:
             continue
         others = words.filter(~words.is_in(strange.implode()))
-        among_numbers = (
-            others.len() > 0 and others.str.contains(r"^[+-]?[\d.,' \u00a0:/TZ-]*\d[\d.,' \u00a0:/TZ-]*$").mean() >= ENOUGH
-        )  # type: ignore[operator]
+        among_numbers = share(others.str.contains(r"^[+-]?[\d.,' \u00a0:/TZ-]*\d[\d.,' \u00a0:/TZ-]*$")) >= ENOUGH
         for word in strange.sort():
             if among_numbers or word.lower() in MISSING_EVERYWHERE:
                 found[word] = None

@@ -122,8 +122,8 @@ REFUNDED = _any(
     r"_refund", r"_erstatt", r"_gutschrift", r"_storn", r"_reembols", r"_devol", r"_rembours", r"_rimbors", r"_terugbet", r"_zwrot",
     r"_credited", r"_chargeback",
 )  # fmt: skip
-STATUS = _any(
-    r"_status", r"_state_", r"_outcome", r"_result_", r"_zustand", r"_estado", r"_statut", r"_etat_", r"_stato_", r"_stav_", r"_succeeded_",
+STATUS = _any(  # also as the end of a compound: Zahlungsstatus, betaalstatus
+    r"status_", r"_status", r"_state_", r"_outcome", r"_result_", r"zustand_", r"_estado", r"_situacao", r"_statut", r"_etat_", r"_stato_", r"_stav_", r"_succeeded_",
 )  # fmt: skip
 EVENT_TYPE = _any(
     r"_event_?type", r"_event_?name", r"_event_", r"_action", r"_activity", r"_type_", r"_kind_", r"_name_", r"_what_", r"_art_", r"_typ_",

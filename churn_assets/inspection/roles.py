@@ -171,7 +171,7 @@ def _joined(act: TableProfile, customers: TableProfile) -> Join | None:
 
 def _find_ids(roles: Roles) -> None:
     customers = roles.tables.get("customers")
-    acts = {role: table for role, table in roles.tables.items() if role != "customers"}
+    acts: dict[Table, TableProfile] = {role: table for role, table in roles.tables.items() if role != "customers"}
     if customers is None:
         roles.ids = {role: _own_id(act).name for role, act in acts.items()}
         if len(acts) == len(ROLES) - 1:
@@ -180,7 +180,9 @@ def _find_ids(roles: Roles) -> None:
             roles.ids["events"] = roles.joins["events"].column
     elif acts:
         column, found = _id_that_joins(customers, acts)
-        joins = {role: found.get(role) or Join(_own_id(act).name, 0.0, 0.0) for role, act in acts.items()}
+        joins: dict[Table, Join] = {
+            role: found.get(role) or Join(_own_id(act).name, 0.0, 0.0) for role, act in acts.items()
+        }
         roles.ids = {
             "customers": (column or _own_id(customers)).name,
             **{role: joined.column for role, joined in joins.items()},

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from churn_assets.inspection.names import WHEN, plain
+from churn_assets.inspection.series import share
 from churn_store.clock import DAY_S
 from churn_store.mapping.parse_errors import Readability
 from churn_store.mapping.settings import DIRECTIVE, EPOCH, EXCEL_DAYS, MappedTable
@@ -49,7 +50,7 @@ class TimeForm:
 
 def is_iso(values: pl.Series) -> bool:
     """Whether texts are times of ISO 8601."""
-    return values.len() > 0 and values.str.contains(ISO_8601).mean() >= ENOUGH  # type: ignore[operator]
+    return values.len() > 0 and share(values.str.contains(ISO_8601)) >= ENOUGH
 
 
 def time_form(name: str, values: pl.Series, text: MappedText, *, is_number: bool) -> TimeForm | None:

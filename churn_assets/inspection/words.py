@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from churn_assets.inspection import names
 from churn_assets.inspection.columns import Column, TableProfile
 from churn_assets.inspection.draft import Draft, TableDraft
+from churn_assets.inspection.series import share
 from churn_assets.preflight.status_words import kind_of
 from churn_store.mapping.money import CODE, CURRENCY_NAMES
 from churn_store.mapping.tables import STATUSES
@@ -80,13 +81,13 @@ def currency_of(draft: Draft, profile: TableProfile, table: TableDraft) -> None:
     words = column.words(MOST_WORDS)
     if len(words) > 1 and any(re.fullmatch(CODE, word) for word in words):
         keep = words[0].upper()
-        share = (column.values.str.to_uppercase() == keep).mean() or 0.0
+        kept = share(column.values.str.to_uppercase() == keep)
         table.described["currency"] = {"column": column.name, "keep": keep}
         table.why["currency"] = (
-            f"{share:.0%} of the payments; those in {', '.join(words[1:4])} are left out, as amounts are never added up"
+            f"{kept:.0%} of the payments; those in {', '.join(words[1:4])} are left out, as amounts are never added up"
         )
         draft.ask(
-            f"{profile.table.name}: amounts are in {len(words)} currencies; only those in {keep} ({share:.0%}) are read",
+            f"{profile.table.name}: amounts are in {len(words)} currencies; only those in {keep} ({kept:.0%}) are read",
             f"source.payments.currency: {{column: {in_yaml(column.name)}, is_converted: true}}",
         )
     else:

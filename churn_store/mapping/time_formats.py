@@ -85,4 +85,4 @@ def _fits(sample: pl.Series, pattern: str, share: float) -> bool:
     except pl.exceptions.PolarsError:
         return False
     plausible = parsed.dt.year().is_between(1900, 2200).fill_null(value=False)
-    return plausible.mean() >= share  # type: ignore[operator]
+    return bool(plausible.mean() >= share)  # type: ignore[operator]
