@@ -7,6 +7,7 @@ import polars as pl
 from dagster_mlflow.resources import MlFlow
 from sklearn.metrics import roc_auc_score
 
+from churn_assets.champion.backtest_mean import backtest_mean_auc
 from churn_assets.champion.blessing_asset import blessing_asset
 from churn_assets.champion.candidate import better, build, describe, require_made_of
 from churn_assets.champion.candidate_model import CandidateModel
@@ -14,6 +15,7 @@ from churn_assets.champion.champion_asset import champion_asset
 from churn_assets.champion.checks import blocking_specs
 from churn_assets.champion.mlflow_logging import log_candidate
 from churn_assets.champion.oracle import true_probabilities
+from churn_assets.champion.same_model import registered_version
 from churn_assets.evaluation.evaluate import evaluate, measured
 from churn_assets.evaluation.last_activity import with_last_activity
 from churn_assets.evaluation.plots import pictures
@@ -106,7 +108,7 @@ def _candidate_model(
     )
     @wrong_input_is_final
     def candidate_model(
-        context: dg.AssetExecutionContext,  # noqa: ARG001 - wrong_input_is_final tags its run
+        context: dg.AssetExecutionContext,
         lake: dg.ResourceParam[Lake],
         clock: dg.ResourceParam[Clock],
         serving: dg.ResourceParam[ServingStore],
@@ -151,6 +153,10 @@ def _candidate_model(
             data_uri=lake.uri("training_set"),
             metrics=metrics,
             pictures=drawn,
+            registered=registered_version(
+                mlflow.tracking_client, serving, name=model_name, model_sha256=chosen.files[MODEL]
+            ),
+            backtest_auc=backtest_mean_auc(context.instance, chosen.family),
         )
         read = {name: TableVersion(source) for name, source in lake.sources("training_set", version=version).items()}
         manifest = stage(

@@ -7,16 +7,16 @@ from collections.abc import Iterator, Sequence
 
 import dagster as dg
 import polars as pl
-from sqlalchemy.exc import SQLAlchemyError
 
 from churn_assets.champion.candidate import require_configured
 from churn_assets.champion.candidate_model import CandidateModel
-from churn_assets.champion.checks import checks_of, rule_results, rule_specs
+from churn_assets.champion.checks import checks_of, kept_results, rule_results, rule_specs
 from churn_assets.champion.gate.evidence import Evidence
 from churn_assets.champion.gate.verdict import judge
 from churn_assets.champion.lineage import evaluation_of, judged_from_s, trained_until_s, training_set_of
 from churn_assets.champion.multiple_comparisons import nth_model
 from churn_assets.champion.oracle import true_probabilities
+from churn_assets.champion.same_model import champion_of_same_model, refuse_what_serves, same_in_words
 from churn_assets.evaluation.baselines import baselines
 from churn_assets.evaluation.last_activity import with_last_activity
 from churn_assets.features.feature import Feature
@@ -32,12 +32,12 @@ from churn_assets.tables import JUDGE, Source
 from churn_assets.training.fitted_family import GOLDEN, MODEL, PROBABILITIES, read_file
 from churn_assets.training.held_out import decode
 from churn_store.clock import DAY_S, Clock
-from churn_store.errors import InputError
+from churn_store.errors import ReleaseError
 from churn_store.mapping.tables import Table
 from churn_store.model.scorer import Scorer
 from churn_store.releases.blessings import record_blessing
 from churn_store.releases.bundles import load_bundle, load_file
-from churn_store.releases.lifecycle import candidate_of
+from churn_store.releases.log import Serving
 from churn_store.releases.manifest import Blessing, Manifest
 
 
@@ -81,7 +81,10 @@ def blessing_asset(
         serving: dg.ResourceParam[ServingStore],
     ) -> Iterator[dg.MaterializeResult[Blessing] | dg.AssetCheckResult]:
         manifest = candidate_model.manifest(serving.files)
-        _refuse_champion(serving, manifest)
+        refuse_what_serves(serving, manifest)
+        if (same := champion_of_same_model(serving, manifest.model_sha256)) is not None:
+            yield from _keeps(*same, manifest)
+            return
 
         def read() -> Evidence:
             serves = serving.newest()
@@ -145,18 +148,21 @@ def blessing_asset(
     return model_blessing
 
 
-def _refuse_champion(serving: ServingStore, manifest: Manifest) -> None:
-    """Refuse to judge what serves: it would be compared with itself, and a tie be written down as the verdict on the champion.
-
-    Raises:
-        InputError: the candidate serves already.
-    """
-    try:
-        serves = serving.newest()
-    except SQLAlchemyError:  # the gate reads it again, and its verdict says what is wrong
-        return
-    if serves is not None and candidate_of(serving.files, serves.champion) == manifest.candidate:
-        raise InputError(
-            f"candidate {manifest.candidate[:12]} serves already (epoch {serves.epoch}), with the verdict that it was released by; to judge "
-            "another one run the job retrain"
-        )
+def _keeps(
+    row: Serving, champion: Manifest, candidate: Manifest
+) -> Iterator[dg.MaterializeResult[Blessing] | dg.AssetCheckResult]:
+    """The champion's own verdict, where the candidate is its model again: nothing is judged, and no new verdict recorded."""
+    blessing = champion.blessing
+    if blessing is None:
+        raise ReleaseError(f"release {row.champion[:12]} serves without a verdict of the gate; publish a release anew")
+    why = same_in_words(row, champion, candidate)
+    yield dg.MaterializeResult(
+        value=blessing,
+        metadata={
+            "verdict": blessing.verdict,
+            "candidate": blessing.candidate,
+            "same_model": candidate.candidate,
+            "why": why,
+        },
+    )
+    yield from kept_results(blessing, why)

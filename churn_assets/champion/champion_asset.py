@@ -12,6 +12,7 @@ from churn_assets.champion.candidate_model import CandidateModel
 from churn_assets.champion.card.files import try_to_log_card
 from churn_assets.champion.metadata import facts
 from churn_assets.champion.registry_mirror import try_to_mirror
+from churn_assets.champion.same_model import champion_of_same_model, same_in_words
 from churn_assets.orchestration.code_version import code_version
 from churn_assets.orchestration.failure_policy import wrong_input_is_final
 from churn_assets.resources.serving import ServingStore
@@ -47,6 +48,8 @@ def champion_asset(promotion: Literal["automatic", "manual"]) -> dg.AssetsDefini
         mlflow: dg.ResourceParam[MlFlow],
     ) -> dg.MaterializeResult[None]:
         blessing, manifest = model_blessing, candidate_model.manifest(serving.files)
+        if (same := champion_of_same_model(serving, manifest.model_sha256)) is not None:
+            return _stays(serving, same_in_words(*same, manifest))
         if not blessing.releasable:
             result = _stays(serving, blessing.refusal)
         elif promotion == "manual":

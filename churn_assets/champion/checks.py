@@ -21,7 +21,7 @@ from churn_assets.orchestration.run_history import materialized
 from churn_assets.periods import text
 from churn_assets.settings.company import Label, matures_on
 from churn_store.mapping.tables import Table
-from churn_store.releases.manifest import Manifest
+from churn_store.releases.manifest import Blessing, Manifest
 
 DESCRIPTIONS = {
     "data_quality_green": "every blocking check of what the candidate was made of has passed, and the judging labels are mature",
@@ -149,6 +149,19 @@ def rule_results(judgement: Judgement) -> Iterator[dg.AssetCheckResult]:
                 "allowed": found.allowed,
                 **{key: float(value) for key, value in found.numbers.items()},
             },
+        )
+
+
+def kept_results(blessing: Blessing, why: str) -> Iterator[dg.AssetCheckResult]:
+    """What each rule found when the model that serves was judged; a rule that was not there then has judged nothing."""
+    judged = {rule.name: rule for rule in blessing.rules}
+    for name in RULES:
+        rule = judged.get(name)
+        yield dg.AssetCheckResult(
+            check_name=name,
+            passed=rule is not None and rule.passed,
+            severity=dg.AssetCheckSeverity.WARN,
+            description=f"{why}: {'this rule was not there when it was judged' if rule is None else rule.sentence}",
         )
 
 

@@ -52,7 +52,8 @@ def challenge(
         reached: called at each step; for tests of crashes.
 
     Raises:
-        InputError: if the share is out of range, there is no champion, the candidate is the champion, or as in ``approve``.
+        InputError: if the share is out of range, there is no champion, the candidate is the champion or
+            has its ``model.onnx``, or as in ``approve``.
         FencedError: as in ``approve``.
         ReleaseError: as in ``approve``, also for the champion's files; or if the two can't be compared (``require_comparable``).
     """
@@ -65,7 +66,13 @@ def challenge(
     champion = load_bundle(files, serving.champion).manifest
     if champion.candidate == candidate:
         raise InputError(f"candidate {candidate[:12]} is the champion already (epoch {serving.epoch})")
-    require_comparable(champion, load_manifest(files, candidate))
+    asked = load_manifest(files, candidate)
+    if asked.model_sha256 == champion.model_sha256:
+        raise InputError(
+            f"candidate {candidate[:12]} has the same model.onnx as the champion (epoch {serving.epoch}), so nothing could be compared; name "
+            "another candidate"
+        )
+    require_comparable(champion, asked)
     manifest, blessing, _ = to_release(
         engine, files, candidate, serving, by=by, reason=reason, now_s=now_s, override=override, reached=reached
     )

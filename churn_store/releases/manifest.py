@@ -265,6 +265,11 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         """Digest of the manifest without its blessing: what the gate judged."""
         return hashlib.sha256(encode(msgspec.structs.replace(self, blessing=None))).hexdigest()
 
+    @property
+    def model_sha256(self) -> str:
+        """Digest of ``model.onnx``: the same for the same model, whatever else the manifest says."""
+        return self.files["model.onnx"].sha256
+
 
 SINCE: dict[int, tuple[str, ...]] = {
     2: ("parameters", "calibrated_on", "population", "purpose", "evaluation"),

@@ -8,15 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import mlflow
 import msgspec
 import polars as pl
 import pytest
+from mlflow.tracking import MlflowClient
 from sqlalchemy.exc import SQLAlchemyError
 
 from churn_assets.champion.assets import champion_assets
 from churn_assets.champion.candidate import Candidate, build, describe
 from churn_assets.champion.candidate_model import CandidateModel
 from churn_assets.champion.gate.verdict import RULES, failed
+from churn_assets.champion.mlflow_logging import log_candidate
+from churn_assets.champion.same_model import registered_version
 from churn_assets.connectors.open_source import open_source
 from churn_assets.evaluation.evaluate import evaluate
 from churn_assets.features.assets import feature_assets
@@ -32,7 +36,7 @@ from churn_assets.training.fitted_family import GOLDEN, MODEL, PROBABILITIES, Fi
 from churn_assets.training.fitting import fit_family
 from churn_assets.training.split import roles_by_customer
 from churn_store.releases.blessings import newest_blessings
-from churn_store.releases.bundles import stage
+from churn_store.releases.bundles import load_file, stage
 from churn_store.releases.log import newest
 from churn_store.releases.manifest import Blessing, Evaluation, Manifest, TableVersion
 from tests.champion.world import NOW_S, attributes, company_of_one_table, released, training_set
@@ -213,7 +217,8 @@ def test_a_candidate_of_another_split_than_the_champion_is_rejected_until_the_se
     released(company.serving.engine, company.serving.files, company.manifest(worse))
     again = company.with_seed(43)
     verdict, _ = again.judged(again.candidate(again.write_training_set(), seed=0))
-    assert [rule.name for rule in failed(verdict)] == ["judging_rows_are_later"]
+    assert verdict.verdict == "rejected"
+    assert [rule.name for rule in failed(verdict) if not rule.undecided] == ["judging_rows_are_later"]
     assert "the champion's split by customer: seed 42, held out 0.3" in failed(verdict)[0].found
     assert company.judged(company.candidate(company.write_training_set(), seed=0))[0].verdict == "accepted"
 
@@ -224,6 +229,88 @@ def test_what_serves_is_not_judged_against_itself(company: Company) -> None:
     with pytest.raises(dg.Failure, match=r"serves already \(epoch 1\)"):
         company.judged(candidate)
     assert [blessing.verdict for blessing in newest_blessings(company.serving.engine)] == ["accepted"]
+
+
+def test_the_model_that_serves_made_again_is_not_judged_and_keeps_its_verdict(company: Company) -> None:
+    """Another run gives the same ``model.onnx`` another manifest, and so another candidate."""
+    rows = company.write_training_set()
+    candidate = company.candidate(rows, seed=0)
+    manifest = company.manifest(candidate)
+    served = released(company.serving.engine, company.serving.files, manifest)
+    contents_again = {name: load_file(company.serving.files, manifest, name) for name in manifest.files}
+    changed = msgspec.structs.replace(manifest, created_s=NOW_S + 60, threshold=manifest.threshold / 2)
+    made_again = stage(company.serving.files, contents_again, changed)
+    assert made_again.candidate != manifest.candidate
+    again = msgspec.structs.replace(candidate, candidate=made_again.candidate)
+    kept, metadata = company.judged(again)
+    assert kept == served.manifest.blessing
+    assert metadata["same_model"] == made_again.candidate
+    assert metadata["why"].startswith("the same model.onnx serves already (epoch 1); it is not judged against itself")
+    assert "Its threshold would now be" in metadata["why"]
+    assert [blessing.candidate for blessing in newest_blessings(company.serving.engine)] == [manifest.candidate]
+    champion: Any
+    *_, champion = champion_assets(company.settings, open_source(company.settings), attributes(), company.upstream)
+    said = champion(
+        dg.build_asset_context(instance=company.instance),
+        again,
+        kept,
+        clock=company.settings.clock,
+        serving=company.serving,
+        mlflow=None,
+    )
+    assert (said.metadata["published"], said.metadata["epoch"]) == (False, 1)
+    assert newest(company.serving.engine).champion == served.digest
+
+
+def test_a_registered_version_says_what_it_is_worth_and_the_same_model_is_registered_once(
+    company: Company, tmp_path: Path
+) -> None:
+    rows = company.write_training_set()
+    company.candidate(rows, seed=0)
+    [(chosen, _, made, _)] = [found for key, found in MADE.items() if key[2] == 0 and key[1] == 42][-1:]
+    mlflow.set_tracking_uri(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    mlflow.set_experiment(experiment_id=mlflow.create_experiment("test", artifact_location=str(tmp_path / "artifacts")))
+    client = MlflowClient()
+    resource: Any = ModuleWithClient(client)
+    model_sha256 = company.manifest(company.candidate(rows, seed=0)).model_sha256
+    logged = []
+    for _ in range(2):
+        there = registered_version(client, company.serving, name="churn", model_sha256=model_sha256)
+        logged.append(
+            log_candidate(
+                resource,
+                made,
+                model_name="churn",
+                chosen=chosen,
+                training_set=rows,
+                data=TableVersion(0, "0" * 64),
+                data_uri=str(tmp_path),
+                metrics={"auc": 0.71234},
+                pictures={},
+                registered=there,
+                backtest_auc=0.7,
+            )
+        )
+    assert [one["model_version"] for one in logged] == ["1", "1"]
+    assert logged[0]["run_id"] != logged[1]["run_id"]
+    assert len(client.search_model_versions("name = 'churn'")) == 1
+    assert client.get_model_version("churn", "1").tags == {
+        "family": "logistic_regression",
+        "held_out_auc": "0.7123",
+        "folds_mean_log_loss": "no search",
+        "folds_mean_auc": "0.7000",
+        "model_sha256": model_sha256,
+    }
+
+
+class ModuleWithClient:
+    """MLflow as the resource of dagster-mlflow gives it: the module's functions, and a client."""
+
+    def __init__(self, client: MlflowClient) -> None:
+        self.tracking_client = client
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(mlflow, name)
 
 
 def test_each_further_model_that_asks_the_same_rows_is_held_to_more(company: Company) -> None:

@@ -324,6 +324,18 @@ def test_a_share_is_above_nothing_and_at_most_a_half(
         challenge(engine, files, judged(engine, files, other_candidate), share=share, **ADA)
 
 
+def test_a_champion_is_not_challenged_by_its_own_model_whatever_else_its_manifest_says(
+    engine: sa.Engine, files: DigestStore, candidate: Candidate
+) -> None:
+    row = approve(engine, files, judged(engine, files, candidate), **ADA)
+    again = judged(engine, files, candidate, second=1)
+    assert manifest_of(files, row.champion).candidate != again
+    with pytest.raises(InputError, match=r"has the same model\.onnx as the champion \(epoch 1\)"):
+        challenge(engine, files, again, share=0.1, **BOB, override=True)
+    assert newest(engine) == row
+    assert newest_blessing(engine, again).verdict == "accepted"
+
+
 def test_a_challenger_has_the_champions_signature(engine: sa.Engine, files: DigestStore, candidate: Candidate) -> None:
     release(engine, files, candidate)
     first, *rest = small_columns()

@@ -102,11 +102,8 @@ def carriers(training_set: pl.DataFrame, signature: Signature, *, auc: float, se
             f"AUC {auc:.4f} is above gate.auc_plausible, and {len(groups)} groups of columns make {len(pairs):,} pairs, more than the "
             f"{MOST_PAIRS:,} that are looked at for a leak; exclude columns (features.exclude), or raise gate.auc_plausible"
         )
-    kinds: tuple[list[tuple[str, ...]], ...] = (
-        [(name,) for name in fit],
-        [group for group in groups if len(group) > 1],
-        [one + other for one, other in pairs],
-    )
+    columns: list[tuple[str, ...]] = [(name,) for name in fit]
+    kinds = (columns, [group for group in groups if len(group) > 1], [one + other for one, other in pairs])
     whole = separation(auc)
     strongest: Carrier | None = None
     for sets in kinds:
