@@ -171,8 +171,8 @@ def three_columns_in_two_groups(generator: np.random.Generator, churned: np.ndar
     """Two columns that say nearly the same, and a third that takes away what blurs them."""
     blur, rest = generator.normal(size=churned.size), 0.5 * generator.normal(size=(3, churned.size))
     return {
-        "closed": 0.7 * churned + blur + rest[0],
-        "settled": 0.7 * churned + blur + rest[1],
+        "ledger": 0.7 * churned + blur + rest[0],
+        "statement": 0.7 * churned + blur + rest[1],
         "offset": 0.7 * churned - blur + rest[2],
     }
 
@@ -223,7 +223,7 @@ def test_a_planted_leak_in_a_table_is_refused_by_name(world: World, planted: Pla
     assert named in found.found
     assert "features.exclude" in found.found
     if planted is three_columns_in_two_groups:
-        assert {"closed", "settled", "offset"} <= set(found.found.replace(",", "").split())
+        assert {"ledger", "statement", "offset"} <= set(found.found.replace(",", "").split())
 
 
 def test_a_table_that_many_honest_columns_order_well_is_let_through_with_a_warning(world: World) -> None:
