@@ -7,7 +7,7 @@ from pathlib import Path
 import churn_assets
 
 ROOT = Path(churn_assets.__file__).parent
-FEWER_THAN = 25
+FEWER_THAN = 16
 MAY = {
     "automation/runner.py",  # the company's graph as a command runs it
     "automation/schedules.py",  # each schedule reads its own sections
@@ -17,7 +17,9 @@ MAY = {
     "cli/demo.py",
     "cli/train.py",
     "connectors/open_source.py",
-    "preflight/company.py",
+    "preflight/company.py",  # judges churn.yaml as a whole, as do the two below
+    "preflight/rehearsal.py",
+    "preflight/remedies.py",
     "training/assets.py",
 }
 """Modules where a function or a class takes the whole settings: commands, and those that hand out the sections."""
@@ -47,4 +49,5 @@ def _names_settings(annotation: ast.expr | None) -> bool:
 def test_few_functions_take_the_whole_settings() -> None:
     found = list(takers())
     assert {module for module, _ in found} == MAY
-    assert len(found) < FEWER_THAN, found
+    in_stages = [name for module, name in found if not module.startswith("preflight/")]
+    assert len(in_stages) < FEWER_THAN, in_stages

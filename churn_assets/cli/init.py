@@ -6,6 +6,7 @@ Belongs here: arguments, the files that are written, and what is said. Does not 
 import os
 import re
 import sys
+from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -29,8 +30,10 @@ from churn_assets.preflight.report import Report
 from churn_assets.preflight.screen import lines
 from churn_assets.settings.company import Settings
 from churn_assets.settings.postgres import PostgresSettings
+from churn_assets.tables import Source
 from churn_store.clock import DAY_S
 from churn_store.errors import InputError
+from churn_store.mapping.tables import Table
 from churn_store.redaction import without_password
 
 ADDRESS = re.compile(r"^postgres(ql)?(\+\w+)?://")
@@ -101,16 +104,15 @@ def _company(into: Path, data: tuple[str, ...]) -> str:
 def _validated() -> Report:
     """What `churn validate` says of the folder, at the end of the data where that lies in the past."""
     settings = Settings.load()
-    now_s = settings.clock.now_s()
-    if settings.has_time and (end_s := _end_s(settings, now_s)) < now_s - DAY_S:
+    source, now_s = open_source(settings), settings.clock.now_s()
+    if settings.has_time and (end_s := _end_s(source, settings.tables, now_s)) < now_s - DAY_S:
         now_s = end_s
-    return validate_company(settings, open_source(settings), now_s=now_s)
+    return validate_company(settings, source, now_s=now_s)
 
 
-def _end_s(settings: Settings, now_s: int) -> int:
-    """The end of the last period with data."""
-    source = open_source(settings)
-    known = [source.read(table, -(2**62), now_s).rows["known_s"] for table in settings.tables]
+def _end_s(source: Source, tables: Iterable[Table], now_s: int) -> int:
+    """The end of the last day with data."""
+    known = [source.read(table, -(2**62), now_s).rows["known_s"] for table in tables]
     newest = max((int(most(times)) for times in known if times.len()), default=now_s)
     return epoch_s(day_of(newest) + timedelta(days=1))
 

@@ -1,7 +1,7 @@
 """Attributes that can't be features: those that the law protects, and those that tell the label.
 
 Belongs here: what a name or its column's name says, and whether values are ages. Does not belong here: the words
-(``protected_words``), which features a company has (``feature_sets``), who has trained on one before (``protection``), and a leak
+(``protected_words``), which features a company has (``feature_sets``), who has trained on one before (``training.protection``), and a leak
 that only the values show (``training.leakage``).
 """
 

@@ -83,7 +83,7 @@ def times_of_row(profile: TableProfile) -> dict[str, Column]:
 
 
 def map_payments(draft: Draft, profile: TableProfile, table: TableDraft, owner: str) -> None:
-    """Fill the section ``source.payments``."""
+    """Fill the section of payments."""
     table.columns["customer_id"] = owner
     own = profile.columns[owner]
     amount = amount_column(profile, own)
@@ -104,7 +104,7 @@ def map_payments(draft: Draft, profile: TableProfile, table: TableDraft, owner: 
 
 
 def map_events(draft: Draft, profile: TableProfile, table: TableDraft, owner: str) -> None:
-    """Fill the section ``source.events``."""
+    """Fill the section of events."""
     table.columns["customer_id"] = owner
     _row_id(profile, table, "event_id")
     kind = type_column(profile, profile.columns[owner])

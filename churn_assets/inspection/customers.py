@@ -18,7 +18,7 @@ from churn_store.redaction import shown_names
 
 
 def map_labelled(draft: Draft, profile: TableProfile, table: TableDraft, owner: str | None) -> None:
-    """Fill ``source.customers`` of data without time.
+    """Fill the section of customers of data without time.
 
     Raises:
         InputError: if no column says who left.
@@ -47,7 +47,7 @@ def map_labelled(draft: Draft, profile: TableProfile, table: TableDraft, owner: 
 
 
 def map_customers(draft: Draft, profile: TableProfile, table: TableDraft, owner: str) -> bool:
-    """Fill ``source.customers`` of a history.
+    """Fill the section of customers of a history.
 
     Returns:
         Whether it could be: without a time of sign-up, customers are derived from what they did.

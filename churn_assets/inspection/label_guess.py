@@ -63,7 +63,7 @@ class LabelGuess:
 
     @property
     def section(self) -> dict[str, str]:
-        """The section ``label`` of ``source.customers``."""
+        """The section ``label`` of the table of customers."""
         section = {"column": self.column, "churned": self.churned, "stayed": self.stayed}
         return section if self.unknown is None else {**section, "unknown": self.unknown}
 

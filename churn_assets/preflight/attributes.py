@@ -13,7 +13,7 @@ from churn_assets.features.feature import Feature
 from churn_assets.features.feature_sets import columns_of, company_features, features_in_use, protected_among
 from churn_assets.features.protected_attributes import forbidden, looks_like_age
 from churn_assets.preflight.report import Report
-from churn_assets.settings.company import Settings
+from churn_assets.settings.company import Features, SourceSettings
 from churn_assets.tables import Source
 from churn_assets.training.protection import require_allowed
 from churn_store.errors import InputError, StoreAwayError
@@ -33,26 +33,26 @@ class KnowsRelease(Protocol):
 
 
 def features_that_can_be(
-    report: Report, settings: Settings, source: Source, serving: KnowsRelease | None
+    report: Report, described: SourceSettings, choice: Features, source: Source, serving: KnowsRelease | None
 ) -> tuple[Feature, ...]:
     """The features that models would see, without those that are refused; each refusal becomes a finding.
 
     Args:
         report: findings so far.
-        settings: settings of the company.
-        source: source of its rows.
+        described: description of the tables.
+        choice: which features models see.
+        source: source of the rows.
         serving: the release that serves; `None` for none.
     """
-    choice = settings.features
 
     def served() -> Collection[str] | None:
         return () if serving is None else serving.inputs()
 
     try:
-        features = features_in_use(company_features(source, settings.source, choice, served=served), choice)
+        features = features_in_use(company_features(source, described, choice, served=served), choice)
     except InputError as error:
         report.findings += str(error).split("\n")
-        columns = columns_of(settings.source)
+        columns = columns_of(described)
         refused = [
             attribute.name
             for attribute in source.attributes
@@ -68,11 +68,11 @@ def features_that_can_be(
             return ()
         choice = choice.model_copy(update={"exclude": (*choice.exclude, *refused)})
         try:
-            return features_in_use(company_features(source, settings.source, choice), choice)
+            return features_in_use(company_features(source, described, choice), choice)
         except InputError as other:
             report.findings += str(other).split("\n")
             return ()
-    protected = protected_among(features, settings.source, choice)
+    protected = protected_among(features, described, choice)
     if serving is not None and not all(protected.values()):
         try:
             report.questions += [warning] if (warning := require_allowed(protected, serving)) else []
@@ -81,15 +81,16 @@ def features_that_can_be(
     return features
 
 
-def ages(customers: pl.DataFrame, features: tuple[Feature, ...], settings: Settings) -> list[str]:
+def ages(customers: pl.DataFrame, features: tuple[Feature, ...], described: SourceSettings, choice: Features) -> list[str]:
     """Questions about attributes whose values are distributed like people's ages.
 
     Args:
         customers: rows that keep their contract.
         features: features that models would see.
-        settings: settings of the company.
+        described: description of the tables.
+        choice: which features models see.
     """
-    asked = protected_among(features, settings.source, settings.features)
+    asked = protected_among(features, described, choice)
     return [
         f"{feature.name}: by its values it may be people's age or year of birth ({values.drop_nulls().n_unique()} different whole "
         f"numbers). If it is, name it in features.exclude; if it is not, or a model may see it, say so: "

@@ -50,7 +50,7 @@ def validate(settings: Settings, source: Source, *, now_s: int, serving: KnowsRe
             report.tables.append(TableFindings(table, findings=[str(error)]))
     kept = seen.kept
     _compare_customers(report, kept)
-    features = features_that_can_be(report, settings, source, serving)
+    features = features_that_can_be(report, settings.source, settings.features, source, serving)
     if settings.has_time and "events" in kept:
         look_at_event_types(
             next(one for one in report.tables if one.table == "events"),
@@ -61,7 +61,7 @@ def validate(settings: Settings, source: Source, *, now_s: int, serving: KnowsRe
             features=features,
         )
     if "customers" in kept:
-        report.questions += ages(kept["customers"], features, settings)
+        report.questions += ages(kept["customers"], features, settings.source, settings.features)
     if unread := [table for table in settings.tables if table not in kept]:
         report.notes.append(f"the churn rate is not known before {', '.join(unread)} can be read")
     else:

@@ -79,7 +79,7 @@ def test_a_new_section_changes_no_version(source: Path) -> None:
 
 
 def test_another_default_changes_the_stages_that_take_its_section(source: Path) -> None:
-    default = "auc_floor: float = Field(0.6,"
+    default = "auc_floor: float = Field(\n        0.6,"
     assert changed(source, (COMPANY, default, default.replace("0.6", "0.7"))) == {"champion", "backtest"}
 
 

@@ -15,7 +15,7 @@ from churn_store.model.signature import Column
 
 THEN = 1_700_000_000
 ATTRIBUTES = (
-    Column(name="age", kind="number", low=0, high=120, nullable=True),
+    Column(name="seats", kind="number", low=0, high=120, nullable=True),
     Column(name="plan", kind="category"),
 )
 GOOD: dict[Table, pl.DataFrame] = {
@@ -25,7 +25,7 @@ GOOD: dict[Table, pl.DataFrame] = {
             "occurred_s": [THEN] * 3,
             "known_s": [THEN] * 3,
             "signed_up_s": [THEN] * 3,
-            "age": [41.5, None, 120.0],
+            "seats": [41.5, None, 120.0],
             "plan": ["pro", "free", ""],
         }
     ),
@@ -69,9 +69,9 @@ def test_a_good_table_keeps_its_contract_also_when_it_is_empty(table: Table, row
         ("payments", pl.lit(None, pl.Int64).alias("amount_cents"), "nulls", ["amount_cents", "3 rows"]),
         ("events", pl.lit(None, pl.String).alias("customer_id"), "nulls", ["customer_id", "3 rows"]),
         ("customers", pl.lit(None, pl.String).alias("plan"), "nulls", ["plan", "3 rows"]),
-        ("customers", pl.Series("age", [41.0, -1.0, 121.0]), "ranges", ["age", "-1.0"]),
-        ("customers", pl.Series("age", [41.0, NAN, NAN]), "ranges", ["age", "2 rows", "nan"]),
-        ("customers", pl.Series("age", [41.0, float("inf"), 1.0]), "ranges", ["age", "1 rows", "inf"]),
+        ("customers", pl.Series("seats", [41.0, -1.0, 121.0]), "ranges", ["seats", "-1.0"]),
+        ("customers", pl.Series("seats", [41.0, NAN, NAN]), "ranges", ["seats", "2 rows", "nan"]),
+        ("customers", pl.Series("seats", [41.0, float("inf"), 1.0]), "ranges", ["seats", "1 rows", "inf"]),
         ("payments", pl.Series("amount_cents", [1, -5, -7]), "ranges", ["amount_cents", "2 rows", "-5, -7"]),
         ("payments", pl.Series("amount_cents", [1, 2, 10**12]), "ranges", ["amount_cents", "1 rows", str(10**12)]),
         ("payments", pl.Series("status", ["settled", "paid", "paid"]), "ranges", ["status", "2 rows", "paid"]),
