@@ -19,6 +19,7 @@ import yaml
 from pydantic import ValidationError
 
 from churn_assets.cli.verify_simulator import run_verify
+from churn_assets.inspection.folder import instance_files, write_all
 from churn_assets.periods import Calendar, epoch_s
 from churn_assets.simulator.months import months_of
 from churn_assets.simulator.source import SyntheticSettings, SyntheticSource
@@ -138,7 +139,7 @@ def company(**given: Any) -> SyntheticSettings:
 
 
 def write_company(settings: SyntheticSettings, folder: Path, file_format: Format) -> Iterator[Month]:
-    """Write the tables month by month, ``<table>/<month>.<format>``, and at the end ``churn.yaml``.
+    """Write the tables month by month, ``<table>/<month>.<format>``, and at the end the files of a company's folder.
 
     Args:
         settings: the company.
@@ -165,7 +166,7 @@ def write_company(settings: SyntheticSettings, folder: Path, file_format: Format
             write(_as_columns(table, frame), folder / table / f"{month}.{file_format}", file_format)
         yield Month(month, rows)
     description = {"company": "simulated", "source": described(settings, source, file_format)}
-    (folder / "churn.yaml").write_text(yaml.safe_dump(description, sort_keys=False), encoding="utf-8")
+    write_all(folder, {**instance_files(), "churn.yaml": yaml.safe_dump(description, sort_keys=False)})
 
 
 def described(settings: SyntheticSettings, source: SyntheticSource, file_format: Format) -> dict[str, Any]:

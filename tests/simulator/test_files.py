@@ -29,6 +29,7 @@ def both_sources(
     monkeypatch.setenv("CHURN_CONFIG", str(folder / "churn.yaml"))
     files = open_source(Settings.load())
     assert isinstance(files, FilesSource)
+    assert {path.name for path in folder.iterdir() if path.is_file()} == {"churn.yaml", "dagster.yaml", "workspace.yaml"}
     return SyntheticSource(settings), files
 
 
