@@ -20,7 +20,7 @@ export ORT_DISABLE_TELEMETRY := 1
 export DAGSTER_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-spark demo dev score test coverage story faults test-spark proofs lint types definitions checks bench-simulate bench-features bench-models bench-gate bench-rollback bench-serving rooms-picture env compose-test lock clean
+.PHONY: help setup setup-spark demo dev score test coverage story faults test-spark proofs lint types definitions checks bench-simulate bench-init bench-features bench-models bench-gate bench-rollback bench-serving rooms-picture env compose-test lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -77,6 +77,9 @@ checks: $(DEVELOPMENT) ## Materialize a small company; name every asset check th
 
 bench-simulate: $(DEVELOPMENT) ## Events a second of the synthetic company, and its memory
 	$(BIN)/python benchmarks/simulate.py $(BENCH)
+
+bench-init: $(DEVELOPMENT) ## Seconds from a company's files to a prediction, without a line written by hand
+	$(BIN)/python benchmarks/init.py $(BENCH)
 
 bench-features: $(DEVELOPMENT) ## CPU and memory of twelve snapshots, beside one scan and a loop in pandas
 	$(BIN)/python benchmarks/features.py $(BENCH)

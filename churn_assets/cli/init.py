@@ -5,9 +5,10 @@ Belongs here: arguments, the files that are written, and what is said. Does not 
 
 import os
 import re
+import shlex
 import sys
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -71,9 +72,9 @@ def run_init(data: tuple[str, ...], into: Path, *, force: bool = False) -> int:
     draft = drafted(tables, company=_company(into, data), source=source, into=into, looked_at=looked_at)
     text = rendered(draft, looked_at=looked_at)
     with configured(into, text):
-        report = _validated()
+        report, ended = _validated()
     write_all(into, {**instance_files(), "churn.yaml": text})
-    _say(draft, into, report)
+    _say(draft, into, report, ended)
     return 0 if report.fits else 1
 
 
@@ -101,13 +102,13 @@ def _company(into: Path, data: tuple[str, ...]) -> str:
     return next(name for name in plain if name)
 
 
-def _validated() -> Report:
-    """What `churn validate` says of the folder, at the end of the data where that lies in the past."""
+def _validated() -> tuple[Report, date | None]:
+    """What `churn validate` says of the folder, and the day after the data where that lies in the past."""
     settings = Settings.load()
     source, now_s = open_source(settings), settings.clock.now_s()
     if settings.has_time and (end_s := _end_s(source, settings.tables, now_s)) < now_s - DAY_S:
-        now_s = end_s
-    return validate_company(settings, source, now_s=now_s)
+        return validate_company(settings, source, now_s=end_s), day_of(end_s)
+    return validate_company(settings, source, now_s=now_s), None
 
 
 def _end_s(source: Source, tables: Iterable[Table], now_s: int) -> int:
@@ -117,7 +118,7 @@ def _end_s(source: Source, tables: Iterable[Table], now_s: int) -> int:
     return epoch_s(day_of(newest) + timedelta(days=1))
 
 
-def _say(draft: Draft, into: Path, report: Report) -> None:
+def _say(draft: Draft, into: Path, report: Report, ended: date | None) -> None:
     shown = os.path.relpath(into)
     click.echo(f"wrote {', '.join(['churn.yaml', *instance_files()])} into {'this folder' if shown == '.' else shown}")
     for name, table in draft.tables.items():
@@ -133,3 +134,7 @@ def _say(draft: Draft, into: Path, report: Report) -> None:
         for number, question in enumerate(draft.questions, start=1):
             click.echo(f"  {number}. {question.text}")
     click.echo("\n" + "\n".join(lines(report)))
+    if report.fits:
+        there = "" if shown == "." else f"cd {shlex.quote(shown)} && "
+        then = f" --as-of {ended}" if ended else ""
+        click.echo(f"\nnext: {there}churn demo{then}")

