@@ -12,9 +12,10 @@ from churn_assets.inspection.columns import Column, TableProfile
 from churn_assets.inspection.draft import Draft, TableDraft
 from churn_assets.inspection.ids import named
 from churn_assets.inspection.series import least, most
-from churn_assets.inspection.times import map_times
+from churn_assets.inspection.times import form_of, is_written_alike, map_others, map_times, set_form
 from churn_assets.inspection.words import currency_of, status_of
 
+SURE_TYPE = re.compile(r"_event_?(type|name|kind)_|_(ereignis|evento|evenement)_?(typ|art|tipo|type)?_")
 MOST_TYPES = 200
 FEW_TYPES = 40
 LEAST_CENTS = 100
@@ -58,7 +59,7 @@ def type_column(profile: TableProfile, owner: Column | None = None) -> Column | 
         lengths = column.values.drop_nulls().unique().str.len_chars()
         if (lengths.max() or 0) > 60:  # type: ignore[operator] # noqa: PLR2004 - a type is a word or two
             continue
-        exact = re.search(r"_event_?(type|name|kind)_|_(ereignis|evento|evenement)_?(typ|art|tipo|type)?_", column.plain)
+        exact = SURE_TYPE.search(column.plain)
         score = (
             4.0
             if exact
@@ -106,6 +107,9 @@ def map_payments(draft: Draft, profile: TableProfile, table: TableDraft, owner: 
 def map_events(draft: Draft, profile: TableProfile, table: TableDraft, owner: str) -> None:
     """Fill the section of events."""
     table.columns["customer_id"] = owner
+    if _is_contract(profile):
+        _map_contract(draft, profile, table)
+        return
     _row_id(profile, table, "event_id")
     kind = type_column(profile, profile.columns[owner])
     if kind is not None:
@@ -115,6 +119,27 @@ def map_events(draft: Draft, profile: TableProfile, table: TableDraft, owner: st
         table.described["constants"] = {"event_type": word}
         table.why["constants"] = "no column tells the type, so all events have this one"
     map_times(draft, profile, table, "events")
+    _unmapped(profile, table)
+
+
+def _is_contract(profile: TableProfile) -> bool:
+    """Whether a row tells of something that began and may have ended, such as a contract, rather than of a single act."""
+    has_types = any(SURE_TYPE.search(column.plain) for column in profile.columns.values())
+    return bool(times_of_row(profile)) and not has_types and not names.EVENTS_TABLE.search(profile.plain)
+
+
+def _map_contract(draft: Draft, profile: TableProfile, table: TableDraft) -> None:
+    """A contract is an event when it begins, and one when it ends."""
+    begun, ended = times_of_row(profile).values()
+    table.described["event_times"] = {"started": begun.name}
+    table.why["event_times"] = "a row tells when a contract began and when it ended"
+    set_form(draft, profile, table, "events", begun)
+    if is_written_alike(ended, form_of(begun)):
+        table.described["event_times"]["cancelled"] = ended.name
+    else:
+        table.left_out[ended.name] = "it is written in another format than the other times of the table"
+    taken = [begun, ended]
+    map_others(table, [time for time in profile.times if time not in taken], [("known", names.KNOWN)], form_of(begun))
     _unmapped(profile, table)
 
 
@@ -165,7 +190,11 @@ def _is_yes_or_no(column: Column) -> bool:
 
 def _unmapped(profile: TableProfile, table: TableDraft) -> None:
     """The columns that stay out, each with the reason."""
-    mapped = {*table.columns.values(), str((table.described.get("currency") or {}).get("column", ""))}
+    mapped = {
+        *table.columns.values(),
+        *table.described.get("event_times", {}).values(),
+        str((table.described.get("currency") or {}).get("column", "")),
+    }
     for column in profile.columns.values():
         if column.name in mapped or column.name in table.left_out:
             continue

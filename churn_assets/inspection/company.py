@@ -72,6 +72,8 @@ def _map(draft: Draft, role: Table, roles: Roles) -> None:
             return
     elif role == "events":
         map_events(draft, found, table, owner)
+        if found is roles.tables.get("customers") and "customers" in draft.tables:
+            table.left_out = {}  # what no event has, the customers have: it is one table
     else:
         map_payments(draft, found, table, owner)
     if any(joined.strip for joined in roles.joins.values()):

@@ -37,6 +37,10 @@ COME_BACK = 0.2
 """Where more than this share of those who cancelled are seen afterwards, customers come back."""
 
 FEW_DAYS = 3
+
+WHILE_IT_RUNS = 36_500
+"""Days of activity to look back where only a contract's start and end are known: a customer is at risk until it ends."""
+
 OUTLIER = 0.001
 
 
@@ -90,7 +94,7 @@ def settle(draft: Draft, frames: Mapping[Table, pl.DataFrame], *, now_s: int) ->
     )
     cancelled = _roles(draft, frames)
     grace = _grace_days(draft, frames)
-    plan = _plan(frames, cancelled, grace, start, end)
+    plan = _plan(frames, cancelled, grace, start, end, only_contracts=_has_only_contracts(draft))
     _write(draft, frames, plan, cancelled)
 
 
@@ -106,12 +110,17 @@ def _roles(draft: Draft, frames: Mapping[Table, pl.DataFrame]) -> list[str]:
     draft.sections["events"] = {"roles": {role: words for role, words in roles.items() if role != "cancelled" or words}}
     listed = ", ".join(f"{word} {rows:,}" for word, rows in list(counts.items())[:12])
     draft.why["events"] = f"What the types of events mean, by the sound of their names. They are: {listed}"
-    if not roles["session"] and counts:
+    if not roles["session"] and counts and not _has_only_contracts(draft):
         draft.ask(
             "no type of event sounds like a visit; the features of visits would be the same for everybody",
             f"events.roles.session: [{next(iter(counts))}]",
         )
     return roles["cancelled"]
+
+
+def _has_only_contracts(draft: Draft) -> bool:
+    """Whether nothing is known of customers but when they began and ended."""
+    return "payments" not in draft.tables and "event_times" in draft.tables["events"].described
 
 
 def _grace_days(draft: Draft, frames: Mapping[Table, pl.DataFrame]) -> int:
@@ -123,9 +132,11 @@ def _grace_days(draft: Draft, frames: Mapping[Table, pl.DataFrame]) -> int:
     return min(30, max(FEW_DAYS, -int(-(delays.quantile(0.99) or 0) // DAY_S)))
 
 
-def _plan(frames: Mapping[Table, pl.DataFrame], cancelled: list[str], grace: int, start: date, end: date) -> Plan:
+def _plan(
+    frames: Mapping[Table, pl.DataFrame], cancelled: list[str], grace: int, start: date, end: date, *, only_contracts: bool
+) -> Plan:
     """The first plan that has enough snapshots and a churn rate that can be; the first of all where none has."""
-    gap = _gap_days(frames)
+    gap = WHILE_IT_RUNS if only_contracts else _gap_days(frames)
     plans = list(_plans(tuple(frames), cancelled, grace, gap, start, end))
     for plan in plans:
         try:
@@ -141,7 +152,7 @@ def _plan(frames: Mapping[Table, pl.DataFrame], cancelled: list[str], grace: int
 def _plans(
     tables: tuple[Table, ...], cancelled: list[str], grace: int, gap: float, start: date, end: date
 ) -> Iterator[Plan]:
-    active = next((days for days in (60, 90, 180, 365) if days >= gap), 365)
+    active = WHILE_IT_RUNS if gap >= WHILE_IT_RUNS else next((days for days in (60, 90, 180, 365) if days >= gap), 365)
     if cancelled:
         windows = [
             (
@@ -166,9 +177,12 @@ def _plans(
             later = calendar.ceil(start + timedelta(days=max(at_risk.signed_up_days, at_risk.active_days)))
             soon = calendar.ceil(start + timedelta(days=at_risk.signed_up_days))
             few = Training(judging_snapshots=1)
+            from_soon = Features(first_snapshot=soon)
+            full = [(Features(), Training()), (Features(), few), (Features(first_snapshot=later), few)]
             for features, training in (
-                (Features(), Training()), (Features(), few), (Features(first_snapshot=later), few), (Features(first_snapshot=soon), few),
-            ):  # fmt: skip
+                *(full if at_risk.active_days < WHILE_IT_RUNS else [(from_soon, Training())]),
+                (from_soon, few),
+            ):
                 first = first_snapshot(start, tables, at_risk=at_risk, features=features)
                 yield Plan(label, at_risk, features, training, cadence, mature_snapshots(calendar, label, end, first=first))
 
@@ -221,7 +235,11 @@ def _write(draft: Draft, frames: Mapping[Table, pl.DataFrame], plan: Plan, cance
     draft.sections["label"] = section
     if plan.features.first_snapshot is not None:
         draft.sections["features"] = {"first_snapshot": plan.features.first_snapshot}
-        draft.why["features"] = "The history is short: snapshots begin before the longest windows lie inside the data."
+        draft.why["features"] = (
+            "A contract is known from its start on: no snapshot needs a history before it."
+            if plan.at_risk.active_days == WHILE_IT_RUNS
+            else "The history is short: snapshots begin before the longest windows lie inside the data."
+        )
     if plan.training.judging_snapshots != Training().judging_snapshots:
         draft.sections["training"] = {"judging_snapshots": plan.training.judging_snapshots}
         draft.why["training"] = f"The history is short: {len(plan.mature)} snapshots have mature labels."

@@ -74,6 +74,8 @@ def assign(profiles: Sequence[TableProfile]) -> Roles:
     if not roles.tables:
         raise InputError(_no_table(profiles))
     _refuse_second_customers(roles, scores["customers"], by_name)
+    if "events" not in roles.tables and "customers" in roles.tables and times_of_row(roles.tables["customers"]):
+        roles.tables["events"] = roles.tables["customers"]  # it tells when each of them began and left
     _find_ids(roles)
     for name in by_name:
         if name not in {profile.table.name for profile in roles.tables.values()}:

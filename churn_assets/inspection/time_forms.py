@@ -103,7 +103,7 @@ def _later_days_decide(sample: pl.Series, fitting: list[str]) -> str:
 
 def _are_times(name: str, sample: pl.Series, time_format: str) -> bool:
     """Whether numbers are times: all in a plausible stretch, and by their name or by nothing else than their values."""
-    second = seconds(sample, MappedTable.model_validate({"columns": {}, "time_format": time_format}), name)
+    second = seconds(MappedText(sample.to_frame(name)), name, time_format)
     there = second.drop_nulls()
     if there.len() < ENOUGH * sample.len():
         return False
@@ -122,9 +122,14 @@ def _are_times(name: str, sample: pl.Series, time_format: str) -> bool:
     )
 
 
-def seconds(values: pl.Series, description: MappedTable, name: str) -> pl.Series:
-    """Times as ingest reads them, in epoch seconds; null for what is none."""
-    text = MappedText(values.to_frame(name))
+def seconds(text: MappedText, name: str, time_format: str | None) -> pl.Series:
+    """A column's times as ingest reads them, in epoch seconds; null for what is none."""
     return epoch_seconds(
-        text, name, description, Readability(text, where="", limit=1.0, person=""), where="", now_s=1 << 60, optional=True
+        text,
+        name,
+        MappedTable.model_validate({"columns": {}, "time_format": time_format}),
+        Readability(text, where="", limit=1.0, person=""),
+        where="",
+        now_s=1 << 60,
+        optional=True,
     )

@@ -6,11 +6,15 @@ Belongs here: the choice among a table's times, their one format and their zone.
 
 import re
 
+import polars as pl
+
 from churn_assets.inspection import names
 from churn_assets.inspection.columns import Column, TableProfile
 from churn_assets.inspection.draft import Draft, TableDraft
-from churn_assets.inspection.time_forms import ENOUGH, TimeForm
+from churn_assets.inspection.time_forms import ENOUGH, TimeForm, seconds
+from churn_store.mapping.settings import DIRECTIVE
 from churn_store.mapping.tables import Table
+from churn_store.mapping.text import MappedText
 
 CHANGED = re.compile(r"_updated|_modified|_changed|_last_|_geandert|_aktualisiert|_modifi|_actualizado|_bijgewerkt")
 MADE = re.compile(r"_created|_erstellt|_cree|_creado|_aangemaakt")
@@ -30,8 +34,33 @@ def map_times(draft: Draft, profile: TableProfile, table: TableDraft, role: Tabl
     occurred = max(free, key=lambda column: _occurred_score(column, role))
     table.columns["occurred"] = occurred.name
     set_form(draft, profile, table, role, occurred)
+    if span := _aggregated_by(profile, occurred):
+        table.described["aggregated_by"] = span
+        draft.ask(
+            f"{profile.table.name}: {occurred.name} names a {span} that a row sums up; each row counts as one act at the end of its {span}, when "
+            "its sum was known",
+            f"source.{role}.aggregated_by: null",
+        )
     others = [("known", names.KNOWN), *((("due", names.DUE),) if role == "payments" else ())]
     map_others(table, [column for column in free if column is not occurred], others, form_of(occurred))
+
+
+def _aggregated_by(profile: TableProfile, column: Column) -> str:
+    """Which stretch of time a row sums up: a week or a month; empty if it is a single act.
+
+    First days of months alone do not tell: bills are paid on them as well. The column's name does, or times that have no day.
+    """
+    form = form_of(column)
+    has_day = form.time_format is None or "%" not in form.time_format or "d" in DIRECTIVE.findall(form.time_format)
+    if has_day and not names.PERIOD.search(column.plain):
+        return ""
+    text = MappedText(column.values.drop_nulls().unique().to_frame(column.name), times=profile.table.text.times)
+    dates = pl.from_epoch(seconds(text, column.name, form.time_format), time_unit="s").drop_nulls()
+    if dates.len() == 0 or bool((dates.dt.truncate("1d") != dates).any()):
+        return ""
+    if bool((dates.dt.day() == 1).all()):
+        return "month"
+    return "week" if bool((dates.dt.weekday() == dates.dt.weekday()[0]).all()) else ""
 
 
 def map_others(table: TableDraft, free: list[Column], others: list[tuple[str, re.Pattern[str]]], form: TimeForm) -> None:
@@ -90,11 +119,6 @@ def set_form(draft: Draft, profile: TableProfile, table: TableDraft, role: Table
                 f"{profile.table.name}: the times in {column.name} name no zone; taken for UTC",
                 f"source.{role}.time_zone: Europe/Berlin",
             )
-    if names.PERIOD.search(column.plain) and role == "payments":
-        draft.ask(
-            f"{profile.table.name}: {column.name} names a stretch of time that a row sums up; each row counts as one payment on its first day",
-            f"source.{role}.columns.occurred: {column.name}",
-        )
 
 
 def _occurred_score(column: Column, role: Table) -> float:

@@ -97,7 +97,8 @@ def mapped_columns(described: MappedTable | None) -> dict[str, str]:
     constants: dict[str, str] = {name: f"always {word!r}" for name, word in described.constants.items()}
     attributes = {name: attribute.column for name, attribute in described.attributes.items()}
     label = {} if described.label is None else {"churned": described.label.column}
-    return {**described.columns, **constants, **attributes, **label}
+    times = {"occurred": ", ".join(f"{column} ({word})" for word, column in described.event_times.items())}
+    return {**described.columns, **(times if described.event_times else {}), **constants, **attributes, **label}
 
 
 def _look_at_times(

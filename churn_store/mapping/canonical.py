@@ -4,7 +4,7 @@ Belongs here: which canonical column is made of which mapped one. Does not belon
 (``times``, ``numbers``), and which values are allowed in a canonical table (``contracts``).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import polars as pl
@@ -17,9 +17,9 @@ from churn_store.mapping.numbers import cents, missing_advice, numbers
 from churn_store.mapping.parse_errors import Readability
 from churn_store.mapping.settings import MappedTable
 from churn_store.mapping.surrogate_keys import own_id, with_row_ids
-from churn_store.mapping.tables import OPTIONAL, SCHEMAS, Delivery, Table
+from churn_store.mapping.tables import LATEST_S, OPTIONAL, SCHEMAS, Delivery, Table
 from churn_store.mapping.text import MappedText
-from churn_store.mapping.times import YEAR_2100_S, epoch_seconds
+from churn_store.mapping.times import YEAR_2100_S, at_end_of, epoch_seconds
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,8 @@ def canonical(table: Table, text: MappedText, description: MappedTable, *, where
     Raises:
         InputError: if too many times, amounts or numbers can't be read, or the times can't be what is meant.
     """
+    if description.event_times:
+        return _events_of_times(text, description, where=where, rules=rules)
     mapped = description.columns
     if table == "payments":
         text = in_one_currency(text, description, where=where)
@@ -91,23 +93,12 @@ def canonical(table: Table, text: MappedText, description: MappedTable, *, where
         whole["occurred_s"] = time("occurred") if "occurred" in mapped else whole["signed_up_s"]
         whole |= attributes_of(text, description, readability)
     else:
-        whole["occurred_s"] = time("occurred")
+        whole["occurred_s"] = at_end_of(description.aggregated_by, time("occurred"))
     if table == "events":
         whole["event_type"] = _words(text, "event_type", description)
     if table == "payments":
-        whole["amount_cents"] = cents(text, mapped["amount"], description, readability)
-        whole["status"] = _words(text, "status", description)
         whole["due_s"] = time("due", optional=True) if "due" in mapped else _absent(text, pl.Int64)
-        whole["list_cents"] = (
-            cents(text, mapped["list_price"], description, readability)
-            if "list_price" in mapped
-            else _absent(text, pl.Int64)
-        )
-        if "refunded" in mapped:
-            whole[REFUNDED] = refunded_cents(text, mapped["refunded"], whole["amount_cents"], description, readability)
-        if description.currency is not None and description.currency.keep is not None:
-            column = description.currency.column
-            readability.require(column, text.rows[column].is_not_null(), "a currency like EUR")
+        whole |= _money(text, description, readability)
     known_s = time("known") if "known" in mapped else whole["occurred_s"]
     happened = pl.select(pl.max_horizontal(known_s, whole["occurred_s"])).to_series()
     whole["known_s"] = happened.zip_with(known_s.is_not_null(), _absent(text, pl.Int64))
@@ -126,6 +117,48 @@ def canonical(table: Table, text: MappedText, description: MappedTable, *, where
             rows = with_row_ids(rows, table)
     order = [*SCHEMAS[table], *description.attributes]
     return Delivery(rows.select(order).sort(order), readability.set_aside(whole["known_s"]), _notes(text, readability))
+
+
+def _money(text: MappedText, description: MappedTable, readability: Readability) -> dict[str, pl.Series]:
+    """What payments have besides their times: amount, status, list price, and what was paid back."""
+    mapped = description.columns
+    amount_cents = cents(text, mapped["amount"], description, readability)
+    columns = {
+        "amount_cents": amount_cents,
+        "status": _words(text, "status", description),
+        "list_cents": cents(text, mapped["list_price"], description, readability)
+        if "list_price" in mapped
+        else _absent(text, pl.Int64),
+    }
+    if "refunded" in mapped:
+        columns[REFUNDED] = refunded_cents(text, mapped["refunded"], amount_cents, description, readability)
+    if description.currency is not None and description.currency.keep is not None:
+        column = description.currency.column
+        readability.require(column, text.rows[column].is_not_null(), "a currency like EUR")
+    return columns
+
+
+def _events_of_times(text: MappedText, description: MappedTable, *, where: str, rules: Rules) -> Delivery:
+    """An event of each type whose time is there; a time that lies ahead is a plan, however many are."""
+    delivered = []
+    for number, (word, column) in enumerate(description.event_times.items()):
+        single = description.model_copy(
+            update={
+                "columns": {**description.columns, "occurred": column},
+                "constants": {"event_type": word},
+                "event_times": {},
+            }
+        )
+        there = replace(text, rows=text.rows.filter(pl.col(column).str.strip_chars() != ""))
+        if number:
+            there = replace(there, ragged=text.ragged.clear(), notes=())  # each is told once
+        delivered.append(canonical("events", there, single, where=where, rules=replace(rules, now_s=LATEST_S)))
+    order = list(SCHEMAS["events"])
+    return Delivery(
+        pl.concat(delivery.rows for delivery in delivered).sort(order),
+        pl.concat(delivery.unreadable for delivery in delivered),
+        tuple(dict.fromkeys(note for delivery in delivered for note in delivery.notes)),
+    )
 
 
 def _notes(text: MappedText, readability: Readability) -> tuple[str, ...]:

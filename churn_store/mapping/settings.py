@@ -18,6 +18,7 @@ from churn_store.model.words import writings
 from churn_store.settings import Section
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+EventType = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 
 EPOCH = {"epoch_s": 1, "epoch_ms": 10**3, "epoch_us": 10**6, "epoch_ns": 10**9}
 """Formats of times that are counted from 1970: by how many in a second."""
@@ -127,6 +128,16 @@ class MappedTable(Section):
         None,
         description="strftime pattern of times in text, or epoch_s, epoch_ms, epoch_us, epoch_ns or excel_days; default: ISO 8601",
     )
+    aggregated_by: Literal["day", "week", "month"] | None = Field(
+        None,
+        description="a row sums up the `day` or `month` in which its time lies, or the `week` that begins then, and counts as happened at "
+        "its end; default: a row is a single act",
+    )
+    event_times: dict[EventType, str] = Field(
+        {},
+        description="of events, instead of `event_type` and `occurred`: {type: column with its time}; a row, such as a contract with its "
+        "start and its end, is an event of each type whose time is there",
+    )
     time_zone: str = Field(
         "UTC",
         description="zone of times that name none; a time that it skips is moved on, and a day without a time is that day of the "
@@ -149,6 +160,7 @@ class MappedTable(Section):
             dict.fromkeys(
                 [
                     *(column for name, column in self.columns.items() if name != "customer_id" or self.has_ids),
+                    *self.event_times.values(),
                     *(attribute.column for attribute in self.attributes.values()),
                     *([self.label.column] if self.label else []),
                     *([self.currency.column] if self.currency else []),
@@ -299,6 +311,17 @@ def _refuse_unfit(
     name: Table, table: MappedTable, required: frozenset[str], optional: frozenset[str], *, is_only: bool = False
 ) -> None:
     given = {*table.columns, *table.constants}
+    if table.event_times:
+        if name != "events":
+            raise ValueError(f"`event_times` belongs to `events`, not to `{name}`")
+        if both := sorted(given & {"event_id", "event_type", "occurred"}):
+            raise ValueError(
+                f"`events` has `event_times` and maps {', '.join(both)}; expected one of them. A row is an event of each type in "
+                "`event_times`, at the time in its column"
+            )
+        given |= {"event_type", "occurred"}
+    if table.aggregated_by is not None and name == "customers":
+        raise ValueError("`aggregated_by` belongs to `events` and `payments`, not to `customers`")
     if name != "customers" and (table.attributes or table.label):
         raise ValueError(f"`attributes` and `label` belong to `customers`, not to `{name}`")
     if missing := required - given:

@@ -119,6 +119,17 @@ def epoch_seconds(
     return second
 
 
+def at_end_of(span: str | None, second: pl.Series) -> pl.Series:
+    """The last second of the day or month in which times lie, or of the week that begins then; the times themselves without a span.
+
+    What sums up a month is known when the month is over, not on the first day that it is written under.
+    """
+    if span is None:
+        return second
+    begun = pl.from_epoch(second, time_unit="s").dt.truncate("1mo" if span == "month" else "1d")
+    return begun.dt.offset_by({"day": "1d", "week": "7d", "month": "1mo"}[span]).dt.epoch("s") - 1
+
+
 def _hint(unreadable: pl.Series) -> str:
     advised = advice(unreadable)
     return f"; {advised}" if advised else ""

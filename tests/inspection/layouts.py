@@ -388,9 +388,64 @@ def by_day(folder: Path, company: Company) -> Layout:
     )
 
 
+def contracts(folder: Path, company: Company) -> Layout:
+    """A table of subscriptions, each with its start and its end; nothing else is known."""
+    rows: Rows = [
+        (c.number, f"{c.signed_up:%Y-%m-%d}", f"{c.left:%Y-%m-%d}" if c.left else "", c.plan, c.seats, "ended" if c.left else "active")
+        for c in company.customers
+    ]  # fmt: skip
+    head = ("subscriber_id", "start_date", "end_date", "plan", "seats", "status")
+    write(folder / "subscriptions.csv", text([head, *rows]))
+    return Layout(
+        {
+            "customers": (
+                (*CUSTOMERS, "seats"),
+                [(str(c.number), day_s(c.signed_up), c.plan, float(c.seats)) for c in company.customers],
+            ),
+            "events": (
+                EVENTS,
+                [
+                    *((str(c.number), "started", day_s(c.signed_up)) for c in company.customers),
+                    *((str(c.number), "cancelled", day_s(c.left)) for c in company.customers if c.left is not None),
+                ],
+            ),
+        },
+        {
+            "source.events.event_times": {"started": "start_date", "cancelled": "end_date"},
+            "label.kind": "event",
+            "events.roles.cancelled": ["cancelled"],
+        },
+        left_out=["status"],
+    )
+
+
+def monthly(folder: Path, company: Company) -> Layout:
+    """A row a customer and month with its sums: each counts as happened when the month is over."""
+    sums: dict[tuple[int, str], list[int]] = {}
+    for a in company.payments:
+        sums.setdefault((a.customer, f"{a.at:%Y-%m}"), [0, 0])[0] += a.cents
+    for a in company.events:
+        sums.setdefault((a.customer, f"{a.at:%Y-%m}"), [0, 0])[1] += 1
+    rows: Rows = [(number, month, f"{cents / 100:.2f}", acts) for (number, month), (cents, acts) in sums.items()]
+    write(folder / "monthly_revenue.csv", text([("customer_id", "month", "revenue", "logins"), *rows]))
+
+    def last_second(month: str) -> int:
+        first = datetime.strptime(f"{month}-01+0000", "%Y-%m-%d%z")
+        return second((first + timedelta(days=32)).replace(day=1)) - 1
+
+    expected = [(str(number), cents, "settled", last_second(month)) for (number, month), (cents, _) in sums.items()]
+    return Layout(
+        {"payments": (PAYMENTS, expected)},
+        {"source.payments.aggregated_by": "month", "source.payments.time_format": "%Y-%m"},
+        left_out=["logins"],
+        asks=["sums up"],
+    )
+
+
 LAYOUTS: dict[str, Callable[[Path, Company], Layout]] = {
     function.__name__: function
     for function in (
-        wide, long, german, american, zeros, payload, refunds, unlabelled, no_id, epoch, excel, by_day,
+        wide, long, german, american, zeros, payload, refunds, unlabelled, no_id, epoch, excel, by_day, contracts,
+        monthly,
     )
 }  # fmt: skip

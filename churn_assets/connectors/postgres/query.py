@@ -2,7 +2,7 @@
 
 Belongs here: SQL. Does not belong here: connections and their errors (``connection``) and what the text means
 (``churn_store.mapping.canonical``). Time bounds are pushed down only as far as the database can compare them: for times without a
-zone they are widened by 26 hours, and for times stored as text there are none. The exact cut is made by ``mapped_source``.
+zone they are widened by 26 hours, where a row sums up a month by its length, and for times stored as text there are none. The exact cut is made by ``mapped_source``.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,6 +14,7 @@ import psycopg
 from psycopg import sql
 
 from churn_assets.settings.postgres import PostgresTable
+from churn_store.clock import DAY_S
 from churn_store.errors import InputError
 from churn_store.mapping.money import currency_column
 from churn_store.mapping.settings import EPOCH
@@ -30,24 +31,28 @@ NUMBERS = WHOLE | {700, 701, 1700}
 ZONES = timedelta(hours=26)
 """The greatest distance of a local time from UTC, including an hour that a zone skipped."""
 
+LONGEST_AGGREGATE_S = 31 * DAY_S
+"""A row that sums up a month has happened at most so long after the time that it is written under."""
+
 
 @dataclass(frozen=True)
 class Times:
     """The columns with the times at which a row happened and became known, by which periods are cut.
 
     Attributes:
-        occurred: name of the column with the time at which a row happened.
+        occurred: names of the columns with a time at which a row happened; one, or one for each type of events.
         known: name of the column with the time at which it became known; `None` if the table has none.
     """
 
-    occurred: str
+    occurred: tuple[str, ...]
     known: str | None
 
 
 def times_of(description: PostgresTable) -> Times:
     """The columns by which periods are cut; for a customer's only record it is the time of sign-up."""
     mapped = description.columns
-    return Times(mapped["occurred"] if "occurred" in mapped else mapped["signed_up"], mapped.get("known"))
+    occurred = tuple(description.event_times.values()) or (mapped.get("occurred") or mapped["signed_up"],)
+    return Times(occurred, mapped.get("known"))
 
 
 def read_text(
@@ -190,7 +195,9 @@ def _within(
     Both times count, as a row announced before it happened is known only when it has happened. A missing time may be any.
     """
     times = times_of(description)
-    columns = [times.occurred] if times.known is None else [times.known, times.occurred]
+    columns = [*times.occurred] if times.known is None else [times.known, *times.occurred]
+    if description.aggregated_by is not None:
+        start_s -= LONGEST_AGGREGATE_S
     begins: list[sql.Composable] = []
     ends: list[sql.Composable] = []
     values: list[object] = []
@@ -202,7 +209,9 @@ def _within(
             values.append(start)
     if len(begins) < len(columns):  # one that can't be compared may lie in the stretch
         begins, values = [], []
-    for name in columns:
+    for name in (
+        columns if not description.event_times else []
+    ):  # one event of a row may lie before the end, and another after it
         _, end = _bounds(description, types[name], start_s, end_s)
         if end is not None:
             ends.append(sql.SQL("({} < %s OR {})").format(_name(name), sql.SQL(" OR ").join(missing)))

@@ -56,7 +56,7 @@ class PostgresSource(MappedSource):
         for name in self._settings.tables:
             if (table := self._table(name)) is None:
                 continue
-            times = [] if self._settings.shape == "table" else [times_of(table).occurred, times_of(table).known]
+            times = [] if self._settings.shape == "table" else [*times_of(table).occurred, times_of(table).known]
             with reading(self._settings, where=self._where(name)) as connection:
                 digest.update(facts(connection, table, [time for time in times if time is not None]).encode())
         return digest.hexdigest()
