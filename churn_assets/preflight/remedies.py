@@ -88,8 +88,12 @@ def _single(settings: Settings, found: Rehearsal, as_of: date) -> Iterator[Chang
         yield from _nearest(settings, as_of, "label.grace_days", range(label.grace_days - 1, -1, -1))
         yield from _nearest(settings, as_of, "training.judging_snapshots", range(training.judging_snapshots - 1, 0, -1))
         yield from _nearest(settings, as_of, "training.selecting_snapshots", range(training.selecting_snapshots - 1, 0, -1))
-        yield from _nearest(settings, as_of, "at_risk.active_days", range(settings.at_risk.active_days - 1, 6, -1))
-        yield from _nearest(settings, as_of, "at_risk.signed_up_days", range(settings.at_risk.signed_up_days - 1, -1, -1))
+        if settings.features.first_snapshot is None:  # it says itself when snapshots begin
+            active = min(settings.at_risk.active_days, (as_of - settings.calendar.start).days)
+            yield from _nearest(settings, as_of, "at_risk.active_days", range(active - 1, 6, -1))
+            yield from _nearest(
+                settings, as_of, "at_risk.signed_up_days", range(settings.at_risk.signed_up_days - 1, -1, -1)
+            )
         yield from _nearest(settings, as_of, "cadence", FINER[settings.cadence])
         yield from _nearest(settings, as_of, "label.horizon_days", range(label.horizon_days - 1, SHORTEST_HORIZON - 1, -1))
     if found.roles:
