@@ -20,7 +20,7 @@ export ORT_DISABLE_TELEMETRY := 1
 export DAGSTER_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-spark demo dev score test coverage story faults test-spark proofs lint types definitions checks bench-simulate bench-init bench-features bench-models bench-gate bench-rollback bench-serving rooms-picture env compose-test lock clean
+.PHONY: help setup setup-spark demo dev score test integration coverage story faults test-spark proofs lint types definitions checks bench-simulate bench-init bench-features bench-models bench-gate bench-rollback bench-serving rooms-picture env compose-test lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,8 +45,11 @@ score: $(RUNTIME) ## Score a table by the release that serves: IN=customers.csv 
 test: $(DEVELOPMENT) ## Set up and pass the tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST)
 
-coverage: $(DEVELOPMENT) ## Which branches the quicker tests reach, by file
-	$(BIN)/python -m pytest -n 2 --dist loadfile -q -m "not slow and not proofs and not story and not faults and not spark" --cov --cov-report=term:skip-covered $(PYTEST)
+integration: $(DEVELOPMENT) ## Run the graphs of whole companies, and commands and services as processes of their own
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m integration $(PYTEST)
+
+coverage: $(DEVELOPMENT) ## Which branches `make test` reaches, by file
+	$(BIN)/python -m pytest -n 2 --dist loadfile -q --cov --cov-report=term:skip-covered $(PYTEST)
 
 proofs: $(DEVELOPMENT) ## Prove that no feature and no label knows too much, over many drawn companies
 	$(BIN)/python -m pytest -m proofs --hypothesis-profile=proofs --timeout=3000 $(PROOFS)

@@ -121,6 +121,7 @@ def test_schedules_and_sensors_run_in_a_fresh_install(tmp_path: Path) -> None:
     assert [sensor.default_status for sensor in sensors] == [dg.DefaultSensorStatus.RUNNING] * 2
 
 
+@pytest.mark.integration
 def test_the_graph_of_the_small_company_builds_in_a_folder_whose_configuration_is_broken(tmp_path: Path) -> None:
     (tmp_path / "churn.yaml").write_text("company: [\nsource: {kind: nonsense", encoding="utf-8")
     program = (

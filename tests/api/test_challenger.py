@@ -12,6 +12,8 @@ from churn_store.releases.challenge import end_challenge
 from tests.api.conftest import CUSTOMERS, ONLINE_ROWS, Installation, Service, problem
 from tests.release_factory import NOW_S, Candidate, expected_probability, small_columns, train
 
+pytestmark = pytest.mark.integration
+
 IDS = [f"c{i}" for i in range(CUSTOMERS)]
 
 

@@ -19,6 +19,8 @@ from tests.api.processes import Process, ask, run, serving
 from tests.release_factory import Candidate
 from tests.store.servers import Postgres
 
+pytestmark = pytest.mark.integration
+
 BODY = {"customer_id": "c0", "attributes": ONLINE_ROWS[0]}
 
 

@@ -25,7 +25,7 @@ from churn_store.releases.rollback import roll_back
 from tests.automation.company import CONFIGURATION, TABLES, file_of, write_company
 from tests.automation.installation import SCHEDULES, SENSOR, Installation, installed
 
-pytestmark = [pytest.mark.story, pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.story, pytest.mark.timeout(1200)]
 
 PATIENCE_S = 600
 BAD_MONTH = "2024-04-01"

@@ -22,6 +22,8 @@ from churn_assets.settings.company import Features, Label, Settings
 from churn_store.mapping.file_settings import FilesSettings
 from tests.automation.company import CONFIGURATION, START, file_of, write_company
 
+pytestmark = pytest.mark.integration
+
 JAN, FEB, MAR, APR, MAY, JUN = (f"2024-0{month}-01" for month in range(1, 7))
 
 

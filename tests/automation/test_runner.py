@@ -21,6 +21,8 @@ from churn_store.database.migrate import migrate
 from churn_store.mapping.file_settings import FilesSettings
 from churn_store.settings import Section
 
+pytestmark = pytest.mark.integration
+
 JAN, FEB = "2024-01-01", "2024-02-01"
 HEAD = "who,when,amount,seen\n"
 JANUARY = "a,2024-01-05,1,2024-01-05\nb,2024-01-09,2,2024-01-09\n"

@@ -22,6 +22,8 @@ from churn_store.errors import InputError
 from tests.backtest.company import SNAPSHOTS, features, rows_at, settings_of, snapshots, turning
 from tests.release_factory import release, train
 
+pytestmark = pytest.mark.integration
+
 
 @pytest.fixture
 def instance() -> Iterator[dg.DagsterInstance]:

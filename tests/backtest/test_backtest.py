@@ -20,6 +20,8 @@ from churn_store.mapping.file_settings import FilesSettings
 from tests.backtest.company import AS_OF, CUSTOMERS, features, rows_at, settings_of, snapshots, turning
 from tests.backtest.company import write as write_lake
 
+pytestmark = pytest.mark.integration
+
 
 def backtest(settings: Settings, lake: Lake, **asked: Any) -> Backtest:
     return Backtester(

@@ -31,6 +31,8 @@ from churn_store.releases.manifest import Manifest, TableVersion
 from churn_store.releases.rollback import roll_back as serve_former
 from tests.release_factory import NOW_S, Candidate, bless, release, train
 
+pytestmark = pytest.mark.integration
+
 MODEL = "churn"
 ADA: dict[str, Any] = {"by": "ada", "reason": "she knows", "now_s": NOW_S}
 

@@ -19,6 +19,8 @@ from churn_store.cli.main import churn
 from churn_store.errors import InputError
 from tests.champion.world import training_set
 
+pytestmark = pytest.mark.integration
+
 ROOT = Path(__file__).parents[2]
 WRONG_USE = 2
 

@@ -37,6 +37,8 @@ from churn_store.redaction import without_password
 from tests.champion.world import make_world
 from tests.store.servers import Postgres, postgres
 
+pytestmark = pytest.mark.integration
+
 REPOSITORY = Path(__file__).parents[2]
 PASSWORD = "s3cr3t-word"
 SYNTHETIC = {"company": "small", "source": {"kind": "synthetic", "customers": 100}}
@@ -325,7 +327,6 @@ def test_whoever_answers_on_the_services_port_is_asked_for_its_health(
     assert (found["service"].state, said in found["service"].said) == (state, True), found["service"]
 
 
-@pytest.mark.slow
 def test_the_service_itself_is_not_ready_without_a_release(folder: Path) -> None:
     migrate(f"sqlite:///{folder / '.churn' / 'serving.db'}")
     key_in_file(folder / ".churn" / "api-key")

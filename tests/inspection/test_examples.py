@@ -20,6 +20,8 @@ from churn_assets.settings.company import Settings
 from tests.connectors.test_postgres import execute
 from tests.store.servers import Postgres
 
+pytestmark = pytest.mark.integration
+
 EVER = 2**62
 REPOSITORY = Path(__file__).parents[2]
 

@@ -17,6 +17,8 @@ from churn_store.yaml_words import load
 from tests.inspection.layouts import LAYOUTS, Layout
 from tests.inspection.truth import company, second
 
+pytestmark = pytest.mark.integration
+
 EVER = 2**62
 
 

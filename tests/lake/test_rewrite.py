@@ -27,6 +27,8 @@ from churn_store.errors import InputError
 from churn_store.mapping.tables import KEYS
 from churn_store.model.signature import Column, Signature
 
+pytestmark = pytest.mark.integration
+
 MONTHS = ["2024-01-01", "2024-02-01", "2024-03-01"]
 COMPANY = {
     "company": "older",

@@ -19,6 +19,8 @@ from churn_assets.orchestration.run_history import data_versions, present, versi
 from churn_store.errors import InputError
 from churn_store.mapping.tables import SCHEMAS
 
+pytestmark = pytest.mark.integration
+
 JAN, FEB, MAR = "2024-01-01", "2024-02-01", "2024-03-01"
 SECRET = "anna.schmidt@example.org"
 

@@ -15,6 +15,8 @@ from churn_assets.settings.company import Settings
 from churn_assets.tables import SCORE
 from tests.champion.world import attributes, built_of, company_of_one_table, fitted, released, staged, training_set
 
+pytestmark = pytest.mark.integration
+
 Report = tuple[dict[str, Any], dg.AssetCheckResult]
 
 

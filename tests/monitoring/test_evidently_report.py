@@ -8,6 +8,8 @@ import pytest
 from churn_assets.monitoring.evidently_report import draw
 from tests.monitoring.test_drift import COLUMNS, frame
 
+pytestmark = pytest.mark.integration
+
 
 @pytest.mark.parametrize(
     ("empty", "left_out"), [((), []), (("gaps",), ["gaps"]), (tuple(c.name for c in COLUMNS), [c.name for c in COLUMNS])]

@@ -25,7 +25,7 @@ from dagster_graphql.schema import create_schema
 
 from churn_assets.orchestration.in_process import LOCATION, REPOSITORY, execute
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 60.0

@@ -13,6 +13,8 @@ from churn_assets.orchestration.ownership import adopt, claim, owner_of, require
 from churn_store.errors import InputError, StoreAwayError
 from tests.store.object_storage import ObjectStorage
 
+pytestmark = pytest.mark.integration
+
 KEPT = Path(__file__).parents[1] / "store" / "older" / "installation-of-3c5aea9.tar.xz"
 
 

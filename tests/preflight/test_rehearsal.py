@@ -71,7 +71,7 @@ def test_the_day_on_which_a_history_is_long_enough_is_that_day(tmp_path: Path, m
     assert any(enough in finding for finding in report("--as-of", f"{enough_on - dt.timedelta(days=1)}")["findings"])
 
 
-@pytest.mark.slow
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("rows", "changed"),
     [

@@ -29,6 +29,8 @@ from churn_store.mapping.file_settings import FilesSettings
 from churn_store.mapping.foreign_keys import forms
 from churn_store.mapping.tables import Delivery, Table
 
+pytestmark = pytest.mark.integration
+
 EVER = 2**62
 NOW_S = int(datetime(2024, 7, 1, tzinfo=UTC).timestamp())
 ROWS = 60

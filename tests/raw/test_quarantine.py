@@ -22,6 +22,8 @@ from churn_store.mapping.canonical import Rules
 from churn_store.mapping.file_settings import FilesSettings
 from tests.automation.company import CONFIGURATION, file_of, write_company
 
+pytestmark = pytest.mark.integration
+
 JAN, FEB = "2024-01-01", "2024-02-01"
 
 

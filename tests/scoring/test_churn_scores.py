@@ -23,6 +23,8 @@ from churn_store.storage.online_store import open_reader
 from tests.champion.world import company_of_one_table
 from tests.release_factory import make_release, release, rows_of, small_columns, train
 
+pytestmark = pytest.mark.integration
+
 COLUMNS = small_columns(4)
 
 

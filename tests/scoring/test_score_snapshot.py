@@ -21,6 +21,8 @@ from churn_store.releases.log import newest
 from churn_store.storage.digest_store import DigestStore
 from tests.release_factory import make_release, rows_of, small_columns
 
+pytestmark = pytest.mark.integration
+
 COLUMNS = small_columns(4)
 SNAPSHOTS = ("2025-11-01", "2025-12-01", "2026-01-01")
 

@@ -25,7 +25,7 @@ def tables(source: SyntheticSource) -> dict[Table, pl.DataFrame]:
     return read_all(source, COMPANY)
 
 
-@pytest.mark.slow
+@pytest.mark.integration
 def test_no_family_on_any_set_beats_the_ceiling(source: SyntheticSource, tables: dict[Table, pl.DataFrame]) -> None:
     verdict = judge(source, tables, COMPANY)
     assert verdict.is_kept
@@ -37,7 +37,7 @@ def test_no_family_on_any_set_beats_the_ceiling(source: SyntheticSource, tables:
     assert in_words(verdict)[-1] == "No model beats the ceiling."
 
 
-@pytest.mark.slow
+@pytest.mark.integration
 def test_a_model_that_sees_the_future_is_caught(source: SyntheticSource, tables: dict[Table, pl.DataFrame]) -> None:
     left = tables["events"].filter(event_type="cancelled")
     # A ticket two weeks before each cancellation: a feed that writes its rows back in time.

@@ -29,7 +29,7 @@ from churn_assets.settings.events import EventRoles
 from churn_assets.simulator.source import SyntheticSettings
 from tests.features.edges import SNAPSHOTS, lake_of_edges
 
-pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.spark, pytest.mark.timeout(900)]
 
 LOCAL = Spark(master="local[2]")
 AS_OF = datetime(2024, 9, 1, tzinfo=UTC)

@@ -33,7 +33,7 @@ from churn_store.database import schema
 from churn_store.releases.blessings import newest_blessings
 from churn_store.releases.log import history
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.integration
 
 ARCHIVE = Path(__file__).parent / "older" / "installation-of-3c5aea9.tar.xz"
 RELEASE = "e6dd85560f1bcb72e75a656482aa4e008b1114b403f4059c6598b69a9ae1a99e"

@@ -30,6 +30,8 @@ from churn_store.releases.rollback import roll_back
 from churn_store.storage.digest_store import DigestStore
 from tests.release_factory import NOW_S, bless, release, train
 
+pytestmark = pytest.mark.integration
+
 ARCHIVE = Path(__file__).parent / "older" / "installation-of-b8fe0f8.tar.xz"
 
 FIRST, SECOND = (

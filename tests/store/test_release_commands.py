@@ -23,6 +23,8 @@ from churn_store.settings import ConfigFile
 from churn_store.storage.digest_store import DigestStore
 from tests.release_factory import NOW_S, Candidate, bless, release
 
+pytestmark = pytest.mark.integration
+
 CHURN = Path(sys.executable).with_name("churn")
 WHO = ("--by", "ada", "--reason", "she looked at it")
 

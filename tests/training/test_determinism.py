@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.proofs
-@pytest.mark.slow
+@pytest.mark.integration
 def test_every_family_is_the_same_to_the_last_bit_in_two_processes() -> None:
     processes = [
         subprocess.Popen(

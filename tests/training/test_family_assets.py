@@ -36,7 +36,7 @@ from churn_store.database.migrate import migrate
 from churn_store.errors import InputError
 from tests.champion.world import training_set
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.integration
 
 REPOSITORY = Path(__file__).parents[2]
 FAMILIES = ("logistic_regression", "gradient_boosting")

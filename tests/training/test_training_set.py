@@ -39,7 +39,7 @@ from churn_store.releases.resolve import find_manifest
 from tests.champion.world import NOW_S, attributes, built_of, document
 from tests.champion.world import training_set as labelled_rows
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.integration
 
 CONFIGURATION = "company: small\nsource: {kind: synthetic, customers: 900, monthly_churn: 0.1}\n"
 

@@ -24,7 +24,7 @@ from churn_store.database.migrate import migrate
 from churn_store.releases.manifest import Manifest
 from tests.bank import bank, write_bank
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.integration
 
 LABELLED, PLANTED, TOP = 2_400, 600, 200
 QUICK: dict[str, Any] = {
