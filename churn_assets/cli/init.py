@@ -20,7 +20,7 @@ from churn_assets.connectors.postgres.connection import server
 from churn_assets.inspection.company import drafted
 from churn_assets.inspection.database import tables_in_database
 from churn_assets.inspection.draft import Draft
-from churn_assets.inspection.files import tables_in_files
+from churn_assets.inspection.files import overlooked, tables_in_files
 from churn_assets.inspection.folder import configured, instance_files, refuse_existing, write_all
 from churn_assets.inspection.rendering import rendered
 from churn_assets.inspection.series import most
@@ -70,6 +70,7 @@ def run_init(data: tuple[str, ...], into: Path, *, force: bool = False) -> int:
     looked_at = ", ".join(without_password(name) if ADDRESS.match(name) else name for name in data)
     tables, source = _looked_at(data, into)
     draft = drafted(tables, company=_company(into, data), source=source, into=into, looked_at=looked_at)
+    draft.unused |= overlooked(data)
     text = rendered(draft, looked_at=looked_at)
     with configured(into, text):
         report, ended = _validated()
@@ -123,7 +124,8 @@ def _say(draft: Draft, into: Path, report: Report, ended: date | None) -> None:
     click.echo(f"wrote {', '.join(['churn.yaml', *instance_files()])} into {'this folder' if shown == '.' else shown}")
     for name, table in draft.tables.items():
         lies = table.described.get("path") or table.described.get("table") or "a query"
-        mapped = ", ".join(f"{canonical} <- {column}" for canonical, column in table.columns.items())
+        named = {**table.columns, **table.described.get("event_times", {})}
+        mapped = ", ".join(f"{canonical} <- {column}" for canonical, column in named.items())
         click.echo(f"  {name:<10} {lies}: {mapped}" + (f"; {len(table.attributes)} attributes" if table.attributes else ""))
         for column, reason in table.left_out.items():
             click.echo(f"  {'':<10} left out: {column}: {reason}")

@@ -24,6 +24,24 @@ from churn_store.redaction import NAMES, shown_names
 SUFFIXES = (".csv", ".tsv", ".txt", ".parquet", ".pq")
 COMPRESSED = (".gz", ".zst")
 WORKBOOKS = (".xlsx", ".xls", ".ods")
+OTHERS = (
+    *WORKBOOKS,
+    ".json",
+    ".jsonl",
+    ".ndjson",
+    ".xml",
+    ".avro",
+    ".orc",
+    ".feather",
+    ".db",
+    ".sqlite",
+    ".zip",
+    ".xz",
+    ".bz2",
+    ".7z",
+)
+"""How files end that most likely hold data and can't be read."""
+
 VARYING = re.compile(r"(?<==)[^/]+|\d+(?:[-_.T]\d+)*|(?<=part-)[^/]*(?=\.)")
 """What differs in the names of files that are parts of one table: dates, numbers, and values of partitions like `day=2024-01-31`."""
 
@@ -56,6 +74,17 @@ def tables_in_files(given: Sequence[str], *, into: Path) -> list[InspectedTable]
         for parts in _split_where_columns_are_few(grouped, merged)
         for table in [_table(parts, others=set(files), into=into)]
     ]
+
+
+def overlooked(given: Sequence[str]) -> dict[str, str]:
+    """The files in some folders that most likely hold data and can't be read, each with what to do."""
+    return {
+        str(file): "it is not read: save it as CSV or Parquet if it belongs to the company"
+        for folder in map(Path, given)
+        if folder.is_dir()
+        for file in sorted(folder.rglob("*"))
+        if file.suffix.lower() in OTHERS and file.is_file() and not any(part.startswith(".") for part in file.parts)
+    }
 
 
 def _split_where_columns_are_few(

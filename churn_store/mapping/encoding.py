@@ -27,6 +27,9 @@ OTHERS = {
 }
 """First bytes of files that are no CSV."""
 
+JSON = re.compile(rb"\s*(?:\{|\[\s*[\[{])")
+"""How a file of JSON begins, and no header of a table does."""
+
 HEADER_END = re.compile(rb'(?:[^"\r\n]|"[^"]*")*(\r\n|\r|\n)')
 """A first line; the group is its end, where no quoted name holds it."""
 
@@ -129,7 +132,9 @@ def _head(file: Path) -> bytes:
 
 def _refuse_others(file: Path, where: str) -> None:
     with open(file, "rb") as stream:
-        begins = stream.read(8)
+        begins = stream.read(64)
+    if JSON.match(begins.removeprefix(codecs.BOM_UTF8)):
+        raise InputError(f"{where} is JSON; expected CSV, plain or compressed by gzip or zstd. Save it as CSV or Parquet")
     for magic, kind in OTHERS.items():
         if begins.startswith(magic):
             raise InputError(

@@ -27,6 +27,8 @@ def data(tmp_path: Path) -> Path:
     [
         ("nothing.csv", b"", "is empty"),
         ("numbers.csv", b"a,b\n1,2\n3,4\n", "no table can be told"),
+        ("rows.ndjson", b'{"id": 1, "plan": "a"}\n{"id": 2, "plan": "b"}\n', "is JSON; expected CSV"),
+        ("rows.json", b'\xef\xbb\xbf[\n  {"id": 1}]', "is JSON; expected CSV"),
         ("cut.csv", b'id,name\n1,"and then', "cut off"),
     ],
 )
@@ -67,6 +69,17 @@ def test_a_file_of_a_person_is_not_written_over_unless_asked(tmp_path: Path, dat
     run_init((str(data),), folder, force=True)
     assert yaml.safe_load((folder / "churn.yaml").read_text(encoding="utf-8"))["source"]["shape"] == "table"
     assert sorted(file.name for file in folder.iterdir()) == ["churn.yaml", "dagster.yaml", "workspace.yaml"]
+
+
+def test_a_file_of_a_folder_that_can_not_be_read_is_told(
+    tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (data / "orders.xlsx").write_bytes(b"PK\x03\x04")
+    (data / "notes.md").write_text("what was exported", encoding="utf-8")
+    run_init((str(data),), tmp_path / "company")
+    assert f"not used: {data / 'orders.xlsx'}: it is not read" in capsys.readouterr().out
+    assert "orders.xlsx" in (tmp_path / "company" / "churn.yaml").read_text(encoding="utf-8")
+    assert "notes.md" not in (tmp_path / "company" / "churn.yaml").read_text(encoding="utf-8")
 
 
 def test_a_small_table_says_which_rows_are_missing_and_exits_with_1(
