@@ -25,6 +25,10 @@ class StoreAwayError(ChurnError):
     """The store of release files or of the lake does not answer, or is not at its address; another try may help."""
 
 
+class LostError(ChurnError):
+    """What was written is not there any more, or is not as it was written; the message names it, and says how it comes back."""
+
+
 class ReleaseError(ChurnError):
     """A release is missing, changed, unblessed or does not do what its manifest says."""
 

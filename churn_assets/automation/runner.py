@@ -18,6 +18,7 @@ from churn_assets.lake.lake import Lake
 from churn_assets.orchestration.code_version import sections_of
 from churn_assets.orchestration.dagster_internals import AssetNode
 from churn_assets.orchestration.in_process import execute
+from churn_assets.orchestration.lost_periods import lost
 from churn_assets.orchestration.run_history import data_version, data_versions, digest_of, raw_periods
 from churn_assets.periods import text
 from churn_assets.raw.assets import ANEW
@@ -189,11 +190,11 @@ def fingerprint(graph: Graph, job: str, keys: list[str] | None) -> str:
 
 
 def _is_there(graph: Graph, job: str) -> bool:
-    """Whether the tables and the release that a job writes still exist."""
+    """Whether the tables and the release that a job writes still exist, and nothing of the tables is lost."""
     lake, made = Lake(graph.settings.lake_url), _made_by(graph, job)
     tables = [node.key.to_user_string() for node in made if IN_LAKE in node.kinds]
     released = all(node.key.to_user_string() != CHAMPION for node in made) or graph.serving.newest() is not None
-    return released and all(lake.has(table) for table in tables)
+    return released and all(lake.has(table) and not lost(graph.instance, lake, table) for table in tables)
 
 
 def _made_by(graph: Graph, job: str) -> list[AssetNode]:

@@ -29,6 +29,7 @@ from churn_assets.coverage import unbroken_until
 from churn_assets.lake.lake import Lake
 from churn_assets.orchestration.code_version import code_version
 from churn_assets.orchestration.dagster_internals import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
+from churn_assets.orchestration.lost_periods import causes_of
 from churn_assets.orchestration.ownership import require_own
 from churn_assets.orchestration.run_history import (
     CAUSE,
@@ -81,12 +82,18 @@ def schedules(
             calendar,
             INGEST,
             due,
-            lambda: digest_of(source.fingerprint(), code_version(*STAGES), settings.raw.model_dump_json()),
+            lambda: digest_of(
+                source.fingerprint(),
+                code_version(*STAGES),
+                settings.raw.model_dump_json(),
+                *causes_of(instance, lake, tables),
+            ),
         )
 
     def built_from(instance: dg.DagsterInstance, *sections: BaseModel) -> str:
         texts = [section.model_dump_json() for section in sections]
-        return digest_of(versions_digest(instance, tables), code_version("features"), *texts)
+        gone = causes_of(instance, lake, ["customer_features", "churn_labels"])
+        return digest_of(versions_digest(instance, tables), code_version("features"), *texts, *gone)
 
     def labelled_from(instance: dg.DagsterInstance) -> str:
         # The cause includes the labels, so that labels that a restore brought back are restated again by the same arrivals.
@@ -119,7 +126,9 @@ def schedules(
         yield from _stretches(instance, calendar, LABELS, sorted(due), lambda: labelled_from(instance))
 
     def scores(instance: dg.DagsterInstance) -> Requests:
-        yield from _newest(instance, calendar, serving, SCORE, "churn_scores", code_version("scoring"), clock.now().date())
+        gone = causes_of(instance, lake, ["churn_scores"])
+        code = digest_of(code_version("scoring"), *gone) if gone else code_version("scoring")
+        yield from _newest(instance, calendar, serving, SCORE, "churn_scores", code, clock.now().date(), lost=gone)
 
     def monitoring(instance: dg.DagsterInstance) -> Requests:
         yield from _newest(
@@ -250,12 +259,22 @@ def _stretches(
 
 
 def _newest(
-    instance: dg.DagsterInstance, calendar: Calendar, serving: ServingStore, job: str, asset: str, code: str, today: date
+    instance: dg.DagsterInstance,
+    calendar: Calendar,
+    serving: ServingStore,
+    job: str,
+    asset: str,
+    code: str,
+    today: date,
+    *,
+    lost: Sequence[tuple[str, str, int]] = (),
 ) -> Requests:
     row = serving.newest()
     snapshots = {key for key in materialized(instance, "customer_features") if key <= text(today)}
     last = newest_materialization(instance, asset)
     done = None if last is None or last.period is None else (last.period, str(last.metadata.get("release")))
+    if done is not None and done[0] in {period for _, period, _ in lost}:
+        done = None
     key = newest_due(snapshots, release=None if row is None else row.champion, done=done)
     if row is None:
         yield dg.SkipReason("no release serves yet")

@@ -12,6 +12,7 @@ from churn_assets.features.feature import Feature
 from churn_assets.lake.lake import Lake
 from churn_assets.orchestration.code_version import code_version
 from churn_assets.orchestration.failure_policy import wrong_input_is_final
+from churn_assets.orchestration.lost_periods import require_whole
 from churn_assets.reporting.document import Document
 from churn_assets.resources.serving import ServingStore
 from churn_assets.settings.company import Settings
@@ -54,12 +55,13 @@ def backtest_assets(settings: Settings, features: tuple[Feature, ...]) -> Sequen
     )
     @wrong_input_is_final
     def backtest_report(
-        context: dg.AssetExecutionContext,  # noqa: ARG001 - wrong_input_is_final tags its run
+        context: dg.AssetExecutionContext,
         config: BacktestRun,
         lake: dg.ResourceParam[Lake],
         clock: dg.ResourceParam[Clock],
         serving: dg.ResourceParam[ServingStore],
     ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+        require_whole(context.instance, lake, ("customer_features", "churn_labels"))
         as_of = clock.now().date()
         family = family_of(config.family, serving, settings.training.families)
         found = Backtester(

@@ -24,7 +24,8 @@ from churn_assets.automation.runner import Graph, Step, run_all
 from churn_assets.build import build_defs
 from churn_assets.cli.without_time import had_left, scored, trained_on
 from churn_assets.connectors.open_source import open_source
-from churn_assets.lake.lake import PERIOD, Lake
+from churn_assets.lake.contents import PERIOD
+from churn_assets.lake.lake import Lake
 from churn_assets.lake.migrate import migrate_lake
 from churn_assets.orchestration.instance import instance_in_words, instance_of
 from churn_assets.orchestration.lake_words import migrate_words

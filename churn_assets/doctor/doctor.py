@@ -38,6 +38,7 @@ def examine(folder: Path, *, port: int) -> Iterator[ProbeResult]:
     yield probed("spark", partial(services.spark, settings.engine, settings.spark))
     yield probed("lake", partial(stores.writable, lake))
     yield probed("lake's columns", partial(stores.lake_columns, lake, source, settings.source, settings.features, store))
+    yield probed("lake's contents", partial(stores.lake_contents, folder, lake))
     yield probed("serving database", partial(stores.database, settings.database_url, embedded=embedded))
     yield probed("release", partial(stores.release, store, settings.database_url, embedded=embedded))
     yield probed("online features", partial(stores.online, settings.online_url))

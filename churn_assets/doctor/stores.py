@@ -14,13 +14,15 @@ from churn_assets.features.lake_columns import outdated
 from churn_assets.lake.lake import Lake
 from churn_assets.lake.migrate import lacking
 from churn_assets.lake.versions import TABLES
+from churn_assets.orchestration.instance import instance_of
+from churn_assets.orchestration.lost_periods import in_words, lost
 from churn_assets.resources.serving import ServingStore
 from churn_assets.resources.tracking_server import is_server, sign_of_life
 from churn_assets.settings.company import Features, SourceSettings
 from churn_assets.tables import Source
 from churn_store.database.migrate import require_migrated
 from churn_store.database.schema import REVISION, connect
-from churn_store.errors import AbsentError, ChurnError, InputError, StoreAwayError
+from churn_store.errors import AbsentError, ChurnError, InputError, LostError, StoreAwayError
 from churn_store.mapping.tables import KEYS
 from churn_store.redaction import without_password
 from churn_store.storage.object_storage import in_object_store, open_store
@@ -101,6 +103,27 @@ def lake_columns(place: Lake, source: Source, described: SourceSettings, choice:
     if complaints := outdated(place, features, has_time=described.shape == "history"):
         raise InputError("; ".join(complaints))
     return f"{len(present)} tables have the present columns"
+
+
+def lake_contents(folder: Path, place: Lake) -> str:
+    """Check that the lake holds what Dagster recorded, by the files of each period.
+
+    Args:
+        folder: folder of dagster.yaml, used if ``DAGSTER_HOME`` is not set.
+        place: lake to check.
+
+    Raises:
+        AbsentError: if nothing was written yet.
+        InputError: if there is no Dagster instance.
+        LostError: if a period is lost.
+    """
+    with instance_of(folder) as instance:
+        gone = {table: found for table in TABLES if (found := lost(instance, place, table))}
+    if gone:
+        raise LostError("; ".join(in_words(table, found) for table, found in gone.items()))
+    if not (present := [table for table in TABLES if place.has(table)]):
+        raise AbsentError("nothing was written yet")
+    return f"{len(present)} tables have the files that were written"
 
 
 def release(store: ServingStore, database_url: str, *, embedded: bool) -> str:

@@ -10,7 +10,8 @@ from datetime import timedelta
 import polars as pl
 
 from churn_assets.evaluation.baselines import LAST_SEEN
-from churn_assets.lake.lake import PERIOD, Lake
+from churn_assets.lake.contents import PERIOD
+from churn_assets.lake.lake import Lake
 from churn_assets.periods import Calendar, day_of, text
 from churn_assets.settings.company import AtRisk
 from churn_store.clock import DAY_S

@@ -25,9 +25,11 @@ from churn_assets.features.labels import churn_labels, require_mature
 from churn_assets.features.lookback import lookback_days, reads_all
 from churn_assets.features.snapshot import features_of_table
 from churn_assets.features.todays_customers import at_risk as at_risk_without_time
-from churn_assets.lake.lake import PERIOD, Lake
+from churn_assets.lake.contents import PERIOD
+from churn_assets.lake.lake import Lake
 from churn_assets.orchestration.code_version import code_version
 from churn_assets.orchestration.failure_policy import wrong_input_is_final
+from churn_assets.orchestration.lost_periods import require_whole, whole_versions
 from churn_assets.orchestration.run_history import KNOWN_UNTIL, raw_periods
 from churn_assets.orchestration.table_writer import Built, Events, contract_specs, keys_of, write_table
 from churn_assets.periods import Cadence, Calendar, text
@@ -117,6 +119,7 @@ def _customer_features(
         context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], clock: dg.ResourceParam[Clock]
     ) -> Events:
         keys = keys_of(context)
+        require_whole(context.instance, lake, tables)
         raw = raw_periods(context.instance, lake, tables)
         require_history(calendar, clock.now().date(), keys, raw=raw)
         sources = lake.versions(tables)
@@ -172,6 +175,7 @@ def _churn_labels(
         context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], clock: dg.ResourceParam[Clock]
     ) -> Events:
         built = {}
+        require_whole(context.instance, lake, ["customer_features", *tables])
         raw = raw_periods(context.instance, lake, tables)
         sources = lake.versions(["customer_features", *used])
         for key in keys_of(context):
@@ -231,7 +235,7 @@ def _table_features(features: tuple[Feature, ...]) -> dg.AssetsDefinition:
     @wrong_input_is_final
     def customer_features(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> Events:
         [key] = keys_of(context)
-        sources = lake.versions(["customers"])
+        sources = whole_versions(context.instance, lake, ["customers"])
         customers = lake.read("customers", key, version=sources["customers"])
         frame, risky = features_of_table(customers, features), at_risk_without_time(customers)
         built = {key: Built(frame, checks={"someone_at_risk": someone_at_risk(risky)}, metadata={"at_risk": risky.height})}
@@ -258,7 +262,7 @@ def _table_labels() -> dg.AssetsDefinition:
     @wrong_input_is_final
     def churn_labels(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> Events:
         [key] = keys_of(context)
-        sources = lake.versions(["customers"])
+        sources = whole_versions(context.instance, lake, ["customers"])
         customers = lake.read("customers", key, version=sources["customers"], columns=["customer_id", LABEL])
         labels, counts = customers.drop_nulls(LABEL), LabelCounts.of(customers[LABEL])
         rate = plausible_label_rate(labels) if labels.height else nobody_labelled(counts)

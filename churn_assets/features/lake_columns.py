@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from churn_assets.features.contracts import features_contract, labels_contract
 from churn_assets.features.feature import Feature
-from churn_assets.lake.lake import PERIOD, Lake
+from churn_assets.lake.contents import PERIOD
+from churn_assets.lake.lake import Lake
 
 
 def outdated(lake: Lake, features: tuple[Feature, ...], *, has_time: bool) -> list[str]:

@@ -7,6 +7,7 @@ and whether they are right (``churn_assets.contracts``, before the write).
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -15,11 +16,9 @@ import polars as pl
 from deltalake import CommitProperties, DeltaTable, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
-from churn_store.errors import InputError
+from churn_assets.lake.contents import PERIOD, StoredFile, damaged, digest_of_files, files_of
+from churn_store.errors import InputError, LostError
 from churn_store.storage.object_storage import CONNECT_S, RETRIES, away, in_object_store, require_endpoint
-
-PERIOD = "period"
-"""The partition column of every table."""
 
 KEEPS_VERSIONS = {"delta.enableExpiredLogCleanup": "false"}
 """Keeps every version: by default Delta drops those older than 30 days, and a model's training set must be reproducible for ever."""
@@ -41,6 +40,17 @@ TRIES = 5
 FIRST_VERSION = 0
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Commit:
+    """A write of a table: the version of the table after it, and digests of the files of each period that it wrote.
+
+    A period without rows has no files, and the digest of none.
+    """
+
+    version: int
+    files: dict[str, str]
 
 
 class Lake:
@@ -72,6 +82,7 @@ class Lake:
 
         Raises:
             InputError: if the table was never written.
+            LostError: if Delta's log of it can't be read.
             StoreAwayError: if the object store does not answer.
             deltalake.exceptions.DeltaError: if it has no such version.
         """
@@ -80,6 +91,13 @@ class Lake:
             return self._asked(lambda: DeltaTable(uri, version=version, storage_options=self._options))
         except TableNotFoundError as error:
             raise InputError(f"the lake has no table {table} yet; materialize the asset {table} first") from error
+        except DeltaError as error:
+            if version is not None:
+                raise
+            raise LostError(
+                f"the lake's table {table} is lost: Delta's log in {uri}/_delta_log can't be read ({_first_words(error)}). Bring the folder "
+                f"{uri} back from a backup; without one move it away, and the schedules ask for its periods again"
+            ) from error
 
     def _found(self, table: str) -> DeltaTable | None:
         """The newest version of a table, or `None`. Not by ``is_deltatable``, which would hold the GIL while it waits."""
@@ -108,7 +126,7 @@ class Lake:
         *,
         run_id: str,
         sources: Mapping[str, int] | None = None,
-    ) -> int:
+    ) -> Commit:
         """Replace partitions, all in one commit: a reader sees the old ones or the new ones.
 
         If the columns have changed since the table was last written, all its partitions must be written together.
@@ -120,7 +138,7 @@ class Lake:
             sources: versions of the tables that the rows were made from, kept in the commit.
 
         Returns:
-            The version of the table after the write.
+            The table after the write.
 
         Raises:
             InputError: if the columns differ from those of the periods that stay, or if other writers were faster each time.
@@ -137,7 +155,11 @@ class Lake:
         )
         for _ in range(TRIES):
             try:
-                return self._asked(lambda: self._write(table, whole, set(partitions), properties))
+                written = self._asked(lambda: self._write(table, whole, set(partitions), properties))
+                files = files_of(written)
+                return Commit(
+                    int(written.version()), {period: digest_of_files(files.get(period, [])) for period in partitions}
+                )
             except CommitFailedError as error:
                 met = error
         raise InputError(
@@ -145,8 +167,8 @@ class Lake:
             f"`churn data log {table}`, and run this again when the other has ended"
         ) from met
 
-    def _write(self, table: str, whole: pl.DataFrame, periods: set[str], said: CommitProperties) -> int:
-        """Replace periods in the newest version of the table, and return the new version.
+    def _write(self, table: str, whole: pl.DataFrame, periods: set[str], said: CommitProperties) -> DeltaTable:
+        """Replace periods in the newest version of the table, and return it at the new version.
 
         The table is opened only once: in an object store that costs a request for every commit since the last checkpoint.
 
@@ -169,7 +191,7 @@ class Lake:
                 if self._found(table) is None:
                     raise
                 raise CommitFailedError(f"another writer made the table {table}") from error
-            return FIRST_VERSION
+            return self.table(table, version=FIRST_VERSION)
         if _periods(current) <= periods:
             # No other period stays, so the columns may change.
             write(current, mode="overwrite", schema_mode="overwrite", configuration=KEEPS_VERSIONS)
@@ -177,7 +199,7 @@ class Lake:
             self._refuse_columns(table, current, whole)
             listed = ", ".join(f"'{period}'" for period in sorted(periods))
             write(current, mode="overwrite", predicate=f"{PERIOD} IN ({listed})")
-        return int(current.version())
+        return current
 
     def takes(self, table: str, frame: pl.DataFrame) -> bool:
         """Whether rows with these columns can be added to the table; any can if it was never written."""
@@ -258,6 +280,18 @@ class Lake:
         """The periods that a table has rows of."""
         return sorted(_periods(self.table(table, version=version)))
 
+    def files(self, table: str) -> dict[str, list[StoredFile]]:
+        """The files of each period of a table that has rows.
+
+        Raises:
+            InputError: if the table was never written.
+        """
+        return files_of(self.table(table))
+
+    def damaged(self, table: str, files: dict[str, list[StoredFile]]) -> dict[str, str]:
+        """The periods of which a file is missing or has another size than Delta's log says, with that file in words."""
+        return self._asked(lambda: damaged(self.uri(table), files))
+
     def spans(self, table: str, column: str) -> dict[str, tuple[int, int]]:
         """The least and the greatest value of a whole-number column in each period, from the table's statistics alone."""
         actions = pl.DataFrame(self.table(table).get_add_actions(flatten=True))
@@ -292,6 +326,11 @@ class Lake:
             InputError: if the table was never written.
         """
         return int(self.table(table).version())
+
+
+def _first_words(error: Exception) -> str:
+    """The beginning of an error of Delta's library, which may go on over many lines."""
+    return " ".join(str(error).split())[:120]
 
 
 def _periods(table: DeltaTable) -> set[str]:

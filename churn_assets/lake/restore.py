@@ -11,7 +11,8 @@ import polars as pl
 from deltalake import CommitProperties
 from deltalake.exceptions import CommitFailedError, DeltaError
 
-from churn_assets.lake.lake import PERIOD, SOURCES, Lake
+from churn_assets.lake.contents import PERIOD
+from churn_assets.lake.lake import SOURCES, Lake
 from churn_assets.lake.versions import changed_periods, digest_at, files_at, gone, read_at, require_version
 from churn_store.errors import InputError
 from churn_store.mapping.tables import OPTIONAL, SCHEMAS

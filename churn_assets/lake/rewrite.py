@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from churn_assets.lake.contents import PERIOD
 from churn_assets.lake.identity import read_mark, write_mark
-from churn_assets.lake.lake import PERIOD, Lake
+from churn_assets.lake.lake import Lake
 from churn_assets.lake.normalisation import NAME, REWRITING, is_older
 from churn_assets.lake.restore import Back
 from churn_assets.lake.versions import LIE_BY, QUARANTINES, RAW, digest_at, key_of
@@ -143,8 +144,8 @@ def _differs(rows: pl.DataFrame, changed: pl.DataFrame, words: list[str]) -> pl.
 def _write(lake: Lake, table: str, before: int, rows: pl.DataFrame, kept: pl.DataFrame, is_changed: pl.Series) -> Rewritten:
     """Write all periods in one commit: a reader sees the older words or the newest ones."""
     periods = _by_period(kept)
-    version = lake.replace(table, periods, run_id=RUN, sources=lake.sources(table, version=before))
-    return Rewritten(table, before, version, _backs(table, periods), int(is_changed.sum()), rows.height - kept.height)
+    done = lake.replace(table, periods, run_id=RUN, sources=lake.sources(table, version=before))
+    return Rewritten(table, before, done.version, _backs(table, periods), int(is_changed.sum()), rows.height - kept.height)
 
 
 def _as_it_is(table: str, version: int, rows: pl.DataFrame) -> Rewritten:

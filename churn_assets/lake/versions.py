@@ -14,7 +14,8 @@ from functools import cache
 import polars as pl
 from deltalake.exceptions import DeltaError
 
-from churn_assets.lake.lake import PERIOD, SOURCES, Lake
+from churn_assets.lake.contents import PERIOD
+from churn_assets.lake.lake import SOURCES, Lake
 from churn_assets.lake.row_digest import digest
 from churn_store.errors import InputError
 from churn_store.mapping.tables import KEYS, SCHEMAS

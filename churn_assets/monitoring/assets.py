@@ -21,6 +21,7 @@ from churn_assets.monitoring.drift import (
 from churn_assets.monitoring.evidently_report import draw
 from churn_assets.orchestration.code_version import code_version
 from churn_assets.orchestration.failure_policy import wrong_input_is_final
+from churn_assets.orchestration.lost_periods import whole_versions
 from churn_assets.orchestration.table_writer import columns_schema, keys_of
 from churn_assets.periods import ALL
 from churn_assets.resources.serving import ServingStore
@@ -103,7 +104,7 @@ def _drift_report(
                 "no release serves yet, so there is nothing to measure drift against; materialize champion first"
             )
         reference = read_sample(load_file(serving.files, bundle.manifest, "reference.parquet"))
-        version = lake.version("customer_features")
+        version = whole_versions(context.instance, lake, ["customer_features"])["customer_features"]
         windows = {
             period: features_of_today(lake, version=version)
             if period == ALL

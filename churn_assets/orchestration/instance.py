@@ -11,9 +11,11 @@ from pathlib import Path
 
 import dagster as dg
 
+from churn_assets.lake.contents import StoredFile, digest_of_files
 from churn_assets.lake.restore import Back
 from churn_assets.orchestration.dagster_internals import DATA_VERSION_TAG, get_daemon_statuses, is_dagster_home_set
-from churn_assets.orchestration.run_history import LACKING, UNDER_WAY, data_version, data_versions
+from churn_assets.orchestration.lost_periods import FILES_TAG, LACKING
+from churn_assets.orchestration.run_history import UNDER_WAY, data_version, data_versions
 from churn_assets.periods import ALL
 from churn_store.errors import AbsentError, InputError
 
@@ -89,6 +91,7 @@ def report_restored(
     of: int,
     version: int,
     uri: str,
+    files: Mapping[str, list[StoredFile]],
     said: str = "version {of} was brought back by `churn data restore`",
 ) -> None:
     """Report the digests of restored or rewritten periods to Dagster, so that assets made from other rows become stale and are made again.
@@ -100,6 +103,7 @@ def report_restored(
         of: version that was restored.
         version: number of the new version.
         uri: address of the table.
+        files: files of each period that has rows, at that version.
         said: description of what happened, in which ``{of}`` is that version.
     """
     for period, back in sorted(periods.items()):
@@ -116,7 +120,7 @@ def report_restored(
                     "data_version": back.digest,
                     **({} if back.rows else {LACKING: True}),
                 },
-                tags={DATA_VERSION_TAG: back.digest},
+                tags={DATA_VERSION_TAG: back.digest, FILES_TAG: digest_of_files(files.get(period, []))},
             )
         )
 

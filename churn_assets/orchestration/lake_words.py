@@ -46,6 +46,7 @@ def migrate_words(lake: Lake, described: SourceSettings, source: Source, instanc
             of=done.before,
             version=done.version,
             uri=lake.uri(done.table),
+            files=lake.files(done.table),
             said="the words of version {of} were rewritten by `churn data migrate`",
         )
 

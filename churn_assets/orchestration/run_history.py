@@ -21,6 +21,7 @@ from churn_assets.orchestration.dagster_internals import (
     PARTITION_NAME_TAG,
 )
 from churn_assets.orchestration.failure_policy import WRONG_INPUT_TAG
+from churn_assets.orchestration.lost_periods import LACKING, lost
 from churn_assets.periods import Calendar, text
 from churn_store.mapping.tables import Table
 
@@ -36,9 +37,6 @@ tick."""
 
 KNOWN_UNTIL = "known_until"
 """Metadata of a label partition: the day up to which arrivals count in it."""
-
-LACKING = "lacking"
-"""Metadata of a period that a restore has removed."""
 
 ATTEMPTS = 3
 """The number of runs, each with its own retries, that are requested for a cause before it is given up."""
@@ -65,14 +63,17 @@ def materialized(instance: dg.DagsterInstance, asset: str) -> set[str]:
 
 
 def present(instance: dg.DagsterInstance, lake: Lake, table: str) -> set[str]:
-    """The periods of a table that were materialized and are still in the lake.
+    """The periods of a table that were materialized and are still in the lake as they were written.
 
     Dagster can't forget a single period, so a period that a restored version lacks is marked in its newest materialization. A table
-    that is no longer in the lake has no periods.
+    that is no longer in the lake has no periods, and a lost period is none (``lost_periods``).
+
+    Raises:
+        LostError: if Delta's log of the table can't be read.
     """
     if not lake.has(table):
         return set()
-    periods = materialized(instance, table)
+    periods = materialized(instance, table) - set(lost(instance, lake, table))
     empty = periods - set(lake.periods(table))
     return periods - set(metadata_of(instance, table, LACKING, periods=empty))
 

@@ -17,6 +17,7 @@ from churn_assets.contracts import KINDS, column_types_of, violations
 from churn_assets.lake.lake import Lake
 from churn_assets.lake.row_digest import sorted_digest
 from churn_assets.orchestration.dagster_internals import DATA_VERSION_TAG
+from churn_assets.orchestration.lost_periods import FILES_TAG
 from churn_assets.orchestration.run_history import digest_of
 from churn_assets.periods import ALL
 from churn_store.model.signature import Column
@@ -185,9 +186,9 @@ class TableWriter:
         yield from report(self._context, dg.AssetKey(self._table), self._found, self._written, shared)
 
     def _flush(self) -> None:
-        version = self._lake.replace(self._table, self._pending, run_id=self._context.run_id, sources=self._sources)
+        done = self._lake.replace(self._table, self._pending, run_id=self._context.run_id, sources=self._sources)
         for period in self._pending:
-            self._written[period]["delta_version"] = version
+            self._written[period] |= {"delta_version": done.version, "files": done.files[period]}
         self._pending = {}
 
 
@@ -266,6 +267,7 @@ def report(
         asset_key=asset,
         metadata={**shared, **totals},
         data_version=dg.DataVersion(versions[0] if len(versions) == 1 else digest_of(*versions)),
+        tags=None if is_range else {FILES_TAG: str(totals["files"])},
     )
     if is_range:
         for period, metadata in written.items():
@@ -315,8 +317,12 @@ def _materialization(asset: dg.AssetKey, period: str, metadata: Mapping[str, Any
         asset_key=asset,
         partition=None if period == ALL else period,
         metadata=dict(metadata),
-        tags={DATA_VERSION_TAG: str(metadata["data_version"])},
+        tags=_tags(metadata),
     )
+
+
+def _tags(metadata: Mapping[str, Any]) -> dict[str, str]:
+    return {DATA_VERSION_TAG: str(metadata["data_version"]), FILES_TAG: str(metadata["files"])}
 
 
 def _totals(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from churn_assets.features.todays_customers import features_at_risk
 from churn_assets.lake.lake import Lake
 from churn_assets.orchestration.code_version import code_version
 from churn_assets.orchestration.failure_policy import wrong_input_is_final
+from churn_assets.orchestration.lost_periods import whole_versions
 from churn_assets.orchestration.table_writer import Built, Events, columns_schema, contract_specs, keys_of, write_table
 from churn_assets.periods import epoch_s
 from churn_assets.resources.serving import ServingStore
@@ -65,7 +66,7 @@ def _churn_scores(partitions: dg.PartitionsDefinition[Any] | None, *, has_time: 
         bundle = serving.champion()
         if bundle is None:
             raise InputError("no release serves yet; materialize the asset champion first")
-        sources = lake.versions(["customer_features"])
+        sources = whole_versions(context.instance, lake, ["customer_features"])
         rows = features_at_risk(lake, key, version=sources["customer_features"], has_time=has_time)
         if lacking := [name for name in bundle.manifest.signature.names if name not in rows.columns]:
             raise InputError(
@@ -126,7 +127,7 @@ def _online_features(
                 allow_retries=False,
             )
         columns = [feature.name for feature in features]
-        version = lake.version("customer_features")
+        version = whole_versions(context.instance, lake, ["customer_features"])["customer_features"]
         rows = features_at_risk(lake, key, version=version, has_time=has_time).sort("customer_id")
         snapshot = write_snapshot(
             serving.online_url,

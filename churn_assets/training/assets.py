@@ -13,6 +13,7 @@ from churn_assets.features.feature import Feature
 from churn_assets.lake.lake import Lake
 from churn_assets.orchestration.code_version import code_version
 from churn_assets.orchestration.failure_policy import wrong_input_is_final
+from churn_assets.orchestration.lost_periods import whole_versions
 from churn_assets.orchestration.table_writer import Built, Events, columns_schema, contract_specs, write_table
 from churn_assets.periods import ALL
 from churn_assets.resources.serving import ServingStore
@@ -100,7 +101,7 @@ def _training_set(
     ) -> Events:
         if warning := require_allowed(protected, serving):
             context.log.warning(warning)
-        sources = lake.versions(("customer_features", "churn_labels"))
+        sources = whole_versions(context.instance, lake, ("customer_features", "churn_labels"))
         rows = (
             rows_by_time(lake, sources, _roles(lake, sources, settings.label, settings.training, as_of=clock.now().date()))
             if settings.has_time
@@ -159,7 +160,7 @@ def _family(name: str, settings: FittingSettings, features: tuple[Feature, ...])
         serving: dg.ResourceParam[ServingStore],
         mlflow: dg.ResourceParam[MlFlow],
     ) -> dg.MaterializeResult[FittedFamily]:
-        version = lake.version("training_set")
+        version = whole_versions(context.instance, lake, ["training_set"])["training_set"]
         rows = lake.read("training_set", ALL, version=version)
         fitted = search_and_fit(
             name,

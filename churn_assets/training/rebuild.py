@@ -12,7 +12,8 @@ from typing import Any
 import polars as pl
 from deltalake.exceptions import DeltaError
 
-from churn_assets.lake.lake import PERIOD, Lake
+from churn_assets.lake.contents import PERIOD
+from churn_assets.lake.lake import Lake
 from churn_assets.lake.versions import difference, digest_at, read_at, require_version
 from churn_assets.periods import ALL
 from churn_assets.settings.company import Training

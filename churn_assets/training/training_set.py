@@ -10,7 +10,8 @@ import msgspec
 import polars as pl
 
 from churn_assets.features.feature import Feature
-from churn_assets.lake.lake import PERIOD, Lake
+from churn_assets.lake.contents import PERIOD
+from churn_assets.lake.lake import Lake
 from churn_assets.lake.row_digest import digest
 from churn_assets.periods import ALL, day_of
 from churn_assets.settings.company import LEAST_ROWS, Training

@@ -8,7 +8,8 @@ import pytest
 from churn_assets.evaluation.baselines import LAST_SEEN, RECENCY, baselines
 from churn_assets.evaluation.last_activity import with_last_activity
 from churn_assets.features.engines.polars_engine import PolarsEngine
-from churn_assets.lake.lake import PERIOD, Lake
+from churn_assets.lake.contents import PERIOD
+from churn_assets.lake.lake import Lake
 from churn_assets.periods import Calendar, epoch_s
 from churn_assets.settings.company import AtRisk
 from churn_store.clock import DAY_S

@@ -9,7 +9,8 @@ import polars as pl
 
 from churn_assets.features.engines.base import History
 from churn_assets.features.snapshot import features_at
-from churn_assets.lake.lake import PERIOD, Lake
+from churn_assets.lake.contents import PERIOD
+from churn_assets.lake.lake import Lake
 from churn_assets.periods import Calendar, day_of, epoch_s
 from churn_assets.settings.company import AtRisk
 from churn_assets.settings.events import EventRoles

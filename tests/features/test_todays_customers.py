@@ -35,7 +35,7 @@ def test_those_without_a_label_are_at_risk_or_those_who_stayed_where_all_have_on
 def lake_of(folder: Path, labels: list[bool | None]) -> Lake:
     """A lake whose features were made from these customers; later ones have arrived since, all of whom left."""
     lake, rows = Lake(str(folder)), customers(labels)
-    made_from = lake.replace("customers", {"all": rows}, run_id="test")
+    made_from = lake.replace("customers", {"all": rows}, run_id="test").version
     features = rows.select("customer_id", visits=pl.int_range(pl.len()).cast(pl.Float64))
     lake.replace("customer_features", {"all": features}, run_id="test", sources={"customers": made_from})
     lake.replace("customers", {"all": rows.with_columns(churned=True)}, run_id="test")

@@ -42,7 +42,7 @@ def test_only_the_named_partitions_change_and_the_others_keep_their_files(lake: 
 
 
 def test_each_write_is_a_version_and_an_earlier_one_can_be_read_again(lake: Lake) -> None:
-    assert [lake.replace("t", {"all": rows(x)}, run_id="r") for x in range(3)] == [0, 1, 2]
+    assert [lake.replace("t", {"all": rows(x)}, run_id="r").version for x in range(3)] == [0, 1, 2]
     assert lake.version("t") == 2
     assert lake.versions(["t"]) == {"t": 2}
     for version in range(3):

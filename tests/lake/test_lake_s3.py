@@ -39,8 +39,8 @@ def test_partitions_versions_sources_and_statistics_are_those_of_a_folder(lake: 
     assert not lake.has("t")
     with pytest.raises(InputError, match="the lake has no table t yet"):
         lake.version("t")
-    assert lake.replace("t", {JAN: ROWS, FEB: ROWS}, run_id="r1", sources={"events": 4}) == 0
-    assert lake.replace("t", {FEB: rows(7), MAR: rows(8)}, run_id="r2") == 1
+    assert lake.replace("t", {JAN: ROWS, FEB: ROWS}, run_id="r1", sources={"events": 4}).version == 0
+    assert lake.replace("t", {FEB: rows(7), MAR: rows(8)}, run_id="r2").version == 1
     assert lake.uri("t").endswith("/company/lake/t")
     assert (lake.has("t"), lake.periods("t"), lake.periods("t", version=0)) == (True, [JAN, FEB, MAR], [JAN, FEB])
     assert lake.read("t", JAN).equals(ROWS)

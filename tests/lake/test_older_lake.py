@@ -12,7 +12,8 @@ from deltalake import DeltaTable
 from churn_assets.features.feature_sets import company_features, features_of
 from churn_assets.features.lake_columns import outdated
 from churn_assets.features.snapshot import features_at
-from churn_assets.lake.lake import PERIOD, Lake
+from churn_assets.lake.contents import PERIOD
+from churn_assets.lake.lake import Lake
 from churn_assets.lake.migrate import lacking, migrate_lake
 from churn_assets.lake.row_digest import digest
 from churn_assets.lake.versions import digest_at

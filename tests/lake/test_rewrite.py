@@ -14,8 +14,9 @@ from click.testing import CliRunner
 from churn_assets.automation.jobs import INGEST
 from churn_assets.automation.runner import QUIET, why
 from churn_assets.build import build_defs
+from churn_assets.lake.contents import PERIOD
 from churn_assets.lake.identity import read_mark, write_mark
-from churn_assets.lake.lake import PERIOD, Lake
+from churn_assets.lake.lake import Lake
 from churn_assets.lake.normalisation import NAME, REWRITING, normalisation_of
 from churn_assets.lake.rewrite import rewrite_words
 from churn_assets.orchestration.instance import instance_of

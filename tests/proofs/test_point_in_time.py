@@ -16,7 +16,8 @@ from churn_assets.contracts import sift
 from churn_assets.features.engines.base import History
 from churn_assets.features.engines.polars_engine import PolarsEngine
 from churn_assets.features.feature import Feature
-from churn_assets.lake.lake import PERIOD, Lake
+from churn_assets.lake.contents import PERIOD
+from churn_assets.lake.lake import Lake
 from churn_assets.lake.row_digest import digest
 from churn_assets.periods import Calendar, day_of, text
 from churn_assets.raw.contracts import raw_contract

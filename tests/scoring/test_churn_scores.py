@@ -40,7 +40,7 @@ def materialized(
     """Score customers; those of whom no label is said stayed."""
     lake = Lake(settings.lake_url)
     churned = pl.Series("churned", labels or [False] * frame.height, dtype=pl.Boolean)
-    made_from = lake.replace("customers", {"all": frame.select("customer_id", churned)}, run_id="test")
+    made_from = lake.replace("customers", {"all": frame.select("customer_id", churned)}, run_id="test").version
     lake.replace("customer_features", {"all": frame}, run_id="test", sources={"customers": made_from})
     store = ServingStore(settings.database_url, settings.releases_url, settings.online_url)
     features = features_of(["customers"], COLUMNS, has_time=False)
@@ -126,7 +126,7 @@ async def served(settings: Settings, names: list[str]) -> list[str]:
 def trained_on(settings: Settings, roles: dict[str, str]) -> TableVersion:
     """Write a training set of some customers, by role."""
     rows = pl.DataFrame({"customer_id": list(roles), "churned": False, "role": list(roles.values())})
-    version = Lake(settings.lake_url).replace("training_set", {"all": rows}, run_id="test")
+    version = Lake(settings.lake_url).replace("training_set", {"all": rows}, run_id="test").version
     return TableVersion(version, digest(rows, key=["customer_id"]))
 
 

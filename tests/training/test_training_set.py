@@ -184,7 +184,15 @@ def test_after_a_restore_what_hangs_on_other_rows_is_made_again_and_what_has_its
     def restored(version: int) -> bool:
         """Bring a version back; whether the features are made again."""
         done = restore(lake, "events", version)
-        report_restored(graph.instance, "events", done.periods, of=version, version=done.version, uri=lake.uri("events"))
+        report_restored(
+            graph.instance,
+            "events",
+            done.periods,
+            of=version,
+            version=done.version,
+            uri=lake.uri("events"),
+            files=lake.files("events"),
+        )
         return not steps_until(graph, FEATURES)[-1].skipped
 
     assert not restored(known)

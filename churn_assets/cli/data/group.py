@@ -1,4 +1,4 @@
-"""Look at earlier versions of the lake's tables, bring them back, make training sets again, migrate an older lake."""
+"""Look at earlier versions of the lake's tables, bring them back, verify them, make training sets again, migrate an older lake."""
 
 from churn_store.cli.lazy_group import LazyGroup
 
@@ -9,6 +9,7 @@ COMMANDS = {
     "migrate": "churn_assets.cli.data.migrate:migrate",
     "restore": "churn_assets.cli.data.restore:restore",
     "training-set": "churn_assets.cli.data.training_set:training_set",
+    "verify": "churn_assets.cli.data.verify:verify",
 }
 
 data = LazyGroup(name="data", places=lambda: COMMANDS, help=__doc__)

@@ -10,6 +10,7 @@ from churn_assets.features.lake_columns import outdated
 from churn_assets.lake.lake import Lake
 from churn_assets.lake.migrate import migrate_lake
 from churn_assets.orchestration.instance import instance_of
+from churn_assets.orchestration.lake_records import record_files
 from churn_assets.orchestration.lake_words import migrate_words
 from churn_assets.resources.serving import ServingStore
 from churn_assets.settings.company import Settings
@@ -25,6 +26,8 @@ def migrate() -> None:
     with instance_of(Path.cwd()) as instance:
         for line in migrate_words(lake, settings.source, open_source(settings), instance):
             click.echo(line)
+        for table, periods in record_files(instance, lake).items():
+            click.echo(f"{table}: recorded the files of {periods} {'period' if periods == 1 else 'periods'}")
     serving = ServingStore(settings.database_url, settings.releases_url, settings.online_url)
     features = company_features(open_source(settings), settings.source, settings.features, served=serving.inputs)
     complaints = outdated(lake, features, has_time=settings.has_time)

@@ -14,7 +14,7 @@ import polars as pl
 
 from churn_assets.features.engines.base import History
 from churn_assets.features.population import known_before
-from churn_assets.lake.lake import PERIOD
+from churn_assets.lake.contents import PERIOD
 from churn_store.mapping.tables import KEYS, Table
 
 KINDS = ("event_type", "status")

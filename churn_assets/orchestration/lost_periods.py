@@ -1,0 +1,146 @@
+"""Lost periods: those that Dagster recorded as written and that the lake does not hold any more as they were written.
+
+Everything behind a lost period is blocked, and the schedules ask for it again. Belongs here: the comparison of Dagster's records with
+the lake. Does not belong here: which files there are (``lake.contents``).
+"""
+
+from collections.abc import Iterable
+
+import dagster as dg
+
+from churn_assets.lake.contents import NO_FILES, StoredFile, digest_of_files
+from churn_assets.lake.lake import Lake
+from churn_assets.periods import ALL
+from churn_store.errors import LostError
+
+FILES_TAG = "churn/files"
+"""The tag of a materialization with the digest of the period's files."""
+
+ROWS = "dagster/row_count"
+LACKING = "lacking"
+"""Metadata of a period that a restore has removed."""
+
+SHOWN = 3
+
+
+def lost(instance: dg.DagsterInstance, lake: Lake, table: str) -> dict[str, str]:
+    """The lost periods of a table, each with what is wrong; ``all`` stands for a table without periods.
+
+    A period that was written before files were recorded counts as lost only where it had rows and has none.
+
+    Args:
+        instance: instance that remembers the assets.
+        lake: lake of the company.
+        table: name of the table and its asset.
+
+    Raises:
+        LostError: if Delta's log of the table can't be read.
+        StoreAwayError: if the object store does not answer.
+    """
+    written = recorded(instance, table)
+    if not written:
+        return {}
+    files = lake.files(table) if lake.has(table) else {}
+    broken = lake.damaged(table, files) if files else {}
+    return {
+        period: said
+        for period, tag in sorted(written.items())
+        if (said := broken.get(period) or _difference(instance, table, period, tag, files.get(period, [])))
+    }
+
+
+def require_whole(instance: dg.DagsterInstance, lake: Lake, tables: Iterable[str]) -> None:
+    """Refuse to read tables of which a period is lost: whatever were made of them would be wrong without anybody seeing it.
+
+    Raises:
+        LostError: if a period is lost; it names the table, the periods and the way back.
+        StoreAwayError: if the object store does not answer.
+    """
+    for table in tables:
+        if found := lost(instance, lake, table):
+            raise LostError(in_words(table, found))
+
+
+def whole_versions(instance: dg.DagsterInstance, lake: Lake, tables: Iterable[str]) -> dict[str, int]:
+    """The newest version of each of some tables, of which nothing is lost.
+
+    Raises:
+        InputError: if one was never written.
+        LostError: if a period is lost.
+        StoreAwayError: if the object store does not answer.
+    """
+    tables = list(tables)
+    require_whole(instance, lake, tables)
+    return lake.versions(tables)
+
+
+def in_words(table: str, found: dict[str, str]) -> str:
+    """What is lost of a table, and how it comes back."""
+    periods = sorted(found)
+    listed = ", ".join(periods[:SHOWN]) + (f" and {len(periods) - SHOWN} more" if len(periods) > SHOWN else "")
+    where = "" if periods == [ALL] else f" {listed}"
+    return (
+        f"{table}{where} is lost: {found[periods[0]]}. Bring the lake back from a backup, or materialize {table} again"
+        + ("" if periods == [ALL] else f" for {'this period' if len(periods) == 1 else 'these periods'}")
+        + ", as the schedules do; nothing is made from it until then"
+    )
+
+
+def newest_events(instance: dg.DagsterInstance, table: str) -> dict[str, int]:
+    """The id of the newest materialization of each period; none where the asset has no periods."""
+    return dict(
+        instance.event_log_storage.get_latest_storage_id_by_partition(
+            dg.AssetKey(table), dg.DagsterEventType.ASSET_MATERIALIZATION
+        )
+    )
+
+
+def recorded(instance: dg.DagsterInstance, table: str) -> dict[str, str | None]:
+    """The digest of files of each materialized period; `None` where it was not recorded yet."""
+    key = dg.AssetKey(table)
+    newest = newest_events(instance, table)
+    if newest:
+        # Dagster finds tags by partition only for a few names of its own, so the events themselves are read, all at once.
+        wanted = dg.AssetRecordsFilter(asset_key=key, storage_ids=list(newest.values()))
+        records = instance.fetch_materializations(wanted, limit=len(newest)).records
+        said = [record.asset_materialization for record in records]
+        return {str(one.partition): (one.tags or {}).get(FILES_TAG) for one in said if one is not None}
+    event = instance.get_latest_materialization_event(key)
+    if event is None or event.asset_materialization is None or event.asset_materialization.partition is not None:
+        return {}
+    return {ALL: (event.asset_materialization.tags or {}).get(FILES_TAG)}
+
+
+def causes_of(instance: dg.DagsterInstance, lake: Lake, tables: Iterable[str]) -> list[tuple[str, str, int]]:
+    """What is lost of some tables, as a cause of runs: table, period, and the id of the event that recorded it.
+
+    A period that was written again has another event, so that its next loss is another cause.
+    """
+    found = []
+    for table in tables:
+        if gone := lost(instance, lake, table):
+            ids = newest_events(instance, table)
+            found += [(table, period, ids.get(period, 0)) for period in sorted(gone)]
+    return found
+
+
+def _difference(instance: dg.DagsterInstance, table: str, period: str, tag: str | None, files: list[StoredFile]) -> str:
+    """What is wrong with a period; empty if nothing is."""
+    if tag is None:
+        return "" if files or not _had_rows(instance, table, period) else "the lake has no rows of it, and it had some"
+    if digest_of_files(files) == tag:
+        return ""
+    if tag == NO_FILES:
+        return "the lake has rows of it, and none were written"
+    return "the lake holds other files of it than were written" if files else "the lake has no rows of it, and it had some"
+
+
+def _had_rows(instance: dg.DagsterInstance, table: str, period: str) -> bool:
+    key = dg.AssetKey(table)
+    wanted = key if period == ALL else dg.AssetRecordsFilter(asset_key=key, asset_partitions=[period])
+    [record] = instance.fetch_materializations(wanted, limit=1).records
+    said = record.asset_materialization
+    if said is None or LACKING in said.metadata:
+        return False
+    rows = said.metadata.get(ROWS)
+    return rows is not None and bool(rows.value)
