@@ -66,7 +66,7 @@ def example(name: str, *, as_of: date | None = None) -> Company:
 
 def labelled(settings: Settings, source: Source, *, as_of: date | None) -> Company:
     """A company's rows: of everybody, or at each snapshot of a history whose labels are mature."""
-    features = company_features(source, settings.source, settings.features)
+    features = company_features(source, settings.source, settings.features, settings.events.types)
     if as_of is None:
         contract = labelled_contract(source.attributes)
         customers = sift(contract, source.read("customers", 0, 0).rows.select(list(contract.columns))).kept

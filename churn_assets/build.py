@@ -50,7 +50,7 @@ def build_defs(settings: Settings | None = None, *, overrides: Mapping[str, Any]
         "io_manager": json_values,
         **(overrides or {}),
     }
-    features = company_features(source, settings.source, settings.features, served=serving.inputs)
+    features = company_features(source, settings.source, settings.features, settings.events.types, served=serving.inputs)
     used = features_in_use(features, settings.features)
     protected = protected_among(used, settings.source, settings.features)
     tables = [

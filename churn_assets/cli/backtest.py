@@ -20,7 +20,10 @@ def backtest(family: str | None, folds: int | None) -> None:
     settings = Settings.load()
     store = ServingStore(settings.database_url, settings.releases_url, settings.online_url)
     features = features_in_use(
-        company_features(open_source(settings), settings.source, settings.features, served=store.inputs), settings.features
+        company_features(
+            open_source(settings), settings.source, settings.features, settings.events.types, served=store.inputs
+        ),
+        settings.features,
     )
     as_of = settings.clock.now().date()
     asked = family_of(family, store, settings.training.families)

@@ -202,7 +202,9 @@ def _require_judgeable(instance: dg.DagsterInstance, settings: Settings, *, besi
         )
     serving = ServingStore(settings.database_url, settings.releases_url, settings.online_url)
     features = features_in_use(
-        company_features(open_source(settings), settings.source, settings.features, served=serving.inputs),
+        company_features(
+            open_source(settings), settings.source, settings.features, settings.events.types, served=serving.inputs
+        ),
         settings.features,
     )
     known = {name: found.metadata.get("configured") for name, found in newest.items() if found is not None}

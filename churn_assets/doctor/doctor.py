@@ -37,7 +37,10 @@ def examine(folder: Path, *, port: int) -> Iterator[ProbeResult]:
     yield probed("source", partial(services.source, settings.source))
     yield probed("spark", partial(services.spark, settings.engine, settings.spark))
     yield probed("lake", partial(stores.writable, lake))
-    yield probed("lake's columns", partial(stores.lake_columns, lake, source, settings.source, settings.features, store))
+    yield probed(
+        "lake's columns",
+        partial(stores.lake_columns, lake, source, settings.source, settings.features, settings.events.types, store),
+    )
     yield probed("lake's contents", partial(stores.lake_contents, folder, lake))
     yield probed("serving database", partial(stores.database, settings.database_url, embedded=embedded))
     yield probed("release", partial(stores.release, store, settings.database_url, embedded=embedded))

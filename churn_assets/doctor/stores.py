@@ -2,6 +2,7 @@
 
 import secrets
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import obstore
@@ -78,7 +79,9 @@ def writable(place: Lake) -> str:
     return f"{where} can be written and read"
 
 
-def lake_columns(place: Lake, source: Source, described: SourceSettings, choice: Features, store: ServingStore) -> str:
+def lake_columns(
+    place: Lake, source: Source, described: SourceSettings, choice: Features, types: Sequence[str], store: ServingStore
+) -> str:
     """Check that the lake's tables have the present columns.
 
     Args:
@@ -86,6 +89,7 @@ def lake_columns(place: Lake, source: Source, described: SourceSettings, choice:
         source: source of the rows.
         described: section ``source``.
         choice: section ``features``.
+        types: types of events with features of their own.
         store: store of the release that serves.
 
     Raises:
@@ -99,7 +103,7 @@ def lake_columns(place: Lake, source: Source, described: SourceSettings, choice:
     if old:
         listed = "; ".join(f"{table} lacks {', '.join(names)}" for table, names in old.items())
         raise InputError(f"the lake was written before the present columns: {listed}. Run `churn data migrate`")
-    features = company_features(source, described, choice, served=store.inputs)
+    features = company_features(source, described, choice, types, served=store.inputs)
     if complaints := outdated(place, features, has_time=described.shape == "history"):
         raise InputError("; ".join(complaints))
     return f"{len(present)} tables have the present columns"

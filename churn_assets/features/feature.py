@@ -48,6 +48,7 @@ class Feature:
         needs: columns that a source may lack, without which the feature does not exist: attributes of ``customers``, or
             optional columns of the table.
         role: role whose events alone it counts; without any it is the same for everybody.
+        event_type: type of the events that it counts, likewise; for an entry that ``events.types`` made.
         owner: team that answers for it.
     """
 
@@ -68,6 +69,7 @@ class Feature:
     calendar: bool = False
     needs: tuple[str, ...] = ()
     role: Role | None = None
+    event_type: str | None = None
     owner: str = "team:data"
 
     @property

@@ -1,6 +1,6 @@
 """Which features a company has, and which of them its models see.
 
-Belongs here: the choice by the company's tables, its attributes, and the section ``features`` of ``churn.yaml``. Does not belong
+Belongs here: the choice by the company's tables, its attributes, and the sections ``features`` and ``events`` of ``churn.yaml``. Does not belong
 here: what a feature is (``feature``), which ones there are (``catalogue``), and what can't be one (``protected_attributes``).
 """
 
@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 import narwhals as nw
 
 from churn_assets.features.catalogue import CATALOGUE, CLASSIC
+from churn_assets.features.catalogue_types import type_features
 from churn_assets.features.feature import Feature
 from churn_assets.features.protected_attributes import forbidden, is_protected
 from churn_assets.settings.company import Features, SourceSettings
@@ -22,6 +23,7 @@ def company_features(
     source: Source,
     described: SourceSettings,
     choice: Features,
+    types: Sequence[str],
     *,
     served: Callable[[], Collection[str] | None] = lambda: (),
 ) -> tuple[Feature, ...]:
@@ -31,6 +33,7 @@ def company_features(
         source: source of the rows.
         described: the section ``source``.
         choice: the section ``features``.
+        types: types of events with features of their own: ``events.types``.
         served: gives the inputs of the release that serves, which stay features until ``training.protection`` refuses to train on
             them again; `None` where nobody can say now. Asked only where a feature is protected.
 
@@ -55,6 +58,7 @@ def company_features(
         given={table: source.given(table) for table in described.tables},
         choice=choice,
         columns=columns,
+        types=types,
         served=served,
     )
 
@@ -90,6 +94,7 @@ def features_of(
     given: Mapping[Table, Collection[str]] | None = None,
     choice: Features | None = None,
     columns: Mapping[str, str] | None = None,
+    types: Sequence[str] = (),
     served: Callable[[], Collection[str] | None] = lambda: (),
 ) -> tuple[Feature, ...]:
     """The features that a company's tables allow, less those that it excludes.
@@ -101,6 +106,7 @@ def features_of(
         given: optional columns that the source has, by table.
         choice: excluded features, and protected words in addition to the built-in ones.
         columns: columns of the attributes in the source, by attribute.
+        types: types of events with features of their own.
         served: see ``company_features``.
 
     Returns:
@@ -116,9 +122,10 @@ def features_of(
     named = {attribute.name for attribute in attributes}
     spoken = {attribute.name for attribute in attributes if attribute.kind == "category"}
     has: dict[Table, Collection[str]] = {**(given or {}), "customers": spoken}
+    catalogue = (*CATALOGUE, *type_features(types))
     candidates = [
         feature
-        for feature in CATALOGUE
+        for feature in catalogue
         if has_time
         and feature.tables <= set(tables)
         and set(feature.needs) <= set(has.get(feature.table, ()))
@@ -132,7 +139,7 @@ def features_of(
             raise InputError(
                 f"features.{setting} names {', '.join(unknown)}, which is no feature here; expected some of {', '.join(sorted(names))}"
             )
-    if taken := sorted(named & {name for feature in CATALOGUE for table in feature.tables for name in feature.of(table)}):
+    if taken := sorted(named & {name for feature in catalogue for table in feature.tables for name in feature.of(table)}):
         raise InputError(
             f"source.customers.attributes has {', '.join(taken)}, a name that the catalogue of features uses; choose another"
         )
@@ -166,7 +173,17 @@ def forbidden_among(
     if any(is_protected(name, column, more=choice.protected) for name, column in by_name.items() if name not in allowed):
         serving = served()
         allowed |= by_name.keys() if serving is None else set(serving)
-    found = {name: forbidden(name, column, choice.protected, allowed=allowed) for name, column in by_name.items()}
+    of_types = {feature.name for feature in features if feature.event_type is not None}
+    found = {
+        name: forbidden(
+            name,
+            column,
+            choice.protected,
+            allowed=allowed,
+            listed_in="events.types" if name in of_types else "the source's attributes",
+        )
+        for name, column in by_name.items()
+    }
     return {name: sentence for name, sentence in found.items() if sentence}
 
 

@@ -67,19 +67,34 @@ def refuse_forbidden(name: str, column: str, protected: Collection[str], *, allo
         raise InputError(sentence)
 
 
-def forbidden(name: str, column: str, protected: Collection[str], *, allowed: Collection[str] = ()) -> str:
-    """Why a feature can't be one; empty if it can. See ``refuse_forbidden``."""
+def forbidden(
+    name: str,
+    column: str,
+    protected: Collection[str],
+    *,
+    allowed: Collection[str] = (),
+    listed_in: str = "the source's attributes",
+) -> str:
+    """Why a feature can't be one; empty if it can. See ``refuse_forbidden``.
+
+    Args:
+        name: name of the feature.
+        column: name of its column in the source.
+        protected: protected words in addition to the built-in ones.
+        allowed: names of features that may be used although they are protected.
+        listed_in: where churn.yaml lists what the feature is made of.
+    """
     read_from = "" if column == name else f" (read from {column})"
     if name not in allowed and (found := protected_words(name, column, more=protected)):
         return (
             f"the feature {name}{read_from} has the protected word {', '.join(found)}, and no model may see such an attribute; "
-            "take it out of the source's attributes, name it in features.exclude, or say why it must be used: "
+            f"take it out of {listed_in}, name it in features.exclude, or say why it must be used: "
             f'`features: {{allow_protected: {{{name}: "why, by whom"}}}}`'
         )
     if tells := label_words(name, column):
         return (
             f"the feature {name}{read_from} has the word {', '.join(tells)}: it tells the label, or what follows it; take it out "
-            "of the source's attributes, or name it in features.exclude"
+            f"of {listed_in}, or name it in features.exclude"
         )
     return ""
 

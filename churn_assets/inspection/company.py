@@ -119,7 +119,9 @@ def _settle(draft: Draft, into: Path, looked_at: str) -> None:
         rows = source.read("customers", 0, 0).rows.drop_nulls(LABEL)
         if rows[LABEL].n_unique() < 2:  # noqa: PLR2004 - `churn validate` says so
             return
-        features = features_in_use(company_features(source, settings.source, settings.features), settings.features)
+        features = features_in_use(
+            company_features(source, settings.source, settings.features, settings.events.types), settings.features
+        )
         found = leaking(
             single_feature_aucs(joined(features_of_table(rows, features), rows.select("customer_id", LABEL)), features),
             settings.training.single_feature_auc,

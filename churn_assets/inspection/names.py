@@ -7,20 +7,16 @@ A pattern is looked for in a plain name between underscores: `Kunden-Nr.` is `_k
 """
 
 import re
-import unicodedata
 
+from churn_assets.settings.event_names import safe_word
 from churn_store.mapping.tables import RESERVED
 
-LETTERS = str.maketrans({"ß": "ss", "æ": "ae", "ø": "o", "ł": "l", "đ": "d", "œ": "oe"})
-INNER_CAPITAL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 LONGEST_NAME = 63
 
 
 def plain(name: str) -> str:
     """A name in lower case between underscores: without accents, split at capitals and at what is no letter or digit."""
-    split = INNER_CAPITAL.sub("_", name)
-    bare = unicodedata.normalize("NFKD", split.lower().translate(LETTERS)).encode("ascii", "ignore").decode()
-    return "_" + re.sub(r"[^a-z0-9]+", "_", bare).strip("_") + "_"
+    return f"_{safe_word(name)}_"
 
 
 def _any(*words: str) -> re.Pattern[str]:

@@ -4,7 +4,7 @@ Belongs here: what `churn validate` says of attributes. Does not belong here: th
 (``features.protected_attributes``), and who may train on what (``training.protection``).
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 import polars as pl
@@ -33,7 +33,12 @@ class KnowsRelease(Protocol):
 
 
 def features_that_can_be(
-    report: Report, described: SourceSettings, choice: Features, source: Source, serving: KnowsRelease | None
+    report: Report,
+    described: SourceSettings,
+    choice: Features,
+    types: Sequence[str],
+    source: Source,
+    serving: KnowsRelease | None,
 ) -> tuple[Feature, ...]:
     """The features that models would see, without those that are refused; each refusal becomes a finding.
 
@@ -41,6 +46,7 @@ def features_that_can_be(
         report: findings so far.
         described: description of the tables.
         choice: which features models see.
+        types: types of events with features of their own.
         source: source of the rows.
         serving: the release that serves; `None` for none.
     """
@@ -49,7 +55,7 @@ def features_that_can_be(
         return () if serving is None else serving.inputs()
 
     try:
-        features = features_in_use(company_features(source, described, choice, served=served), choice)
+        features = features_in_use(company_features(source, described, choice, types, served=served), choice)
     except InputError as error:
         report.findings += str(error).split("\n")
         columns = columns_of(described)
@@ -68,7 +74,7 @@ def features_that_can_be(
             return ()
         choice = choice.model_copy(update={"exclude": (*choice.exclude, *refused)})
         try:
-            return features_in_use(company_features(source, described, choice), choice)
+            return features_in_use(company_features(source, described, choice, types), choice)
         except InputError as other:
             report.findings += str(other).split("\n")
             return ()

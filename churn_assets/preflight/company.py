@@ -50,7 +50,7 @@ def validate(settings: Settings, source: Source, *, now_s: int, serving: KnowsRe
             report.tables.append(TableFindings(table, findings=[str(error)]))
     kept = seen.kept
     _compare_customers(report, kept)
-    features = features_that_can_be(report, settings.source, settings.features, source, serving)
+    features = features_that_can_be(report, settings.source, settings.features, settings.events.types, source, serving)
     if settings.has_time and "events" in kept:
         look_at_event_types(
             next(one for one in report.tables if one.table == "events"),

@@ -371,6 +371,20 @@ class Settings(ConfigFile):
         return self
 
     @model_validator(mode="after")
+    def _types_can_be_counted(self) -> "Settings":
+        types = self.events.types
+        if types and "events" not in self.tables:
+            raise ValueError(
+                f"events.types names {_listed(types)}, but the source has no `events`; add them or leave events.types out"
+            )
+        if self.has_time and (ending := sorted(set(types) & set(self.at_risk.endings))):
+            raise ValueError(
+                f"events.types names {_listed(ending)}, which ends customers: nobody at risk has one. Leave it out, or write "
+                "`at_risk: {cancelled_event: null}` where customers come back"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _windows_agree(self) -> "Settings":
         if self.monitoring.agreeing > self.monitoring.windows:
             raise ValueError("monitoring.agreeing must not be more than monitoring.windows")

@@ -1,15 +1,17 @@
 """The section ``events`` of ``churn.yaml``: what the company's types of events mean.
 
-Belongs here: the roles, and the words that stand for each. Does not belong here: what is counted of a role
-(``features.catalogue_events``), and which settings of churn the role ``cancelled`` speaks for (``settings.company``).
+Belongs here: the roles, the words that stand for each, and the types with features of their own. Does not belong here: what is
+counted of a role or a type (``features.catalogue_events``, ``features.catalogue_types``), and which settings of churn the role
+``cancelled`` speaks for (``settings.company``).
 """
 
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
+from pydantic import BeforeValidator, Field, PlainSerializer, field_validator, model_validator
 from pydantic_settings import NoDecode
 
+from churn_assets.settings.event_names import refused_types
 from churn_store.settings import Section
 
 Role = Literal["session", "use", "ticket", "cancelled"]
@@ -81,3 +83,16 @@ class EventSettings(Section):
     """What events mean."""
 
     roles: EventRoles = EventRoles()
+    types: Words = Field(
+        (),
+        description="types of events that get features of their own, as they stand in the data after the mapping; "
+        "`churn validate` proposes some",
+        exclude_if=lambda types: not types,  # so that digests of settings without it are what they were
+    )
+
+    @field_validator("types")
+    @classmethod
+    def _each_has_a_name(cls, types: tuple[str, ...]) -> tuple[str, ...]:
+        if refused := refused_types(types):
+            raise ValueError(refused)
+        return types

@@ -27,7 +27,8 @@ ATTRIBUTES = (
     Column(name="plan", kind="category", nullable=True),
     Column(name="seats", kind="number", low=0, nullable=True),
 )
-FEATURES = features_of(TABLES, ATTRIBUTES, has_time=True, given=GIVEN)
+TYPES = ("export",)
+FEATURES = features_of(TABLES, ATTRIBUTES, has_time=True, given=GIVEN, types=TYPES)
 Company = Mapping[Table, pl.DataFrame]
 Payment = tuple[str, str, int, int, int] | tuple[str, str, int, int, int, int | None, int | None]
 

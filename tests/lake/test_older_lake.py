@@ -132,7 +132,9 @@ def test_a_table_made_from_the_raw_ones_is_named_with_how_to_rebuild_it(lake: La
         ("2024-07-01", "2024-08-01", "2024-09-01", "2024-10-01"), frame.drop("sessions_30d").with_columns(extra=1)
     )
     lake.replace("customer_features", periods, run_id="r")
-    features = company_features(SyntheticSource(SyntheticSettings()), settings.source, settings.features)
+    features = company_features(
+        SyntheticSource(SyntheticSettings()), settings.source, settings.features, settings.events.types
+    )
     [said] = outdated(lake, features, has_time=True)
     assert "customer_features has other columns than the present catalogue: it lacks" in said
     assert "sessions_30d" in said

@@ -112,7 +112,7 @@ def test_the_asset_on_spark_has_the_data_versions_that_it_has_on_polars(tmp_path
                 job_def = defs.resolve_job_def(job)
                 assert job_def.execute_in_process(instance=instance, tags=tags, run_config=QUIET).success
             versions[engine] = data_versions(instance, "customer_features")
-        features = company_features(open_source(settings), settings.source, settings.features)
+        features = company_features(open_source(settings), settings.source, settings.features, settings.events.types)
         assert Lake(settings.lake_url).scan("customer_features").collect_schema().len() == len(features) + 3
     assert len(versions["spark"]) == 3
     assert versions["spark"] == versions["polars"]

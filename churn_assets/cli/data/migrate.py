@@ -29,7 +29,9 @@ def migrate() -> None:
         for table, periods in record_files(instance, lake).items():
             click.echo(f"{table}: recorded the files of {periods} {'period' if periods == 1 else 'periods'}")
     serving = ServingStore(settings.database_url, settings.releases_url, settings.online_url)
-    features = company_features(open_source(settings), settings.source, settings.features, served=serving.inputs)
+    features = company_features(
+        open_source(settings), settings.source, settings.features, settings.events.types, served=serving.inputs
+    )
     complaints = outdated(lake, features, has_time=settings.has_time)
     for complaint in complaints:
         click.echo(complaint)
