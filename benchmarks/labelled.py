@@ -79,7 +79,7 @@ def labelled(settings: Settings, source: Source, *, as_of: date | None) -> Compa
 def _at_snapshots(settings: Settings, source: Source, features: tuple[Feature, ...], as_of: date) -> Iterator[pl.DataFrame]:
     tables = {
         table: sift(
-            contract := raw_contract(table, source.attributes),
+            contract := raw_contract(table, source.attributes, source.given(table)),
             source.read(table, epoch_s(settings.start), epoch_s(as_of)).rows.select(list(contract.columns)),
         ).kept
         for table in settings.tables

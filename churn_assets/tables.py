@@ -27,7 +27,7 @@ class Source(Protocol):
         """The columns that the source has of a customer in addition to the canonical ones."""
 
     def given(self, table: Table) -> frozenset[str]:
-        """Which of a table's ``OPTIONAL`` columns the source has."""
+        """Which of a table's ``OPTIONAL`` and ``WHERE_MAPPED`` columns the source has."""
 
     def says_when_known(self, table: Table) -> bool:
         """Whether the source says when a row of a table became known."""

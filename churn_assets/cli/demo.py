@@ -92,8 +92,9 @@ def run_demo(as_of: datetime | None, *, anew: bool = False) -> int:
         click.echo(f"company {settings.company}, as of {settings.clock.now():%Y-%m-%d}; details go to {log}")
         click.echo(f"runs are kept in {instance_in_words()}")
         migrate(settings.database_url)
-        migrate_lake(Lake(settings.lake_url))
-        for line in migrate_words(Lake(settings.lake_url), settings.source, open_source(settings), instance):
+        source = open_source(settings)
+        migrate_lake(Lake(settings.lake_url), {table: source.given(table) for table in settings.tables})
+        for line in migrate_words(Lake(settings.lake_url), settings.source, source, instance):
             click.echo(line)
         steps = _materialize(settings, store, instance, log, screen, anew=anew)
     if screen.untrue:

@@ -99,7 +99,7 @@ def lake_columns(
     present = [table for table in TABLES if place.has(table)]
     if not present:
         raise AbsentError("no tables yet: `churn demo` or the Dagster UI makes them")
-    old = {table: names for table in KEYS if (names := lacking(place, table))}
+    old = {table: names for table in KEYS if (names := lacking(place, table, source.given(table)))}
     if old:
         listed = "; ".join(f"{table} lacks {', '.join(names)}" for table, names in old.items())
         raise InputError(f"the lake was written before the present columns: {listed}. Run `churn data migrate`")

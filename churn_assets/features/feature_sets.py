@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 import narwhals as nw
 
 from churn_assets.features.catalogue import CATALOGUE, CLASSIC
-from churn_assets.features.catalogue_types import type_features
+from churn_assets.features.catalogue_types import EventValue, type_features
 from churn_assets.features.feature import Feature
 from churn_assets.features.protected_attributes import forbidden, is_protected
 from churn_assets.settings.company import Features, SourceSettings
@@ -59,6 +59,7 @@ def company_features(
         choice=choice,
         columns=columns,
         types=types,
+        value=value_of(described),
         served=served,
     )
 
@@ -67,6 +68,14 @@ def columns_of(described: SourceSettings) -> dict[str, str]:
     """The columns of the customers' attributes in the source, by attribute."""
     customers = described.described("customers")
     return {} if customers is None else {name: attribute.column for name, attribute in customers.attributes.items()}
+
+
+def value_of(described: SourceSettings) -> EventValue | None:
+    """What the values of a company's events are; `None` where they have none."""
+    events = described.described("events")
+    if events is None or events.value_unit is None:
+        return None
+    return EventValue(events.value_unit, events.value_decimals)
 
 
 def protected_among(features: Sequence[Feature], described: SourceSettings, choice: Features) -> dict[str, str]:
@@ -95,6 +104,7 @@ def features_of(
     choice: Features | None = None,
     columns: Mapping[str, str] | None = None,
     types: Sequence[str] = (),
+    value: EventValue | None = None,
     served: Callable[[], Collection[str] | None] = lambda: (),
 ) -> tuple[Feature, ...]:
     """The features that a company's tables allow, less those that it excludes.
@@ -107,6 +117,7 @@ def features_of(
         choice: excluded features, and protected words in addition to the built-in ones.
         columns: columns of the attributes in the source, by attribute.
         types: types of events with features of their own.
+        value: what the values of events are; `None` where events have none.
         served: see ``company_features``.
 
     Returns:
@@ -122,7 +133,7 @@ def features_of(
     named = {attribute.name for attribute in attributes}
     spoken = {attribute.name for attribute in attributes if attribute.kind == "category"}
     has: dict[Table, Collection[str]] = {**(given or {}), "customers": spoken}
-    catalogue = (*CATALOGUE, *type_features(types))
+    catalogue = (*CATALOGUE, *type_features(types, value))
     candidates = [
         feature
         for feature in catalogue

@@ -4,7 +4,7 @@ Belongs here: optional columns that were added to the raw tables, and the proper
 the serving database, which has migrations of its own (``churn migrate``).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import polars as pl
 from deltalake import Field
@@ -13,7 +13,7 @@ from deltalake.schema import PrimitiveType
 
 from churn_assets.lake.lake import KEEPS_VERSIONS, Lake
 from churn_store.errors import InputError
-from churn_store.mapping.tables import OPTIONAL, SCHEMAS
+from churn_store.mapping.tables import OPTIONAL, SCHEMAS, WHERE_MAPPED, Table
 
 ALL_TABLES = (*OPTIONAL, "customer_features", "churn_labels", "training_set", "churn_scores")
 """The tables that an older lake may have written without the property that keeps all versions."""
@@ -23,16 +23,27 @@ ALL_TABLES = (*OPTIONAL, "customer_features", "churn_labels", "training_set", "c
 DELTA_TYPES = {pl.Int64: "long", pl.String: "string"}
 
 
-def lacking(lake: Lake, table: str) -> list[str]:
-    """The optional columns that the lake's raw table lacks; none if there is no such table."""
+def lacking(lake: Lake, table: str, given: Collection[str] = ()) -> list[str]:
+    """The optional columns that the lake's raw table lacks; none if there is no such table.
+
+    Args:
+        lake: the lake to read.
+        table: name of the table.
+        given: optional columns that the source has of it; some belong into the lake only then.
+    """
     if table not in OPTIONAL or not lake.has(table):
         return []
     present = lake.scan(table).collect_schema()
-    return [name for name in OPTIONAL[table] if name not in present]  # type: ignore[index]
+    wanted = [*OPTIONAL[table], *(name for name in WHERE_MAPPED[table] if name in given)]  # type: ignore[index]
+    return [name for name in wanted if name not in present]
 
 
-def migrate_lake(lake: Lake) -> dict[str, list[str]]:
+def migrate_lake(lake: Lake, given: Mapping[Table, Collection[str]] | None = None) -> dict[str, list[str]]:
     """Add missing optional columns, and keep all versions from now on. No row is rewritten, and a present lake is left unchanged.
+
+    Args:
+        lake: the lake to migrate.
+        given: optional columns that the source has, by table.
 
     Returns:
         The columns that were added, by table.
@@ -42,10 +53,11 @@ def migrate_lake(lake: Lake) -> dict[str, list[str]]:
     """
     added: dict[str, list[str]] = {}
     for table in OPTIONAL:
-        names = lacking(lake, table)
+        names = lacking(lake, table, (given or {}).get(table, ()))
         if not names:
             continue
-        fields = [Field(name, PrimitiveType(DELTA_TYPES[SCHEMAS[table][name]]), nullable=True) for name in names]
+        kinds = {**SCHEMAS[table], **WHERE_MAPPED[table]}
+        fields = [Field(name, PrimitiveType(DELTA_TYPES[kinds[name]]), nullable=True) for name in names]
         _alter(lake, table, columns=fields)
         added[table] = names
     for name in ALL_TABLES:

@@ -15,7 +15,7 @@ from churn_assets.lake.contents import PERIOD
 from churn_assets.lake.lake import SOURCES, Lake
 from churn_assets.lake.versions import changed_periods, digest_at, files_at, gone, read_at, require_version
 from churn_store.errors import InputError
-from churn_store.mapping.tables import OPTIONAL, SCHEMAS
+from churn_store.mapping.tables import OPTIONAL, SCHEMAS, WHERE_MAPPED
 
 
 @dataclass(frozen=True)
@@ -126,8 +126,11 @@ def _with_present_columns(lake: Lake, table: str, period: str, version: int) -> 
     """A period's rows at a version, with the optional columns that were added to the table since, as null."""
     rows = read_at(lake, table, period, version)
     present = lake.scan(table).collect_schema()
-    missing = [name for name in OPTIONAL.get(table, ()) if name in present and name not in rows.columns]  # type: ignore[call-overload]
-    return rows.with_columns(pl.lit(None, dtype=SCHEMAS[table][name]).alias(name) for name in missing)  # type: ignore[index]
+    if table not in OPTIONAL:
+        return rows
+    kinds = {name: SCHEMAS[table][name] for name in OPTIONAL[table]} | dict(WHERE_MAPPED[table])  # type: ignore[index]
+    missing = {name: kind for name, kind in kinds.items() if name in present and name not in rows.columns}
+    return rows.with_columns(pl.lit(None, dtype=kind).alias(name) for name, kind in missing.items())
 
 
 def _said(version: int) -> str:

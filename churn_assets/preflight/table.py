@@ -52,7 +52,9 @@ def examine(
         The findings, and the rows that keep the contract.
     """
     has_time, mapping = timeline is not None, described.described(table)
-    contract = raw_contract(table, source.attributes) if has_time else labelled_contract(source.attributes)
+    contract = (
+        raw_contract(table, source.attributes, source.given(table)) if has_time else labelled_contract(source.attributes)
+    )
     split = parted(contract, Arrived(delivery, delivery.rows.clear()), table, has_time=has_time)
     absent = set(OPTIONAL[table]) - source.given(table)
     key = [name for name in KEYS[table] if name in delivery.rows.columns]

@@ -73,7 +73,9 @@ def _raw_asset(
     raw: Raw,
 ) -> dg.AssetsDefinition:
     has_time = timeline is not None
-    contract = raw_contract(table, source.attributes) if has_time else labelled_contract(source.attributes)
+    contract = (
+        raw_contract(table, source.attributes, source.given(table)) if has_time else labelled_contract(source.attributes)
+    )
     quarantine = quarantine_of(table)
     described = (
         DESCRIPTIONS[table]

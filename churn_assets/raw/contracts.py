@@ -1,29 +1,34 @@
 """The contracts of the raw tables."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import pandera.polars as pa
 import polars as pl
 
 from churn_assets.contracts import column_checks, column_types, contract
 from churn_assets.tables import LABEL
-from churn_store.mapping.tables import EARLIEST_S, KEYS, OPTIONAL, QUARANTINE, SCHEMAS, STATUSES, Table
+from churn_store.mapping.tables import EARLIEST_S, KEYS, OPTIONAL, QUARANTINE, SCHEMAS, STATUSES, VALUE, WHERE_MAPPED, Table
 from churn_store.model.signature import Column
 
 LARGEST_PAYMENT_CENTS = 10**11
 
 NAMED = pa.Check.str_length(1, 256, error="1 to 256 characters")
 DATED = pa.Check.ge(EARLIEST_S, error="1900-01-01 or later, in seconds since 1970")
+LARGEST_VALUE = 10**12
+
+VALUED = pa.Check.in_range(0, LARGEST_VALUE, error=f"0 to {LARGEST_VALUE:,} of the smallest unit")
 PRICED = pa.Check.in_range(0, LARGEST_PAYMENT_CENTS, error=f"0 to {LARGEST_PAYMENT_CENTS:,} cents")
 
 
-def raw_contract(table: Table, attributes: Sequence[Column]) -> pa.DataFrameSchema:
+def raw_contract(table: Table, attributes: Sequence[Column], given: Collection[str] = ()) -> pa.DataFrameSchema:
     """The contract of a raw table of a history.
 
     Args:
         table: name of the table.
         attributes: columns that the source adds to ``customers``.
+        given: columns of the table that the source has, of those that it may leave out.
     """
+    mapped = {name: kind for name, kind in WHERE_MAPPED[table].items() if name in given}
     times = {"occurred_s": [DATED], "known_s": [DATED]}
     if table == "customers":
         return contract(
@@ -38,7 +43,7 @@ def raw_contract(table: Table, attributes: Sequence[Column]) -> pa.DataFrameSche
             nullable=[column.name for column in attributes if column.nullable],
         )
     own = (
-        {"event_id": [NAMED], "event_type": [NAMED]}
+        {"event_id": [NAMED], "event_type": [NAMED], VALUE: [VALUED]}
         if table == "events"
         else {
             "payment_id": [NAMED],
@@ -49,7 +54,10 @@ def raw_contract(table: Table, attributes: Sequence[Column]) -> pa.DataFrameSche
         }
     )
     return contract(
-        SCHEMAS[table], key=KEYS[table], checks={"customer_id": [NAMED], **times, **own}, nullable=OPTIONAL[table]
+        {**SCHEMAS[table], **mapped},
+        key=KEYS[table],
+        checks={"customer_id": [NAMED], **times, **own},
+        nullable=[*OPTIONAL[table], *mapped],
     )
 
 

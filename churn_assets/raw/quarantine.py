@@ -18,7 +18,7 @@ from churn_assets.raw.delivery import Arrived
 from churn_assets.settings.company import Raw
 from churn_assets.tables import LABEL
 from churn_store.clock import DAY_S
-from churn_store.mapping.tables import KEYS, OPTIONAL, PERSON, QUARANTINE, Table
+from churn_store.mapping.tables import KEYS, OPTIONAL, PERSON, QUARANTINE, WHERE_MAPPED, Table
 from churn_store.redaction import shown
 
 RULES_SHOWN = 20
@@ -157,7 +157,8 @@ def quality(found: Parted, table: Table, *, end_s: int | None) -> dict[str, Any]
         period's end), ``oldest_day``. The measures of time are missing where there are no rows.
     """
     # A missing label is none of the values that should be there: today's customers have none.
-    wanted = [name for name in found.kept.columns if name not in OPTIONAL[table] and name != LABEL]
+    optional = {*OPTIONAL[table], *WHERE_MAPPED[table], LABEL}
+    wanted = [name for name in found.kept.columns if name not in optional]
     filled = sum(found.kept[name].len() - found.kept[name].null_count() for name in wanted)
     measures: dict[str, Any] = {
         "set_aside": found.set_aside.height,

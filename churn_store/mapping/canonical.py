@@ -13,11 +13,11 @@ from churn_store.errors import InputError
 from churn_store.mapping.ids import customer_ids, ids_of_attributes
 from churn_store.mapping.labels import labels
 from churn_store.mapping.money import REFUNDED, in_one_currency, refunded_cents, with_refunds
-from churn_store.mapping.numbers import cents, missing_advice, numbers
+from churn_store.mapping.numbers import cents, missing_advice, numbers, values
 from churn_store.mapping.parse_errors import Readability
 from churn_store.mapping.settings import MappedTable
 from churn_store.mapping.surrogate_keys import own_id, with_row_ids
-from churn_store.mapping.tables import LATEST_S, OPTIONAL, SCHEMAS, Delivery, Table
+from churn_store.mapping.tables import LATEST_S, OPTIONAL, SCHEMAS, VALUE, WHERE_MAPPED, Delivery, Table
 from churn_store.mapping.text import MappedText
 from churn_store.mapping.times import YEAR_2100_S, at_end_of, epoch_seconds
 
@@ -95,7 +95,7 @@ def canonical(table: Table, text: MappedText, description: MappedTable, *, where
     else:
         whole["occurred_s"] = at_end_of(description.aggregated_by, time("occurred"))
     if table == "events":
-        whole["event_type"] = _words(text, "event_type", description)
+        whole |= _kind_and_value(text, description, readability)
     if table == "payments":
         whole["due_s"] = time("due", optional=True) if "due" in mapped else _absent(text, pl.Int64)
         whole |= _money(text, description, readability)
@@ -115,7 +115,7 @@ def canonical(table: Table, text: MappedText, description: MappedTable, *, where
             rows = with_refunds(rows, key=key if key in mapped else None)
         if key not in mapped:
             rows = with_row_ids(rows, table)
-    order = [*SCHEMAS[table], *description.attributes]
+    order = [*SCHEMAS[table], *(name for name in WHERE_MAPPED[table] if name in rows.columns), *description.attributes]
     return Delivery(rows.select(order).sort(order), readability.set_aside(whole["known_s"]), _notes(text, readability))
 
 
@@ -167,8 +167,8 @@ def _notes(text: MappedText, readability: Readability) -> tuple[str, ...]:
 
 def optional_columns(description: MappedTable, table: Table) -> frozenset[str]:
     """Which optional columns of a table are mapped."""
-    names = {"due_s": "due", "list_cents": "list_price"}
-    return frozenset(column for column in OPTIONAL[table] if names[column] in description.columns)
+    names = {"due_s": "due", "list_cents": "list_price", VALUE: "value"}
+    return frozenset(column for column in (*OPTIONAL[table], *WHERE_MAPPED[table]) if names[column] in description.columns)
 
 
 def attributes_of(text: MappedText, description: MappedTable, readability: Readability) -> dict[str, pl.Series]:
@@ -182,6 +182,13 @@ def attributes_of(text: MappedText, description: MappedTable, readability: Reada
         else _translated(text, attribute.column, description.values.get(name, {}))
         for name, attribute in description.attributes.items()
     }
+
+
+def _kind_and_value(text: MappedText, description: MappedTable, readability: Readability) -> dict[str, pl.Series]:
+    """The types of events, and their values where they are mapped."""
+    kind = {"event_type": _words(text, "event_type", description)}
+    column = description.columns.get("value")
+    return kind if column is None else {**kind, VALUE: values(text, column, description, readability)}
 
 
 def _words(text: MappedText, name: Literal["event_type", "status"], description: MappedTable) -> pl.Series:

@@ -18,6 +18,9 @@ from churn_store.model.signature import FLOAT32_MAX
 LARGEST_CENTS = 2.0**53
 """Amount above which a 64-bit float no longer counts cents."""
 
+ROUNDING = 1e-9
+"""How far a number may be from a whole one by the way in which floats are multiplied, of 1 or of itself."""
+
 BLANKS = " \u00a0\u2009\u202f"
 
 MARKS = {",": ",", ".": ".", " ": BLANKS, "'": "'\u2019"}
@@ -63,6 +66,22 @@ def cents(text: MappedText, name: str, description: MappedTable, readability: Re
     readability.require(name, readable, expected, hint=partial(_hint, text, name, description, readable))
     _note_mills(text, name, description, readability)
     return in_cents.zip_with(counted.fill_null(value=False), _nothing(in_cents)).round().cast(pl.Int64)
+
+
+def values(text: MappedText, name: str, description: MappedTable, readability: Readability) -> pl.Series:
+    """A column's values of events in whole smallest units; null where they are missing or can't be read."""
+    decimals = description.value_decimals
+    units = _parsed(text, name, description) * float(10**decimals)
+    is_whole = (units - units.round()).abs() <= (units.abs() * ROUNDING).clip(ROUNDING)
+    counted = is_whole & (units.abs() <= LARGEST_CENTS)
+    example = _written(11.77, description) if decimals > 1 else _written(11.5, description) if decimals else "11"
+    expected = (
+        f"a number with at most {decimals} decimals like {example} (or another `value_decimals` in churn.yaml), or nothing"
+    )
+    readable = text.rows[name].is_null() | counted
+    readability.require(name, readable, expected, hint=partial(_hint, text, name, description, readable))
+    _note_mills(text, name, description, readability)
+    return units.zip_with(counted.fill_null(value=False), _nothing(units)).round().cast(pl.Int64)
 
 
 def missing_advice(words: pl.Series, description: MappedTable) -> str:

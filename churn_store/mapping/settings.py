@@ -144,6 +144,20 @@ class MappedTable(Section):
         "calendar whatever the zone: it begins at midnight of UTC, as snapshots do",
     )
     amount_unit: Literal["cents", "units"] = Field("units", description="`units`: 11.77 is 1177 cents")
+    value_unit: str | None = Field(
+        None,
+        min_length=1,
+        max_length=40,
+        description="what the values of events are counted in, such as seconds; needed where `value` is mapped",
+        exclude_if=lambda unit: unit is None,  # so that the fingerprint of a source without values is what it was
+    )
+    value_decimals: int = Field(
+        0,
+        ge=0,
+        le=6,
+        description="decimals of the values of events: with 1, 4.5 is kept as 45 tenths, and values with more decimals are set aside",
+        exclude_if=lambda decimals: decimals == 0,
+    )
     decimal: Literal[".", ","] = Field(".", description="mark of decimals in text; with `,` also 1.234,50")
     thousands: Literal[",", ".", " ", "'"] | None = Field(
         None, description="mark between thousands in text; a blank stands for narrow ones as well, ' also for \u2019"
@@ -260,7 +274,7 @@ REQUIRED: Mapping[Table, frozenset[str]] = {
 }
 MAY_HAVE: Mapping[Table, frozenset[str]] = {
     "customers": frozenset({"occurred", "known"}),
-    "events": frozenset({"event_id", "known"}),
+    "events": frozenset({"event_id", "known", "value"}),
     "payments": frozenset({"payment_id", "status", "known", "due", "list_price", "refunded"}),
 }
 """Canonical columns of a history's tables; data without time has only ``customer_id``."""
@@ -338,4 +352,11 @@ def _refuse_unfit(
     if unknown := given - required - optional:
         raise ValueError(
             f"`{name}.columns` maps unknown {', '.join(sorted(unknown))}; expected {', '.join(sorted(required | optional))}"
+        )
+    if ("value" in given) != (table.value_unit is not None) or (table.value_decimals and table.value_unit is None):
+        raise ValueError(
+            f"`{name}.columns` maps `value`, and nothing says what it counts; write its unit, such as `value_unit: seconds`"
+            if "value" in given
+            else f"`{name}` has `value_unit` or `value_decimals`, and no `value` is mapped; map it in the `columns` of `events`, or leave "
+            "them out"
         )

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from churn_store.mapping.tables import KEYS, OPTIONAL, Table
+from churn_store.mapping.tables import KEYS, OPTIONAL, VALUE, WHERE_MAPPED, Table
 
 Lane = npt.NDArray[np.uint64]
 
@@ -23,10 +23,11 @@ DIGITS = 24
 
 
 DIGESTED: Mapping[Table, tuple[str, ...]] = {
-    "events": ("customer_id", "occurred_s", "event_type", "known_s"),
+    "events": ("customer_id", "occurred_s", "event_type", VALUE, "known_s"),
     "payments": ("customer_id", "occurred_s", "amount_cents", "status", "due_s", "list_cents", "known_s"),
 }
-"""The columns that the id of a table's row is a digest of, in this order: another one gives other ids."""
+"""The columns that the id of a table's row is a digest of, in this order: another one gives other ids. Columns that a source may leave
+out only order rows that are equal without them."""
 
 
 def with_row_ids(rows: pl.DataFrame, table: Table) -> pl.DataFrame:
@@ -37,7 +38,8 @@ def with_row_ids(rows: pl.DataFrame, table: Table) -> pl.DataFrame:
         table: name of the table.
     """
     digested = rows.select(name for name in DIGESTED[table] if name in rows.columns)
-    return rows.with_columns(row_ids(digested, besides=OPTIONAL[table]).alias(own_id(table)))
+    besides = [name for name in (*OPTIONAL[table], *WHERE_MAPPED[table]) if name in digested.columns]
+    return rows.with_columns(row_ids(digested, besides=besides).alias(own_id(table)))
 
 
 def own_id(table: Table) -> str:

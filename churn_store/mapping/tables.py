@@ -48,6 +48,18 @@ OPTIONAL: Mapping[Table, tuple[str, ...]] = {"customers": (), "events": (), "pay
 """Canonical columns that a source may leave out; then they are null."""
 
 
+VALUE = "event_value"
+"""How much of something an event was, in the smallest unit that the company's values have: seconds, items, tenths of a star."""
+
+
+WHERE_MAPPED: Mapping[Table, Mapping[str, type[pl.DataType]]] = {
+    "customers": {},
+    "events": {VALUE: pl.Int64},
+    "payments": {},
+}
+"""Further canonical columns, which only the tables of those sources have that map them; null where a row has none."""
+
+
 QUARANTINE: Mapping[str, type[pl.DataType]] = {
     "rule": pl.String, "column": pl.String, "value": pl.String, "row": pl.String, "known_s": pl.Int64,
 }  # fmt: skip

@@ -7,6 +7,7 @@ from typing import Any
 import polars as pl
 from hypothesis import strategies as st
 
+from churn_assets.features.catalogue_types import EventValue
 from churn_assets.features.feature import Feature
 from churn_assets.features.feature_sets import features_of
 from churn_assets.features.snapshot import features_at
@@ -14,25 +15,31 @@ from churn_assets.periods import epoch_s
 from churn_assets.settings.company import AtRisk
 from churn_assets.settings.events import EventRoles
 from churn_store.clock import DAY_S
-from churn_store.mapping.tables import OPTIONAL, SCHEMAS, Table
+from churn_store.mapping.tables import OPTIONAL, SCHEMAS, VALUE, WHERE_MAPPED, Table
 from churn_store.model.signature import Column
 
 SNAPSHOT = date(2025, 7, 1)
 T = epoch_s(SNAPSHOT)
 RULE = AtRisk()
 ROLES = EventRoles()
-GIVEN: Mapping[Table, Sequence[str]] = {"payments": OPTIONAL["payments"]}
+GIVEN: Mapping[Table, Sequence[str]] = {"payments": OPTIONAL["payments"], "events": (VALUE,)}
 TABLES: tuple[Table, ...] = ("customers", "events", "payments")
 ATTRIBUTES = (
     Column(name="plan", kind="category", nullable=True),
     Column(name="seats", kind="number", low=0, nullable=True),
 )
 TYPES = ("export",)
-FEATURES = features_of(TABLES, ATTRIBUTES, has_time=True, given=GIVEN, types=TYPES)
+SCREENS = EventValue("screens", 1)
+FEATURES = features_of(TABLES, ATTRIBUTES, has_time=True, given=GIVEN, types=TYPES, value=SCREENS)
 Company = Mapping[Table, pl.DataFrame]
+Event = tuple[str, str, int, int] | tuple[str, str, int, int, int | None]
 Payment = tuple[str, str, int, int, int] | tuple[str, str, int, int, int, int | None, int | None]
 
-_SCHEMAS: dict[Table, Any] = {**SCHEMAS, "customers": {**SCHEMAS["customers"], "plan": pl.String, "seats": pl.Float64}}
+_SCHEMAS: dict[Table, Any] = {
+    "events": {**SCHEMAS["events"], **WHERE_MAPPED["events"]},
+    "payments": SCHEMAS["payments"],
+    "customers": {**SCHEMAS["customers"], "plan": pl.String, "seats": pl.Float64},
+}
 CUSTOMERS = [f"c{i}" for i in range(5)]
 
 # Days before (or, negative, after) the snapshot, in seconds: the edges of every window, and what lies around them.
@@ -61,9 +68,10 @@ def companies(draw: st.DrawFn) -> Company:
         st.lists(
             st.tuples(
                 st.sampled_from(CUSTOMERS),
-                st.sampled_from(["session", "session", "feature_used", "support_ticket", "export", "cancelled"]),
+                st.sampled_from(["session", "session", "feature_used", "support_ticket", "export", "export", "cancelled"]),
                 ages,
                 delays,
+                st.sampled_from([None, 0, 1, 7, 10**12]),
             ),
             max_size=25,
         )
@@ -84,7 +92,7 @@ def companies(draw: st.DrawFn) -> Company:
     )
     # Everyone has a first record and a recent event, so that there is somebody to look at.
     known = [(name, 200 * DAY_S, 0, 300 * DAY_S, "free", 1.0) for name in CUSTOMERS]
-    seen = [(name, "export", 5 * DAY_S, 0) for name in CUSTOMERS[:4]]
+    seen: list[Event] = [(name, "export", 5 * DAY_S, 0) for name in CUSTOMERS[:4]]
     return {
         "customers": customer_rows([*known, *customers]),
         "events": event_rows([*seen, *events]),
@@ -101,10 +109,13 @@ def customer_rows(rows: Sequence[tuple[str, int, int, int, str | None, float | N
     )
 
 
-def event_rows(rows: Sequence[tuple[str, str, int, int]]) -> pl.DataFrame:
-    """Events: customer, type, age, delay until known."""
+def event_rows(rows: Sequence[Event]) -> pl.DataFrame:
+    """Events: customer, type, age, delay until known; and the value in tenths."""
     return pl.DataFrame(
-        [(f"e{i}", name, kind, T - age, T - age + delay) for i, (name, kind, age, delay) in enumerate(rows)],
+        [
+            (f"e{i}", name, kind, T - age, T - age + delay, value)
+            for i, (name, kind, age, delay, value) in enumerate(row if len(row) == 5 else (*row, None) for row in rows)
+        ],
         schema=_SCHEMAS["events"],
         orient="row",
     )
@@ -126,7 +137,7 @@ def payment_rows(rows: Sequence[Payment]) -> pl.DataFrame:
 
 def small(
     *,
-    events: Sequence[tuple[str, str, int, int]] = (),
+    events: Sequence[Event] = (),
     payments: Sequence[Payment] = (),
     customers: Sequence[tuple[str, int, int, int, str | None, float | None]] | None = None,
 ) -> Company:

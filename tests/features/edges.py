@@ -60,7 +60,8 @@ def lake_of_edges(
     )  # fmt: skip
     acts, paid = customers * 40, customers * 15
     kinds = ["session", "session", "session", "feature_used", "support_ticket", "export", "login"] * 20 + ["cancelled"]
-    events = list(zip(some(names, acts), some(kinds, acts), ages(acts), delays(acts), strict=True))
+    values = some([None, 0, 3, 10**12], acts)
+    events = list(zip(some(names, acts), some(kinds, acts), ages(acts), delays(acts), values, strict=True))
     payments = list(
         zip(
             some(names, paid), some(["settled", "settled", "failed", "refunded"], paid), drawn.integers(0, 10_000, paid).tolist(),

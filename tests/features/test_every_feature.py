@@ -18,6 +18,7 @@ from churn_store.mapping.tables import RESERVED
 from tests.features.company import (
     FEATURES,
     Company,
+    Event,
     Payment,
     T,
     companies,
@@ -131,7 +132,7 @@ def test_what_follows_the_calendar_is_the_same_for_everybody(feature: Feature, c
 def at_the_edges() -> pl.DataFrame:
     """The features of one customer for each base, kind of row and age, and of each base alone."""
     customers: list[tuple[Any, ...]] = []
-    events: list[tuple[str, str, int, int]] = []
+    events: list[Event] = []
     payments: list[Payment] = []
     for base, (seen, paid) in BASES.items():
         kinds_and_ages: list[tuple[str, Any]] = [
@@ -141,10 +142,10 @@ def at_the_edges() -> pl.DataFrame:
         for kind, age in kinds_and_ages:
             who = f"{base}/{kind}/{age}"
             customers.append((who, 399 * DAY_S, 0, 399 * DAY_S, "free", 1.0))
-            events += [(who, name, at, 0) for name, at in seen.items()]
+            events += [(who, name, at, 0, 10) for name, at in seen.items()]
             payments += [_payment(who, name, at) for name, at in paid.items()]
             if kind in EVENTS:
-                events.append((who, kind, int(age), 0))
+                events.append((who, kind, int(age), 0, 30))
             elif kind in PAYMENTS:
                 payments.append(_payment(who, kind, int(age)))
             elif kind == "version":

@@ -18,7 +18,7 @@ from churn_store.errors import InputError
 from churn_store.mapping.file_settings import FilesSettings
 from churn_store.mapping.tables import Table
 from churn_store.model.signature import Column
-from tests.features.company import ATTRIBUTES, FEATURES, GIVEN, TABLES, TYPES, features, small
+from tests.features.company import ATTRIBUTES, FEATURES, GIVEN, SCREENS, TABLES, TYPES, features, small
 
 
 def test_numbers_come_before_categories_in_a_fixed_order() -> None:
@@ -148,7 +148,7 @@ def test_a_feature_of_two_tables_exists_only_where_both_are_there() -> None:
     ids=["all", "classic", "a named one", "less what is excluded"],
 )
 def test_models_see_the_set_in_use(choice: Features, expected: list[str]) -> None:
-    features = features_of(TABLES, ATTRIBUTES, has_time=True, given=GIVEN, types=TYPES, choice=choice)
+    features = features_of(TABLES, ATTRIBUTES, has_time=True, given=GIVEN, types=TYPES, value=SCREENS, choice=choice)
     used = features_in_use(features, choice)
     assert {feature.name for feature in used} == set(expected)
     assert [f for f in features if f in used] == list(used)

@@ -20,18 +20,16 @@ from churn_assets.settings.company import Settings
 def migrate() -> None:
     """Give an older lake's tables the columns that came since, and its words the present writing; a second time does nothing."""
     settings = Settings.load()
-    lake = Lake(settings.lake_url)
-    for table, added in migrate_lake(lake).items():
+    lake, source = Lake(settings.lake_url), open_source(settings)
+    for table, added in migrate_lake(lake, {table: source.given(table) for table in settings.tables}).items():
         click.echo(f"{table}: added {', '.join(added)}; rows that were there have nothing in them")
     with instance_of(Path.cwd()) as instance:
-        for line in migrate_words(lake, settings.source, open_source(settings), instance):
+        for line in migrate_words(lake, settings.source, source, instance):
             click.echo(line)
         for table, periods in record_files(instance, lake).items():
             click.echo(f"{table}: recorded the files of {periods} {'period' if periods == 1 else 'periods'}")
     serving = ServingStore(settings.database_url, settings.releases_url, settings.online_url)
-    features = company_features(
-        open_source(settings), settings.source, settings.features, settings.events.types, served=serving.inputs
-    )
+    features = company_features(source, settings.source, settings.features, settings.events.types, served=serving.inputs)
     complaints = outdated(lake, features, has_time=settings.has_time)
     for complaint in complaints:
         click.echo(complaint)

@@ -15,6 +15,7 @@ from churn_assets.features.engines.base import History
 from churn_assets.features.engines.event_order import ORDER, RoleCodes, in_order, placed
 from churn_assets.features.engines.row_cache import Ids, TableReader, between
 from churn_assets.periods import epoch_s
+from churn_store.mapping.tables import VALUE
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,9 @@ class EventCache:
 
     def __init__(self, history: History, ids: Ids) -> None:
         self._history = history
-        self._reader = TableReader("events", history, ids)
+        has_values = any(VALUE in feature.needs for feature in history.features)
+        self._columns = [*ORDER, VALUE] if has_values else list(ORDER)
+        self._reader = TableReader("events", history, ids, without=() if has_values else (VALUE,))
         self._roles = RoleCodes.of(history.roles, self._reader.kind)
         self._kept: dict[str, _Arrived] = {}
         self._none = self._reader.read([])
@@ -67,8 +70,10 @@ class EventCache:
         """See ``RowCache``."""
         settled = [between(arrived.settled, first, end) for arrived in self._kept.values()]
         of_these = pl.col("customer_id").is_between(first, end, closed="left")
-        early = [arrived.early.filter(of_these, *_known(snapshot_s)).select(ORDER) for arrived in self._kept.values()]
-        return nw.from_native(placed([self._none.select(ORDER), *settled, *early], snapshot_s, self._roles).lazy())
+        early = [
+            arrived.early.filter(of_these, *_known(snapshot_s)).select(self._columns) for arrived in self._kept.values()
+        ]
+        return nw.from_native(placed([self._none.select(self._columns), *settled, *early], snapshot_s, self._roles).lazy())
 
     def ended(self, first: int, end: int, snapshot_s: int) -> nw.LazyFrame[Any]:
         """Customers with the numbers ``[first, end)`` who had ended before the lookback, as known at the snapshot."""

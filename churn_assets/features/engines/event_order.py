@@ -1,7 +1,8 @@
 """Sorts events by customer, type and time, and reads their roles and recency flags off that order.
 
 Belongs here: what ``features.recency_flags`` says of events, for rows in memory, many times as fast as by window functions. Each row is
-packed into one whole number that sorts as the row does: numbers sort faster than rows, and sorted stretches are only merged.
+packed into one whole number that sorts as the row does: numbers sort faster than rows, and sorted stretches are only merged. The values
+of events, where a feature needs them, are carried along.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from churn_assets.features.recency_flags import NO_ROLE, STRETCHES_DAYS
 from churn_assets.settings.events import EventRoles
 from churn_store.clock import DAY_S
+from churn_store.mapping.tables import VALUE
 
 ORDER = ("customer_id", "event_type", "occurred_s")
 BITS = 63
@@ -62,9 +64,10 @@ def in_order(events: pl.DataFrame) -> pl.DataFrame:
     """The columns ``ORDER`` of some events, sorted by customer, type and time; times have 32 bits if all fit.
 
     Args:
-        events: frame with ``customer_id`` (a number), ``event_type`` (categorical), ``occurred_s``.
+        events: frame with ``customer_id`` (a number), ``event_type`` (categorical), ``occurred_s``; and perhaps the values of
+            events, which then stay as well.
     """
-    rows = _Sorted.of([events.select(ORDER)]).rows()
+    rows = _Sorted.of([events]).rows()
     seconds = rows["occurred_s"]
     return rows if seconds.is_between(*INT32).not_().any() else rows.with_columns(seconds.cast(pl.Int32))
 
@@ -73,7 +76,8 @@ def placed(parts: Sequence[pl.DataFrame], snapshot_s: int, codes: RoleCodes) -> 
     """All events of some frames in one order, with ``age_s``, ``role`` and their ``PLACES`` (see ``features.recency_flags``).
 
     Args:
-        parts: frames with the columns ``ORDER``, of rows known at the snapshot; it is fastest if they are sorted.
+        parts: frames with the columns ``ORDER``, and perhaps the values of events, of rows known at the snapshot; it is fastest
+            if they are sorted.
         snapshot_s: time T of the snapshot, in epoch seconds.
         codes: roles of the types.
     """
@@ -133,6 +137,7 @@ class _Sorted:
         least: least customer and least type; both are 0 in ``kinds``.
         seconds: time of each event, in epoch seconds.
         kind: Polars type of ``event_type``, with its categories.
+        values: value of each event; `None` where no feature needs it.
     """
 
     kinds: Numbers
@@ -140,33 +145,38 @@ class _Sorted:
     least: tuple[int, int]
     seconds: Numbers
     kind: pl.DataType
+    values: pl.Series | None
 
     @classmethod
     def of(cls, parts: Sequence[pl.DataFrame]) -> "_Sorted":
         columns = [[part[name].to_physical().to_numpy() for part in parts if part.height] for name in ORDER]
         kind = parts[0].schema["event_type"]
+        values = pl.concat([part[VALUE] for part in parts]) if VALUE in parts[0].columns else None
         if not columns[0]:
-            return cls(np.zeros(0, np.int64), 0, (0, 0), np.zeros(0, np.int64), kind)
+            return cls(np.zeros(0, np.int64), 0, (0, 0), np.zeros(0, np.int64), kind, values)
         least = [min(int(numbers.min()) for numbers in column) for column in columns]
         most = [max(int(numbers.max()) for numbers in column) for column in columns]
         bits = [(high - low).bit_length() for low, high in zip(least, most, strict=True)]
         if sum(bits) > BITS:
             whole = pl.concat(parts, how="vertical_relaxed").sort(ORDER)
             customer, of_kind, seconds = (whole[name].to_physical().to_numpy().astype(np.int64) for name in ORDER)
-            return cls(
-                (customer - least[0]) << bits[1] | (of_kind - least[1]), bits[1], (least[0], least[1]), seconds, kind
-            )
+            kinds = (customer - least[0]) << bits[1] | (of_kind - least[1])
+            return cls(kinds, bits[1], (least[0], least[1]), seconds, kind, None if values is None else whole[VALUE])
         packed = np.concatenate(columns[0], dtype=np.int64)
         packed -= least[0]
         for column, low, width in zip(columns[1:], least[1:], bits[1:], strict=True):
             packed <<= width
             packed += np.concatenate(column)
             packed -= low
-        packed.sort(kind="stable")
+        if values is None:
+            packed.sort(kind="stable")
+        else:
+            order = np.argsort(packed, kind="stable")
+            packed, values = packed[order], values[order]
         kinds = packed >> bits[2]
         packed &= (1 << bits[2]) - 1
         packed += least[2]
-        return cls(kinds, bits[1], (least[0], least[1]), packed, kind)
+        return cls(kinds, bits[1], (least[0], least[1]), packed, kind, values)
 
     @property
     def types(self) -> Numbers:
@@ -178,6 +188,7 @@ class _Sorted:
         of_kind = self.types.astype(np.uint32)
         customer += np.uint32(self.least[0])
         rows = pl.DataFrame(dict(zip(ORDER, (customer, of_kind, self.seconds), strict=True)))
+        rows = rows if self.values is None else rows.with_columns(self.values)
         return rows.with_columns(pl.col("event_type").cat.to(self.kind))
 
 

@@ -4,7 +4,7 @@ Belongs here: which rows of a table are read, kept and dropped. Does not belong 
 (``features.snapshot``), and the order of snapshots and customers (``polars_engine``).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import Any, Protocol
 
@@ -66,17 +66,18 @@ class TableReader:
         table: name of the table.
         history: raw tables, and the features to compute from them.
         ids: numbers of the customers.
+        without: columns that no feature needs.
 
     Attributes:
         periods: periods that the table has.
         kind: type of the text columns with few values.
     """
 
-    def __init__(self, table: Table, history: History, ids: Ids) -> None:
+    def __init__(self, table: Table, history: History, ids: Ids, *, without: Sequence[str] = ()) -> None:
         version = history.versions[table]
         names = [name for name in KEYS[table] if name not in {"customer_id", "occurred_s"}]
         self.periods = history.lake.periods(table, version=version)
-        self._scan = history.lake.scan(table, version=version).drop(names)
+        self._scan = history.lake.scan(table, version=version).drop(names).drop(without, strict=False)
         self._kinds = [name for name in KINDS if name in self._scan.collect_schema()]
         self.kind = pl.Categorical(pl.Categories.random())
         self._kept = pl.Series([], dtype=self.kind)
