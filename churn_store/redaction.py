@@ -30,6 +30,14 @@ NAMES = 40
 """So many columns of a file are named."""
 
 
+LOOKS_LIKE_ID = re.compile(r"\d{5}|^(?=.*\d)[0-9a-fA-F-]{12,}$")
+
+
+def is_hidden(word: str) -> bool:
+    """Whether a word is never shown: it is rather an address, an id or a text."""
+    return len(word) > LONGEST or bool(MAIL.search(word) or LOOKS_LIKE_ID.search(word)) or not word.isprintable()
+
+
 def shown(value: str) -> str:
     """A value as a sentence may tell it: what looks like an e-mail address or is longer than a word is a person's, and stays unsaid."""
     if MAIL.search(value):

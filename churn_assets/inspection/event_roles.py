@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from typing import get_args
 
 from churn_assets.inspection.names import plain
-from churn_assets.preflight.event_types import LOOKS_LIKE_ID, sounds_like
+from churn_assets.preflight.event_types import sounds_like
 from churn_assets.settings.events import EventRoles, Role
-from churn_store.redaction import LONGEST, MAIL
+from churn_store.redaction import is_hidden
 
 MOST = 12
 """At most so many types have a role, the most frequent first."""
@@ -46,6 +46,6 @@ def roles_of(counts: Mapping[str, int]) -> dict[Role, list[str]]:
 
 
 def _by_sound(word: str) -> Role | None:
-    if len(word) > LONGEST or MAIL.search(word) or LOOKS_LIKE_ID.search(word) or not word.isprintable():
+    if is_hidden(word):
         return None
     return sounds_like(word) or next((role for role, pattern in ELSEWHERE.items() if pattern.search(plain(word))), None)

@@ -55,10 +55,11 @@ def validate(settings: Settings, source: Source, *, now_s: int, serving: KnowsRe
         look_at_event_types(
             next(one for one in report.tables if one.table == "events"),
             kept["events"],
-            roles=settings.events.roles,
+            settings=settings.events,
             label=settings.label,
             at_risk=settings.at_risk,
             features=features,
+            protected=settings.features.protected,
         )
     if "customers" in kept:
         report.questions += ages(kept["customers"], features, settings.source, settings.features)

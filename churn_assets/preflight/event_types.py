@@ -1,7 +1,8 @@
-"""The types of events that a source has, with their roles, and which roles those without one may have as their names sound.
+"""The types of events that a source has: their roles, the roles that their names sound like, and which may have features of their own.
 
 Belongs here: what `churn validate` says of event types. A proposal is a line to paste, and is never taken by itself. Does not belong
-here: what a role is (``settings.events``), and what is counted of it (``features.catalogue_events``).
+here: what a role is (``settings.events``), what is counted of it (``features.catalogue_events``), and what speaks for features of a type
+(``type_choice``).
 """
 
 import re
@@ -12,10 +13,11 @@ import polars as pl
 import yaml
 
 from churn_assets.features.feature import Feature
-from churn_assets.preflight.report import EventType, TableFindings
+from churn_assets.preflight.report import EventType, OwnFeatures, TableFindings
+from churn_assets.preflight.type_choice import proposed_types, type_choices
 from churn_assets.settings.company import ENDS, AtRisk, Label
-from churn_assets.settings.events import EventRoles, Role
-from churn_store.redaction import LONGEST, MAIL, shown
+from churn_assets.settings.events import EventRoles, EventSettings, Role
+from churn_store.redaction import LOOKS_LIKE_ID, MAIL, is_hidden, shown
 
 SHOWN_TYPES = 20
 MOST_TYPES = 1_000
@@ -23,8 +25,6 @@ MOST_TYPES = 1_000
 
 PROPOSED = 8
 """At most so many types are proposed for a role, the most frequent first."""
-
-LOOKS_LIKE_ID = re.compile(r"\d{5}|^(?=.*\d)[0-9a-fA-F-]{12,}$")
 
 SOUNDS_LIKE: Mapping[Role, re.Pattern[str]] = {
     "cancelled": re.compile(
@@ -47,21 +47,24 @@ def look_at_event_types(
     seen: TableFindings,
     events: pl.DataFrame,
     *,
-    roles: EventRoles,
+    settings: EventSettings,
     label: Label,
     at_risk: AtRisk,
     features: Sequence[Feature],
+    protected: Sequence[str],
 ) -> None:
     """Add the types of events to the findings about the table ``events``.
 
     Args:
         seen: findings about the table.
         events: its rows that keep the contract.
-        roles: what the types mean.
+        settings: what the types mean, and which have features of their own.
         label: definition of churn.
         at_risk: definition of who is at risk.
         features: features that models see.
+        protected: words that no feature may have, in addition to the built-in ones.
     """
+    roles = settings.roles
     counts = dict(
         events["event_type"].drop_nulls().value_counts().sort("count", "event_type", descending=[True, False]).iter_rows()
     )
@@ -82,7 +85,22 @@ def look_at_event_types(
     for role, words in roles.counted.items():
         if counts and not any(word in counts for word in words):
             _note_constant(seen, role, words, features)
-    seen.proposed_roles = proposal(counts, roles, label, at_risk)
+    for word in settings.types:
+        if counts and word not in counts:
+            _note_absent(seen, word, features)
+    seen.proposed_events = proposal(counts, roles, label, at_risk)
+    if len(counts) > MOST_TYPES:
+        return
+    would_be = {} if seen.proposed_events is None else yaml.safe_load(seen.proposed_events)["events"]["roles"]
+    sessions, gone = would_be.get("session", roles.session), {*_cancelled(label, at_risk), *would_be.get("cancelled", ())}
+    choices = type_choices(events, sessions=sessions, gone=gone, protected=protected)
+    seen.own_features = [
+        OwnFeatures(_shown(choice.word), choice.customers, choice.each, choice.against, choice.word in settings.types)
+        for choice in choices
+        if not is_hidden(choice.word)
+    ][:SHOWN_TYPES]
+    if not settings.types and (types := proposed_types(choices)):
+        seen.proposed_events = proposal(counts, roles, label, at_risk, types=types)
 
 
 def _cancelled(label: Label, at_risk: AtRisk) -> tuple[str, ...]:
@@ -106,20 +124,31 @@ def _note_constant(seen: TableFindings, role: Role, words: Sequence[str], featur
     seen.notes.append(f"{why}: {', '.join(constant)} would be the same for everybody, and models leave them out")
 
 
-def proposal(counts: Mapping[str, int], roles: EventRoles, label: Label, at_risk: AtRisk) -> str | None:
-    """The section ``events`` of ``churn.yaml``, as one line, with roles for types without one; `None` if no name sounds like one.
+def _note_absent(seen: TableFindings, word: str, features: Sequence[Feature]) -> None:
+    constant = [feature.name for feature in features if feature.event_type == word]
+    if constant:
+        seen.notes.append(
+            f"no event is of the type {_shown(word)} of events.types: {', '.join(constant)} would be the same for everybody"
+        )
+
+
+def proposal(
+    counts: Mapping[str, int], roles: EventRoles, label: Label, at_risk: AtRisk, *, types: Sequence[str] = ()
+) -> str | None:
+    """The section ``events`` of ``churn.yaml``, as one line, with roles for types without one; `None` if there is nothing to propose.
 
     Args:
         counts: number of events by type, the most frequent first.
         roles: what the types mean now.
         label: definition of churn.
         at_risk: definition of who is at risk.
+        types: types that may have features of their own.
     """
     cancelled = _cancelled(label, at_risk)
     taken = {word for words in roles.counted.values() for word in words} | {*cancelled, *(roles.cancelled or ())}
     found: dict[Role, list[str]] = {role: [] for role in get_args(Role)}
     for word in list(counts)[:MOST_TYPES]:
-        role = None if word in taken or _is_masked(word) else sounds_like(word)
+        role = None if word in taken or is_hidden(word) else sounds_like(word)
         if role is not None and len(found[role]) < PROPOSED:
             found[role].append(word)
     by_event = label.kind == "event"
@@ -128,7 +157,7 @@ def proposal(counts: Mapping[str, int], roles: EventRoles, label: Label, at_risk
         cancelled
     ):  # where customers come back, or where a role would take the label's word
         found["cancelled"] = []
-    if not any(found.values()):
+    if not any(found.values()) and not types:
         return None
     defaults = EventRoles()
     section: dict[str, list[str]] = {}
@@ -141,13 +170,10 @@ def proposal(counts: Mapping[str, int], roles: EventRoles, label: Label, at_risk
         section["cancelled"] = [*(word for word in said if word in counts or said != ENDS), *found["cancelled"]]
         if by_event and not section["cancelled"]:
             del section["cancelled"]
+    events = {**({"roles": section} if section else {}), **({"types": list(types)} if types else {})}
     return yaml.safe_dump(
-        {"events": {"roles": section}}, default_flow_style=True, sort_keys=False, width=10_000, allow_unicode=True
+        {"events": events}, default_flow_style=True, sort_keys=False, width=10_000, allow_unicode=True
     ).strip()[1:-1]
-
-
-def _is_masked(word: str) -> bool:
-    return len(word) > LONGEST or bool(MAIL.search(word) or LOOKS_LIKE_ID.search(word)) or not word.isprintable()
 
 
 def sounds_like(word: str) -> Role | None:

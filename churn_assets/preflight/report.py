@@ -43,6 +43,25 @@ class EventType:
     role: str | None
 
 
+@dataclass(frozen=True)
+class OwnFeatures:
+    """What speaks for and against features of a type of events.
+
+    Attributes:
+        word: the type, as it may be shown.
+        customers: share of the customers with any event who have one of this type, in the last 90 days of the data.
+        each: mean number of such events of a customer who has one.
+        against: why it is not proposed; empty where nothing speaks against it.
+        chosen: whether ``events.types`` names it.
+    """
+
+    word: str
+    customers: float
+    each: float
+    against: str
+    chosen: bool
+
+
 @dataclass
 class TableFindings:
     """The findings about one table.
@@ -66,7 +85,9 @@ class TableFindings:
         empty_periods: periods that have ended without a row; always empty for ``customers``, as nobody has to sign up.
         event_types: types of events, the most frequent first; only for ``events``.
         more_event_types: number of rarer types that are not among them.
-        proposed_roles: the section ``events`` of ``churn.yaml`` as one line, with roles for types without one; `None` for no proposal.
+        own_features: what speaks for and against features of each type, those of most customers first.
+        proposed_events: the section ``events`` of ``churn.yaml`` as one line, with roles for types without one and types with features
+            of their own; `None` for no proposal.
         findings: problems that would be refused or stop a run: what was found, what was expected, what to do.
         notes: further remarks.
     """
@@ -89,7 +110,8 @@ class TableFindings:
     empty_periods: list[str] = field(default_factory=list)
     event_types: list[EventType] = field(default_factory=list)
     more_event_types: int = 0
-    proposed_roles: str | None = None
+    own_features: list[OwnFeatures] = field(default_factory=list)
+    proposed_events: str | None = None
     findings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 

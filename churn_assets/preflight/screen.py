@@ -96,11 +96,12 @@ def _table(seen: TableFindings) -> Iterator[str]:
     yield from _event_types(seen)
     for note in seen.notes:
         yield _line("note", note)
-    if seen.proposed_roles is not None:
+    if seen.proposed_events is not None:
         yield _line(
-            "note", "types without a role whose names sound like one; if that is true, make this the section events:"
+            "note",
+            "roles as names sound, and types with features of their own; if it is right, make this the section events:",
         )
-        yield seen.proposed_roles
+        yield seen.proposed_events
 
 
 def _event_types(seen: TableFindings) -> Iterator[str]:
@@ -108,6 +109,18 @@ def _event_types(seen: TableFindings) -> Iterator[str]:
         yield _line("" if place else "types", f"{event_type.rows:>10,}  {event_type.word}  {event_type.role or '-'}")
     if seen.more_event_types:
         yield _line("", f"and {seen.more_event_types:,} rarer types without a role")
+    for place, own in enumerate(seen.own_features):
+        said = (
+            "has features of its own"
+            if own.chosen
+            else f"no features: {own.against}"
+            if own.against
+            else "may have features"
+        )
+        yield _line(
+            "" if place else "in 90 days",
+            f"{own.customers:>10.1%}  {own.word}  {own.each:.1f} for each customer who has it; {said}",
+        )
 
 
 def _mapped(columns: dict[str, str]) -> str:
