@@ -56,6 +56,12 @@ class Source(Protocol):
 LABEL = "churned"
 """The column with a customer's label: whether it churned."""
 
+KIND = "churn_kind"
+"""The column with the kind of a customer's churn; null for who stayed."""
+
+PAYMENT_FAILURE, VOLUNTARY = "payment_failure", "voluntary"
+"""The kinds of churn."""
+
 TRAIN, SELECT, JUDGE = "train", "select", "judge"
 """The roles of a row of the training set."""
 

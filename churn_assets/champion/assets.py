@@ -17,6 +17,7 @@ from churn_assets.champion.mlflow_logging import log_candidate
 from churn_assets.champion.oracle import true_probabilities
 from churn_assets.champion.same_model import registered_version
 from churn_assets.evaluation.evaluate import evaluate, measured
+from churn_assets.evaluation.kinds import kinds_as_metadata, with_kinds_of
 from churn_assets.evaluation.last_activity import with_last_activity
 from churn_assets.evaluation.plots import pictures
 from churn_assets.features.feature import Feature
@@ -131,8 +132,12 @@ def _candidate_model(
         judging = rows.filter(pl.col("role") == JUDGE)
         churned, scores = judging["churned"].to_numpy(), candidate.scorer.score_frame(judging)
         metrics = measured(churned, scores, threshold=chosen.threshold, profit=fitting.profit)
+        made_of = lake.sources("training_set", version=version)
+        judged = with_last_activity(lake, rows, tables=tables, calendar=timeline, rule=fitting.at_risk)
+        if fitting.label.kinds is not None and timeline is not None:
+            judged = with_kinds_of(lake, judged, labels_version=made_of["churn_labels"])
         evaluation = evaluate(
-            with_last_activity(lake, rows, tables=tables, calendar=timeline, rule=fitting.at_risk),
+            judged,
             candidate.scorer,
             threshold=chosen.threshold,
             profit=fitting.profit,
@@ -158,7 +163,7 @@ def _candidate_model(
             ),
             backtest_auc=backtest_mean_auc(context.instance, chosen.family),
         )
-        read = {name: TableVersion(source) for name, source in lake.sources("training_set", version=version).items()}
+        read = {name: TableVersion(source) for name, source in made_of.items()}
         manifest = stage(
             serving.files,
             candidate.files,
@@ -185,6 +190,7 @@ def _candidate_model(
             data_version=dg.DataVersion(manifest.candidate),
             metadata={
                 **metrics,
+                **kinds_as_metadata(evaluation.kinds),
                 "family": chosen.family,
                 "candidate": manifest.candidate,
                 "model_sha256": manifest.files[MODEL].sha256,

@@ -39,7 +39,16 @@ def examine(folder: Path, *, port: int) -> Iterator[ProbeResult]:
     yield probed("lake", partial(stores.writable, lake))
     yield probed(
         "lake's columns",
-        partial(stores.lake_columns, lake, source, settings.source, settings.features, settings.events.types, store),
+        partial(
+            stores.lake_columns,
+            lake,
+            source,
+            settings.source,
+            settings.features,
+            types=settings.events.types,
+            has_kinds=settings.label.kinds is not None,
+            store=store,
+        ),
     )
     yield probed("lake's contents", partial(stores.lake_contents, folder, lake))
     yield probed("serving database", partial(stores.database, settings.database_url, embedded=embedded))

@@ -80,7 +80,14 @@ def writable(place: Lake) -> str:
 
 
 def lake_columns(
-    place: Lake, source: Source, described: SourceSettings, choice: Features, types: Sequence[str], store: ServingStore
+    place: Lake,
+    source: Source,
+    described: SourceSettings,
+    choice: Features,
+    *,
+    types: Sequence[str],
+    has_kinds: bool,
+    store: ServingStore,
 ) -> str:
     """Check that the lake's tables have the present columns.
 
@@ -90,6 +97,7 @@ def lake_columns(
         described: section ``source``.
         choice: section ``features``.
         types: types of events with features of their own.
+        has_kinds: whether each churn has a kind.
         store: store of the release that serves.
 
     Raises:
@@ -104,7 +112,7 @@ def lake_columns(
         listed = "; ".join(f"{table} lacks {', '.join(names)}" for table, names in old.items())
         raise InputError(f"the lake was written before the present columns: {listed}. Run `churn data migrate`")
     features = company_features(source, described, choice, types, served=store.inputs)
-    if complaints := outdated(place, features, has_time=described.shape == "history"):
+    if complaints := outdated(place, features, has_time=described.shape == "history", has_kinds=has_kinds):
         raise InputError("; ".join(complaints))
     return f"{len(present)} tables have the present columns"
 

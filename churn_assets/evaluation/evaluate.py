@@ -12,6 +12,7 @@ import polars as pl
 from churn_assets.evaluation.baselines import baselines
 from churn_assets.evaluation.importance import permutation_importance
 from churn_assets.evaluation.intervals import bootstrap
+from churn_assets.evaluation.kinds import quality_by_kind
 from churn_assets.evaluation.measures import Labels, Ranked, Scores, Weights
 from churn_assets.evaluation.profit import expected_maximum_profit, weighted_expected_maximum_profit, worth
 from churn_assets.evaluation.segments import segments
@@ -58,7 +59,8 @@ def evaluate(
 
     Args:
         training_set: rows of all roles, as the baselines are fitted on those before the judging ones: the model's inputs,
-            ``customer_id``, ``churned``, ``role``, and where data has time ``snapshot_s`` and ``last_seen_days``.
+            ``customer_id``, ``churned``, ``role``, and where data has time ``snapshot_s`` and ``last_seen_days``; and ``churn_kind`` where
+            kinds of churn are told apart.
         scorer: scorer of the exported model.
         threshold: decision threshold of the model.
         profit: what a decision costs and brings.
@@ -101,6 +103,7 @@ def evaluate(
         reliability=reliability(churned, scores),
         importance=permutation_importance(judging, scorer, seed=seed),
         profit=ProfitTerms(**profit.model_dump()),
+        kinds=quality_by_kind(judging, scores, threshold=threshold),
     )
 
 

@@ -11,6 +11,7 @@ import polars as pl
 
 from churn_assets.coverage import arrivals_until, require_arrivals, require_history
 from churn_assets.features.catalogue import as_table
+from churn_assets.features.churn_kinds import kind_counts, kinds_since, with_kinds
 from churn_assets.features.contracts import (
     features_contract,
     labels_contract,
@@ -163,7 +164,7 @@ def _churn_labels(
         backfill_policy=dg.BackfillPolicy.single_run(),
         deps=[
             "customer_features",
-            *(dg.AssetDep(table, partition_mapping=_until_maturity(calendar.cadence, label)) for table in used),
+            *(dg.AssetDep(table, partition_mapping=_told_until_maturity(calendar.cadence, label)) for table in used),
         ],
         check_specs=contract_specs(
             "churn_labels", partitions, besides={"label_rate": "the share of churn is neither near none nor near all"}
@@ -185,9 +186,10 @@ def _churn_labels(
             until = arrivals_until(calendar, label, snapshot, raw=raw)
 
             def rows(table: Table, since: str = key, until: date = until) -> nw.LazyFrame[Any] | None:
-                # Rows known before T decided who is at risk; only rows that became known later can say who left.
                 arrived = pl.col(PERIOD).is_between(pl.lit(since), pl.lit(text(until)), closed="left")
                 return nw.from_native(lake.scan(table, version=sources[table]).filter(arrived)) if table in used else None
+
+            # Rows known before T decided who is at risk; only rows that became known later can say who left.
 
             labelled = churn_labels(
                 lake.read("customer_features", key, version=sources["customer_features"]),
@@ -198,9 +200,22 @@ def _churn_labels(
                 rule=rule,
                 known_until=until,
             )
-            rate = plausible_label_rate(labelled.labels)
+            labels, by_kind = labelled.labels, {}
+            if label.kinds is not None:
+                since = text(calendar.floor(kinds_since(snapshot, label.kinds)))
+                labels = with_kinds(
+                    labels,
+                    rows("events", since),
+                    rows("payments", since),
+                    snapshot=snapshot,
+                    label=label,
+                    kinds=label.kinds,
+                    known_until=until,
+                )
+                by_kind = {f"churned_{kind}": count for kind, count in kind_counts(labels).items()}
+            rate = plausible_label_rate(labels)
             built[key] = Built(
-                labelled.labels,
+                labels,
                 checks={"label_rate": rate},
                 metadata={
                     "snapshot": key,
@@ -208,9 +223,11 @@ def _churn_labels(
                     KNOWN_UNTIL: text(until),
                     "churn_rate": rate.metadata["churn_rate"],
                     "left_before_known_later": labelled.left_before,
+                    **by_kind,
                 },
             )
-        yield from write_table(context, lake, built.items(), contract=labels_contract(has_time=True), sources=sources)
+        contract = labels_contract(has_time=True, has_kinds=label.kinds is not None)
+        yield from write_table(context, lake, built.items(), contract=contract, sources=sources)
 
     return label_snapshots
 
@@ -278,9 +295,10 @@ def _arrived_before(cadence: Cadence, lookback_days: int | None) -> dg.Partition
     return dg.TimeWindowPartitionMapping(start_offset=periods, end_offset=-1, allow_nonexistent_upstream_partitions=True)
 
 
-def _until_maturity(cadence: Cadence, label: Label) -> dg.PartitionMapping:
+def _told_until_maturity(cadence: Cadence, label: Label) -> dg.PartitionMapping:
+    """The raw periods that labels read: of their window up to maturity, and before it those that tell the kinds of churn."""
     return dg.TimeWindowPartitionMapping(
-        start_offset=0,
+        start_offset=0 if label.kinds is None else -_periods(cadence, label.kinds.failed_days),
         end_offset=_periods(cadence, label.horizon_days + label.grace_days) - 1,
         allow_nonexistent_upstream_partitions=True,
     )

@@ -8,6 +8,7 @@ import polars as pl
 from churn_assets.contracts import column_checks, column_types, contract
 from churn_assets.features.feature import Feature
 from churn_assets.orchestration.table_writer import Outcome
+from churn_assets.tables import KIND, PAYMENT_FAILURE, VOLUNTARY
 from churn_store.mapping.labels import LabelCounts
 
 LABEL_RATE = (0.001, 0.95)
@@ -27,10 +28,20 @@ def features_contract(features: Sequence[Feature], *, has_time: bool) -> pa.Data
     )
 
 
-def labels_contract(*, has_time: bool) -> pa.DataFrameSchema:
-    """The contract of a snapshot's labels."""
+def labels_contract(*, has_time: bool, has_kinds: bool = False) -> pa.DataFrameSchema:
+    """The contract of a snapshot's labels.
+
+    Args:
+        has_time: whether the data is a history.
+        has_kinds: whether each churn has a kind.
+    """
     times = {"snapshot_s": pl.Int64} if has_time else {}
-    return contract({"customer_id": pl.String, **times, "churned": pl.Boolean}, key=["customer_id", *times])
+    return contract(
+        {"customer_id": pl.String, **times, "churned": pl.Boolean, **({KIND: pl.String} if has_kinds else {})},
+        key=["customer_id", *times],
+        checks={KIND: [pa.Check.isin([PAYMENT_FAILURE, VOLUNTARY])]},
+        nullable=[KIND],
+    )
 
 
 def someone_at_risk(frame: pl.DataFrame) -> Outcome:

@@ -8,18 +8,19 @@ from churn_assets.lake.contents import PERIOD
 from churn_assets.lake.lake import Lake
 
 
-def outdated(lake: Lake, features: tuple[Feature, ...], *, has_time: bool) -> list[str]:
+def outdated(lake: Lake, features: tuple[Feature, ...], *, has_time: bool, has_kinds: bool) -> list[str]:
     """Complaints about the tables of features and labels whose columns differ from the present catalogue, with the remedy.
 
     Args:
         lake: the lake to read.
         features: all features of the company.
         has_time: whether the data is a history.
+        has_kinds: whether each churn has a kind.
     """
     complaints = []
     for table, contract in (
         ("customer_features", features_contract(features, has_time=has_time)),
-        ("churn_labels", labels_contract(has_time=has_time)),
+        ("churn_labels", labels_contract(has_time=has_time, has_kinds=has_kinds)),
     ):
         if not lake.has(table):
             continue

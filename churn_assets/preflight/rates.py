@@ -9,13 +9,14 @@ from datetime import date
 import narwhals as nw
 import polars as pl
 
+from churn_assets.features.churn_kinds import kind_counts, kinds_since, with_kinds
 from churn_assets.features.labels import churn_labels
 from churn_assets.features.snapshot import features_at
 from churn_assets.periods import ALL, Calendar, epoch_s
 from churn_assets.preflight.report import SnapshotRate
 from churn_assets.settings.company import AtRisk, Label, matures_on
 from churn_assets.settings.events import EventRoles
-from churn_assets.tables import LABEL
+from churn_assets.tables import LABEL, PAYMENT_FAILURE
 from churn_store.mapping.labels import LabelCounts
 from churn_store.mapping.tables import Table
 
@@ -44,12 +45,19 @@ def rate_at(tables: Mapping[Table, pl.DataFrame], snapshot: date, *, at_risk: At
     if ids.height == 0:
         return SnapshotRate(snapshot.isoformat(), 0, None)
 
-    def arrived(table: Table) -> nw.LazyFrame[pl.LazyFrame] | None:
-        # Rows known before T decided who is at risk; only rows that became known later can say who left.
-        return nw.from_native(lazy[table].filter(pl.col("known_s") >= start_s)) if table in lazy else None
+    def arrived(table: Table, since_s: int = start_s) -> nw.LazyFrame[pl.LazyFrame] | None:
+        return nw.from_native(lazy[table].filter(pl.col("known_s") >= since_s)) if table in lazy else None
 
+    # Rows known before T decided who is at risk; only rows that became known later can say who left.
     labels = churn_labels(ids, arrived("events"), arrived("payments"), snapshot=snapshot, label=label, rule=at_risk).labels
-    return SnapshotRate(snapshot.isoformat(), ids.height, share_of_churn(labels))
+    by_failure = None
+    if label.kinds is not None:
+        since_s = epoch_s(kinds_since(snapshot, label.kinds))
+        told = (arrived("events", since_s), arrived("payments", since_s))
+        by_failure = kind_counts(with_kinds(labels, *told, snapshot=snapshot, label=label, kinds=label.kinds))[
+            PAYMENT_FAILURE
+        ]
+    return SnapshotRate(snapshot.isoformat(), ids.height, share_of_churn(labels), by_payment_failure=by_failure)
 
 
 def share_of_churn(labels: pl.DataFrame) -> float | None:

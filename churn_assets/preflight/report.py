@@ -120,13 +120,15 @@ class TableFindings:
 class SnapshotRate:
     """The number of customers at risk at a snapshot, and the share of those with a label who churned; `None` without any.
 
-    In data without time those with a label are others than those at risk: ``labelled`` is their number.
+    In data without time those with a label are others than those at risk: ``labelled`` is their number. ``by_payment_failure`` is the
+    number of those who churned so; `None` where kinds of churn are not told apart.
     """
 
     snapshot: str
     at_risk: int
     churn_rate: float | None
     labelled: int | None = None
+    by_payment_failure: int | None = None
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from churn_assets.periods import Calendar
+from churn_assets.settings.churn_kinds import ChurnKinds
 from churn_assets.settings.events import EventSettings, Words
 from churn_assets.settings.postgres import PostgresSettings
 from churn_assets.simulator.source import SyntheticSettings
@@ -71,14 +72,19 @@ class Label(Section):
     )
     horizon_days: int = Field(30, gt=0, description="length of the window after the snapshot")
     grace_days: int = Field(3, ge=0, description="how long after the window rows may still arrive")
+    kinds: ChurnKinds | None = Field(
+        None,
+        description="how churn by payment failure is told from churn by will; labels, card and evaluation then show both apart",
+        exclude_if=lambda kinds: kinds is None,  # so that digests of settings without it are what they were
+    )
 
     @model_validator(mode="before")
     @classmethod
     def _no_column(cls, given: object) -> object:
         if isinstance(given, dict) and (misplaced := sorted(set(given) & set(LabelColumn.model_fields))):
             raise ValueError(
-                f"{', '.join(misplaced)} describes the label column of data without time; expected `kind`, `event`, `horizon_days` or "
-                "`grace_days`, which define churn in a history. Write it under `source.customers.label`, with `shape: table`"
+                f"{', '.join(misplaced)} describes the label column of data without time; expected `kind`, `event`, `horizon_days`, "
+                "`grace_days` or `kinds`, which define churn in a history. Write it under `source.customers.label`, with `shape: table`"
             )
         return given
 
@@ -381,6 +387,22 @@ class Settings(ConfigFile):
             raise ValueError(
                 f"events.types names {_listed(ending)}, which ends customers: nobody at risk has one. Leave it out, or write "
                 "`at_risk: {cancelled_event: null}` where customers come back"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _kinds_can_be_told(self) -> "Settings":
+        kinds = self.label.kinds
+        if kinds is None or not self.has_time:
+            return self
+        if kinds.events and "events" not in self.tables:
+            raise ValueError(
+                f"label.kinds.events names {_listed(kinds.events)}, but the source has no `events`; leave it out"
+            )
+        if not kinds.events and "payments" not in self.tables:
+            raise ValueError(
+                "label.kinds tells churn by payment failure from failed payments, but the source has no `payments`; add them, name types "
+                "of events in label.kinds.events, or leave label.kinds out"
             )
         return self
 

@@ -14,7 +14,8 @@ from churn_assets.features.feature import Feature
 from churn_assets.settings.company import FamilyName, FittingSettings
 
 BESIDES = {"families", "search"}
-"""Settings of ``training`` that say nothing of a family: which others there are, and what is searched of those."""
+"""Settings of ``training`` that say nothing of a family: which others there are, and what is searched of those. Nor do the kinds of churn:
+all are modelled together."""
 
 
 def configured_by(family: str, features: Sequence[Feature], settings: FittingSettings) -> str:
@@ -31,7 +32,7 @@ def configured_by(family: str, features: Sequence[Feature], settings: FittingSet
         "training": settings.training.model_dump(mode="json", exclude=BESIDES),
         "search": {name: bounds for name, bounds in searched.items() if name == family},
         "profit": settings.profit.model_dump(mode="json"),
-        "label": settings.label.model_dump(mode="json"),
+        "label": settings.label.model_dump(mode="json", exclude={"kinds"}),
         "at_risk": settings.at_risk.model_dump(mode="json"),
     }
     return hashlib.sha256(json.dumps(read, sort_keys=True).encode()).hexdigest()

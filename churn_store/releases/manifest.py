@@ -121,6 +121,20 @@ class ProfitTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     acceptance_beta: float
 
 
+class KindQuality(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The quality of a model on the churners of one kind, beside everybody who stayed.
+
+    Attributes:
+        churners: number of judging rows that churned so.
+        auc: AUC of these and of all rows that stayed; ``None`` without any.
+        recall: share of these at or above the model's threshold; ``None`` without any.
+    """
+
+    churners: int
+    auc: float | None
+    recall: float | None
+
+
 class Evaluation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The quality of a model on its judging rows.
 
@@ -133,6 +147,7 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         reliability: reliability bins in the order of the scores.
         importance: fall of the AUC when an input is shuffled, by the input's name (a manifest's keys are in alphabetical order).
         profit: assumptions of the profit.
+        kinds: quality by kind of churn; absent where kinds are not told apart.
     """
 
     confidence: float
@@ -143,6 +158,7 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     reliability: tuple[ReliabilityBin, ...]
     importance: dict[str, float]
     profit: ProfitTerms
+    kinds: dict[str, KindQuality] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Blessing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

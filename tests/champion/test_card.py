@@ -27,12 +27,14 @@ from churn_store.releases.manifest import (
     Evaluation,
     FileEntry,
     Interval,
+    KindQuality,
     Manifest,
     ProfitTerms,
     ReliabilityBin,
     Rule,
     Segment,
     TableVersion,
+    encode,
 )
 from churn_store.storage.digest_store import DigestStore
 from tests.release_factory import bless, release, train
@@ -289,6 +291,29 @@ def test_only_a_gate_that_has_compared_the_two_is_said_to() -> None:
         markdown = card_of(manifest, former, blessing=verdict).markdown
         assert "Each was measured on its own judging rows." in markdown
         assert said not in markdown
+
+
+def test_kinds_of_churn_are_shown_apart_where_they_are_told() -> None:
+    kinds = {
+        "payment_failure": KindQuality(churners=40, auc=0.7123, recall=0.25),
+        "voluntary": KindQuality(churners=0, auc=None, recall=None),
+    }
+    manifest = manifest_of()
+    assert isinstance(manifest.evaluation, Evaluation)
+    told = msgspec.structs.replace(manifest, evaluation=msgspec.structs.replace(manifest.evaluation, kinds=kinds))
+    assert decode_manifest_evaluation(told).kinds == kinds
+    page = card_of(told, None).markdown
+    assert "| payment failure | 40 | 0.7123 | 0.25 |" in page
+    assert "| voluntary | 0 | none | none |" in page
+    assert "Kinds of churn" not in card_of(manifest, None).markdown
+    assert "kinds" not in encode(manifest).decode()
+
+
+def decode_manifest_evaluation(manifest: Manifest) -> Evaluation:
+    """The evaluation as it comes back from the file."""
+    evaluation = msgspec.json.decode(encode(manifest), type=Manifest).evaluation
+    assert isinstance(evaluation, Evaluation)
+    return evaluation
 
 
 def test_a_constant_has_no_calibration_slope() -> None:

@@ -135,7 +135,7 @@ def test_a_table_made_from_the_raw_ones_is_named_with_how_to_rebuild_it(lake: La
     features = company_features(
         SyntheticSource(SyntheticSettings()), settings.source, settings.features, settings.events.types
     )
-    [said] = outdated(lake, features, has_time=True)
+    [said] = outdated(lake, features, has_time=True, has_kinds=False)
     assert "customer_features has other columns than the present catalogue: it lacks" in said
     assert "sessions_30d" in said
     assert "extra" in said

@@ -64,6 +64,7 @@ def card_of(
         *_about(manifest),
         *_data(manifest),
         *_worth(manifest, evaluation),
+        *_kinds(evaluation),
         *_calibration(evaluation),
         *_decision(manifest, evaluation),
         *_segments(evaluation),
@@ -167,6 +168,28 @@ def _worth(manifest: Manifest, evaluation: Evaluation) -> list[DocumentPart]:
             )
         )
     return blocks
+
+
+def _kinds(evaluation: Evaluation) -> list[DocumentPart]:
+    if not isinstance(evaluation.kinds, dict):
+        return []
+    return [
+        Heading("Kinds of churn"),
+        DocumentTable(
+            "All churners are modelled together; here those of each kind are beside everybody who stayed. The recall is the share of them "
+            "at or above the threshold",
+            ("kind", "churners", "ROC AUC", "recall"),
+            tuple(
+                (
+                    kind.replace("_", " "),
+                    f"{found.churners:,}",
+                    _number(found.auc) or "none",
+                    _number(found.recall) or "none",
+                )
+                for kind, found in evaluation.kinds.items()
+            ),
+        ),
+    ]
 
 
 def _calibration(evaluation: Evaluation) -> list[DocumentPart]:

@@ -30,7 +30,7 @@ def migrate() -> None:
             click.echo(f"{table}: recorded the files of {periods} {'period' if periods == 1 else 'periods'}")
     serving = ServingStore(settings.database_url, settings.releases_url, settings.online_url)
     features = company_features(source, settings.source, settings.features, settings.events.types, served=serving.inputs)
-    complaints = outdated(lake, features, has_time=settings.has_time)
+    complaints = outdated(lake, features, has_time=settings.has_time, has_kinds=settings.label.kinds is not None)
     for complaint in complaints:
         click.echo(complaint)
     if not complaints:
