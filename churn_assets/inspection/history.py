@@ -16,8 +16,10 @@ from churn_assets.inspection.draft import Draft
 from churn_assets.inspection.event_roles import roles_of
 from churn_assets.inspection.series import least, most
 from churn_assets.periods import Cadence, Calendar, day_of
+from churn_assets.preflight.event_types import MOST_TYPES
 from churn_assets.preflight.rates import mature_snapshots, rate_at
 from churn_assets.preflight.report import SnapshotRate
+from churn_assets.preflight.type_choice import proposed_types, type_choices
 from churn_assets.settings.company import AtRisk, Features, Label, Training
 from churn_assets.training.split import roles_by_time
 from churn_store.clock import DAY_S
@@ -99,7 +101,7 @@ def settle(draft: Draft, frames: Mapping[Table, pl.DataFrame], *, now_s: int) ->
 
 
 def _roles(draft: Draft, frames: Mapping[Table, pl.DataFrame]) -> list[str]:
-    """Write the roles of the types of events; the types by which customers leave."""
+    """Write the roles of the types of events, and the types with features of their own; the types by which customers leave."""
     if "events" not in frames:
         return []
     counted = (
@@ -110,6 +112,11 @@ def _roles(draft: Draft, frames: Mapping[Table, pl.DataFrame]) -> list[str]:
     draft.sections["events"] = {"roles": {role: words for role, words in roles.items() if role != "cancelled" or words}}
     listed = ", ".join(f"{word} {rows:,}" for word, rows in list(counts.items())[:12])
     draft.why["events"] = f"What the types of events mean, by the sound of their names. They are: {listed}"
+    if len(counts) <= MOST_TYPES and not _has_only_contracts(draft):
+        choices = type_choices(frames["events"], sessions=roles["session"], gone=roles["cancelled"], protected=())
+        if types := proposed_types(choices):
+            draft.sections["events"]["types"] = types
+            draft.why["events.types"] = "counted each by itself as well; not all customers have them equally often"
     if not roles["session"] and counts and not _has_only_contracts(draft):
         draft.ask(
             "no type of event sounds like a visit; the features of visits would be the same for everybody",

@@ -93,6 +93,7 @@ def long(folder: Path, company: Company) -> Layout:
             "events.roles.cancelled": ["cancelled"],
             "events.roles.session": ["login"],
             "events.roles.use": ["feature_click"],
+            "events.types": ["feature_click", "support_ticket"],
             "label.kind": "event",
         },
     )
