@@ -67,7 +67,7 @@ def _share(rate: SnapshotRate) -> str:
     if rate.churn_rate is None:
         return "nobody has a label" if rate.at_risk else "nobody at risk"
     labelled = "" if rate.labelled is None else f" of {rate.labelled:,} with a label"
-    by_failure = "" if rate.by_payment_failure is None else f", {rate.by_payment_failure:,} customers by payment failure"
+    by_failure = "" if rate.by_payment_failure is None else f", {rate.by_payment_failure:,} of them by payment failure"
     return f"{rate.churn_rate:7.2%}{labelled}{by_failure}"
 
 

@@ -26,6 +26,7 @@ from churn_store.mapping.tables import SCHEMAS, Table
 
 OLDER = Path(__file__).parent / "older" / "lake-of-4f2c9fc.tar.gz"
 NEW = ["due_s", "list_cents"]
+TABLES: tuple[Table, ...] = ("customers", "events", "payments")
 
 
 @pytest.fixture
@@ -114,9 +115,8 @@ def test_features_are_computed_at_a_snapshot_whose_payments_are_old_ones(lake: L
     migrate_lake(lake)
     lake.replace("payments", {"2024-10-01": a_new_period(lake)}, run_id="r")
     source = SyntheticSource(SyntheticSettings(customers=120, months=6))
-    raw: tuple[Table, ...] = ("customers", "events", "payments")
-    features = features_of(raw, source.attributes, has_time=True)
-    tables = {table: lake.scan(table).filter(pl.col(PERIOD) < "2024-09-01").drop(PERIOD) for table in raw}
+    features = features_of(TABLES, source.attributes, has_time=True)
+    tables = {table: lake.scan(table).filter(pl.col(PERIOD) < "2024-09-01").drop(PERIOD) for table in TABLES}
     frame = features_at(tables, features, epoch_s(date(2024, 9, 1)), AtRisk(), EventRoles())
     stored = lake.read("customer_features", "2024-09-01")
     shared = [name for name in stored.columns if name in frame.columns]
@@ -140,3 +140,23 @@ def test_a_table_made_from_the_raw_ones_is_named_with_how_to_rebuild_it(lake: La
     assert "sessions_30d" in said
     assert "extra" in said
     assert "--select customer_features --partition-range 2024-07-01...2024-10-01" in said
+
+
+def test_types_and_kinds_that_are_switched_on_later_need_all_periods_in_one_run(lake: Lake) -> None:
+    source = SyntheticSource(SyntheticSettings())
+    before, after = (
+        features_of(TABLES, source.attributes, has_time=True, types=types) for types in ((), ("feature_used",))
+    )
+    old, labels = lake.read("customer_features", "2024-07-01"), lake.read("churn_labels", "2024-07-01")
+    stored = old.select("customer_id", "snapshot_s").with_columns(pl.lit(0.0).alias(feature.name) for feature in before)
+    lake.replace("customer_features", dict.fromkeys(lake.periods("customer_features"), stored), run_id="r")
+    assert outdated(lake, before, has_time=True, has_kinds=False) == []
+    of_features, of_labels = outdated(lake, after, has_time=True, has_kinds=True)
+    assert "it lacks days_since_type_feature_used, trend_of_type_feature_used, type_feature_used_30d" in of_features
+    assert "it lacks churn_kind. Rebuild all its periods in one run" in of_labels
+    told = labels.with_columns(churn_kind=pl.lit(None, dtype=pl.String))
+    with pytest.raises(InputError, match="has other columns: churn_kind"):
+        lake.replace("churn_labels", {"2024-07-01": told}, run_id="r")
+    assert lake.read("churn_labels", "2024-07-01").equals(labels)
+    lake.replace("churn_labels", dict.fromkeys(lake.periods("churn_labels"), told), run_id="r")
+    assert {feature.name for feature in before} < {feature.name for feature in after}  # what the champion asks for stays
