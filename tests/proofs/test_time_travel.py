@@ -29,7 +29,7 @@ SNAPSHOTS = [month for month in MONTHS if month >= "2023-07-01"]
 LAST_YEAR = [snapshot for snapshot in SNAPSHOTS if snapshot < "2024-01-01"]
 RULE = AtRisk()
 SOURCE = SyntheticSource(SyntheticSettings(customers=400, start=START, months=20))
-FEATURES = features_of(TABLES, SOURCE.attributes, has_time=True, given=GIVEN)
+FEATURES = features_of(TABLES, SOURCE.attributes, has_time=True, given=GIVEN, types=["feature_used"])
 KEY = ["customer_id", "snapshot_s"]
 
 
