@@ -8,7 +8,8 @@ import msgspec
 import polars as pl
 
 from churn_assets.evaluation.measures import Scores, auc
-from churn_assets.lake.lake import PERIOD, Lake
+from churn_assets.lake.contents import PERIOD
+from churn_assets.lake.lake import Lake
 from churn_assets.tables import KIND, PAYMENT_FAILURE, VOLUNTARY
 from churn_store.releases.manifest import KindQuality
 

@@ -132,11 +132,13 @@ class MappedTable(Section):
         None,
         description="a row sums up the `day` or `month` in which its time lies, or the `week` that begins then, and counts as happened at "
         "its end; default: a row is a single act",
+        exclude_if=lambda span: span is None,  # so that the fingerprint of a source without it is what it was
     )
     event_times: dict[EventType, str] = Field(
         {},
         description="of events, instead of `event_type` and `occurred`: {type: column with its time}; a row, such as a contract with its "
         "start and its end, is an event of each type whose time is there",
+        exclude_if=lambda times: not times,
     )
     time_zone: str = Field(
         "UTC",

@@ -13,7 +13,8 @@ from churn_assets.connectors.files.source import FilesSource
 from churn_assets.contracts import sift, violations
 from churn_assets.features.feature_sets import company_features, value_of
 from churn_assets.features.snapshot import features_at
-from churn_assets.lake.lake import PERIOD, Lake
+from churn_assets.lake.contents import PERIOD
+from churn_assets.lake.lake import Lake
 from churn_assets.lake.migrate import lacking, migrate_lake
 from churn_assets.lake.restore import restore
 from churn_assets.periods import epoch_s

@@ -48,7 +48,7 @@ def test_rows_of_a_training_set_get_the_kinds_that_their_labels_tell(tmp_path: P
     lake = Lake(str(tmp_path))
     stored = JUDGING if has_kinds else JUDGING.drop("churn_kind")
     periods = {"1970-01-01": stored.filter(snapshot_s=1), "1970-01-02": stored.filter(snapshot_s=2)}
-    version = lake.replace("churn_labels", periods, run_id="r")
+    version = lake.replace("churn_labels", periods, run_id="r").version
     rows = JUDGING.drop("churn_kind").reverse()
     found = with_kinds_of(lake, rows, labels_version=version)
     assert found.equals(JUDGING.reverse() if has_kinds else rows)
