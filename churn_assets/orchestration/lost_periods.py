@@ -78,12 +78,12 @@ def in_words(table: str, found: dict[str, str]) -> str:
     """What is lost of a table, and how it comes back."""
     periods = sorted(found)
     listed = ", ".join(periods[:SHOWN]) + (f" and {len(periods) - SHOWN} more" if len(periods) > SHOWN else "")
-    where = "" if periods == [ALL] else f" {listed}"
-    return (
-        f"{table}{where} is lost: {found[periods[0]]}. Bring the lake back from a backup, or materialize {table} again"
-        + ("" if periods == [ALL] else f" for {'this period' if len(periods) == 1 else 'these periods'}")
-        + ", as the schedules do; nothing is made from it until then"
-    )
+    if periods == [ALL]:
+        where, again = table, f"run the job that materializes {table} again"
+    else:
+        which = "this period" if len(periods) == 1 else "these periods"
+        where, again = f"{table} {listed}", f"materialize {table} again for {which}, as the schedules do"
+    return f"{where} is lost: {found[periods[0]]}. Bring the lake back from a backup, or {again}; nothing is made from it until then"
 
 
 def newest_events(instance: dg.DagsterInstance, table: str) -> dict[str, int]:
