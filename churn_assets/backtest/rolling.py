@@ -18,10 +18,8 @@ from churn_assets.backtest import clustered_variance
 from churn_assets.backtest.ageing import aged, staleness_limit
 from churn_assets.backtest.origins import STRATIFIED_FOLDS, origins, periods_between, stratified
 from churn_assets.backtest.report import CONFIDENCE, Backtest, TestedFold, Trend
-from churn_assets.evaluation.evaluate import measured
-from churn_assets.evaluation.intervals import bootstrap, mean_interval
-from churn_assets.evaluation.measures import Labels, Ranked, Scores
-from churn_assets.evaluation.profit import profit_by_row
+from churn_assets.evaluation.evaluate import intervals, measured
+from churn_assets.evaluation.measures import Labels, Scores
 from churn_assets.features.feature import Feature
 from churn_assets.lake.lake import Lake
 from churn_assets.periods import Calendar
@@ -174,15 +172,6 @@ class Backtester:
 
     def _tested(self, test: TestRows, model: FoldModel, scores: Scores, size: int) -> TestedFold:
         churned, customers = _churned(test.rows), test.rows["customer_id"]
-        intervals = bootstrap(
-            Ranked(churned, scores, threshold=model.threshold).measures,
-            churned,
-            customers,
-            confidence=CONFIDENCE,
-            seed=self.settings.training.seed,
-            draws=self.evaluation.draws,
-        )
-        brought = profit_by_row(churned, scores >= model.threshold, self.settings.profit)
         return TestedFold(
             test=test.name,
             trained_on=test.trained_on,
@@ -190,7 +179,15 @@ class Backtester:
             training_rows=size,
             rows=test.rows.height,
             measures=measured(churned, scores, threshold=model.threshold, profit=self.settings.profit),
-            intervals={**intervals, "profit": mean_interval(brought, customers, confidence=CONFIDENCE)},
+            intervals=intervals(
+                churned,
+                scores,
+                customers,
+                threshold=model.threshold,
+                profit=self.settings.profit,
+                seed=self.settings.training.seed,
+                draws=self.evaluation.draws,
+            ),
         )
 
     def _claimed(self, folds: Sequence[Roles], rows: Snapshots, size: int, versions: Mapping[str, int]) -> dict[str, float]:

@@ -11,19 +11,38 @@ import polars as pl
 
 from churn_assets.evaluation.baselines import baselines
 from churn_assets.evaluation.importance import permutation_importance
-from churn_assets.evaluation.intervals import bootstrap
+from churn_assets.evaluation.intervals import bootstrap, mean_interval
 from churn_assets.evaluation.kinds import quality_by_kind
 from churn_assets.evaluation.measures import Labels, Ranked, Scores, Weights
-from churn_assets.evaluation.profit import expected_maximum_profit, weighted_expected_maximum_profit, worth
+from churn_assets.evaluation.profit import (
+    expected_maximum_profit,
+    largest_difference,
+    profit_by_row,
+    weighted_expected_maximum_profit,
+    worth,
+)
 from churn_assets.evaluation.segments import segments
+from churn_assets.evaluation.shares import share_intervals
 from churn_assets.periods import day_of
 from churn_assets.settings.company import EvaluationSettings, Profit
 from churn_assets.tables import JUDGE
 from churn_store.model.scorer import Scorer
-from churn_store.releases.manifest import Evaluation, ProfitTerms, ReliabilityBin
+from churn_store.releases.manifest import Evaluation, Interval, ProfitTerms, ReliabilityBin
 
 CONFIDENCE = 0.95
 BINS = 10
+
+BOOTSTRAPPED = (
+    "auc",
+    "average_precision",
+    "log_loss",
+    "brier",
+    "calibration_slope",
+    "calibration_intercept",
+    "lift_top_decile",
+    "expected_maximum_profit",
+)
+"""The measures whose intervals are drawn: none of them is a share, a count, or what a few customers bring."""
 
 
 def measured(churned: Labels, scores: Scores, *, threshold: float, profit: Profit) -> dict[str, float]:
@@ -78,13 +97,8 @@ def evaluate(
     churned, scores = judging["churned"].to_numpy(), scorer.score_frame(judging)
     return Evaluation(
         confidence=CONFIDENCE,
-        intervals=bootstrap(
-            measuring(churned, scores, threshold=threshold, profit=profit),
-            churned,
-            judging["customer_id"],
-            confidence=CONFIDENCE,
-            seed=seed,
-            draws=evaluation.draws,
+        intervals=intervals(
+            churned, scores, judging["customer_id"], threshold=threshold, profit=profit, seed=seed, draws=evaluation.draws
         ),
         by_snapshot=by_snapshot(judging, scores, threshold=threshold, profit=profit),
         baselines={
@@ -105,6 +119,47 @@ def evaluate(
         profit=ProfitTerms(**profit.model_dump()),
         kinds=quality_by_kind(judging, scores, threshold=threshold),
     )
+
+
+def intervals(
+    churned: Labels,
+    scores: Scores,
+    customers: pl.Series,
+    *,
+    threshold: float,
+    profit: Profit,
+    seed: int,
+    draws: int,
+) -> dict[str, Interval]:
+    """The measures with their intervals; of mere counts, such as the true positives, there are none.
+
+    Shares have those of ``shares``, the profit that of ``intervals.mean_interval``, the others those of ``intervals.bootstrap``. How
+    often each holds the truth is measured by ``make bench-intervals``.
+
+    Args:
+        churned: true labels, of both classes.
+        scores: probabilities, one for each label.
+        customers: customer of each row.
+        threshold: at or above it a customer is called a churner.
+        profit: what a decision costs and brings.
+        seed: seed of the bootstrap.
+        draws: draws of the bootstrap.
+
+    Raises:
+        InputError: fewer than two customers, or too few of one class.
+    """
+    measure = measuring(churned, scores, threshold=threshold, profit=profit)
+
+    def drawn(weights: Weights | None) -> dict[str, float]:
+        found = measure(weights)
+        return {name: found[name] for name in BOOTSTRAPPED}
+
+    brought = profit_by_row(churned, scores >= threshold, profit)
+    return {
+        **bootstrap(drawn, churned, customers, confidence=CONFIDENCE, seed=seed, draws=draws),
+        **share_intervals(churned, scores, customers, threshold=threshold, confidence=CONFIDENCE),
+        "profit": mean_interval(brought, customers, confidence=CONFIDENCE, largest=largest_difference(profit)),
+    }
 
 
 def by_snapshot(judging: pl.DataFrame, scores: Scores, *, threshold: float, profit: Profit) -> dict[str, dict[str, float]]:

@@ -4,20 +4,25 @@ Belongs here: bootstrap intervals of measures, the interval of a mean, and the p
 bounds. Does not belong here: what is measured (``measures``, ``profit``), and what follows (``champion.gate``).
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+from scipy.stats import norm
 from scipy.stats import t as student
 
-from churn_assets.evaluation.measures import Labels, Scores, Weights, auc
+from churn_assets.evaluation.measures import Labels, Scores, Weights, weighted_auc
 from churn_store.errors import InputError
 from churn_store.releases.manifest import Interval
 
 LEAST_DRAWS_USED = 0.5
 """Share of the draws that must hold both classes, or the interval would speak of other rows."""
+
+MOST_DRAWS = 1_000
+"""Few churners need the far ends of the draws, and so more draws than were asked for; at most this many."""
 
 
 @dataclass(frozen=True)
@@ -85,16 +90,20 @@ def detectable(difference: Difference, *, power: float = 0.8) -> float:
     return difference.mean - difference.low + reach
 
 
-def mean_interval(values: Scores, customers: pl.Series, *, confidence: float) -> Interval:
-    """The mean of rows with its two-sided interval, clustered by customer.
+def mean_interval(values: Scores, customers: pl.Series, *, confidence: float, largest: float | None = None) -> Interval:
+    """The mean of rows with its two-sided interval: both bounds of ``paired_difference`` beside rows of 0.
+
+    Args:
+        values: one for each row, such as what asking its customer brings.
+        customers: customer of each row.
+        confidence: confidence of the interval.
+        largest: how far from 0 one row could be at all; default: the furthest that was seen.
 
     Raises:
         InputError: fewer than two customers.
     """
-    codes = _codes(customers)
-    mean, error, _ = _clustered(values, codes)
-    reach = float(student.ppf((1 + confidence) / 2, _number(codes) - 1)) * error
-    return Interval(mean, mean - reach, mean + reach)
+    found = paired_difference(values, np.zeros_like(values), customers, confidence=(1 + confidence) / 2, largest=largest)
+    return Interval(found.mean, found.low, found.high)
 
 
 def bootstrap(
@@ -106,7 +115,11 @@ def bootstrap(
     seed: int,
     draws: int,
 ) -> dict[str, Interval]:
-    """Measures with their percentile bootstrap intervals, whole customers drawn (Cameron, Gelbach and Miller 2008, section III).
+    """Measures with their bootstrap intervals, whole customers drawn (Cameron, Gelbach and Miller 2008, section III).
+
+    The ends are quantiles of the draws, corrected for the median bias (Efron 1987, "Better bootstrap confidence intervals", J. Amer.
+    Statist. Assoc. 82, section 2), and further out where few customers churned: by Student's t of as many customers as the rarer class
+    has (Hesterberg 2015, "What teachers should know about the bootstrap", The American Statistician 69, section 5).
 
     Args:
         measured: the measures of the rows, given how often each was drawn; without, of the rows as they are.
@@ -114,13 +127,15 @@ def bootstrap(
         customers: customer of each row.
         confidence: confidence of the two-sided intervals.
         seed: seed of the draws.
-        draws: how many. One that holds a single class has no measures and is left out.
+        draws: how many; more where the ends lie further out. One that holds a single class has no measures and is left out.
 
     Raises:
         InputError: fewer than two customers, or too many draws hold one class only.
     """
     codes = _codes(customers)
     number = _number(codes)
+    reach = _reach(churned, codes, confidence)
+    draws = max(draws, min(MOST_DRAWS, math.ceil(1 / float(norm.sf(reach)))))
     generator = np.random.default_rng(seed)
     found: list[Mapping[str, float]] = []
     for _ in range(draws):
@@ -133,13 +148,9 @@ def bootstrap(
             f"stayed ({int(churned.sum())} of {len(churned):,} rows churned); expected at most {1 - LEAST_DRAWS_USED:.0%} of them. "
             "Bring more judging rows"
         )
-    tail = (1 - confidence) / 2
-    names = found[0].keys()
-    drawn = np.quantile([[values[name] for name in names] for values in found], [tail, 1 - tail], axis=0)
-    given = measured(None)
     return {
-        name: Interval(given[name], float(low), float(high))
-        for name, low, high in zip(names, drawn[0], drawn[1], strict=True)
+        name: _between_draws(value, np.array([values[name] for values in found]), reach)
+        for name, value in measured(None).items()
     }
 
 
@@ -158,13 +169,28 @@ def auc_difference_interval(
     Returns:
         Lower and upper bound.
     """
+    our_auc, their_auc = weighted_auc(churned, ours), weighted_auc(churned, theirs)
 
     def measured(weights: Weights | None) -> dict[str, float]:
-        return {"difference": auc(churned, ours, weights) - auc(churned, theirs, weights)}
+        return {"difference": our_auc(weights) - their_auc(weights)}
 
     names = pl.Series(customers)
     interval = bootstrap(measured, churned, names, confidence=confidence, seed=seed, draws=draws)["difference"]
     return interval.low, interval.high
+
+
+def _reach(churned: Labels, codes: npt.NDArray[np.int64], confidence: float) -> float:
+    """So many standard errors an end of an interval lies from its middle, where a class has few customers."""
+    rarer = max(2, min(len(np.unique(codes[churned])), len(np.unique(codes[~churned]))))
+    return float(student.ppf((1 + confidence) / 2, rarer - 1)) * math.sqrt(rarer / (rarer - 1))
+
+
+def _between_draws(value: float, drawn: Scores, reach: float) -> Interval:
+    """The bias-corrected quantiles of the draws of one measure."""
+    below = (np.sum(drawn < value) + np.sum(drawn == value) / 2) / len(drawn)
+    bias = float(norm.ppf(np.clip(below, 1 / len(drawn), 1 - 1 / len(drawn))))
+    low, high = np.quantile(drawn, norm.cdf([2 * bias - reach, 2 * bias + reach]), method="weibull")
+    return Interval(value, min(value, float(low)), max(value, float(high)))
 
 
 def _codes(customers: pl.Series) -> npt.NDArray[np.int64]:

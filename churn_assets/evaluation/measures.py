@@ -4,6 +4,8 @@ Does not belong here: which rows they are measured on (``training.split``), what
 they are (``intervals``), and what follows from them (``champion.gate``).
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 
@@ -114,20 +116,33 @@ def measures(churned: Labels, scores: Scores, *, threshold: float) -> dict[str, 
     return Ranked(churned, scores, threshold=threshold).measures()
 
 
-def auc(churned: Labels, scores: Scores, weights: Weights | None = None) -> float:
+def auc(churned: Labels, scores: Scores) -> float:
     """The area under the ROC curve: how often a churner's score is above that of one who stayed, equal ones counting half.
 
     Args:
         churned: true labels, of both classes.
         scores: one a label; only their order matters.
-        weights: weights of the rows; default: all alike.
+    """
+    return weighted_auc(churned, scores)(None)
+
+
+def weighted_auc(churned: Labels, scores: Scores) -> Callable[[Weights | None], float]:
+    """The AUC of some rows under any weights: the rows are sorted once.
+
+    Args:
+        churned: true labels, of both classes.
+        scores: one a label; only their order matters.
     """
     order = np.argsort(-scores, kind="stable")
-    ranked = scores[order]
+    ranked, left = scores[order], churned[order]
     begins = np.flatnonzero(np.append(True, ranked[1:] != ranked[:-1]))
-    given = np.ones(len(order)) if weights is None else weights[order]
-    churners = given * churned[order]
-    return _auc(np.add.reduceat(churners, begins), np.add.reduceat(given - churners, begins))
+
+    def measure(weights: Weights | None) -> float:
+        given = np.ones(len(order)) if weights is None else weights[order]
+        churners = given * left
+        return _auc(np.add.reduceat(churners, begins), np.add.reduceat(given - churners, begins))
+
+    return measure
 
 
 def lift(churned: Labels, scores: Scores, *, share: float) -> float:

@@ -11,6 +11,7 @@ import numpy as np
 
 from churn_assets.evaluation.measures import Labels, Scores
 from churn_assets.evaluation.profit import profit_curve
+from churn_assets.evaluation.shares import wilson
 from churn_assets.settings.company import Profit
 from churn_store.charts.bar_chart import bar_chart
 from churn_store.charts.svg_chart import Line, Rule, line_chart, stacked
@@ -60,14 +61,14 @@ def pictures(
 
 
 def reliability_chart(bins: Sequence[ReliabilityBin]) -> str:
-    """Rate of churn by mean probability, with 1.96 standard errors."""
+    """Rate of churn by mean probability, with Wilson's 95 % intervals."""
     points = tuple((part.predicted, part.observed) for part in bins)
-    errors = [1.96 * (part.observed * (1 - part.observed) / part.rows) ** 0.5 for part in bins]
-    bounds = tuple((max(0.0, y - error), min(1.0, y + error)) for (_, y), error in zip(points, errors, strict=True))
+    intervals = [wilson(part.observed, part.rows, confidence=0.95) for part in bins]
+    bounds = tuple((interval.low, interval.high) for interval in intervals)
     top = max(max(point) for point in points)
     return line_chart(
         [
-            Line("this model, 1.96 standard errors", points, bounds),
+            Line("this model, 95 % intervals", points, bounds),
             Line("calibrated", ((0.0, 0.0), (top, top)), marks=False),
         ],
         title=f"Reliability: {len(bins)} groups of equally many customers",

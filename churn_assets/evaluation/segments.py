@@ -10,7 +10,7 @@ import polars as pl
 
 from churn_assets.evaluation.intervals import mean_interval
 from churn_assets.evaluation.measures import Scores, auc
-from churn_assets.evaluation.profit import most_profitable_threshold, profit_by_row
+from churn_assets.evaluation.profit import largest_difference, most_profitable_threshold, profit_by_row
 from churn_assets.settings.company import EvaluationSettings, Profit
 from churn_store.errors import InputError
 from churn_store.model.signature import MISSING_CATEGORY, Signature
@@ -109,7 +109,12 @@ def segments(
                 base_rate=float(left.mean()),
                 auc=auc(left, given) if left.any() and not left.all() else None,
                 calibration=float(given.mean() - left.mean()),
-                profit=mean_interval(profits[inside], judging["customer_id"].filter(rows), confidence=confidence),
+                profit=mean_interval(
+                    profits[inside],
+                    judging["customer_id"].filter(rows),
+                    confidence=confidence,
+                    largest=largest_difference(profit),
+                ),
                 threshold=most_profitable_threshold(left, given, profit),
             )
         )

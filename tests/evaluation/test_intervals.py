@@ -157,8 +157,21 @@ def test_draws_of_one_class_are_left_out_and_too_many_of_them_are_refused_with_a
     found = bootstrap(measuring(churned, scores), churned, customers_of(41, 1), confidence=0.9, seed=1, draws=100)
     assert found["auc"].low == found["auc"].high == 1.0
     every_row_of_two = pl.Series(["a"] * 1 + ["b"] * 40)
-    with pytest.raises(InputError, match=r"of 100 draws of 2 customers .*1 of 41 rows churned.*more judging rows"):
+    with pytest.raises(InputError, match=r"of 1000 draws of 2 customers .*1 of 41 rows churned.*more judging rows"):
         bootstrap(measuring(churned, scores), churned, every_row_of_two, confidence=0.9, seed=2, draws=100)
+
+
+def test_few_churners_make_an_interval_wider_than_the_same_draws_of_many() -> None:
+    churned, scores = right_scores(2_000, seed=4)
+    customers = pl.Series(np.arange(2_000))
+    [few] = np.nonzero(churned & (np.cumsum(churned) > 6))
+    rest = np.delete(np.arange(2_000), few)
+
+    def widths(rows: npt.NDArray[np.int64], codes: pl.Series) -> float:
+        found = bootstrap(measuring(churned[rows], scores[rows]), churned[rows], codes, confidence=0.9, seed=3, draws=100)
+        return found["auc"].high - found["auc"].low
+
+    assert widths(rest, customers.gather(rest)) > 3 * widths(np.arange(2_000), customers)
 
 
 def many(rows_each: int, seed: int) -> tuple[Labels, Scores, Scores, npt.NDArray[np.str_]]:

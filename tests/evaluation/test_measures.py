@@ -11,11 +11,11 @@ from churn_assets.evaluation.measures import (
     Labels,
     Ranked,
     Scores,
-    auc,
     calibration_intercept,
     calibration_slope,
     lift,
     measures,
+    weighted_auc,
 )
 from churn_store.errors import InputError
 from tests.evaluation.rows import right_scores, scored
@@ -48,7 +48,7 @@ def test_the_measures_under_weights_are_those_of_scikit_learn(rows: tuple[Labels
         {"sample_weight": weights},
     )
     assert found["auc"] == pytest.approx(metrics.roc_auc_score(churned, scores, **given_))
-    assert found["auc"] == auc(churned, scores, weights)
+    assert found["auc"] == weighted_auc(churned, scores)(weights)
     assert found["average_precision"] == pytest.approx(metrics.average_precision_score(churned, scores, **given_))
     assert found["log_loss"] == pytest.approx(metrics.log_loss(churned, scores, **given_))
     assert found["brier"] == pytest.approx(metrics.brier_score_loss(churned, scores, **given_))
