@@ -20,7 +20,7 @@ export ORT_DISABLE_TELEMETRY := 1
 export DAGSTER_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-spark demo dev score test integration coverage story faults test-spark proofs lint types definitions checks bench-simulate bench-init bench-features bench-models bench-gate bench-rollback bench-serving rooms-picture env compose-test lock clean
+.PHONY: help setup setup-spark demo dev score test integration coverage story faults test-spark proofs lint types definitions checks bench-simulate bench-init bench-features bench-models bench-gate bench-intervals bench-rollback bench-serving rooms-picture env compose-test lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -98,6 +98,9 @@ bench-rollback: $(DEVELOPMENT) ## Requests while a release is taken back: how lo
 
 bench-gate: $(DEVELOPMENT) ## How often the gate promotes an equal model, and a better one, by size and difference
 	$(BIN)/python benchmarks/gate.py $(BENCH)
+
+bench-intervals: $(DEVELOPMENT) ## How often the printed intervals hold the truth, beside methods that must fail
+	$(BIN)/python benchmarks/intervals.py $(BENCH)
 
 rooms-picture: $(DEVELOPMENT) ## Draw the rooms and their imports anew: docs/images/rooms.svg
 	$(BIN)/python docs/rooms.py
