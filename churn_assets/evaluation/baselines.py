@@ -1,7 +1,7 @@
-"""Simple rules that a model must beat: the base rate, the time since the last activity, a plain logistic regression.
+"""Simple rules that a model is held against: the base rate, the time since the last activity, a plain logistic regression.
 
 They are fitted on the rows that train and select, and score the judging ones. scikit-learn predicts here, as these rules never
-serve and are never exported. Does not belong here: by how much they must be beaten (``champion.gate``).
+serve and are never exported. Does not belong here: what a model must show beside each (``champion.gate.quality``).
 """
 
 from collections.abc import Sequence

@@ -9,7 +9,7 @@ from churn_assets.champion.gate.evidence import Evidence, RuleResult
 def auc_above_floor(case: Evidence, floor: float) -> RuleResult:
     """The AUC is at least the floor.
 
-    No proof is asked for: that the order is no chance ``baselines_beaten`` shows. But one below the floor whose interval reaches above it
+    No proof is asked for: that the order is no chance the rule ``baselines_beaten`` shows, beside simple rules. But one below the floor whose interval reaches above it
     is undecided: few rows put a sound model there by chance.
     """
     auc = float(roc_auc_score(case.churned, case.scores))

@@ -29,19 +29,19 @@ def log_loss_by_row(churned: Labels, scores: Scores) -> Scores:
 
 
 def baselines_beaten(case: Evidence, bounds: Gate, *, seed: int) -> RuleResult:
-    """Better than the base rate and the recency rule, and not inferior to plain logistic regression, each beyond chance.
+    """Better than the base rate and the recency rule, and at least half of plain logistic regression's gain kept, each beyond chance.
 
     Of the baselines only the base rate is constant. Another one that is says nothing, and to be better than it shows nothing: the
     rule fails.
 
-    The base rate must be beaten in log loss, the recency rule in AUC. Plain logistic regression is a family of its own and may be as
-    good, or better by a little: it is fitted on newer rows. The candidate must be proven to keep a share (``KEPT``) of what it gains in
+    The candidate must be better than the base rate in log loss, and than the recency rule in AUC. Plain logistic regression is a family of its own
+    and may be as good, or better by a little: it is fitted on newer rows. The candidate must be proven to keep a share (``KEPT``) of what it gains in
     log loss on the base rate. Each bound is one-sided, takes a customer's rows together, and must be above 0; so too few rows prove
     nothing and pass nothing. Where they are too few the rule is undecided, but for a first model that is not proven to know anything:
     no champion would stay in its place.
     """
     if missing := [name for name in (BASE_RATE, LOGISTIC) if name not in case.baselines]:
-        raise InputError(f"the baselines {', '.join(missing)} are missing; there is nothing to beat")
+        raise InputError(f"the baselines {', '.join(missing)} are missing; there is nothing to compare with")
     if wrong := [
         name for name, given in case.baselines.items() if given.shape != case.scores.shape or not np.isfinite(given).all()
     ]:
