@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 
 from churn_assets.backtest.report import LEAST_ORIGINS, Backtest
+from churn_assets.reporting.basis import Basis
 from churn_assets.reporting.document import Document, DocumentPart, DocumentTable, Heading, Paragraph, Picture
 from churn_store.charts.svg_chart import Line, line_chart
 
@@ -106,7 +107,7 @@ def folds_table(backtest: Backtest) -> DocumentTable:
     """The measures of each fold."""
     shown = _shown(backtest)
     return DocumentTable(
-        "Each fold on its own test rows; behind a measure its 95 % interval, whole customers drawn.",
+        "Each fold on its own test rows; behind a measure its 95 % interval.",
         ("test", "trained on", "calibrated on", "rows", *(SHOWN[name] for name in shown)),
         tuple(
             (
@@ -126,6 +127,7 @@ def folds_table(backtest: Backtest) -> DocumentTable:
             )
             for fold in backtest.folds
         ),
+        (Basis.REPLAYED,),
     )
 
 
@@ -147,6 +149,7 @@ def ages_table(backtest: Backtest) -> DocumentTable:
             )
             for age in backtest.ages
         ),
+        (Basis.REPLAYED,),
     )
 
 
@@ -158,6 +161,7 @@ def claim_table(backtest: Backtest) -> DocumentTable:
         "training; beside it the mean of the folds, which is what the company would have seen.",
         ("measure", "claimed by a random split", "by time"),
         tuple((SHOWN[name], f"{claimed[name]:.4f}", f"{backtest.honest[name]:.4f}") for name in _shown(backtest)),
+        (Basis.REPLAYED,),
     )
 
 

@@ -25,6 +25,7 @@ from churn_assets.orchestration.code_version import code_version
 from churn_assets.orchestration.failure_policy import wrong_input_is_final
 from churn_assets.orchestration.table_writer import columns_schema
 from churn_assets.periods import Calendar
+from churn_assets.reporting.basis import basis_of
 from churn_assets.resources.serving import ServingStore
 from churn_assets.scoring.in_sample import in_sample
 from churn_assets.settings.company import FittingSettings, JudgingSettings
@@ -136,8 +137,9 @@ def blessing_asset(
             value=blessing,
             metadata={
                 "verdict": blessing.verdict,
+                "verdict_in_words": blessing.in_words,
                 "candidate": manifest.candidate,
-                **({} if blessing.gain is None else {"gain": blessing.gain}),
+                **({} if blessing.gain is None else {"gain": blessing.gain, "gain_evidence": basis_of("gain").value}),
                 "dagster/row_count": manifest.judging_rows,
                 "dagster/column_schema": columns_schema(manifest.signature.columns),
                 "reasons": dg.MetadataValue.md("\n".join(f"- {reason}" for reason in blessing.reasons)),

@@ -10,6 +10,7 @@ from typing import Literal
 
 import dagster as dg
 
+from churn_assets.champion.gate.bases import basis_of_rule
 from churn_assets.champion.gate.evidence import Checked
 from churn_assets.champion.gate.verdict import RULES, Judgement
 from churn_assets.orchestration.dagster_internals import (
@@ -147,6 +148,7 @@ def rule_results(judgement: Judgement) -> Iterator[dg.AssetCheckResult]:
             metadata={
                 "found": found.found,
                 "allowed": found.allowed,
+                "evidence": basis_of_rule(name).value,
                 **{key: float(value) for key, value in found.numbers.items()},
             },
         )
@@ -161,6 +163,7 @@ def kept_results(blessing: Blessing, why: str) -> Iterator[dg.AssetCheckResult]:
             check_name=name,
             passed=rule is not None and rule.passed,
             severity=dg.AssetCheckSeverity.WARN,
+            metadata={"evidence": basis_of_rule(name).value},
             description=f"{why}: {'this rule was not there when it was judged' if rule is None else rule.sentence}",
         )
 

@@ -10,7 +10,6 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,9 @@ import polars as pl
 from churn_assets.automation.jobs import ORDER
 from churn_assets.automation.runner import Graph, Step, run_all
 from churn_assets.build import build_defs
+from churn_assets.champion.card.limitations import less_profit_than
+from churn_assets.champion.gate.bases import basis_of_rule
+from churn_assets.cli.screen import Screen
 from churn_assets.cli.without_time import had_left, scored, trained_on
 from churn_assets.connectors.open_source import open_source
 from churn_assets.lake.contents import PERIOD
@@ -30,6 +32,7 @@ from churn_assets.lake.migrate import migrate_lake
 from churn_assets.orchestration.instance import instance_in_words, instance_of
 from churn_assets.orchestration.lake_words import migrate_words
 from churn_assets.orchestration.ownership import claim
+from churn_assets.reporting.basis import Basis, basis_of
 from churn_assets.resources.service_process import Client, free_port, key_in_file, serving
 from churn_assets.resources.serving import ServingStore
 from churn_assets.settings.company import Settings
@@ -37,7 +40,7 @@ from churn_store.clock import parse_time
 from churn_store.database.migrate import migrate
 from churn_store.errors import ChurnError
 from churn_store.releases.bundles import Bundle
-from churn_store.releases.manifest import Evaluation
+from churn_store.releases.manifest import Blessing, Evaluation
 
 TOLERANCE = 1e-6
 BATCH = 200
@@ -58,23 +61,6 @@ EXIT_WRONG_INPUT = 2
 def demo(as_of: str | None, anew: bool) -> None:
     """Materialize the whole graph, serve the release, ask it for predictions, and print one screen."""
     sys.exit(run_demo(None if as_of is None else parse_time(as_of, where="--as-of"), anew=anew))
-
-
-@dataclass
-class Screen:
-    """What is printed in the end, and what of it was found untrue."""
-
-    lines: list[str] = field(default_factory=list)
-    untrue: list[str] = field(default_factory=list)
-
-    def line(self, name: str, value: str) -> None:
-        """A line of the screen."""
-        self.lines.append(f"  {name:<22}{value}")
-
-    def must(self, true: bool, otherwise: str) -> None:
-        """Something without which the demo has failed."""
-        if not true:
-            self.untrue.append(otherwise)
 
 
 def run_demo(as_of: datetime | None, *, anew: bool = False) -> int:
@@ -109,8 +95,8 @@ def run_demo(as_of: datetime | None, *, anew: bool = False) -> int:
     with serving(free_port(), settings.home / "service.log", key=key_in_file(key_file)) as client:
         _ask(screen, client, bundle, Lake(settings.lake_url))
     took = ", ".join(f"{step.job} {'unchanged' if step.skipped else f'{step.seconds:.1f} s'}" for step in steps)
-    screen.line("seconds", f"{took}; all {time.monotonic() - begun:.1f} s")
-    click.echo("\n".join(["", *screen.lines]))
+    screen.line("seconds", Basis.RECORDED, f"{took}; all {time.monotonic() - begun:.1f} s")
+    click.echo("\n".join(["", *screen.lines, "", *screen.legend()]))
     if screen.untrue:
         return _failed(screen)
     click.echo(
@@ -176,20 +162,28 @@ def _describe_data(screen: Screen, settings: Settings) -> None:
         table: lake.scan(table).select(pl.len()).collect().item()
         for table in (*settings.tables, "customer_features", "churn_labels", "training_set", "churn_scores")
     }
-    screen.line("rows", ", ".join(f"{table} {number:,}" for table, number in rows.items()))
+    if settings.source.kind == "synthetic":
+        screen.line(
+            "outcomes", Basis.SIMULATED, "the whole company is; what is measured below is measured on its customers"
+        )
+    screen.line("rows", Basis.RECORDED, ", ".join(f"{table} {number:,}" for table, number in rows.items()))
     newest = max(lake.periods("churn_scores"))
     at_risk = lake.read("churn_scores", newest)
     when = f" at {newest}" if settings.has_time else ""
-    screen.line("customers at risk", f"{at_risk.height:,}{when}, {at_risk['churn'].sum():,} of them called churners")
+    screen.line(
+        "customers at risk",
+        Basis.PREDICTED,
+        f"{at_risk.height:,}{when}, {at_risk['churn'].sum():,} of them called churners",
+    )
     if not settings.has_time:
         for name, value in (*trained_on(lake, settings.training), *scored(lake)):
-            screen.line(name, value)
+            screen.line(name, Basis.RECORDED, value)
         left = had_left(lake)
         screen.must(left == 0, f"{left:,} customers who left are scored as at risk; run the job score again")
     rates = lake.scan("churn_labels").group_by(PERIOD).agg(pl.col("churned").mean()).collect()["churned"].to_list()
     spread = f" ({min(rates):.1%} to {max(rates):.1%} over {len(rates)} snapshots)" if settings.has_time else ""
     total = lake.scan("churn_labels").select(pl.col("churned").mean()).collect().item()
-    screen.line("churn rate", f"{total:.1%}{spread}")
+    screen.line("churn rate", Basis.MEASURED, f"{total:.1%}{spread}")
 
 
 def _describe_release(screen: Screen, bundle: Bundle, store: ServingStore) -> None:
@@ -199,41 +193,57 @@ def _describe_release(screen: Screen, bundle: Bundle, store: ServingStore) -> No
         metrics["auc"] <= best + CHANCE,
         f"the champion's AUC of {metrics['auc']:.3f} is above the best that anyone could reach, {best:.3f}: it leaks",
     )
-    ceiling = f", best that anyone could reach {metrics['auc_ceiling']:.3f}" if "auc_ceiling" in metrics else ""
     judged = (
         f"on later snapshots {', '.join(bundle.manifest.judged_on)}"
         if bundle.manifest.judged_on
         else "on held-out customers (the data has no time, so the order of time could not be checked)"
     )
-    screen.line("champion", f"{bundle.manifest.family}, AUC {metrics['auc']:.3f}{ceiling}; {judged}")
+    screen.line("champion", basis_of("auc"), f"{bundle.manifest.family}, AUC {metrics['auc']:.3f}; {judged}")
+    if "auc_ceiling" in metrics:
+        screen.line("best possible AUC", basis_of("auc_ceiling"), f"{metrics['auc_ceiling']:.3f} that anyone could reach")
     if isinstance(bundle.manifest.evaluation, Evaluation):
         _describe_worth(screen, bundle.manifest.evaluation, threshold=bundle.manifest.threshold)
     blessing = bundle.manifest.blessing
     if blessing is not None:
-        passed = sum(rule.passed for rule in blessing.rules)
-        gain = (
-            "no champion before it"
-            if blessing.gain is None
-            else f"{blessing.gain:+.3f} per customer above the former champion"
-        )
-        screen.line("gate", f"{blessing.verdict}: {passed} of {len(blessing.rules)} rules passed; {gain}")
+        screen.line("gate", Basis.RECORDED, _verdict(blessing))
+        for rule in blessing.rules:
+            if rule.name == "baselines_beaten":
+                screen.line("beside simple rules", basis_of_rule(rule.name), rule.found)
+        if blessing.gain is not None:
+            screen.line("gain", basis_of("gain"), f"{blessing.gain:+.3f} per customer above the former champion")
     row = store.newest()
-    screen.line("release", f"epoch {row.epoch if row else '?'}, digest {bundle.digest}")
+    screen.line("release", Basis.RECORDED, f"epoch {row.epoch if row else '?'}, digest {bundle.digest}")
+
+
+def _verdict(blessing: Blessing) -> str:
+    """The gate's verdict, with the rules that could not decide."""
+    passed = sum(rule.passed for rule in blessing.rules)
+    first = "; no champion before it" if blessing.gain is None else ""
+    return f"{blessing.in_words}; {passed} of {len(blessing.rules)} rules passed{first}"
 
 
 def _describe_worth(screen: Screen, evaluation: Evaluation, *, threshold: float) -> None:
-    """What the champion and the baselines bring on the same rows."""
-    profit, log_loss = (
-        ", ".join(f"{name.replace('_', ' ')} {found[measure]:.3f}" for name, found in sorted(evaluation.baselines.items()))
-        for measure in ("profit", "log_loss")
-    )
-    ours = evaluation.intervals["profit"]
+    """What the champion and the baselines bring on the same rows, and what that assumes."""
+    for name, said in (("profit", f" at threshold {threshold:.3f}"), ("log_loss", "")):
+        ours = evaluation.intervals[name]
+        beside = ", ".join(
+            f"{baseline.replace('_', ' ')} {found[name]:.3f}" for baseline, found in sorted(evaluation.baselines.items())
+        )
+        screen.line(
+            "profit per customer" if name == "profit" else "log loss",
+            basis_of(name),
+            f"{ours.value:.3f} ({ours.low:.3f} to {ours.high:.3f}){said}; beside it: {beside}",
+        )
+    if less := less_profit_than(evaluation):
+        screen.line("less profit than", basis_of("profit"), ", ".join(f"{name} by {by:.3f}" for name, by in less.items()))
+    terms = evaluation.profit
+    acceptance = terms.acceptance_alpha / (terms.acceptance_alpha + terms.acceptance_beta)
     screen.line(
-        "profit per customer",
-        f"{ours.value:.3f} ({ours.low:.3f} to {ours.high:.3f}) at threshold {threshold:.3f}; beside it: {profit}",
+        "prices",
+        Basis.ASSUMED,
+        f"a customer who stays {terms.customer_value:g}, an offer {terms.offer_cost:g}, asking {terms.contact_cost:g}; "
+        f"{acceptance:.0%} of churners accept",
     )
-    ours = evaluation.intervals["log_loss"]
-    screen.line("log loss", f"{ours.value:.3f} ({ours.low:.3f} to {ours.high:.3f}); beside it: {log_loss}")
 
 
 def _ask(screen: Screen, client: Client, bundle: Bundle, lake: Lake) -> None:
@@ -259,7 +269,7 @@ def _ask(screen: Screen, client: Client, bundle: Bundle, lake: Lake) -> None:
         f"the batch answered {status} with {sum(agree)} of {len(sample)} as scored",
     )
     first = ", ".join(f"{name} {answer['probability']:.3f}" for name, answer in zip(sample[:NAMED], answers, strict=False))
-    screen.line("POST /predict/batch", f"{len(answers)} customers, all as in churn_scores: {first}, ...")
+    screen.line("POST /predict/batch", Basis.PREDICTED, f"{len(answers)} customers, all as in churn_scores: {first}, ...")
 
 
 def _answered(screen: Screen, what: str, status: int, answer: Mapping[str, Any], expected: float, bundle: Bundle) -> None:
@@ -275,6 +285,7 @@ def _answered(screen: Screen, what: str, status: int, answer: Mapping[str, Any],
     who = answer.get("customer_id") or "the same attributes"
     screen.line(
         what,
+        Basis.PREDICTED,
         f"{who}: probability {probability:.3f}, {'churns' if answer['churn'] else 'stays'} "
         f"(threshold {answer['threshold']:.3f}), by release {served[:12]}",
     )

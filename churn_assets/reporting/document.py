@@ -9,6 +9,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from churn_assets.reporting.basis import Basis
+
 STYLE = """
 :root { color-scheme: light; }
 body { font: 16px/1.5 system-ui, sans-serif; color: #1a1d21; background: #fff; margin: 0; }
@@ -70,11 +72,29 @@ class DocumentTable:
         caption: caption of the table.
         head: names of the columns.
         rows: cells of each row, as many as the head has.
+        bases: what the figures of each row rest on: one word for all rows, which the caption says, or one for each, in a column of their
+            own; empty for a table without figures.
     """
 
     caption: str
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    bases: tuple[Basis, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.bases) > 1 and len(self.bases) != len(self.rows):
+            raise ValueError(f"{len(self.bases)} bases for {len(self.rows)} rows; expected one for all, or one for each")
+
+    @property
+    def written_out(self) -> "DocumentTable":
+        """The table with its evidence as text."""
+        words = dict.fromkeys(self.bases)
+        if not words:
+            return self
+        if len(words) == 1:
+            return DocumentTable(f"{self.caption.rstrip('.')}. Evidence: {next(iter(words))}.", self.head, self.rows)
+        rows = tuple((*row, basis.value) for row, basis in zip(self.rows, self.bases, strict=True))
+        return DocumentTable(self.caption, (*self.head, "evidence"), rows)
 
 
 @dataclass(frozen=True)
@@ -126,8 +146,9 @@ def _html(block: DocumentPart) -> str:
             return f"<ul>{''.join(f'<li>{html.escape(item)}</li>' for item in items)}</ul>"
         case Picture(svg, caption):
             return f"<figure>{svg}<figcaption>{html.escape(caption)}</figcaption></figure>"
-        case DocumentTable(caption, head, rows):
-            return _html_table(caption, head, rows)
+        case DocumentTable():
+            table = block.written_out
+            return _html_table(table.caption, table.head, table.rows)
 
 
 def _html_table(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -158,13 +179,14 @@ def _markdown(block: DocumentPart) -> str:
             return _marked(text)
         case Bullets(items):
             return "\n".join(f"- {_marked(item)}" for item in items)
-        case DocumentTable(caption, head, rows):
-            lines = [head, ["---"] * len(head), *rows]
-            table = "\n".join(
+        case DocumentTable():
+            table = block.written_out
+            lines = [table.head, ["---"] * len(table.head), *table.rows]
+            text = "\n".join(
                 f"| {' | '.join(cell if place == 1 else _marked(cell) for cell in line)} |"
                 for place, line in enumerate(lines)
             )
-            return f"{_marked(caption)}\n\n{table}"
+            return f"{_marked(table.caption)}\n\n{text}"
         case Picture():
             raise ValueError("Markdown leaves pictures out")
 

@@ -209,6 +209,19 @@ class Blessing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
         return [rule.name for rule in self.rules if rule.undecided]
 
     @property
+    def in_words(self) -> str:
+        """The verdict, with the rules that had too little to decide by."""
+        unsure = f" by {', '.join(self.undecided_rules)}: too little to decide by" if self.undecided_rules else ""
+        if self.verdict != "undecided":
+            return f"{self.verdict}{f'; undecided{unsure}' if unsure else ''}"
+        first = (
+            "; it may serve all the same, as no champion would stay in its place"
+            if self.releasable
+            else "; the champion stays"
+        )
+        return f"undecided{unsure}{first}"
+
+    @property
     def reasons(self) -> list[str]:
         """What each rule found, failed rules first, one line each."""
         ordered = sorted(self.rules, key=lambda rule: rule.passed)

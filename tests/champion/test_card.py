@@ -1,6 +1,7 @@
 """The model card: nothing but facts, all of them, whatever a company calls its things."""
 
 import re
+from collections.abc import Sequence
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -13,14 +14,20 @@ from click.testing import CliRunner
 from mlflow.tracking import MlflowClient
 
 from churn_assets.champion.card.files import card_named, try_to_log_card
-from churn_assets.champion.card.model_card import Card, card_of
+from churn_assets.champion.card.limitations import measure_in_words
+from churn_assets.champion.card.model_card import Card, card_of, document_of
 from churn_assets.champion.card.required_facts import ALWAYS, BY_TIME, missing
+from churn_assets.champion.gate.bases import BASES
+from churn_assets.champion.gate.verdict import RULES
 from churn_assets.cli.card import card
+from churn_assets.reporting.basis import Basis
+from churn_assets.reporting.document import Bullets, DocumentPart, DocumentTable, Paragraph
 from churn_assets.resources.serving import ServingStore
 from churn_store.database.migrate import migrate
 from churn_store.errors import InputError
 from churn_store.model.signature import Column, Signature
 from churn_store.releases.bundles import stage
+from churn_store.releases.log import Serving
 from churn_store.releases.manifest import (
     SINCE,
     Blessing,
@@ -192,7 +199,7 @@ def test_a_card_says_all_that_the_manifest_knows() -> None:
             "0 to any",
             "auc_above_floor",
             "undecided",
-            "Profit per customer above the champion's on the same rows: +0.2500.",
+            "Profit per customer above the champion's on the same rows: +0.2500 (priced).",
             "There was no champion before.",
             "It has not served.",
         ):
@@ -266,6 +273,66 @@ def test_the_page_needs_no_other_file_and_can_be_read_without_seeing_it() -> Non
     assert {"title", "desc"} <= set(tags)
 
 
+def sentences_of(part: DocumentPart) -> Sequence[str]:
+    return part.items if isinstance(part, Bullets) else [part.text] if isinstance(part, Paragraph) else []
+
+
+def test_no_figure_of_a_card_lacks_the_word_for_what_it_rests_on() -> None:
+    manifest = manifest_of(metrics={"auc": 0.8, "profit": 2.5, "auc_ceiling": 0.83}, protected={"visits": "why, 2 persons"})
+    former = manifest_of(threshold=0.2, metrics={"auc": 0.79, "profit": 2.0, "auc_ceiling": 0.83})
+    history = [Serving(1, "d" * 64, None, 0.0, "run 7", "first", 1_764_547_400)]
+    made = document_of(manifest, former, verdict=blessing_of(manifest, gain=0.25), history=history)
+    tables = [part for part in made.blocks if isinstance(part, DocumentTable)]
+    lacking = [table.caption for table in tables if not table.bases and re.search(r"\d", str(table.rows))]
+    assert lacking == []
+    sentences = [text for part in made.blocks for text in sentences_of(part) if re.search(r"\d\.\d", text)]
+    assert [text for text in sentences if not any(basis.value in text for basis in Basis)] == []
+    word = {
+        (row[0], basis)
+        for table in tables
+        if len(table.bases) > 1
+        for row, basis in zip(table.rows, table.bases, strict=True)
+    }
+    assert {
+        ("ROC AUC", Basis.MEASURED),
+        ("profit per customer at the threshold", Basis.PRICED),
+        (measure_in_words("auc_ceiling"), Basis.SIMULATED),
+        ("cost of the offer", Basis.ASSUMED),
+        ("threshold", Basis.PRICED),
+        ("more_profit_than_champion", Basis.PRICED),
+    } <= word
+    used = {basis.value for table in tables for basis in table.bases}
+    assert {row[0] for table in tables if table.caption.startswith("What a figure") for row in table.rows} == used
+
+
+def test_every_rule_of_the_gate_says_what_its_figures_rest_on() -> None:
+    assert set(BASES) == set(RULES)
+
+
+def test_a_first_release_that_is_undecided_says_so_and_by_which_rules() -> None:
+    manifest = manifest_of()
+    markdown = re.sub(r"\\(.)", r"\1", card_of(manifest, None, blessing=blessing_of(manifest, "undecided")).markdown)
+    assert (
+        "Verdict: undecided by more_profit_than_champion: too little to decide by; it may serve all the same, as no champion would "
+        "stay in its place. By dagster run 7"
+    ) in markdown
+    second = msgspec.structs.replace(blessing_of(manifest, "undecided"), epoch=3)
+    assert second.in_words.endswith("; the champion stays")
+
+
+def test_less_profit_than_a_simple_rule_is_a_limit() -> None:
+    evaluation = cast("Evaluation", manifest_of().evaluation)
+    beside = {"base_rate": {"profit": 0.0}, "logistic_regression": {"profit": 2.542}}
+    changed = msgspec.structs.replace(
+        evaluation, baselines=beside, intervals={**evaluation.intervals, "profit": Interval(2.5, 2.0, 3.0)}
+    )
+    markdown = re.sub(r"\\(.)", r"\1", card_of(manifest_of(evaluation=changed), None).markdown)
+    assert (
+        "It brings less profit per customer than simple rules on the same rows: logistic regression by 0.042 (priced)."
+        in markdown
+    )
+
+
 def test_limits_follow_from_the_facts() -> None:
     manifest = manifest_of()
     verdict = blessing_of(manifest, "overridden", reason="the call centre waits")
@@ -276,7 +343,7 @@ def test_limits_follow_from_the_facts() -> None:
     assert "A word that training never saw is scored as unknown: in plan, country." in limits
     assert f"Not judged by themselves, as too few rows have them: plan {PIPES!r}." in limits
     assert "By country no segment was judged." in limits
-    assert "Its probabilities are too sure: calibration slope 0.800 (0.700 to 0.900)." in limits
+    assert "Its probabilities are too sure: measured calibration slope 0.800 (0.700 to 0.900)." in limits
     assert "Its log loss is no better than that of recency rule." in limits
     assert f"Following it loses money in plan {SCRIPT!r}." in limits
     assert "It was released against the gate by dagster run 7: the call centre waits." in limits
@@ -337,11 +404,11 @@ def test_what_differs_from_the_former_champion_is_listed_and_nothing_else() -> N
     said = re.sub(r"\\(.)", r"\1", card_of(manifest_of(), former).markdown).split("## Differences")[1].split("## Limits")[0]
     rows = [line for line in said.splitlines() if line.startswith("| ")]
     assert f"The former champion is candidate {former.candidate}." in said
-    assert "| family | logistic_regression | gradient_boosting |" in rows
-    assert "| threshold | 0.2 | 0.1375 |" in rows
-    assert "| parameter C | 1 | none |" in rows
-    assert "| ROC AUC | 0.79 | 0.8123 |" in rows
-    assert "| inputs | without visits, country | without spend |" in rows
+    assert "| family | logistic_regression | gradient_boosting | recorded |" in rows
+    assert "| threshold | 0.2 | 0.1375 | priced |" in rows
+    assert "| parameter C | 1 | none | recorded |" in rows
+    assert "| ROC AUC | 0.79 | 0.8123 | measured |" in rows
+    assert "| inputs | without visits, country | without spend | recorded |" in rows
     [plan] = [row for row in rows if row.startswith("| input plan |")]
     assert "knew 'free'" in plan
     assert f"knows {SCRIPT!r}" in plan
@@ -389,7 +456,7 @@ def test_the_command_writes_the_card_of_any_release_or_candidate(company: Servin
 
     serving = written()
     assert "| threshold | 0.4 | 0.5 |" in serving, "against the champion before it"
-    assert "Verdict: accepted, by gate" in serving
+    assert "Verdict: accepted. By gate" in serving
     assert f"| {second.epoch} | " in serving.split("## History")[1]
     assert "There was no champion before." in written(str(first.epoch))
     assert written(second.champion[:10]) == serving

@@ -1,7 +1,9 @@
 """What follows from a model's facts: where it ends, and by what it differs from the champion before it."""
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
+from churn_assets.reporting.basis import Basis, basis_of
 from churn_store.model.signature import MISSING_CATEGORY, Column
 from churn_store.releases.manifest import Blessing, Evaluation, Manifest
 
@@ -59,7 +61,7 @@ def limits(manifest: Manifest, evaluation: Evaluation, verdict: Blessing | None)
         )
     terms = evaluation.profit
     said.append(
-        f"Its threshold pays for a customer value of {terms.customer_value:g}, an offer of {terms.offer_cost:g} and "
+        f"Its threshold pays for an assumed customer value of {terms.customer_value:g}, an offer of {terms.offer_cost:g} and "
         f"{terms.contact_cost:g} for asking; for other costs it is another."
     )
     if isinstance(manifest.protected, dict) and (
@@ -72,24 +74,43 @@ def limits(manifest: Manifest, evaluation: Evaluation, verdict: Blessing | None)
     said += [*_unknown(manifest), *_unjudged(manifest, evaluation), *_weak(manifest, evaluation)]
     if verdict is not None and verdict.verdict == "overridden":
         said.append(f"It was released against the gate by {verdict.actor}: {verdict.reason or 'no reason was given'}.")
-    if verdict is not None and (undecided := [rule.name for rule in verdict.rules if rule.undecided]):
-        said.append(f"There was too little to decide by for {_listed(undecided)}.")
+    if verdict is not None and verdict.undecided_rules:
+        said.append(f"There was too little to decide by for {_listed(verdict.undecided_rules)}.")
     return tuple(said)
 
 
-def differences(manifest: Manifest, former: Manifest) -> tuple[tuple[str, str, str], ...]:
-    """What is not the same in two manifests: name, former value, new value."""
-    found = [
-        (name, was, now)
-        for name, was, now in (
-            *((what, _plain(getattr(former, field)), _plain(getattr(manifest, field))) for field, what in COMPARED.items()),
-            *_of_mappings("parameter ", _mapping(former.parameters), _mapping(manifest.parameters)),
-            *_of_mappings("", _measures(former), _measures(manifest)),
-            *_inputs(manifest, former),
-        )
-        if was != now
-    ]
-    return tuple(found) or (("nothing", "the same", "the same"),)
+class Changed(NamedTuple):
+    """What is not the same in two manifests, and what its values rest on."""
+
+    name: str
+    was: str
+    now: str
+    basis: Basis = Basis.RECORDED
+
+
+def differences(manifest: Manifest, former: Manifest) -> tuple[Changed, ...]:
+    """What is not the same in two manifests."""
+    pairs = (
+        *(
+            Changed(
+                what,
+                _plain(getattr(former, field)),
+                _plain(getattr(manifest, field)),
+                basis_of(field) if field == "threshold" else Basis.RECORDED,
+            )
+            for field, what in COMPARED.items()
+        ),
+        *(
+            Changed(f"parameter {name}", was, now)
+            for name, was, now in _of_mappings(_mapping(former.parameters), _mapping(manifest.parameters))
+        ),
+        *(
+            Changed(measure_in_words(name), was, now, basis_of(name))
+            for name, was, now in _of_mappings(former.metrics, manifest.metrics)
+        ),
+        *(Changed(*found) for found in _inputs(manifest, former)),
+    )
+    return tuple(pair for pair in pairs if pair.was != pair.now) or (Changed("nothing", "the same", "the same"),)
 
 
 COMPARED = {
@@ -147,7 +168,7 @@ def _weak(manifest: Manifest, evaluation: Evaluation) -> list[str]:
     if slope is not None and (slope.low > 1 or slope.high < 1):
         how = "too timid" if slope.low > 1 else "too sure"
         said.append(
-            f"Its probabilities are {how}: calibration slope {slope.value:.3f} ({slope.low:.3f} to {slope.high:.3f})."
+            f"Its probabilities are {how}: measured calibration slope {slope.value:.3f} ({slope.low:.3f} to {slope.high:.3f})."
         )
     ours = manifest.metrics.get("log_loss")
     better = [
@@ -157,10 +178,23 @@ def _weak(manifest: Manifest, evaluation: Evaluation) -> list[str]:
     ]
     if better:
         said.append(f"Its log loss is no better than that of {_listed(better)}.")
+    if less := less_profit_than(evaluation):
+        beside = _listed([f"{name} by {by:.3f}" for name, by in less.items()])
+        said.append(f"It brings less profit per customer than simple rules on the same rows: {beside} (priced).")
     worse = [f"{part.column} {part.word!r}" for part in evaluation.segments if part.profit.high < 0]
     if worse:
         said.append(f"Following it loses money in {_listed(worse)}.")
     return said
+
+
+def less_profit_than(evaluation: Evaluation) -> dict[str, float]:
+    """The baselines that bring more profit per customer on the judging rows, and how much more; no proof of chance is asked for."""
+    ours = evaluation.intervals.get("profit")
+    return {
+        name.replace("_", " "): found["profit"] - ours.value
+        for name, found in sorted(evaluation.baselines.items())
+        if ours is not None and found.get("profit", ours.value) > ours.value
+    }
 
 
 def _inputs(manifest: Manifest, former: Manifest) -> list[tuple[str, str, str]]:
@@ -191,12 +225,8 @@ def _changed(old: Column, new: Column) -> tuple[str, str]:
     return was, now
 
 
-def _of_mappings(prefix: str, old: Mapping[str, object], new: Mapping[str, object]) -> list[tuple[str, str, str]]:
-    return [(f"{prefix}{name}", _plain(old.get(name)), _plain(new.get(name))) for name in dict.fromkeys([*new, *old])]
-
-
-def _measures(manifest: Manifest) -> dict[str, object]:
-    return {measure_in_words(name): value for name, value in manifest.metrics.items()}
+def _of_mappings(old: Mapping[str, object], new: Mapping[str, object]) -> list[tuple[str, str, str]]:
+    return [(name, _plain(old.get(name)), _plain(new.get(name))) for name in dict.fromkeys([*new, *old])]
 
 
 def _mapping(value: object) -> Mapping[str, object]:
