@@ -1,6 +1,6 @@
 """How often the rule ``calibrated`` passes, rejects or can't decide on a sound model: another split each time, a model trained on it.
 
-The customers are those of the benchmark of the gate. Of six snapshots four train, one calibrates and one judges, so that what is judged is the
+The customers are those of the benchmark of the gate. Of seven snapshots four train, one calibrates and two judge, so that what is judged is the
 model with its calibration, which few rows make uncertain too. Beside it what a rule would say that goes by the figures without their intervals.
 """
 
@@ -13,7 +13,7 @@ from churn_assets.champion.gate.calibrated import INTERCEPT, SLOPE, calibrated
 from churn_assets.settings.company import Settings
 from churn_assets.tables import JUDGE, SELECT, TRAIN
 
-ROLES = [TRAIN] * 4 + [SELECT, JUDGE]
+ROLES = [TRAIN] * 4 + [SELECT, JUDGE, JUDGE]
 
 
 def verdicts(customers: int, splits: int) -> Counter[str]:
