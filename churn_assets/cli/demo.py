@@ -21,9 +21,7 @@ import polars as pl
 from churn_assets.automation.jobs import ORDER
 from churn_assets.automation.runner import Graph, Step, run_all
 from churn_assets.build import build_defs
-from churn_assets.champion.card.limitations import less_profit_than
-from churn_assets.champion.gate.bases import basis_of_rule
-from churn_assets.cli.screen import Screen
+from churn_assets.cli.screen import Screen, describe_release
 from churn_assets.cli.without_time import had_left, scored, trained_on
 from churn_assets.connectors.open_source import open_source
 from churn_assets.lake.contents import PERIOD
@@ -32,7 +30,7 @@ from churn_assets.lake.migrate import migrate_lake
 from churn_assets.orchestration.instance import instance_in_words, instance_of
 from churn_assets.orchestration.lake_words import migrate_words
 from churn_assets.orchestration.ownership import claim
-from churn_assets.reporting.basis import Basis, basis_of
+from churn_assets.reporting.basis import Basis
 from churn_assets.resources.service_process import Client, free_port, key_in_file, serving
 from churn_assets.resources.serving import ServingStore
 from churn_assets.settings.company import Settings
@@ -40,13 +38,9 @@ from churn_store.clock import parse_time
 from churn_store.database.migrate import migrate
 from churn_store.errors import ChurnError
 from churn_store.releases.bundles import Bundle
-from churn_store.releases.manifest import Blessing, Evaluation
 
 TOLERANCE = 1e-6
 BATCH = 200
-CHANCE = 0.01
-"""So much may an AUC on some thousands of judging rows lie above the ceiling by chance."""
-
 NAMED = 3
 OK = 200
 EXIT_WRONG_INPUT = 2
@@ -89,7 +83,9 @@ def run_demo(as_of: datetime | None, *, anew: bool = False) -> int:
     if bundle is None:
         raise ChurnError("the graph ran, but no release serves; look at the checks of model_blessing in the Dagster UI")
     _describe_data(screen, settings)
-    _describe_release(screen, bundle, store)
+    describe_release(screen, bundle.manifest)
+    row = store.newest()
+    screen.line("release", Basis.RECORDED, f"epoch {row.epoch if row else '?'}, digest {bundle.digest}")
     key_file = Path(os.path.relpath(settings.home / "api-key"))
     click.echo("starting the service and asking it for predictions")
     with serving(free_port(), settings.home / "service.log", key=key_in_file(key_file)) as client:
@@ -184,66 +180,6 @@ def _describe_data(screen: Screen, settings: Settings) -> None:
     spread = f" ({min(rates):.1%} to {max(rates):.1%} over {len(rates)} snapshots)" if settings.has_time else ""
     total = lake.scan("churn_labels").select(pl.col("churned").mean()).collect().item()
     screen.line("churn rate", Basis.MEASURED, f"{total:.1%}{spread}")
-
-
-def _describe_release(screen: Screen, bundle: Bundle, store: ServingStore) -> None:
-    metrics = bundle.manifest.metrics
-    best = metrics.get("auc_ceiling", 1.0)
-    screen.must(
-        metrics["auc"] <= best + CHANCE,
-        f"the champion's AUC of {metrics['auc']:.3f} is above the best that anyone could reach, {best:.3f}: it leaks",
-    )
-    judged = (
-        f"on later snapshots {', '.join(bundle.manifest.judged_on)}"
-        if bundle.manifest.judged_on
-        else "on held-out customers (the data has no time, so the order of time could not be checked)"
-    )
-    screen.line("champion", basis_of("auc"), f"{bundle.manifest.family}, AUC {metrics['auc']:.3f}; {judged}")
-    if "auc_ceiling" in metrics:
-        screen.line("best possible AUC", basis_of("auc_ceiling"), f"{metrics['auc_ceiling']:.3f} that anyone could reach")
-    if isinstance(bundle.manifest.evaluation, Evaluation):
-        _describe_worth(screen, bundle.manifest.evaluation, threshold=bundle.manifest.threshold)
-    blessing = bundle.manifest.blessing
-    if blessing is not None:
-        screen.line("gate", Basis.RECORDED, _verdict(blessing))
-        for rule in blessing.rules:
-            if rule.name == "baselines_beaten":
-                screen.line("beside simple rules", basis_of_rule(rule.name), rule.found)
-        if blessing.gain is not None:
-            screen.line("gain", basis_of("gain"), f"{blessing.gain:+.3f} per customer above the former champion")
-    row = store.newest()
-    screen.line("release", Basis.RECORDED, f"epoch {row.epoch if row else '?'}, digest {bundle.digest}")
-
-
-def _verdict(blessing: Blessing) -> str:
-    """The gate's verdict, with the rules that could not decide."""
-    passed = sum(rule.passed for rule in blessing.rules)
-    first = "; no champion before it" if blessing.gain is None else ""
-    return f"{blessing.in_words}; {passed} of {len(blessing.rules)} rules passed{first}"
-
-
-def _describe_worth(screen: Screen, evaluation: Evaluation, *, threshold: float) -> None:
-    """What the champion and the baselines bring on the same rows, and what that assumes."""
-    for name, said in (("profit", f" at threshold {threshold:.3f}"), ("log_loss", "")):
-        ours = evaluation.intervals[name]
-        beside = ", ".join(
-            f"{baseline.replace('_', ' ')} {found[name]:.3f}" for baseline, found in sorted(evaluation.baselines.items())
-        )
-        screen.line(
-            "profit per customer" if name == "profit" else "log loss",
-            basis_of(name),
-            f"{ours.value:.3f} ({ours.low:.3f} to {ours.high:.3f}){said}; beside it: {beside}",
-        )
-    if less := less_profit_than(evaluation):
-        screen.line("less profit than", basis_of("profit"), ", ".join(f"{name} by {by:.3f}" for name, by in less.items()))
-    terms = evaluation.profit
-    acceptance = terms.acceptance_alpha / (terms.acceptance_alpha + terms.acceptance_beta)
-    screen.line(
-        "prices",
-        Basis.ASSUMED,
-        f"a customer who stays {terms.customer_value:g}, an offer {terms.offer_cost:g}, asking {terms.contact_cost:g}; "
-        f"{acceptance:.0%} of churners accept",
-    )
 
 
 def _ask(screen: Screen, client: Client, bundle: Bundle, lake: Lake) -> None:

@@ -2,7 +2,13 @@
 
 from dataclasses import dataclass, field
 
-from churn_assets.reporting.basis import Basis, legend
+from churn_assets.champion.card.limitations import less_profit_than
+from churn_assets.champion.gate.bases import basis_of_rule
+from churn_assets.reporting.basis import Basis, basis_of, legend
+from churn_store.releases.manifest import Blessing, Evaluation, Manifest
+
+CHANCE = 0.01
+"""So much may an AUC on some thousands of judging rows lie above the ceiling by chance."""
 
 
 @dataclass
@@ -26,3 +32,62 @@ class Screen:
         """Something without which the demo has failed."""
         if not true:
             self.untrue.append(otherwise)
+
+
+def describe_release(screen: Screen, manifest: Manifest) -> None:
+    """What the release that serves is worth, what that assumes, and what the gate said of it."""
+    metrics = manifest.metrics
+    best = metrics.get("auc_ceiling", 1.0)
+    screen.must(
+        metrics["auc"] <= best + CHANCE,
+        f"the champion's AUC of {metrics['auc']:.3f} is above the best that anyone could reach, {best:.3f}: it leaks",
+    )
+    judged = (
+        f"on later snapshots {', '.join(manifest.judged_on)}"
+        if manifest.judged_on
+        else "on held-out customers (the data has no time, so the order of time could not be checked)"
+    )
+    screen.line("champion", basis_of("auc"), f"{manifest.family}, AUC {metrics['auc']:.3f}; {judged}")
+    if "auc_ceiling" in metrics:
+        screen.line("best possible AUC", basis_of("auc_ceiling"), f"{metrics['auc_ceiling']:.3f} that anyone could reach")
+    if isinstance(manifest.evaluation, Evaluation):
+        _describe_worth(screen, manifest.evaluation, threshold=manifest.threshold)
+    blessing = manifest.blessing
+    if blessing is not None:
+        screen.line("gate", Basis.RECORDED, _verdict(blessing))
+        for rule in blessing.rules:
+            if rule.name == "baselines_beaten":
+                screen.line("beside simple rules", basis_of_rule(rule.name), rule.found)
+        if blessing.gain is not None:
+            screen.line("gain", basis_of("gain"), f"{blessing.gain:+.3f} per customer above the former champion")
+
+
+def _verdict(blessing: Blessing) -> str:
+    """The gate's verdict, with the rules that could not decide."""
+    passed = sum(rule.passed for rule in blessing.rules)
+    first = "; no champion before it" if blessing.gain is None else ""
+    return f"{blessing.in_words}; {passed} of {len(blessing.rules)} rules passed{first}"
+
+
+def _describe_worth(screen: Screen, evaluation: Evaluation, *, threshold: float) -> None:
+    """What the champion and the baselines bring on the same rows, and what that assumes."""
+    for name, said in (("profit", f" at threshold {threshold:.3f}"), ("log_loss", "")):
+        ours = evaluation.intervals[name]
+        beside = ", ".join(
+            f"{baseline.replace('_', ' ')} {found[name]:.3f}" for baseline, found in sorted(evaluation.baselines.items())
+        )
+        screen.line(
+            "profit per customer" if name == "profit" else "log loss",
+            basis_of(name),
+            f"{ours.value:.3f} ({ours.low:.3f} to {ours.high:.3f}){said}; beside it: {beside}",
+        )
+    if less := less_profit_than(evaluation):
+        screen.line("less profit than", basis_of("profit"), ", ".join(f"{name} by {by:.3f}" for name, by in less.items()))
+    terms = evaluation.profit
+    acceptance = terms.acceptance_alpha / (terms.acceptance_alpha + terms.acceptance_beta)
+    screen.line(
+        "prices",
+        Basis.ASSUMED,
+        f"a customer who stays {terms.customer_value:g}, an offer {terms.offer_cost:g}, asking {terms.contact_cost:g}; "
+        f"{acceptance:.0%} of churners accept",
+    )
