@@ -25,7 +25,7 @@ class Basis(StrEnum):
 
 
 MEANINGS = {
-    Basis.MEASURED: "on matured outcomes of customers whose rows neither trained nor calibrated the model",
+    Basis.MEASURED: "on matured outcomes; of a model on those of rows that neither trained nor calibrated it",
     Basis.PRICED: "matured outcomes, at the prices and the acceptance that `profit` assumes; no offer was made",
     Basis.REPLAYED: "past customers given to a model again, as if it had served then",
     Basis.SIMULATED: "known to the simulator of the company alone; no real company has it",
