@@ -1,7 +1,7 @@
 """How often the intervals that the product prints hold the truth: ``make bench-intervals``, or ``python benchmarks/intervals.py [--quick]``.
 
 Each interval is made by the product's own function, on many samples of customers of whom the truth is known (``interval_samples``), by
-size, by rate of churn, and with one row and four rows a customer. An interval is short where the share of samples in which it held the truth is
+size, by rate of churn, with one row and four rows a customer, and over all of these. An interval is short where the share of samples in which it held the truth is
 proven to lie below what is allowed: its nominal confidence less ``ALLOWED``. Wide is one that holds the truth more often than it says; it is named
 and fails nothing, as bounds of few rows are meant to be careful.
 
@@ -44,6 +44,7 @@ SURE = 0.99
 
 CELLS = [Cell(size, rows, percent) for rows in (1, 4) for percent in (2, 10, 30) for size in (300, 1_000, 5_000)]
 QUICK = {Cell(300, 1, 2): 40, Cell(300, 4, 10): 50, Cell(1_000, 4, 30): 60}
+SHORT = "SHORT"
 MUST_FAIL = ("rate of churn, rows taken for customers", "precision, by Wald")
 MONTHS = Calendar("monthly", date(2025, 1, 1))
 """The snapshots of a sample are months."""
@@ -160,8 +161,8 @@ def _wald(churned: np.ndarray) -> Interval:
     return Interval(share, share - reach, share + reach)
 
 
-def print_cell(cell: Cell, samples: int) -> dict[str, str]:
-    """The table of a cell; by interval ``short``, ``wide`` or nothing."""
+def counted(cell: Cell, samples: int) -> dict[str, list[float]]:
+    """By interval the share of those that held the truth, sample by sample."""
     every = population(cell.percent, cell.snapshots)
     truths = measured(every.churned, every.scores, threshold=threshold(), profit=PROFIT)
     generator = np.random.default_rng([cell.customers, cell.snapshots, cell.percent])
@@ -172,13 +173,22 @@ def print_cell(cell: Cell, samples: int) -> dict[str, str]:
             by_name[name].append(holds)
         for name, found in by_name.items():
             counts[name].append(float(np.mean(found)))
-    print(f"\n{cell}; {samples} samples\n  {'interval':<42}{'nominal':>9}{'seen':>9}{'error':>9}")
-    verdicts = {}
+    return counts
+
+
+def print_table(heading: str, counts: Mapping[str, list[float]]) -> set[str]:
+    """The table of a cell or of all; the intervals that are short."""
+    print(f"\n{heading}\n  {'interval':<42}{'samples':>9}{'nominal':>9}{'seen':>9}{'error':>9}")
+    short = set()
     for name, found in counts.items():
-        seen, error = float(np.mean(found)), float(np.std(found)) / np.sqrt(len(found))
-        verdicts[name] = verdict(sum(found), len(found))
-        print(f"  {name:<42}{NOMINAL:>9.1%}{seen:>9.1%}{error:>9.1%}  {verdicts[name]}", flush=True)
-    return verdicts
+        seen, error, said = (
+            float(np.mean(found)),
+            float(np.std(found)) / np.sqrt(len(found)),
+            verdict(sum(found), len(found)),
+        )
+        print(f"  {name:<42}{len(found):>9}{NOMINAL:>9.1%}{seen:>9.1%}{error:>9.1%}  {said}", flush=True)
+        short |= {name} if said == SHORT else set()
+    return short
 
 
 def verdict(hits: float, of: int) -> str:
@@ -186,7 +196,7 @@ def verdict(hits: float, of: int) -> str:
     tail = (1 - SURE) / 2
     low = float(beta.ppf(tail, hits, of - hits + 1)) if hits else 0.0
     high = float(beta.ppf(1 - tail, hits + 1, of - hits)) if hits < of else 1.0
-    return "SHORT" if high < NOMINAL - ALLOWED else "wide" if low > NOMINAL else ""
+    return SHORT if high < NOMINAL - ALLOWED else "wide" if low > NOMINAL else ""
 
 
 def main() -> int:
@@ -201,8 +211,14 @@ def main() -> int:
         f"the truth is that of {POPULATION:,} customers."
     )
     cells = QUICK if given.quick else dict.fromkeys(CELLS, given.samples)
-    verdicts = [print_cell(cell, samples) for cell, samples in cells.items()]
-    short = {name for found in verdicts for name, said in found.items() if said == "SHORT"}
+    short: set[str] = set()
+    pooled: dict[str, list[float]] = defaultdict(list)
+    for cell, samples in cells.items():
+        counts = counted(cell, samples)
+        short |= print_table(str(cell), counts)
+        for name, found in counts.items():
+            pooled[name] += found
+    short |= print_table("All of them", pooled)
     wrong = sorted(short - set(MUST_FAIL))
     unseen = [name for name in MUST_FAIL if name not in short]
     print(f"\nShort: {', '.join(wrong) or 'none'}. Must be short, and is not: {', '.join(unseen) or 'none'}.")
