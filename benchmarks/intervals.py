@@ -34,6 +34,7 @@ from churn_assets.evaluation.profit import largest_difference, profit_by_row
 from churn_assets.evaluation.shares import share_intervals, wilson
 from churn_assets.periods import Calendar
 from churn_assets.settings.company import EvaluationSettings
+from churn_assets.training.equal_rows import with_copies_as_one
 from churn_assets.training.leakage import ENOUGH_ROWS, Auc
 from churn_assets.training.split import Roles
 from churn_store.releases.manifest import Interval
@@ -86,7 +87,7 @@ def held(sample: Sample, every: Sample, truths: Mapping[str, float], *, seed: in
     difference = truths["auc"] - auc(every.churned, every.other)
     yield "AUC above another's", low <= difference <= high
     yield from _paired(sample, every)
-    yield from _leaks(sample, truths)
+    yield from _of_a_table(sample, truths)
     if sample.snapshots.max() > 0:
         yield from _through_time(sample, every)
         rows = pl.Series(np.arange(len(churned)))
@@ -117,11 +118,19 @@ def _losses(sample: Sample) -> tuple[Scores, Scores]:
     return tuple(clustered_variance.log_losses(sample.churned, given) for given in (sample.other, sample.scores))
 
 
-def _leaks(sample: Sample, truths: Mapping[str, float]) -> Iterator[tuple[str, bool]]:
-    """The lower bound that the rule of leaks takes where a class has few rows, all of different customers."""
-    classes = sorted((int(sample.churned.sum()), int((~sample.churned).sum())))
-    if classes[0] < ENOUGH_ROWS and sample.snapshots.max() == 0:
-        yield "AUC of one feature, lower bound", not Auc(auc(sample.churned, sample.scores), *classes).above(truths["auc"])
+def _of_a_table(sample: Sample, truths: Mapping[str, float]) -> Iterator[tuple[str, bool]]:
+    """Of one row a customer: the lower bound of the rule of leaks, where a class has few rows; and a table that holds some rows three times."""
+    if sample.snapshots.max() > 0:
+        return
+    churned, scores = sample.churned, sample.scores
+    classes = sorted((int(churned.sum()), int((~churned).sum())))
+    if classes[0] < ENOUGH_ROWS:
+        yield "AUC of one feature, lower bound", not Auc(auc(churned, scores), *classes).above(truths["auc"])
+    copied = np.repeat(np.arange(len(churned)), np.where(np.arange(len(churned)) % 3 == 0, 3, 1))
+    table = pl.DataFrame({"customer_id": np.arange(len(copied)), "seen": scores[copied]})
+    whose = with_copies_as_one(table)["customer_id"]
+    found = share_intervals(churned[copied], scores[copied], whose, threshold=threshold(), confidence=NOMINAL)["base_rate"]
+    yield "rate of churn, of a table with copies", found.low <= truths["base_rate"] <= found.high
 
 
 def _through_time(sample: Sample, every: Sample) -> Iterator[tuple[str, bool]]:

@@ -208,6 +208,7 @@ class Backtester:
         """Folds of data without time: each tests once, while the next one calibrates and the others train."""
         copies = copies_of(rows, [feature.name for feature in self.features])
         number = stratified(rows, folds, seed=self.settings.training.seed, copies=copies)
+        rows = rows.with_columns(customer_id=copies)
         tested = []
         for fold in range(folds):
             test, later = rows.filter(number == fold), rows.filter(number == (fold + 1) % folds)

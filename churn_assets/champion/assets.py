@@ -30,6 +30,7 @@ from churn_assets.periods import ALL, Calendar
 from churn_assets.resources.serving import ServingStore
 from churn_assets.settings.company import EvaluationSettings, FittingSettings, Settings
 from churn_assets.tables import JUDGE, Source
+from churn_assets.training.equal_rows import with_copies_as_one
 from churn_assets.training.fitted_family import GOLDEN, MODEL, PROBABILITIES, FittedFamily, read_file
 from churn_assets.training.protection import require_allowed
 from churn_assets.training.training_set import training_set_digest
@@ -137,7 +138,7 @@ def _candidate_model(
         if fitting.label.kinds is not None and timeline is not None:
             judged = with_kinds_of(lake, judged, labels_version=made_of["churn_labels"])
         evaluation = evaluate(
-            judged,
+            with_copies_as_one(judged),
             candidate.scorer,
             threshold=chosen.threshold,
             profit=fitting.profit,

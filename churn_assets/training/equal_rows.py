@@ -58,6 +58,15 @@ def copies_of(rows: pl.DataFrame, seen: Sequence[str] | None = None) -> pl.Serie
     return rows.select(pl.col("customer_id").min().over(columns)).to_series()
 
 
+def with_copies_as_one(rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows of data without time whose copies have one ``customer_id``: what is said of a customer twice makes no interval narrower.
+
+    Args:
+        rows: rows of all roles of a training set; those of a history are left as they are.
+    """
+    return rows.with_columns(customer_id=copies_of(rows))
+
+
 def are_apart(rows: pl.DataFrame, seen: Sequence[str]) -> bool:
     """Whether so many rows are equal that they can't be copies."""
     return rows.height > 0 and rows.select(pl.struct(seen).n_unique()).item() < (1 - MOST_COPIES) * rows.height

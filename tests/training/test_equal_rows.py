@@ -7,14 +7,16 @@ import polars as pl
 import pytest
 
 from churn_assets.backtest.origins import stratified
+from churn_assets.evaluation.intervals import mean_interval
 from churn_assets.lake.lake import Lake
 from churn_assets.settings.company import Training
 from churn_assets.tables import JUDGE, SELECT, TRAIN
-from churn_assets.training.equal_rows import are_apart, copies_of, equal_rows
+from churn_assets.training.equal_rows import are_apart, copies_of, equal_rows, with_copies_as_one
 from churn_assets.training.split import draw_of, roles_by_customer, roles_by_id, split_in_words
 from churn_assets.training.training_set import rows_by_customer
 from churn_assets.training.tuning import folds
 from churn_store.errors import InputError
+from tests.evaluation.rows import right_scores
 
 RULE = Training()
 SEEN = ["calls", "plan", "spend"]
@@ -91,6 +93,22 @@ def test_equal_are_rows_in_what_a_model_sees_and_missing_equals_missing() -> Non
     assert copies_of(rows, ["calls", "plan"]).to_list() == ["a", "a", "c", "a", "e"]
     assert copies_of(rows, ["calls", "plan", "unused"]).to_list() == ["b", "a", "c", "b", "e"]
     assert copies_of(rows).to_list() == ["b", "a", "c", "b", "e"]
+
+
+def test_a_row_that_stands_three_times_makes_no_interval_narrower() -> None:
+    churned, scores = right_scores(300, seed=6)
+    thrice = np.repeat(np.arange(300), np.where(np.arange(300) % 3 == 0, 3, 1))
+    table = pl.DataFrame({"customer_id": [f"{row:03d}" for row in range(len(thrice))], "seen": scores[thrice]})
+
+    def width(rows: pl.DataFrame) -> float:
+        values = churned[thrice].astype(np.float64)
+        found = mean_interval(values, rows["customer_id"], confidence=0.95)
+        return found.high - found.low
+
+    assert with_copies_as_one(table)["customer_id"].n_unique() == 300
+    assert width(with_copies_as_one(table)) > 1.2 * width(table)
+    history = table.with_columns(snapshot_s=0)
+    assert with_copies_as_one(history).equals(history)
 
 
 def test_attributes_that_tell_few_customers_apart_make_no_copies() -> None:

@@ -14,6 +14,7 @@ import polars as pl
 
 from churn_assets.evaluation.measures import Labels, Scores
 from churn_assets.tables import JUDGE
+from churn_assets.training.equal_rows import with_copies_as_one
 from churn_assets.training.held_out import PipelineProbabilities
 from churn_store.errors import InputError
 from churn_store.model.scorer import Scorer
@@ -127,8 +128,8 @@ class Evidence:
 
     @cached_property
     def customers(self) -> pl.Series:
-        """Whose the judging rows are."""
-        return self.judging["customer_id"]
+        """Whose the judging rows are; of data without time copies of a row are one customer's."""
+        return with_copies_as_one(self.training_set).filter(pl.col("role") == JUDGE)["customer_id"]
 
     @cached_property
     def scores(self) -> Scores:
