@@ -278,7 +278,12 @@ def sentences_of(part: DocumentPart) -> Sequence[str]:
 
 
 def test_no_figure_of_a_card_lacks_the_word_for_what_it_rests_on() -> None:
-    manifest = manifest_of(metrics={"auc": 0.8, "profit": 2.5, "auc_ceiling": 0.83}, protected={"visits": "why, 2 persons"})
+    kinds = {"voluntary": KindQuality(churners=40, auc=0.8, recall=0.5)}
+    manifest = manifest_of(
+        metrics={"auc": 0.8, "profit": 2.5, "auc_ceiling": 0.83},
+        protected={"visits": "why, 2 persons"},
+        evaluation=msgspec.structs.replace(cast("Evaluation", manifest_of().evaluation), kinds=kinds),
+    )
     former = manifest_of(threshold=0.2, metrics={"auc": 0.79, "profit": 2.0, "auc_ceiling": 0.83})
     history = [Serving(1, "d" * 64, None, 0.0, "run 7", "first", 1_764_547_400)]
     made = document_of(manifest, former, verdict=blessing_of(manifest, gain=0.25), history=history)
