@@ -1,10 +1,11 @@
 """`churn simulate --verify`: what nobody can predict better than, and that no model does.
 
-Belongs here: the ceiling (the true probability of leaving, judged by the same labels as a model), models of every family on
-every built-in set of features, and the paired comparison. Does not belong here: the true probability itself (``simulator.source``)
+Belongs here: the ceiling (the forward filter's probability of leaving, judged by the same labels as a model), models of every family
+on every built-in set of features, and the paired comparison. Does not belong here: the filter itself (``simulator.forward_filter``)
 and features, labels and models, which are the platform's own.
 
-A model that beats the ceiling knows something that the state at the snapshot does not: the future.
+A model that beats the ceiling knows something that the tables did not say at the snapshot: the future. The hidden state, shown beside
+the ceiling, is what nobody reaches who sees only the tables.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,7 @@ from datetime import date
 import click
 import narwhals as nw
 import polars as pl
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import log_loss, roc_auc_score
 
 from churn_assets.contracts import sift
 from churn_assets.evaluation.intervals import auc_difference_interval
@@ -43,16 +44,18 @@ SNAPSHOTS = 8
 JUDGED = 3
 """So many of the snapshots, the newest, judge; the others train."""
 RULE, LABEL = AtRisk(), Label()
+CEILING, HIDDEN = "probability_by_filter", "probability_by_state"
 
 
 @dataclass(frozen=True)
 class AtSnapshot:
-    """The ceiling at a snapshot: customers at risk with a label, the share of them that leaves, the AUC of the truth."""
+    """The ceiling at a snapshot: customers at risk with a label, the share of them that leaves, the AUC of filter and hidden state."""
 
     snapshot: date
     at_risk: int
     leaving: float
-    auc: float
+    ceiling: float
+    hidden: float
 
 
 @dataclass(frozen=True)
@@ -77,16 +80,28 @@ class Compared:
 
     @property
     def beats_the_ceiling(self) -> bool:
-        """Whether the model is better than the truth, beyond chance."""
+        """Whether the model is better than the ceiling, beyond chance."""
         return self.high < 0
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was found: the ceiling at each snapshot, over the judging ones together, and every model beside it."""
+    """What was found: the ceiling at each snapshot, over the judging ones together, and every model beside it.
+
+    Attributes:
+        snapshots: the ceiling at each snapshot.
+        ceiling: AUC of the filter, the best from the tables, on the judging rows.
+        ceiling_log_loss: log loss of the filter on them.
+        hidden: AUC of the hidden state on them.
+        hidden_log_loss: log loss of the hidden state on them.
+        models: the models.
+    """
 
     snapshots: tuple[AtSnapshot, ...]
     ceiling: float
+    ceiling_log_loss: float
+    hidden: float
+    hidden_log_loss: float
     models: tuple[Compared, ...]
 
     @property
@@ -115,10 +130,10 @@ def read_all(source: SyntheticSource, settings: SyntheticSettings) -> dict[Table
 
 
 def judge(source: SyntheticSource, tables: Mapping[Table, pl.DataFrame], settings: SyntheticSettings) -> Verdict:
-    """Hold every family on every built-in set of features against the true probability of leaving.
+    """Hold every family on every built-in set of features against the best prediction that the tables allow.
 
     Args:
-        source: the simulator, which knows the true probabilities.
+        source: the simulator, which knows the law.
         tables: what the models are trained and judged on.
         settings: the company's settings.
 
@@ -138,13 +153,22 @@ def judge(source: SyntheticSource, tables: Mapping[Table, pl.DataFrame], setting
     judged_from = snapshots[-JUDGED]
     training = pl.concat([frame for day, frame in zip(snapshots, rows, strict=True) if day + LABEL.horizon <= judged_from])
     judging = pl.concat(rows[-JUDGED:])
-    churned, truth = judging["churned"].to_numpy(), judging["truth"].to_numpy()
+    churned = judging["churned"].to_numpy()
     return Verdict(
         tuple(
-            AtSnapshot(day, frame.height, frame.select(pl.col("churned").mean()).item(), _auc(frame))
+            AtSnapshot(
+                day,
+                frame.height,
+                frame.select(pl.col("churned").mean()).item(),
+                _auc(frame, CEILING),
+                _auc(frame, HIDDEN),
+            )
             for day, frame in zip(snapshots, rows, strict=True)
         ),
-        float(roc_auc_score(churned, truth)),
+        _auc(judging, CEILING),
+        float(log_loss(churned, judging[CEILING].to_numpy())),
+        _auc(judging, HIDDEN),
+        float(log_loss(churned, judging[HIDDEN].to_numpy())),
         tuple(
             _compared(name, family, features_in_use(features, Features(use=name)), training, judging)
             for name in SETS
@@ -155,11 +179,18 @@ def judge(source: SyntheticSource, tables: Mapping[Table, pl.DataFrame], setting
 
 def in_words(verdict: Verdict) -> list[str]:
     """The verdict as lines for a person."""
-    lines = [f"{'snapshot':<12}{'at risk':>9}{'leaving':>9}{'ceiling':>9}"]
-    lines += [f"{at.snapshot!s:<12}{at.at_risk:>9,}{at.leaving:>9.1%}{at.auc:>9.3f}" for at in verdict.snapshots]
+    lines = [f"{'snapshot':<12}{'at risk':>9}{'leaving':>9}{'ceiling':>9}{'hidden':>9}"]
+    lines += [
+        f"{at.snapshot!s:<12}{at.at_risk:>9,}{at.leaving:>9.1%}{at.ceiling:>9.3f}{at.hidden:>9.3f}"
+        for at in verdict.snapshots
+    ]
     lines += [
         "",
-        f"The newest {JUDGED} together: ceiling {verdict.ceiling:.3f}, the AUC of P(leaves within {LABEL.horizon_days} days | state).",
+        f"The newest {JUDGED} together, P(leaves within {LABEL.horizon_days} days | ...), simulated:",
+        f"  ceiling: by the rows known before the snapshot, the best that anyone can reach: AUC {verdict.ceiling:.3f}, "
+        f"log loss {verdict.ceiling_log_loss:.4f}",
+        f"  hidden: by the state, which no table shows and nobody reaches: AUC {verdict.hidden:.3f}, "
+        f"log loss {verdict.hidden_log_loss:.4f}",
         "",
         f"{'features':<20}{'family':<24}{'AUC':>7}   ceiling minus model, 95 %",
     ]
@@ -180,7 +211,7 @@ def _labelled(
     *,
     known_until: date,
 ) -> pl.DataFrame:
-    """Features, ``churned`` and ``truth``, the true probability of leaving, of everybody at risk at a snapshot."""
+    """Features, ``churned``, and ``CEILING`` and ``HIDDEN``, two probabilities of leaving, of everybody at risk at a snapshot."""
     snapshot_s = epoch_s(snapshot)
     before = {table: _reached(table, tables[table], features, snapshot_s) for table in TABLES}
     at_risk = features_at(before, features, snapshot_s, RULE, EventRoles())
@@ -195,9 +226,11 @@ def _labelled(
         known_until=known_until,
     ).labels
     rows = joined(at_risk, labels)
-    horizon_s = LABEL.horizon_days * DAY_S
-    truth = source.probability_of_leaving(rows["customer_id"].to_list(), snapshot_s, horizon_s)
-    return rows.with_columns(truth=pl.Series(truth))
+    asked = rows["customer_id"].to_list(), snapshot_s, LABEL.horizon_days * DAY_S
+    return rows.with_columns(
+        pl.Series(CEILING, source.filtered_probability_of_leaving(*asked)),
+        pl.Series(HIDDEN, source.probability_of_leaving(*asked)),
+    )
 
 
 def _reached(table: Table, rows: pl.DataFrame, features: Sequence[Feature], snapshot_s: int) -> pl.LazyFrame:
@@ -218,10 +251,10 @@ def _compared(
     scores: Scores = pipeline.predict_proba(inputs(judging, signature))[:, 1].astype("float64")
     churned: Labels = judging["churned"].to_numpy()
     low, high = auc_difference_interval(
-        churned, judging["truth"].to_numpy(), scores, judging["customer_id"].to_numpy(), seed=0
+        churned, judging[CEILING].to_numpy(), scores, judging["customer_id"].to_numpy(), seed=0
     )
     return Compared(name, len(features), family, float(roc_auc_score(churned, scores)), low, high)
 
 
-def _auc(rows: pl.DataFrame) -> float:
-    return float(roc_auc_score(rows["churned"].to_numpy(), rows["truth"].to_numpy()))
+def _auc(rows: pl.DataFrame, name: str) -> float:
+    return float(roc_auc_score(rows["churned"].to_numpy(), rows[name].to_numpy()))

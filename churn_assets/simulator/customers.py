@@ -122,6 +122,7 @@ class Block:
 
     Attributes:
         first_customer: number of the customer at position 0.
+        existing: whether the customer is from before the start.
         signed_up_s: time of sign-up in epoch seconds, ascending from the first customer who signed up after the start.
         first_day: first day of each customer's chain: the start, or the day after sign-up.
         arrival_state: state on the customer's first day.
@@ -139,6 +140,7 @@ class Block:
         longest = 1 - np.exp(-LONGEST_TENURE_DAYS / MEAN_TENURE_DAYS)
         tenure_s = 1 + (-MEAN_TENURE_DAYS * DAY_S * np.log1p(-moment * longest)).astype(np.int64)
         since_start_s = ((place - market.existing + moment) * (market.span_s / market.new)).astype(np.int64)
+        self.existing = existing
         self.signed_up_s = market.start_s + np.where(existing, -tenure_s, since_start_s)
         sign_up_day = self.signed_up_s // DAY_S
         self.first_day = np.where(existing, market.start_s // DAY_S, sign_up_day + 1)

@@ -1,24 +1,26 @@
 """The built-in synthetic company: a source of the canonical tables whose true probabilities are known.
 
-Belongs here: its settings, the tables of a period, and the true probability of leaving, which no model can beat. Does not belong
-here: why customers leave (``law``), who signs up (``customers``), their rows (``rows``, ``bills``), how rows become tables
-(``tables``), changes from a day on (``scenarios``), errors in rows (``dirt``). Nothing here knows about Dagster or the lake.
+Belongs here: its settings, the tables of a period, and the probability of leaving, by the hidden state and by what the tables say. Does
+not belong here: why customers leave (``law``), what the tables tell of the state (``forward_filter``), who signs up (``customers``),
+their rows (``rows``, ``bills``), how rows become tables (``tables``), changes from a day on (``scenarios``), errors in rows (``dirt``).
+Nothing here knows about Dagster or the lake.
 
 The content of a row is decided on its day or earlier, and days begin at 00:00 UTC. So at a snapshot at 00:00 no known row depends on
 anything that happens later.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from typing import Literal, Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from churn_assets.simulator.customers import LAST_BILLING_DAY, Market, day_of_month
+from churn_assets.simulator.customers import BLOCK_CUSTOMERS, LAST_BILLING_DAY, Block, Market, day_of_month
 from churn_assets.simulator.dirt import Dirt
-from churn_assets.simulator.law import GONE, Floats
+from churn_assets.simulator.forward_filter import ForwardFilter
+from churn_assets.simulator.law import GONE, Floats, Integers
 from churn_assets.simulator.rows import CUSTOMER_NUMBERS
 from churn_assets.simulator.scenarios import Scenario
 from churn_assets.simulator.tables import CUSTOMER_DIGITS, Tables
@@ -90,7 +92,7 @@ class SyntheticSettings(BaseModel):
 
 
 class SyntheticSource:
-    """The tables of a synthetic company, any period on its own, and the exact probability of leaving.
+    """The tables of a synthetic company, any period on its own, and the probability of leaving.
 
     States are stored every few days so that no full replay is needed; no result depends on earlier calls.
     """
@@ -110,6 +112,8 @@ class SyntheticSource:
         )
         self._laws = settings.scenario.laws(settings.monthly_churn)
         self._tables = Tables(home, self._laws, settings.scenario, Dirt(settings.seed, settings.dirt))
+        self._filters: dict[int, ForwardFilter] = {}
+        self._filtered: dict[tuple[int, int, int], tuple[Integers, Floats]] = {}
 
     @property
     def attributes(self) -> tuple[Column, ...]:
@@ -153,7 +157,7 @@ class SyntheticSource:
                 return Delivery(self._tables.payments(start_s, end_s))
 
     def probability_of_leaving(self, customer_ids: Sequence[str], snapshot_s: int, horizon_s: int) -> Floats:
-        """P(leaves within ``[snapshot, snapshot + horizon)`` | true state at the snapshot), exact.
+        """P(leaves within ``[snapshot, snapshot + horizon)`` | true state at the snapshot), exact. The state is hidden: nobody reaches it.
 
         Args:
             customer_ids: ids of customers at the snapshot.
@@ -166,6 +170,48 @@ class SyntheticSource:
         Raises:
             ValueError: if an id is not that of a customer at the snapshot, or a time is not a whole day.
         """
+
+        def of_block(block: Block, day: int, leaving: Floats) -> tuple[Integers, Floats]:
+            state = block.state_before(day)
+            position = np.flatnonzero(state != GONE)
+            return position, leaving[state[position], block.billing_day[position] - 1]
+
+        return self._by_customer(customer_ids, snapshot_s, horizon_s, of_block)
+
+    def filtered_probability_of_leaving(self, customer_ids: Sequence[str], snapshot_s: int, horizon_s: int) -> Floats:
+        """P(leaves within ``[snapshot, snapshot + horizon)`` | rows known before the snapshot): the best that anyone can predict.
+
+        Arguments, result and errors are those of ``probability_of_leaving``. Rows count as they are without ``dirt``. A result is kept, as it
+        takes seconds; ascending snapshots cost the least.
+        """
+
+        def of_block(block: Block, day: int, leaving: Floats) -> tuple[Integers, Floats]:
+            key = (block.first_customer, day, horizon_s)
+            if key not in self._filtered:
+                if block.first_customer not in self._filters:
+                    list_cents = self._settings.scenario.list_cents
+                    self._filters[block.first_customer] = ForwardFilter(block, self._laws, list_cents)
+                self._filtered[key] = self._filters[block.first_customer].probability_of_leaving(day, leaving)
+            return self._filtered[key]
+
+        return self._by_customer(customer_ids, snapshot_s, horizon_s, of_block)
+
+    def _by_customer(
+        self,
+        customer_ids: Sequence[str],
+        snapshot_s: int,
+        horizon_s: int,
+        of_block: Callable[[Block, int, Floats], tuple[Integers, Floats]],
+    ) -> Floats:
+        """A probability of leaving, by customer.
+
+        Args:
+            customer_ids: as of ``probability_of_leaving``, like the next two.
+            snapshot_s: snapshot.
+            horizon_s: length of the window.
+            of_block: gives the positions of a block's customers on a day, ascending, and the probability of each, from those by state and
+                billing day.
+        """
         if snapshot_s % DAY_S or horizon_s % DAY_S or horizon_s < 0:
             raise ValueError(
                 f"snapshot {snapshot_s} and horizon {horizon_s} must be whole days: multiples of {DAY_S} seconds"
@@ -176,11 +222,12 @@ class SyntheticSource:
         number = np.array([_customer_number(customer_id) for customer_id in customer_ids], dtype=np.int64)
         probability = np.full(len(number), np.nan)
         for block in self._tables.blocks_until(first):
-            state = block.state_before(first)
-            position = number - block.first_customer
-            inside = np.flatnonzero((position >= 0) & (position < len(state)))
-            inside = inside[state[position[inside]] != GONE]
-            probability[inside] = leaving[state[position[inside]], block.billing_day[position[inside]] - 1]
+            of_position = np.full(BLOCK_CUSTOMERS, np.nan)
+            position, found = of_block(block, first, leaving)
+            of_position[position] = found
+            asked = number - block.first_customer
+            inside = np.flatnonzero((asked >= 0) & (asked < BLOCK_CUSTOMERS))
+            probability[inside] = of_position[asked[inside]]
         if np.isnan(probability).any():
             unknown = customer_ids[int(np.flatnonzero(np.isnan(probability))[0])]
             raise ValueError(f"{unknown!r} is no customer at {snapshot_s}: not signed up before it, or left before it")
