@@ -38,7 +38,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from churn_assets.champion.candidate import better
-from churn_assets.champion.oracle import true_probabilities
+from churn_assets.champion.oracle import reachable_probabilities
 from churn_assets.connectors.open_source import open_source
 from churn_assets.evaluation.evaluate import measuring
 from churn_assets.evaluation.intervals import bootstrap
@@ -51,7 +51,6 @@ from churn_assets.tables import JUDGE, SELECT, TRAIN
 from churn_assets.training.fitting import fit_family
 from churn_assets.training.split import places, roles_by_time
 from churn_assets.training.tuning import best, tune
-from churn_store.clock import DAY_S
 from churn_store.model.scorer import Scorer
 from churn_store.model.signature import Signature
 from churn_store.releases.manifest import Interval, TableVersion
@@ -304,10 +303,10 @@ def synthetic(*, quick: bool) -> list[Target]:
     found = table(folds, settings)
     against = best_baselines(found)
     less = over_customers(folds, against, settings)
-    truth = true_probabilities(company.source, rows.filter(role=JUDGE), horizon_s=settings.label.horizon_days * DAY_S)
-    assert truth is not None
-    ceiling = auc(folds[0].churned, truth)
-    title = f"Synthetic company: {settings.source.customers:,} customers, {len(truth):,} judging rows; ours is {folds[0].family}"
+    reachable = reachable_probabilities(company.source, rows.filter(role=JUDGE), label=settings.label)
+    assert reachable is not None
+    ceiling = auc(folds[0].churned, reachable)
+    title = f"Synthetic company: {settings.source.customers:,} customers, {len(reachable):,} judging rows; ours is {folds[0].family}"
     show(title, found, less, against)
     short = ceiling - found[OURS]["auc"]
     return [

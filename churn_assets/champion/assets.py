@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 import dagster as dg
 import polars as pl
 from dagster_mlflow.resources import MlFlow
-from sklearn.metrics import roc_auc_score
 
 from churn_assets.champion.backtest_mean import backtest_mean_auc
 from churn_assets.champion.blessing_asset import blessing_asset
@@ -14,7 +13,7 @@ from churn_assets.champion.candidate_model import CandidateModel
 from churn_assets.champion.champion_asset import champion_asset
 from churn_assets.champion.checks import blocking_specs
 from churn_assets.champion.mlflow_logging import log_candidate
-from churn_assets.champion.oracle import true_probabilities
+from churn_assets.champion.oracle import best_measures
 from churn_assets.champion.same_model import registered_version
 from churn_assets.evaluation.evaluate import evaluate, measured
 from churn_assets.evaluation.kinds import kinds_as_metadata, with_kinds_of
@@ -35,7 +34,7 @@ from churn_assets.training.fitted_family import GOLDEN, MODEL, PROBABILITIES, Fi
 from churn_assets.training.protection import require_allowed
 from churn_assets.training.training_set import training_set_digest
 from churn_store.charts.svg_chart import as_markdown
-from churn_store.clock import DAY_S, Clock
+from churn_store.clock import Clock
 from churn_store.mapping.tables import Table
 from churn_store.releases.bundles import stage
 from churn_store.releases.manifest import TableVersion
@@ -146,9 +145,7 @@ def _candidate_model(
             seed=fitting.training.seed,
         )
         drawn = pictures(churned, scores, evaluation, threshold=chosen.threshold, profit=fitting.profit)
-        truth = true_probabilities(source, judging, horizon_s=fitting.label.horizon_days * DAY_S)
-        if truth is not None:
-            metrics["auc_ceiling"] = float(roc_auc_score(churned, truth))
+        metrics |= best_measures(source, judging, label=fitting.label)
         logged = log_candidate(
             mlflow,
             candidate,

@@ -15,7 +15,7 @@ from churn_assets.champion.gate.evidence import Evidence
 from churn_assets.champion.gate.verdict import judge
 from churn_assets.champion.lineage import evaluation_of, judged_from_s, trained_until_s, training_set_of
 from churn_assets.champion.multiple_comparisons import nth_model
-from churn_assets.champion.oracle import true_probabilities
+from churn_assets.champion.oracle import reachable_probabilities
 from churn_assets.champion.same_model import champion_of_same_model, refuse_what_serves, same_in_words
 from churn_assets.evaluation.baselines import baselines
 from churn_assets.evaluation.last_activity import with_last_activity
@@ -32,7 +32,7 @@ from churn_assets.settings.company import FittingSettings, JudgingSettings
 from churn_assets.tables import JUDGE, Source
 from churn_assets.training.fitted_family import GOLDEN, MODEL, PROBABILITIES, read_file
 from churn_assets.training.held_out import decode
-from churn_store.clock import DAY_S, Clock
+from churn_store.clock import Clock
 from churn_store.errors import ReleaseError
 from churn_store.mapping.tables import Table
 from churn_store.model.scorer import Scorer
@@ -110,7 +110,7 @@ def blessing_asset(
                     with_last_activity(lake, rows, tables=tables, calendar=timeline, rule=fitting.at_risk),
                     manifest.signature,
                 ),
-                truth=true_probabilities(source, judging, horizon_s=fitting.label.horizon_days * DAY_S),
+                reachable=reachable_probabilities(source, judging, label=fitting.label),
                 judging_from=judged_from_s(manifest),
                 candidate_trained_until=trained_until_s(manifest),
                 epoch=0 if serves is None else serves.epoch,

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from churn_assets.champion.card.limitations import less_profit_than
 from churn_assets.champion.gate.bases import basis_of_rule
+from churn_assets.champion.oracle import best_auc, best_in_words
 from churn_assets.reporting.basis import Basis, basis_of, legend
 from churn_store.releases.manifest import Blessing, Evaluation, Manifest
 
@@ -37,7 +38,7 @@ class Screen:
 def describe_release(screen: Screen, manifest: Manifest) -> None:
     """What the release that serves is worth, what that assumes, and what the gate said of it."""
     metrics = manifest.metrics
-    best = metrics.get("auc_ceiling", 1.0)
+    best = best_auc(metrics)
     screen.must(
         metrics["auc"] <= best + CHANCE,
         f"the champion's AUC of {metrics['auc']:.3f} is above the best that anyone could reach, {best:.3f}: it leaks",
@@ -48,8 +49,8 @@ def describe_release(screen: Screen, manifest: Manifest) -> None:
         else "on held-out customers (the data has no time, so the order of time could not be checked)"
     )
     screen.line("champion", basis_of("auc"), f"{manifest.family}, AUC {metrics['auc']:.3f}; {judged}")
-    if "auc_ceiling" in metrics:
-        screen.line("best possible AUC", basis_of("auc_ceiling"), f"{metrics['auc_ceiling']:.3f} that anyone could reach")
+    if (words := best_in_words(metrics)) is not None:
+        screen.line("best from the tables", Basis.SIMULATED, words)
     if isinstance(manifest.evaluation, Evaluation):
         _describe_worth(screen, manifest.evaluation, threshold=manifest.threshold)
     blessing = manifest.blessing

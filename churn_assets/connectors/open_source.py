@@ -16,7 +16,7 @@ from churn_store.settings import config_file
 def open_source(settings: Settings) -> Source:
     """The configured source; paths in it are relative to the folder of ``churn.yaml``. Nothing is read yet."""
     if isinstance(settings.source, SyntheticSettings):
-        return SyntheticSource(settings.source)
+        return SyntheticSource(settings.source, cache=settings.home / "simulator")
     # A fixed clock may stand in the past, so it can't bound which dates are plausible.
     now_s = YEAR_2100_S if settings.clock.is_fixed else settings.clock.now_s()
     rules = Rules(settings.raw.quarantine_limit, now_s)

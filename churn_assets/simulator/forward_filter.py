@@ -50,6 +50,8 @@ from churn_assets.simulator.rows import FEATURES_PER_SESSION, SESSIONS_PER_DAY, 
 HIDDEN = FRICTION_LEVELS * ENGAGEMENT_LEVELS
 SHOWN = {NO_TROUBLE: NOTHING_SHOWN, RELIEF: NOTHING_SHOWN, TICKET: TICKET_SHOWN, FAILED_PAYMENT: FAILURE_SHOWN}
 BY_PLAN = (len(PLANS), HIDDEN)
+FILTER_VERSION = 1
+"""The version of the filter, raised whenever the same company gets other probabilities."""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ anything that happens later.
 import hashlib
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Literal, Self
 
 import numpy as np
@@ -19,8 +20,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from churn_assets.simulator.customers import BLOCK_CUSTOMERS, LAST_BILLING_DAY, Block, Market, day_of_month
 from churn_assets.simulator.dirt import Dirt
-from churn_assets.simulator.forward_filter import ForwardFilter
+from churn_assets.simulator.forward_filter import FILTER_VERSION, ForwardFilter
 from churn_assets.simulator.law import GONE, Floats, Integers
+from churn_assets.simulator.probability_cache import ProbabilityCache
 from churn_assets.simulator.rows import CUSTOMER_NUMBERS
 from churn_assets.simulator.scenarios import Scenario
 from churn_assets.simulator.tables import CUSTOMER_DIGITS, Tables
@@ -95,9 +97,13 @@ class SyntheticSource:
     """The tables of a synthetic company, any period on its own, and the probability of leaving.
 
     States are stored every few days so that no full replay is needed; no result depends on earlier calls.
+
+    Args:
+        settings: the company.
+        cache: folder in which ``filtered_probability_of_leaving`` keeps results for other processes; `None` for none.
     """
 
-    def __init__(self, settings: SyntheticSettings) -> None:
+    def __init__(self, settings: SyntheticSettings, *, cache: Path | None = None) -> None:
         self._settings = settings
         start = settings.start
         end_year, end_month = divmod(start.year * 12 + start.month - 1 + settings.months, 12)
@@ -113,7 +119,7 @@ class SyntheticSource:
         self._laws = settings.scenario.laws(settings.monthly_churn)
         self._tables = Tables(home, self._laws, settings.scenario, Dirt(settings.seed, settings.dirt))
         self._filters: dict[int, ForwardFilter] = {}
-        self._filtered: dict[tuple[int, int, int], tuple[Integers, Floats]] = {}
+        self._cache = ProbabilityCache(cache, f"{FILTER_VERSION} {self.fingerprint()}")
 
     @property
     def attributes(self) -> tuple[Column, ...]:
@@ -182,17 +188,15 @@ class SyntheticSource:
         """P(leaves within ``[snapshot, snapshot + horizon)`` | rows known before the snapshot): the best that anyone can predict.
 
         Arguments, result and errors are those of ``probability_of_leaving``. Rows count as they are without ``dirt``. A result is kept, as it
-        takes seconds; ascending snapshots cost the least.
+        takes seconds to compute; ascending snapshots cost the least.
         """
 
         def of_block(block: Block, day: int, leaving: Floats) -> tuple[Integers, Floats]:
-            key = (block.first_customer, day, horizon_s)
-            if key not in self._filtered:
-                if block.first_customer not in self._filters:
-                    list_cents = self._settings.scenario.list_cents
-                    self._filters[block.first_customer] = ForwardFilter(block, self._laws, list_cents)
-                self._filtered[key] = self._filters[block.first_customer].probability_of_leaving(day, leaving)
-            return self._filtered[key]
+            number = block.first_customer
+            if number not in self._filters:
+                self._filters[number] = ForwardFilter(block, self._laws, self._settings.scenario.list_cents)
+            filtered = self._filters[number]
+            return self._cache.get((number, day, horizon_s), lambda: filtered.probability_of_leaving(day, leaving))
 
         return self._by_customer(customer_ids, snapshot_s, horizon_s, of_block)
 

@@ -336,17 +336,17 @@ FAULTS: dict[str, dict[str, tuple[Corrupt, str]]] = {
             "baselines_beaten",
         ),
     },
-    "truth": {
-        "a truth that is worse than the candidate": (
-            lambda case, world: replace(case, truth=world.judging["noise"].to_numpy()),
+    "reachable": {
+        "a best prediction that is worse than the candidate": (
+            lambda case, world: replace(case, reachable=world.judging["noise"].to_numpy()),
             "auc_plausible",
         ),
-        "a truth of other rows": (
-            lambda case, world: replace(case, truth=world.judging["truth"].to_numpy()[1:]),
+        "a best prediction of other rows": (
+            lambda case, world: replace(case, reachable=world.judging["truth"].to_numpy()[1:]),
             "auc_plausible",
         ),
-        "a truth that is not a number": (
-            lambda case, world: replace(case, truth=world.judging["truth"].to_numpy() * np.nan),
+        "a best prediction that is not a number": (
+            lambda case, world: replace(case, reachable=world.judging["truth"].to_numpy() * np.nan),
             "auc_plausible",
         ),
     },
@@ -463,10 +463,10 @@ def test_whatever_is_broken_together_is_rejected(world: World, chosen: list[str]
 
 @pytest.mark.parametrize("name", [field.name for field in fields(Evidence)])
 def test_an_input_that_is_gone_promotes_nothing(world: World, name: str) -> None:
-    """None is what a first candidate has for a champion, and data of no simulator for the truth: those alone may be away."""
+    """None is what a first candidate has for a champion, and data of no simulator for the best prediction: those alone may be away."""
     nothing: Any = {name: None}
     gone = verdict(replace(world.case, **nothing))
-    if name in {"champion", "truth"}:
+    if name in {"champion", "reachable"}:
         assert gone.verdict == "accepted"
     elif name == "epoch":
         assert gone.epoch is None  # which publishes nothing: no row follows it
@@ -619,7 +619,7 @@ def test_a_loss_that_may_be_chance_is_no_sure_loss(world: World) -> None:
     few = world.judging.head(40)
     rows = pl.concat([world.rows.filter(pl.col("role") != "judge"), few])
     scores = np.sort(world.candidate.scorer.score_frame(few))
-    one_asked = replace(world.case, training_set=rows, threshold=float(scores[-3:-1].mean()), truth=None, champion=None)
+    one_asked = replace(world.case, training_set=rows, threshold=float(scores[-3:-1].mean()), reachable=None, champion=None)
     stays = labels(one_asked, np.arange(40) % 2 == 0)
     found = of_costs(stays, Profit(customer_value=10, offer_cost=3, contact_cost=1)).found["profit_not_negative"]
     assert found.numbers["profit"] < 0
@@ -702,14 +702,14 @@ def test_a_figure_outside_its_bounds_is_rejected(world: World, bounds: Gate, rul
 def test_a_leaked_column_is_too_good_to_be_true(world: World) -> None:
     chosen = fitted("logistic_regression", world.rows, attributes("leak"))
     case = replace(
-        world.instead(built("logistic_regression", world.rows, attributes("leak")), chosen), champion=None, truth=None
+        world.instead(built("logistic_regression", world.rows, attributes("leak")), chosen), champion=None, reachable=None
     )
     found = verdict(case)
     assert "auc_plausible" in names(found)
     assert "leak" in next(rule.allowed for rule in failed(found) if rule.name == "auc_plausible")
 
 
-def test_better_than_the_truth_is_a_leak_though_below_the_bound(world: World) -> None:
+def test_better_than_the_best_prediction_is_a_leak_though_below_the_bound(world: World) -> None:
     peeks = world.rows.with_columns(visits=pl.col("visits") - 4 * pl.col("leak"))
     chosen = fitted("logistic_regression", peeks, attributes())
     peeking = built("logistic_regression", peeks, attributes())
@@ -718,7 +718,7 @@ def test_better_than_the_truth_is_a_leak_though_below_the_bound(world: World) ->
     assert not found.passed
     assert found.numbers["auc"] < found.numbers["bound"]
     assert found.numbers["above_ceiling_low"] > 0
-    assert judgement(replace(case, truth=None)).found["auc_plausible"].passed
+    assert judgement(replace(case, reachable=None)).found["auc_plausible"].passed
 
 
 def copied(world: World, folder: Path) -> DigestStore:

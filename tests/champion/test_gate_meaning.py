@@ -201,7 +201,7 @@ def of_a_table(world: World, planted: Planted, *, honest: int, strength: float) 
         first(world.case),
         scorer=made.scorer,
         training_set=rows,
-        truth=None,
+        reachable=None,
         judging_from=None,
         candidate_trained_until=None,
     )
@@ -239,7 +239,7 @@ def test_a_table_that_many_honest_columns_order_well_is_let_through_with_a_warni
 
 
 def test_rows_with_time_are_refused_above_the_bound_whoever_carries_it(world: World) -> None:
-    found = auc_plausible(replace(world.case, truth=None), Gate(auc_plausible=0.61), seed=1)
+    found = auc_plausible(replace(world.case, reachable=None), Gate(auc_plausible=0.61), seed=1)
     assert (found.passed, found.warning) == (False, False)
     assert found.found.startswith("too good to be true: AUC ")
 

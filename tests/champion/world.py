@@ -138,7 +138,7 @@ class World:
             checks=tuple(Checked(table, "schema", None, "passed") for table in ("training_set", "churn_labels")),
             evaluation=cast("Evaluation", self.manifest.evaluation),
             baselines={**baselines(self.rows, signature), RECENCY: self.judging["noise"].to_numpy()},
-            truth=self.judging["truth"].to_numpy(),
+            reachable=self.judging["truth"].to_numpy(),
             judging_from=JUDGED_FROM,
             candidate_trained_until=TRAINED_UNTIL,
             epoch=1,

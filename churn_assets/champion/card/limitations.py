@@ -30,7 +30,10 @@ MEASURES = {
     "true_negatives": "true negatives",
     "profit": "profit per customer at the threshold",
     "expected_maximum_profit": "expected maximum profit per customer",
-    "auc_ceiling": "best possible ROC AUC, known to the simulator",
+    "auc_reachable": "best ROC AUC that the tables allow, known to the simulator",
+    "log_loss_reachable": "best log loss that the tables allow, known to the simulator",
+    "auc_hidden_state": "ROC AUC of the simulator's hidden state, which nobody reaches",
+    "auc_ceiling": "ROC AUC of the simulator's hidden state, which nobody reaches (name of older releases)",
 }
 """What a measure is called on a card, in the order of the card; another one stands under its own name behind them."""
 

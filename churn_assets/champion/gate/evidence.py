@@ -71,7 +71,8 @@ class Evidence:
         checks: checks of the tables that the candidate was made of.
         evaluation: what the candidate's manifest says of it.
         baselines: the probabilities that the simple rules of ``evaluation.baselines`` give the judging rows, by name.
-        truth: the probability of churn of each judging row, where the source knows it; nobody can order the rows better.
+        reachable: the best prediction that the tables allow of each judging row, where the source knows it; nobody can order the rows
+            better, but for chance.
         judging_from: T of the first judging snapshot, in epoch seconds; None where data has no time.
         candidate_trained_until: the end of the last label window that the candidate was trained on, in epoch seconds.
         epoch: the newest release when this was read; 0 for none.
@@ -93,7 +94,7 @@ class Evidence:
     checks: Sequence[Checked]
     evaluation: Evaluation
     baselines: Mapping[str, Scores]
-    truth: Scores | None
+    reachable: Scores | None
     judging_from: int | None
     candidate_trained_until: int | None
     epoch: int

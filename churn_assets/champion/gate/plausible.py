@@ -18,8 +18,8 @@ WAY_OUT = "look whether it was written down after the label, and name it in feat
 def auc_plausible(case: Evidence, bounds: Gate, *, seed: int) -> RuleResult:
     """The order of the customers is not too good to be true.
 
-    Above the bound it is taken for a leak; so it is above the AUC of the true probabilities, where the source knows them, by more
-    than chance: nobody who does not know the future is better. Rows without time may be ordered as well by honest columns, many of
+    Above the bound it is taken for a leak; so it is above the AUC of the best prediction that the tables allow, where the source knows
+    it, by more than chance: nobody who does not know the future is better. Rows without time may be ordered as well by honest columns, many of
     them together: there an AUC above the bound is only a warning if no column, no group of correlated columns and no pair of groups
     carries it, as a leak would.
     """
@@ -28,12 +28,12 @@ def auc_plausible(case: Evidence, bounds: Gate, *, seed: int) -> RuleResult:
     numbers = {"auc": auc, "bound": bound}
     allowed = f"AUC at most {bound:g} (gate.auc_plausible); more is taken for a leak"
     beside, beyond = "", False
-    if case.truth is not None:
-        ceiling = float(roc_auc_score(case.churned, case.truth))
+    if case.reachable is not None:
+        ceiling = float(roc_auc_score(case.churned, case.reachable))
         low, _ = auc_difference_interval(
             case.churned,
             case.scores,
-            case.truth,
+            case.reachable,
             case.customers.to_numpy(),
             seed=seed,
             confidence=2 * bounds.confidence - 1,
