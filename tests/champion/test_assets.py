@@ -12,6 +12,7 @@ import mlflow
 import msgspec
 import polars as pl
 import pytest
+from click.testing import CliRunner
 from mlflow.tracking import MlflowClient
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -21,6 +22,7 @@ from churn_assets.champion.candidate_model import CandidateModel
 from churn_assets.champion.gate.verdict import RULES, failed
 from churn_assets.champion.mlflow_logging import log_candidate
 from churn_assets.champion.same_model import registered_version
+from churn_assets.cli.features import features
 from churn_assets.connectors.open_source import open_source
 from churn_assets.evaluation.evaluate import evaluate
 from churn_assets.features.assets import feature_assets
@@ -466,3 +468,33 @@ def test_a_candidate_whose_manifest_is_gone_is_not_judged_and_says_what_to_do(co
     with pytest.raises(dg.Failure, match="materialize candidate_model again"):
         company.judged(candidate)
     assert newest_blessings(company.serving.engine) == []
+
+
+def test_the_command_audits_the_features_of_the_release_that_serves(
+    company: Company, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refusal() -> str:
+        return str(CliRunner().invoke(features, ["audit"]).exception)
+
+    monkeypatch.setenv("CHURN_HOME", str(tmp_path))
+    assert "no release serves" in refusal()
+    candidate = company.candidate(company.write_training_set(), seed=0)
+    serving = released(company.serving.engine, company.serving.files, company.manifest(candidate))
+    assert "needs spend, plan, which is no feature of this company any more" in refusal()
+    config = tmp_path / "churn.yaml"
+    more = "attributes: {spend: {column: s, kind: number}, plan: {column: p, kind: category}, "
+    config.write_text(config.read_text().replace("attributes: {", more))
+
+    dropped = ["--drop", "spend", "--drop", "visits", "--drop", "spend,plan"]
+    ran = CliRunner().invoke(features, ["audit", *dropped, "--json"], catch_exceptions=False)
+    found = msgspec.json.decode(ran.stdout)
+    assert (found["release"], found["family"]) == (serving.digest, "logistic_regression")
+    # Data without time has one fold.
+    assert found["rows"] == company.lake.read("training_set", "all").filter(role="select").height
+    first, *others = found["left_out"]
+    assert (first["features"], first["verdict"]) == (["visits"], "earns")
+    assert 0 < first["profit"]["low"] < first["profit"]["value"] < first["profit"]["high"]
+    assert {tuple(left_out["features"]) for left_out in others} == {("spend",), ("spend", "plan")}
+    for_people = CliRunner().invoke(features, ["audit", "--drop", "visits"], catch_exceptions=False).stdout
+    assert for_people.startswith(f"feature audit of logistic_regression, release {serving.digest[:12]}")
+    assert "2 fits in " in for_people
