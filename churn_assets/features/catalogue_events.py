@@ -42,6 +42,12 @@ _GAPS = {
     "age_of_first_session_s": oldest_age(SESSION & within(90)),
 }
 
+HABIT_DAYS = 180
+_MEMBER_S = nw.col("signed_up_age_s")
+_HABIT_S = nw.when(_MEMBER_S < HABIT_DAYS * DAY_S).then(_MEMBER_S).otherwise(_MEMBER_S * 0 + HABIT_DAYS * DAY_S)
+"""The time over which a customer's habit is measured: since sign-up, but at most ``HABIT_DAYS``. It is never a literal, by which Polars
+would divide in another way than by a column (``quotient``)."""
+
 EVENT_FEATURES = (
     Feature(
         "avg_sessions_7d", "sessions a day over the last week", "events", 7, "sessions per day", "behaviour",
@@ -109,6 +115,11 @@ EVENT_FEATURES = (
     Feature(
         "events_90d", "events of any kind in the last 90 days", "events", 90, "events", "behaviour",
         nw.col("events_in_90d"), {"events_in_90d": count(within(90))},
+    ),
+    Feature(
+        "event_rate_180d", "events of any kind a day over the last 180 days, or since sign-up if that is later", "events", HABIT_DAYS,
+        "events per day", "behaviour", share(nw.col("events_in_180d") * DAY_S, _HABIT_S),
+        {"events_in_180d": count(within(HABIT_DAYS))},
     ),
     Feature(
         "event_types_30d", "different types of events in the last 30 days", "events", 30, "types", "behaviour",

@@ -11,11 +11,13 @@ import pytest
 
 from churn_assets.features.catalogue import CATALOGUE, CLASSIC, as_table
 from churn_assets.features.feature import distinct, longest_window_days
+from churn_assets.features.feature_sets import features_of
 from churn_assets.features.recency_flags import with_recency_flags
 from churn_assets.periods import epoch_s
+from churn_assets.settings.company import Features
 from churn_assets.settings.events import EventRoles
 from churn_store.clock import DAY_S
-from churn_store.mapping.tables import RESERVED
+from churn_store.mapping.tables import RESERVED, Table
 from tests.features.company import FEATURES, T, customer_rows, event_rows, features, small
 
 
@@ -58,8 +60,8 @@ def test_an_aggregate_name_means_the_same_wherever_it_is_used() -> None:
                 values = placed.group_by("customer_id").agg(expr.alias("value")).sort("customer_id")
                 meanings[name].add((table, tuple(values["value"].to_list())))
     assert {name for name, found in meanings.items() if len(found) > 1} == set()
-    evaluated = {next(iter(found))[1] for found in meanings.values()}
-    assert len(evaluated) == len(meanings), "two names for one aggregate"
+    evaluated = {next(iter(found)) for found in meanings.values()}
+    assert len(evaluated) == len(meanings), "two names for one aggregate of a table"
 
 
 def test_the_classic_ones_are_there_and_at_least_twenty_more() -> None:
@@ -91,6 +93,19 @@ def test_the_longest_window_is_that_of_the_features_in_use() -> None:
     assert longest_window_days([f for f in FEATURES if f.window_days != 180], "payments") == 90
     assert longest_window_days([f for f in FEATURES if f.name == "days_since_last_problem"], "events") == 90
     assert longest_window_days([], "events") == 0
+
+
+def test_the_habit_over_half_a_year_asks_for_no_longer_history_and_can_be_excluded() -> None:
+    before = [feature for feature in CATALOGUE if feature.name != "event_rate_180d"]
+    tables: tuple[Table, ...] = ("customers", "events", "payments")
+    needed = [max(longest_window_days(features, table) for table in tables) for features in (before, CATALOGUE)]
+    assert needed == [180, 180]
+    assert longest_window_days(before, "events") == 90
+    excluded = features_of(tables, [], has_time=True, choice=Features(exclude=("event_rate_180d",)))
+    assert {feature.name for feature in features_of(tables, [], has_time=True)} - {f.name for f in excluded} == {
+        "event_rate_180d"
+    }
+    assert "event_rate_180d" not in CLASSIC
 
 
 def test_a_customer_without_rows_has_zeros_and_nothing_where_never_is_an_answer() -> None:
@@ -129,8 +144,18 @@ def test_what_a_practitioner_would_work_out_by_hand() -> None:
         "problems_90d": 2, "days_since_last_problem": 12, "failed_share_90d": 1 / 2, "late_share_180d": 1 / 2,
         "paid_of_list_180d": 1_800 / 2_000, "spend_trend": 1.0, "total_spend_7d": 0, "total_spend_30d": 800,
         "record_changes_180d": 2, "days_since_record_change": 20, "is_pro_plan": 0, "days_since_signup": 300,
+        "event_rate_180d": 7 / 180,
     }  # fmt: skip
     assert {name: row[name] for name in expected} == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("signed_up_days", "over_days"), [(40, 40), (179, 179), (180, 180), (500, 180)])
+def test_a_habit_is_measured_since_sign_up_and_at_most_over_its_window(signed_up_days: int, over_days: int) -> None:
+    company = small(
+        events=[("c", "session", day * DAY_S, 0) for day in (1, 2, 30)],
+        customers=[("c", signed_up_days * DAY_S, 0, signed_up_days * DAY_S, "free", 1.0)],
+    )
+    assert features(company).row(0, named=True)["event_rate_180d"] == 3 / over_days
 
 
 @pytest.mark.parametrize(
