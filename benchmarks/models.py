@@ -290,7 +290,7 @@ def cdnow(*, quick: bool) -> list[Target]:
 
 
 def synthetic(*, quick: bool) -> list[Target]:
-    """As `make demo` judges, beside the ceiling."""
+    """As `make demo` judges, beside the best that the tables allow."""
     as_of = date(2026, 1, 1)
     settings = Settings(company="synthetic", source=SyntheticSettings(customers=4_000 if quick else 20_000))
     settings = settings.model_copy(
@@ -311,7 +311,11 @@ def synthetic(*, quick: bool) -> list[Target]:
     short = ceiling - found[OURS]["auc"]
     return [
         *not_worse("Synthetic", less, enforced=not quick),
-        Target(f"Synthetic: AUC {short:.4f} below the ceiling {ceiling:.4f}, at most 0.03", short <= 0.03, not quick),
+        Target(
+            f"Synthetic: AUC {short:.4f} below the best from the tables, {ceiling:.4f}, at most 0.01",
+            short <= 0.01,
+            not quick,
+        ),
     ]
 
 
