@@ -138,13 +138,11 @@ def in_words(ranked: Sequence[LeftOut]) -> list[str]:
             f"  {_named(left_out):<{width}}{brings:<34}{saves:<36}{left_out.auc:>+8.4f}  {VERDICTS[left_out.verdict]}"
         )
     idle = [left_out.features[0] for left_out in ranked if left_out.verdict != "earns" and len(left_out.features) == 1]
-    # One side of each of two intervals.
-    by_chance = (1 - CONFIDENCE) * len(ranked)
     return [
         *lines,
         f"Not shown to earn their place alone ({CONFIDENCE:.0%} intervals): {', '.join(idle) or 'none'}.",
-        f"Of {len(ranked)} comparisons up to {by_chance:.0f} would seem to earn a place by chance. Before leaving several features out, audit "
-        "them together: --drop A,B.",
+        f"Up to one in {1 / (1 - CONFIDENCE):.0f} that bring nothing seems to earn its place by chance. Before leaving several features out, "
+        "audit them together: --drop A,B.",
     ]
 
 
