@@ -55,7 +55,11 @@ class ProbabilityCache:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with NamedTemporaryFile(dir=folder, delete=False) as beside:
-                np.savez(beside, position=found[0], probability=found[1])
-            os.replace(beside.name, file)
+                try:
+                    np.savez(beside, position=found[0], probability=found[1])
+                    beside.flush()
+                    os.replace(beside.name, file)
+                finally:
+                    Path(beside.name).unlink(missing_ok=True)
         except OSError:
             return
