@@ -74,10 +74,10 @@ def best_in_words(metrics: Mapping[str, float]) -> str | None:
     if "auc_reachable" in metrics:
         return (
             f"AUC {metrics['auc_reachable']:.3f}, log loss {metrics['log_loss_reachable']:.4f}; nobody reaches the hidden state's AUC of "
-            f"{metrics['auc_hidden_state']:.3f} (simulated)"
+            f"{metrics['auc_hidden_state']:.3f}"
         )
     if "auc_ceiling" in metrics:
-        return f"not measured when this release was made; nobody reaches the hidden state's AUC of {metrics['auc_ceiling']:.3f} (simulated)"
+        return f"not measured when this release was made; nobody reaches the hidden state's AUC of {metrics['auc_ceiling']:.3f}"
     return None
 
 
