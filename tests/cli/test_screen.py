@@ -45,7 +45,7 @@ def test_every_line_has_its_word_and_every_word_is_explained(manifest: Manifest)
     screen, lines = words(manifest)
     assert {name: word for name, (word, _) in lines.items()} == {
         "champion": "measured",
-        "best possible AUC": "simulated",
+        "best from the tables": "simulated",
         "profit per customer": "priced",
         "log loss": "measured",
         "less profit than": "priced",
