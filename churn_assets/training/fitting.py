@@ -5,6 +5,7 @@ Belongs here: what is done with the rows of each role. Does not belong here: whi
 """
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -46,10 +47,17 @@ Resampling = Literal["none", "undersample", "oversample"]
 
 @dataclass(frozen=True)
 class Trial:
-    """Parameters that the search tried, and their mean log loss over its folds."""
+    """Parameters that the search tried.
+
+    Attributes:
+        parameters: parameters of the estimator.
+        log_loss: mean log loss over the folds of the largest share of the rows that it got to.
+        rows: number of rows of that share; 0 where an older search has not said so. Losses on other shares can't be compared.
+    """
 
     parameters: Mapping[str, Value]
     log_loss: float
+    rows: int = 0
 
 
 @dataclass(frozen=True)
@@ -178,17 +186,78 @@ def fit(
     Raises:
         InputError: there is nothing to learn from.
     """
+    pipeline, signature = _unfitted(
+        family, rows, features, parameters=parameters, seed=seed, minimum_correlation=minimum_correlation
+    )
+    drawn = resampled(rows, resampling, seed=seed)
+    with one_thread():
+        pipeline.fit(inputs(drawn, signature), drawn["churned"].to_numpy())
+    return pipeline, signature
+
+
+def fit_until(
+    family: str,
+    rows: pl.DataFrame,
+    later: pl.DataFrame,
+    features: tuple[Feature, ...],
+    *,
+    parameters: Mapping[str, Value],
+    seed: int,
+    minimum_correlation: float = 0.0,
+    resampling: Resampling = "none",
+) -> tuple[Pipeline, Signature, int]:
+    """Fit a boosted family as ``fit`` does, until later rows get no better.
+
+    Args:
+        family: name of a family with ``rounds``.
+        rows: rows to fit on.
+        later: rows whose loss stops the boosting, later than every label of those that are fitted.
+        features: inputs of the model.
+        parameters: parameters of the estimator; how many rounds they ask for does not matter.
+        seed: seed of the estimator and of the resampling.
+        minimum_correlation: as of ``fit``.
+        resampling: as of ``fit``; the later rows are left as they are.
+
+    Returns:
+        The pipeline with its best rounds, the signature, and the number of rounds.
+
+    Raises:
+        InputError: there is nothing to learn from.
+    """
+    pipeline, signature = _unfitted(
+        family, rows, features, parameters=parameters, seed=seed, minimum_correlation=minimum_correlation
+    )
+    drawn = resampled(rows, resampling, seed=seed)
+    columns, model = pipeline.named_steps["columns"], pipeline.named_steps["model"]
+    with one_thread():
+        prepared = columns.fit_transform(inputs(drawn, signature))
+        rounds = model.fit_until(
+            prepared, drawn["churned"].to_numpy(), columns.transform(inputs(later, signature)), later["churned"].to_numpy()
+        )
+    return pipeline, signature, rounds
+
+
+def one_thread() -> AbstractContextManager[object]:
+    """One thread for scikit-learn: another number adds in another order, and on a busy machine threads wait for each other."""
+    limits: AbstractContextManager[object] = threadpool_limits(limits=1)
+    return limits
+
+
+def _unfitted(
+    family: str,
+    rows: pl.DataFrame,
+    features: tuple[Feature, ...],
+    *,
+    parameters: Mapping[str, Value] | None,
+    seed: int,
+    minimum_correlation: float,
+) -> tuple[Pipeline, Signature]:
+    """The pipeline for some rows, and their signature."""
     signature = signature_of(features, rows)
     require_two_classes(rows, "to train on")
     require_finite(rows, signature, "to train on")
     without = says_nothing(rows, signature, minimum_correlation=minimum_correlation)
-    pipeline = FAMILIES[family].pipeline(signature, parameters=parameters or {}, seed=seed, without=without)
-    drawn = resampled(rows, resampling, seed=seed)
-    with threadpool_limits(
-        limits=1
-    ):  # another number of threads adds in another order, and on a busy machine they wait for each other
-        pipeline.fit(inputs(drawn, signature), drawn["churned"].to_numpy())
-    return pipeline, signature
+    return FAMILIES[family].pipeline(signature, parameters=parameters or {}, seed=seed, without=without), signature
 
 
 def resampled(rows: pl.DataFrame, resampling: Resampling, *, seed: int) -> pl.DataFrame:
@@ -212,7 +281,7 @@ def calibrated(pipeline: Pipeline, columns: pd.DataFrame, churned: Labels) -> Pi
     prepared = pipeline.named_steps["columns"].transform(columns)
     places_of = np.arange(len(churned))
     estimator = FrozenEstimator(pipeline.named_steps["model"])
-    with threadpool_limits(limits=1):
+    with one_thread():
         model = CalibratedClassifierCV(estimator, method="sigmoid", cv=[(places_of, places_of)]).fit(prepared, churned)
     return Pipeline([("columns", pipeline.named_steps["columns"]), ("model", model)])
 
@@ -233,6 +302,6 @@ def cross_calibrated(pipeline: Pipeline, columns: pd.DataFrame, churned: Labels,
     scores = np.empty(len(churned))
     for one in (half, ~half):
         other = calibrated(pipeline, columns[~one], churned[~one])
-        with threadpool_limits(limits=1):
+        with one_thread():
             scores[one] = other.predict_proba(columns[one])[:, 1]
     return scores

@@ -1,6 +1,9 @@
-"""The search for a family's parameters: tree-structured Parzen estimators (Bergstra et al. 2011), inside the training rows.
+"""The search for a family's parameters, inside the training rows: successive halving over growing shares of them.
 
-The measure is the mean log loss over folds that lie as training, selecting and judging rows do: the estimator is fitted on
+Tree-structured Parzen estimators (Bergstra et al. 2011) draw the parameters, and each is measured on a small share of the customers
+first. On the next share, four times as large, are only those that were best so far (Li et al. 2020, "A system for massively
+parallel hyperparameter tuning", section 3), and always the defaults and the untuned parameters. Boosting stops by itself on the rows that
+measure it, so that rounds grow with the rows. The measure is the mean log loss over folds that lie as training, selecting and judging rows do: the estimator is fitted on
 earlier snapshots, and a snapshot at least one horizon later is calibrated and measured, each half of its customers with the
 calibration of the other. No selecting or judging row is read. Equal rows and an equal seed find equal parameters.
 """
@@ -17,8 +20,8 @@ from churn_assets.features.feature import Feature
 from churn_assets.settings.company import MOST_TRIALS, FittingSettings, Training
 from churn_assets.tables import TRAIN
 from churn_assets.training.equal_rows import copies_of
-from churn_assets.training.families import FAMILIES, Value, inputs
-from churn_assets.training.fitting import Fitted, Trial, cross_calibrated, fit, fit_family
+from churn_assets.training.families import FAMILIES, Family, Value, inputs
+from churn_assets.training.fitting import Fitted, Trial, cross_calibrated, fit, fit_family, fit_until
 from churn_assets.training.readiness import require_trainable
 from churn_assets.training.search_space import Space, search_space
 from churn_assets.training.split import first_half, places
@@ -28,6 +31,12 @@ from churn_store.releases.manifest import TableVersion
 
 FOLDS = 2
 """So many later snapshots measure, where there are as many; data without time has so many folds of customers."""
+
+GROWTH = 4
+"""Each share of the rows is so many times as large as the one before; of so many parameters one gets to it."""
+
+SHARES = 3
+"""So many shares at most: the last is what a search costs."""
 
 SEEDS = 2**32
 """A seed is below this, as NumPy's are."""
@@ -58,33 +67,58 @@ def tune(
         seed: seed of the draws and of the estimators; default: that of the settings.
 
     Returns:
-        Every trial, the defaults first; ``best`` picks one. None where the budget is 1 or nothing is left to be searched.
+        Every trial, the defaults first and the untuned parameters second; ``best`` picks one. None where the budget is 1 or nothing is left
+        to be searched.
 
     Raises:
         InputError: the space makes no sense, or the rows can't be learned from.
     """
+    import optuna  # noqa: PLC0415 - a second of import that only training pays
+
     training, known = settings.training, FAMILIES[family]
     budget, seed = training.trials if trials is None else trials, training.seed if seed is None else seed
     space = search_space(known, training, fixed=fixed)
     if budget == 1 or not space:
         return ()
     horizon_s = settings.label.horizon_days * DAY_S if settings.has_time else None
-    parts = list(folds(drawn(rows, training.tuning_rows, seed=seed), horizon_s=horizon_s, seed=seed))
-    if not parts:
+    steps = [
+        (share.height, list(folds(share, horizon_s=horizon_s, seed=seed)))
+        for share in shares(rows, training.tuning_rows, seed=seed)
+    ]
+    if not all(parts for _, parts in steps):
         return ()
-    start = {**known.defaults, **(fixed or {})}
+    starts = _starts(known, space, training, fixed=fixed)
+    stops = known.rounds is not None and known.rounds not in {*space, *(fixed or {})}
     found: list[Trial] = []
 
     def measure(trial: Any) -> float:
-        parameters = {**start, **{name: _suggest(trial, name, one) for name, one in space.items()}}
-        loss = float(
-            np.mean([_loss(family, *part, features, training, parameters=parameters, seed=seed) for part in parts])
-        )
-        found.append(Trial(parameters, loss))
+        started, suggested = trial.number < len(starts), _suggested(trial, space)
+        parameters = starts[trial.number] if started else {**starts[0], **suggested}
+        rounds = known.rounds if stops and parameters != starts[-1] else None
+        pruned = False
+        for step, (height, parts) in enumerate(steps):
+            measured = [
+                _measured(family, *part, features, training, parameters=parameters, rounds=rounds, seed=seed)
+                for part in parts
+            ]
+            loss = float(np.mean([loss for loss, _ in measured]))
+            trial.report(loss, GROWTH**step)
+            if pruned := trial.should_prune() and not started and height < steps[-1][0]:
+                break
+        if rounds is not None:
+            parameters = {**parameters, rounds: round(float(np.mean([number for _, number in measured])))}
+        found.append(Trial(parameters, loss, height))
+        if pruned:
+            raise optuna.TrialPruned
         return loss
 
-    study = _study(seed, startup=max(2, round(budget * STARTUP_SHARE)))
-    study.enqueue_trial({name: one.nearest(start[name]) for name, one in space.items()})
+    optuna.logging.set_verbosity(logging.WARNING)
+    study = optuna.create_study(
+        sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=max(2, round(budget * STARTUP_SHARE))),
+        pruner=optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=GROWTH),
+    )
+    for start in starts:
+        study.enqueue_trial({name: one.nearest(start[name]) for name, one in space.items()})
     study.optimize(measure, n_trials=budget, n_jobs=1)
     return tuple(found)
 
@@ -131,8 +165,23 @@ def search_and_fit(
 
 
 def best(trials: tuple[Trial, ...]) -> Trial:
-    """The trial with the least loss; of equal ones the first."""
-    return min(trials, key=lambda trial: trial.log_loss)
+    """Of the trials that got to the largest share of the rows that with the least loss; of equal ones the first."""
+    most = max(trial.rows for trial in trials)
+    return min((trial for trial in trials if trial.rows == most), key=lambda trial: trial.log_loss)
+
+
+def shares(rows: pl.DataFrame, first: int, *, seed: int) -> Iterator[pl.DataFrame]:
+    """Growing shares of the customers, each with all customers of the one before; the last may be all rows.
+
+    Args:
+        rows: rows that train.
+        first: number of rows of the first share, at most.
+        seed: seed of the draw.
+    """
+    for step in range(SHARES):
+        yield drawn(rows, size := first * GROWTH**step, seed=seed)
+        if size >= rows.height:
+            return
 
 
 def drawn(rows: pl.DataFrame, limit: int, *, seed: int) -> pl.DataFrame:
@@ -179,7 +228,19 @@ def _is_enough(rows: pl.DataFrame, seed: int) -> bool:
     return all(part.size and not part.all() and part.any() for part in (churned[half], churned[~half]))
 
 
-def _loss(
+def _starts(
+    family: Family, space: Mapping[str, Space], training: Training, *, fixed: Mapping[str, Value] | None
+) -> list[dict[str, Value]]:
+    """The defaults and the untuned parameters, once where they are the same; inside of a space that the settings give."""
+    given = set(training.search.get(family.name, {})) & set(space)  # type: ignore[call-overload]
+    own, untuned = (
+        {**start, **{name: space[name].nearest(start[name]) for name in given}, **(fixed or {})}
+        for start in (family.defaults, family.untuned)
+    )
+    return [own] if own == untuned else [own, untuned]
+
+
+def _measured(
     family: str,
     earlier: pl.DataFrame,
     later: pl.DataFrame,
@@ -187,19 +248,27 @@ def _loss(
     training: Training,
     *,
     parameters: Mapping[str, Value],
+    rounds: str | None,
     seed: int,
-) -> float:
-    pipeline, signature = fit(
-        family,
-        earlier,
-        features,
-        parameters=parameters,
-        seed=seed,
-        minimum_correlation=training.minimum_correlation,
-        resampling=training.resampling,
-    )
+) -> tuple[float, int]:
+    """The log loss on later rows, and the rounds after which boosting stopped there; 0 where it does not stop by itself."""
+    given: dict[str, Any] = {
+        "parameters": parameters,
+        "seed": seed,
+        "minimum_correlation": training.minimum_correlation,
+        "resampling": training.resampling,
+    }
+    if rounds is None:
+        pipeline, signature, number = *fit(family, earlier, features, **given), 0
+    else:
+        pipeline, signature, number = fit_until(family, earlier, later, features, **given)
     churned = later["churned"].to_numpy()
-    return float(log_loss(churned, cross_calibrated(pipeline, inputs(later, signature), churned, first_half(later, seed))))
+    scores = cross_calibrated(pipeline, inputs(later, signature), churned, first_half(later, seed))
+    return float(log_loss(churned, scores)), number
+
+
+def _suggested(trial: Any, space: Mapping[str, Space]) -> dict[str, Value]:
+    return {name: _suggest(trial, name, one) for name, one in space.items()}
 
 
 def _suggest(trial: Any, name: str, space: Space) -> Value:
@@ -207,10 +276,3 @@ def _suggest(trial: Any, name: str, space: Space) -> Value:
     suggest = trial.suggest_int if space.parameter.is_whole else trial.suggest_float
     value: Value = suggest(name, space.least, space.greatest, log=log)
     return value
-
-
-def _study(seed: int, *, startup: int) -> Any:
-    import optuna  # noqa: PLC0415 - a second of import that only training pays
-
-    optuna.logging.set_verbosity(logging.WARNING)
-    return optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=startup))

@@ -5,13 +5,18 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from sklearn.metrics import log_loss
+from sklearn.pipeline import Pipeline
 
 from churn_assets.settings.company import FittingSettings, Settings, Training
 from churn_assets.tables import SELECT, TRAIN
 from churn_assets.training import tuning
-from churn_assets.training.families import FAMILIES
+from churn_assets.training.families import FAMILIES, export, inputs
+from churn_assets.training.families.gradient_boosting import MOST_ROUNDS
+from churn_assets.training.fitting import Trial, fit, fit_until
 from churn_assets.training.search_space import search_space
-from churn_assets.training.tuning import best, drawn, folds, search_and_fit, tune
+from churn_assets.training.training_set import signature_of
+from churn_assets.training.tuning import best, drawn, folds, search_and_fit, shares, tune
 from churn_store.clock import DAY_S
 from churn_store.errors import InputError
 from churn_store.releases.manifest import TableVersion
@@ -38,6 +43,56 @@ def test_the_same_rows_and_seed_find_the_same_parameters_and_the_defaults_come_f
     assert best(once).log_loss == min(trial.log_loss for trial in once) < 0.693
     other = tune("lightgbm", training_rows(), attributes(), settings(), seed=7)
     assert [trial.parameters for trial in other[1:]] != [trial.parameters for trial in once[1:]]
+
+
+def test_shares_grow_fourfold_to_all_rows_and_keep_their_customers(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = training_rows()
+    few, more, every = shares(rows, 50, seed=1)
+    assert few.height <= 50 < more.height <= 200 < every.height <= 800
+    assert set(few["customer_id"]) < set(more["customer_id"]) < set(every["customer_id"])
+    assert [part.height for part in shares(rows, rows.height, seed=1)] == [rows.height]
+    monkeypatch.setattr(tuning, "SHARES", 1)
+    assert len(list(shares(rows, 50, seed=1))) == 1
+
+
+def test_the_defaults_and_the_untuned_parameters_reach_the_largest_share_and_the_best_is_of_those_that_do() -> None:
+    rows = training_rows()
+    found = tune("gradient_boosting", rows, attributes(), settings(tuning_rows=500), trials=8)
+    assert [trial.rows for trial in found[:2]] == [rows.height, rows.height]
+    assert found[1].parameters == FAMILIES["gradient_boosting"].untuned
+    assert found[0].parameters["max_iter"] < MOST_ROUNDS
+    dropped = [trial for trial in found if trial.rows < rows.height]
+    assert 1 <= len(dropped) < 7
+    assert best(found).rows == rows.height
+
+
+def test_a_loss_on_fewer_rows_is_not_compared_and_of_equal_ones_the_first_is_taken() -> None:
+    first, second, small = Trial({"C": 1.0}, 0.3, 900), Trial({"C": 2.0}, 0.3, 900), Trial({"C": 3.0}, 0.1, 500)
+    assert best((first, second, small)) is first
+
+
+def test_boosting_stops_on_later_rows_and_is_what_as_many_rounds_make() -> None:
+    rows = training_rows()
+    earlier, later = list(folds(rows, horizon_s=HORIZON_S, seed=1))[-1]
+    stopped, signature, rounds = fit_until(
+        "gradient_boosting", earlier, later, attributes(), parameters={"learning_rate": 0.2}, seed=1
+    )
+    assert 1 <= rounds < 60
+    fitted, _ = fit(
+        "gradient_boosting", earlier, attributes(), parameters={"learning_rate": 0.2, "max_iter": rounds}, seed=1
+    )
+    assert export(stopped, signature) == export(fitted, signature)
+    churned = later["churned"].to_numpy()
+    for other in (max(1, rounds // 2), rounds + 10):
+        beside, _ = fit(
+            "gradient_boosting", earlier, attributes(), parameters={"learning_rate": 0.2, "max_iter": other}, seed=1
+        )
+        assert log_loss(churned, probabilities(beside, later)) > log_loss(churned, probabilities(stopped, later))
+
+
+def probabilities(pipeline: Pipeline, rows: pl.DataFrame) -> Any:
+    columns = inputs(rows, signature_of(attributes(), rows))
+    return pipeline.predict_proba(columns)[:, 1]
 
 
 def test_selecting_and_judging_rows_have_no_say() -> None:

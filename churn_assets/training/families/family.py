@@ -6,7 +6,7 @@ search for parameters (``training.tuning``).
 
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -75,6 +75,9 @@ class Family:
         prepare: makes what numbers go through before the estimator; None where it takes them as they are, missing ones included.
             What it makes exports itself likewise.
         package: package that has to be installed besides; None where the platform brings the estimator.
+        library: the library's own parameters where they are others than ours, which suit smaller companies.
+        rounds: the parameter that counts the rounds of boosting, which stops by itself: the estimator then also has ``fit_until``, which
+            fits rows until later ones get no better and says how many rounds that took. None where nothing is boosted.
     """
 
     name: str
@@ -83,11 +86,18 @@ class Family:
     estimator: Callable[[Mapping[str, Value], int], Any]
     prepare: Callable[[], Any] | None = None
     package: str | None = None
+    library: Mapping[str, Value] = field(default_factory=dict)
+    rounds: str | None = None
 
     @property
     def defaults(self) -> dict[str, Value]:
         """The parameters' defaults."""
         return {name: parameter.default for name, parameter in self.parameters.items()}
+
+    @property
+    def untuned(self) -> dict[str, Value]:
+        """What somebody takes who tunes nothing: the library's own parameters."""
+        return {**self.defaults, **self.library}
 
     def with_parameters(self, given: Mapping[str, object], *, where: str) -> dict[str, Value]:
         """Checked parameters in the types of the family.
