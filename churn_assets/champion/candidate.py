@@ -18,6 +18,7 @@ from churn_assets.settings.company import AtRisk, FittingSettings, Label
 from churn_assets.tables import JUDGE, SCORE, SELECT
 from churn_assets.training.config_digest import configured_by
 from churn_assets.training.fitted_family import GOLDEN, MODEL, FittedFamily
+from churn_assets.training.fitting import training_rows
 from churn_assets.training.golden import sampled
 from churn_assets.training.split import split_in_words
 from churn_assets.training.training_set import snapshots
@@ -163,6 +164,8 @@ def describe(
     seen = {name: reason for name, reason in (protected or {}).items() if name in candidate.signature.names}
     judging = training_set.filter(pl.col("role") == JUDGE)
     fitted_on = training_set.filter(pl.col("role") != JUDGE)
+    selecting = training_set.filter(pl.col("role") == SELECT)
+    training = training_rows(training_set, settings.training, seed=chosen.seed)
     return Manifest(
         company=company,
         family=chosen.family,
@@ -172,7 +175,7 @@ def describe(
         threshold=chosen.threshold,
         metrics=metrics,
         trained_on=tuple(snapshots(fitted_on)),
-        training_rows=fitted_on.height,
+        training_rows=training.height + selecting.height,
         judged_on=tuple(snapshots(judging)),
         judging_rows=judging.height,
         split=split_in_words(training_set, settings.training),
@@ -183,7 +186,7 @@ def describe(
         created_s=now_s,
         files={},
         parameters=dict(chosen.parameters),
-        calibrated_on=tuple(snapshots(training_set.filter(pl.col("role") == SELECT))),
+        calibrated_on=tuple(snapshots(selecting)),
         population=population_in_words(settings.at_risk, has_time=settings.has_time),
         purpose=purpose,
         evaluation=evaluation,

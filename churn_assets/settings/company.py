@@ -155,7 +155,16 @@ class Training(Section):
     trials: int = Field(
         6, ge=1, le=MOST_TRIALS, description="parameters that the search tries for each family; 1 takes the defaults"
     )
-    tuning_rows: int = Field(12_000, ge=500, description="the search looks at no more training rows than these")
+    tuning_rows: int = Field(
+        12_000,
+        ge=500,
+        description="the first share of the rows that the search looks at; the next ones are 4 and 16 times as large",
+    )
+    most_rows: int = Field(
+        1_500_000,
+        ge=1_000,
+        description="a model is fitted on no more training rows than these, of customers drawn by the seed; a row takes about 3 KB",
+    )
     search: dict[FamilyName, dict[str, tuple[float, float]]] = Field(
         {}, description="least and greatest value of a family's parameter, in place of its own"
     )
@@ -249,7 +258,17 @@ class Gate(Section):
         0.5, ge=0, description="how much less profit per customer a segment may bring than with the champion"
     )
     latency_ratio: float = Field(10.0, gt=0, description="greatest time of a single prediction, in those of the champion")
+    untuned_auc_margin: float = Field(
+        0.001,
+        ge=0,
+        lt=0.5,
+        description="how much less AUC than an untuned model of one of its families a candidate may have",
+    )
+    untuned_log_loss_margin: float = Field(0.0005, ge=0, description="likewise, how much more log loss")
     rule_seconds: float = Field(300.0, gt=0, description="a rule that takes longer has failed")
+    reading_seconds: float = Field(
+        3600.0, gt=0, description="if reading the rows and fitting the untuned models takes longer, every rule has failed"
+    )
 
 
 class Monitoring(Section):

@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from churn_assets.evaluation.evaluate import measured
 from churn_assets.evaluation.profit import most_profitable_threshold
 from churn_assets.features.feature import Feature
-from churn_assets.settings.company import FittingSettings
+from churn_assets.settings.company import FittingSettings, Training
 from churn_assets.tables import SELECT, TRAIN
 from churn_assets.training.config_digest import configured_by
 from churn_assets.training.families import FAMILIES, Value, export, inputs
@@ -34,7 +34,7 @@ from churn_assets.training.preconditions import (
     says_nothing,
 )
 from churn_assets.training.readiness import varying_features
-from churn_assets.training.split import first_half
+from churn_assets.training.split import drawn, first_half
 from churn_assets.training.training_set import signature_of
 from churn_store.model.scorer import Scorer
 from churn_store.model.signature import Signature
@@ -124,8 +124,9 @@ def fit_family(
     Raises:
         InputError: the rows can't be learned from; says why.
     """
-    training, selecting = (training_set.filter(pl.col("role") == role) for role in (TRAIN, SELECT))
     seed = settings.training.seed if seed is None else seed
+    training = training_rows(training_set, settings.training, seed=seed)
+    selecting = training_set.filter(pl.col("role") == SELECT)
     chosen = {**FAMILIES[family].defaults, **(parameters or {})}
     constant, varying = constant_features(training, features), varying_features(training, features)
     estimator, signature = fit(
@@ -161,6 +162,11 @@ def fit_family(
     )
 
 
+def training_rows(training_set: pl.DataFrame, training: Training, *, seed: int) -> pl.DataFrame:
+    """The rows that train: of a training set with more than ``training.most_rows`` those of customers drawn by the seed."""
+    return drawn(training_set.filter(pl.col("role") == TRAIN), training.most_rows, draw=f"{seed}:most_rows")
+
+
 def fit(
     family: str,
     rows: pl.DataFrame,
@@ -189,9 +195,9 @@ def fit(
     pipeline, signature = _unfitted(
         family, rows, features, parameters=parameters, seed=seed, minimum_correlation=minimum_correlation
     )
-    drawn = resampled(rows, resampling, seed=seed)
+    fitted_on = resampled(rows, resampling, seed=seed)
     with one_thread():
-        pipeline.fit(inputs(drawn, signature), drawn["churned"].to_numpy())
+        pipeline.fit(inputs(fitted_on, signature), fitted_on["churned"].to_numpy())
     return pipeline, signature
 
 
@@ -227,12 +233,15 @@ def fit_until(
     pipeline, signature = _unfitted(
         family, rows, features, parameters=parameters, seed=seed, minimum_correlation=minimum_correlation
     )
-    drawn = resampled(rows, resampling, seed=seed)
+    fitted_on = resampled(rows, resampling, seed=seed)
     columns, model = pipeline.named_steps["columns"], pipeline.named_steps["model"]
     with one_thread():
-        prepared = columns.fit_transform(inputs(drawn, signature))
+        prepared = columns.fit_transform(inputs(fitted_on, signature))
         rounds = model.fit_until(
-            prepared, drawn["churned"].to_numpy(), columns.transform(inputs(later, signature)), later["churned"].to_numpy()
+            prepared,
+            fitted_on["churned"].to_numpy(),
+            columns.transform(inputs(later, signature)),
+            later["churned"].to_numpy(),
         )
     return pipeline, signature, rounds
 

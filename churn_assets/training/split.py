@@ -138,6 +138,22 @@ def places(customers: pl.Series, draw: str) -> pl.Series:
     return customers.replace_strict(place, return_dtype=pl.Float64)
 
 
+def drawn(rows: pl.DataFrame, limit: int, *, draw: str) -> pl.DataFrame:
+    """All rows of as many customers as there are rows to be had; the same customers in the same draw.
+
+    Args:
+        rows: ``customer_id`` and any other columns.
+        limit: number of rows, at most.
+        draw: name of the draw.
+    """
+    if rows.height <= limit:
+        return rows
+    placed = rows.select(place=places(rows["customer_id"], draw))
+    by_customer = placed.group_by("place").len().sort("place").with_columns(pl.col("len").cum_sum())
+    last = by_customer.filter(pl.col("len") <= limit)["place"].max()
+    return rows.filter(placed["place"] <= last)
+
+
 def first_half(rows: pl.DataFrame, seed: int) -> npt.NDArray[np.bool_]:
     """Whether each row's customer is in the first half of a draw of all customers."""
     half: npt.NDArray[np.bool_] = (places(rows["customer_id"], f"{seed}:halves") < HALF).to_numpy()

@@ -24,7 +24,7 @@ from churn_assets.training.families import FAMILIES, Family, Value, inputs
 from churn_assets.training.fitting import Fitted, Trial, cross_calibrated, fit, fit_family, fit_until
 from churn_assets.training.readiness import require_trainable
 from churn_assets.training.search_space import Space, search_space
-from churn_assets.training.split import first_half, places
+from churn_assets.training.split import drawn, first_half, places
 from churn_store.clock import DAY_S
 from churn_store.errors import InputError
 from churn_store.releases.manifest import TableVersion
@@ -179,19 +179,9 @@ def shares(rows: pl.DataFrame, first: int, *, seed: int) -> Iterator[pl.DataFram
         seed: seed of the draw.
     """
     for step in range(SHARES):
-        yield drawn(rows, size := first * GROWTH**step, seed=seed)
+        yield drawn(rows, size := first * GROWTH**step, draw=f"{seed}:tuning")
         if size >= rows.height:
             return
-
-
-def drawn(rows: pl.DataFrame, limit: int, *, seed: int) -> pl.DataFrame:
-    """All rows of as many customers as there are rows to be had; the same customers for the same seed."""
-    if rows.height <= limit:
-        return rows
-    placed = rows.select(place=places(rows["customer_id"], f"{seed}:tuning"))
-    by_customer = placed.group_by("place").len().sort("place").with_columns(pl.col("len").cum_sum())
-    last = by_customer.filter(pl.col("len") <= limit)["place"].max()
-    return rows.filter(placed["place"] <= last)
 
 
 def folds(rows: pl.DataFrame, *, horizon_s: int | None, seed: int) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:

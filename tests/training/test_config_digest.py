@@ -24,6 +24,7 @@ def test_an_older_installation_has_written_down_the_same_digest_for_the_same_set
     "sections",
     [
         {"training": Training(minimum_correlation=0.1)},
+        {"training": Training(most_rows=10_000)},
         {"training": Training(search={"lightgbm": {"learning_rate": (0.01, 0.1)}})},
         {"profit": Profit(contact_cost=2)},
         {"label": Label(horizon_days=60)},

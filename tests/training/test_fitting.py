@@ -8,7 +8,7 @@ from churn_assets.settings.company import Settings, Training
 from churn_assets.tables import JUDGE, SELECT, TRAIN
 from churn_assets.training.diagnostics import order
 from churn_assets.training.families import FAMILIES, inputs
-from churn_assets.training.fitting import Fitted, Resampling, fit, fit_family, resampled
+from churn_assets.training.fitting import Fitted, Resampling, fit, fit_family, resampled, training_rows
 from churn_assets.training.preconditions import says_nothing
 from churn_store.errors import InputError
 from churn_store.model.scorer import Scorer
@@ -119,3 +119,26 @@ def test_too_few_churners_for_two_halves_is_a_sentence() -> None:
         fitted("logistic_regression", pl.concat([rows.filter(role=TRAIN), selecting]))
     with pytest.raises(InputError, match="rows to calibrate on stayed; expected both"):
         fitted("logistic_regression", pl.concat([rows.filter(role=TRAIN), selecting.filter(~pl.col("churned"))]))
+
+
+def test_a_model_is_fitted_on_no_more_rows_than_most_rows_of_whole_customers_and_is_calibrated_on_all_that_select() -> None:
+    rows = training_set()
+    limited = Training(most_rows=1_000)
+    assert training_rows(rows, limited, seed=42).equals(rows.filter(role=TRAIN))  # fewer: nothing is drawn
+    longer = pl.concat(
+        [
+            rows,
+            *(
+                rows.filter(role=TRAIN).with_columns(customer_id=pl.format("{}-{}", "customer_id", pl.lit(one)))
+                for one in range(2)
+            ),
+        ]
+    )
+    few = training_rows(longer, limited, seed=42)
+    assert 990 < few.height <= 1_000
+    assert set(few.group_by("customer_id").len()["len"]) == {3}
+    one, two = (
+        fitted("logistic_regression", part, most_rows=1_000)
+        for part in (longer, pl.concat([few, rows.filter(role=SELECT)]))
+    )
+    assert one.model == two.model

@@ -15,8 +15,9 @@ from churn_assets.training.families import FAMILIES, export, inputs
 from churn_assets.training.families.gradient_boosting import MOST_ROUNDS
 from churn_assets.training.fitting import Trial, fit, fit_until
 from churn_assets.training.search_space import search_space
+from churn_assets.training.split import drawn
 from churn_assets.training.training_set import signature_of
-from churn_assets.training.tuning import best, drawn, folds, search_and_fit, shares, tune
+from churn_assets.training.tuning import best, folds, search_and_fit, shares, tune
 from churn_store.clock import DAY_S
 from churn_store.errors import InputError
 from churn_store.releases.manifest import TableVersion
@@ -142,13 +143,13 @@ def test_without_time_and_with_too_few_snapshots_folds_are_of_customers(horizon_
 
 def test_whole_customers_are_drawn_up_to_the_limit() -> None:
     rows = training_rows()
-    few = drawn(rows, 500, seed=1)
+    few = drawn(rows, 500, draw="1")
     assert 490 < few.height <= 500
     kept = set(few["customer_id"])
     assert few.equals(rows.filter(pl.col("customer_id").is_in(kept)))
-    assert few.equals(drawn(rows, 500, seed=1))
-    assert set(drawn(rows, 500, seed=2)["customer_id"]) != kept
-    assert drawn(rows, rows.height, seed=1) is rows
+    assert few.equals(drawn(rows, 500, draw="1"))
+    assert set(drawn(rows, 500, draw="2")["customer_id"]) != kept
+    assert drawn(rows, rows.height, draw="1") is rows
 
 
 def test_fixed_parameters_are_left_alone_and_a_budget_of_one_takes_the_defaults() -> None:

@@ -1,7 +1,7 @@
 """Random forest (Breiman 2001) of shallow trees, each on a part of the rows."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -14,11 +14,24 @@ from churn_assets.training.families.trees import LESS_OR_EQUAL, Tree, sum_of_tre
 PRIOR = 0.005
 """So much is added to both classes' shares, so that a forest whose trees all agree has log odds still."""
 
+MOST_ROWS_OF_A_TREE = 50_000
+"""A shallow tree learns no more from more rows; each tree draws others."""
+
 Floats = npt.NDArray[np.float64]
 
 
 class Forest(RandomForestClassifier):  # type: ignore[misc]
     """A random forest that gives log odds and exports itself."""
+
+    def fit(self, columns: Any, churned: Any, sample_weight: Any = None) -> Self:
+        """Fit trees, each on its share of the rows, but on no more than ``MOST_ROWS_OF_A_TREE``."""
+        share = self.max_samples
+        self.max_samples = min(share, MOST_ROWS_OF_A_TREE / len(churned))
+        try:
+            super().fit(columns, churned, sample_weight)
+        finally:
+            self.max_samples = share
+        return self
 
     def decision_function(self, columns: Any) -> Floats:
         """Log odds of churn by the trees' mean share of churners."""
