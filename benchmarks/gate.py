@@ -32,13 +32,14 @@ from churn_assets.champion.candidate import Candidate, build
 from churn_assets.champion.gate.evidence import Checked, Evidence
 from churn_assets.champion.gate.profit import compared
 from churn_assets.champion.gate.verdict import judge
+from churn_assets.champion.untuned import untuned_scores
 from churn_assets.evaluation.baselines import baselines
 from churn_assets.evaluation.evaluate import evaluate
 from churn_assets.evaluation.measures import Labels, Scores
 from churn_assets.evaluation.profit import profit_by_row, worth
 from churn_assets.features.feature_sets import features_of
 from churn_assets.periods import epoch_s
-from churn_assets.settings.company import EvaluationSettings, Gate, Profit, Settings
+from churn_assets.settings.company import EvaluationSettings, Gate, Profit, Settings, Training
 from churn_assets.tables import JUDGE, SELECT, TRAIN
 from churn_assets.training.fitted_family import GOLDEN, MODEL, contents
 from churn_assets.training.fitting import Fitted, fit_family
@@ -66,6 +67,9 @@ KEPT = 0.5
 
 ALLOWED = 0.05
 GATE, PROFIT = Gate(), Profit()
+FEATURES = features_of(
+    ("customers",), [Column(name=name, kind="number") for name in ("both", "ours", "theirs")], has_time=False
+)
 FIRST = epoch_s(date(2025, 1, 1))
 MONTH_S = 31 * DAY_S
 NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(9)
@@ -211,10 +215,7 @@ def frame_of(drawn: Drawn, first: int, role: list[str]) -> pl.DataFrame:
 
 def trained(rows: pl.DataFrame, settings: Settings) -> tuple[Fitted, Candidate]:
     """A logistic regression, trained and calibrated on rows."""
-    features = features_of(
-        ("customers",), [Column(name=name, kind="number") for name in ("both", "ours", "theirs")], has_time=False
-    )
-    chosen = fit_family("logistic_regression", rows, features, settings.fitting, made_of=TableVersion(0, "0" * 64))
+    chosen = fit_family("logistic_regression", rows, FEATURES, settings.fitting, made_of=TableVersion(0, "0" * 64))
     left = contents(chosen, rows, seed=1)
     return chosen, build(chosen.signature, model=left[MODEL], golden=left[GOLDEN], training_set=rows, seed=1)
 
@@ -255,6 +256,7 @@ def print_judge(customers: int, repetitions: int) -> bool:
         evaluation=EvaluationSettings(draws=100),
         gate=GATE,
         profit=PROFIT,
+        training=Training(families=("logistic_regression",)),
     )
     weights = weights_of(0.5, 0.0)
     generator = np.random.default_rng(1)
@@ -311,6 +313,7 @@ def case_of(rows: pl.DataFrame, chosen: Fitted, candidate: Candidate, champion: 
             seed=settings.training.seed,
         ),
         baselines=baselines(rows, candidate.signature),
+        untuned=untuned_scores(rows, FEATURES, settings.fitting),
         truth=judging["truth"].to_numpy(),
         judging_from=int(first),  # type: ignore[arg-type]
         candidate_trained_until=FIRST + 5 * MONTH_S,

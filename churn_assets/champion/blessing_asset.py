@@ -17,6 +17,7 @@ from churn_assets.champion.lineage import evaluation_of, judged_from_s, trained_
 from churn_assets.champion.multiple_comparisons import nth_model
 from churn_assets.champion.oracle import reachable_probabilities
 from churn_assets.champion.same_model import champion_of_same_model, refuse_what_serves, same_in_words
+from churn_assets.champion.untuned import untuned_scores
 from churn_assets.evaluation.baselines import baselines
 from churn_assets.evaluation.last_activity import with_last_activity
 from churn_assets.features.feature import Feature
@@ -110,6 +111,7 @@ def blessing_asset(
                     with_last_activity(lake, rows, tables=tables, calendar=timeline, rule=fitting.at_risk),
                     manifest.signature,
                 ),
+                untuned=untuned_scores(rows, features, fitting),
                 reachable=reachable_probabilities(source, judging, label=fitting.label),
                 judging_from=judged_from_s(manifest),
                 candidate_trained_until=trained_until_s(manifest),

@@ -30,6 +30,7 @@ DESCRIPTIONS = {
     "golden_rows_repeat": "the exported model repeats the probabilities that the trained pipeline gave",
     "export_equals_pipeline": "the exported model equals the trained pipeline on every held-out row, also with values missing and words unseen",
     "baselines_beaten": "proven better than the base rate and the recency rule, and to keep half of what plain logistic regression gains on the base rate",
+    "not_worse_than_untuned": "not worse in AUC and log loss than the untuned model of any of the company's families, but for the margins",
     "auc_above_floor": "the AUC on the judging rows is above the floor",
     "auc_plausible": "the AUC on the judging rows is not too good to be true",
     "calibrated": "slope and intercept of the calibration lie within their bounds, with their whole intervals",

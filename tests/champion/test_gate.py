@@ -336,6 +336,23 @@ FAULTS: dict[str, dict[str, tuple[Corrupt, str]]] = {
             "baselines_beaten",
         ),
     },
+    "untuned": {
+        "no untuned models": (lambda case, _: replace(case, untuned={}), "not_worse_than_untuned"),
+        "an untuned model that knows": (
+            lambda case, world: replace(
+                case, untuned={**case.untuned, "random_forest": np.where(world.judging["churned"], 0.95, 0.05)}
+            ),
+            "not_worse_than_untuned",
+        ),
+        "untuned models of other rows": (
+            lambda case, _: replace(case, untuned={name: given[1:] for name, given in case.untuned.items()}),
+            "not_worse_than_untuned",
+        ),
+        "untuned models whose probabilities are none": (
+            lambda case, _: replace(case, untuned={name: given * np.nan for name, given in case.untuned.items()}),
+            "not_worse_than_untuned",
+        ),
+    },
     "reachable": {
         "a best prediction that is worse than the candidate": (
             lambda case, world: replace(case, reachable=world.judging["noise"].to_numpy()),
@@ -530,8 +547,9 @@ def test_a_case_that_takes_too_long_to_read_fails_every_rule(world: World) -> No
         threading.Event().wait(10 * PATIENCE_S)
         return world.case
 
-    found = verdict(read, Gate(rule_seconds=PATIENCE_S))
+    found = verdict(read, Gate(reading_seconds=PATIENCE_S))
     assert (found.verdict, names(found)) == ("rejected", set(RULES))
+    assert "gate.reading_seconds" in found.rules[0].found
 
 
 def test_labels_that_are_not_mature_by_the_clock_judge_nothing(world: World) -> None:

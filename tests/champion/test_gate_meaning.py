@@ -17,6 +17,7 @@ from churn_assets.champion.gate.evidence import Evidence, RuleResult
 from churn_assets.champion.gate.floor import auc_above_floor
 from churn_assets.champion.gate.plausible import auc_plausible
 from churn_assets.champion.gate.quality import baselines_beaten
+from churn_assets.champion.gate.untuned import not_worse_than_untuned
 from churn_assets.champion.gate.verdict import RULES, Judgement, Judging, judge
 from churn_assets.evaluation.baselines import BASE_RATE
 from churn_assets.features.feature_sets import features_of
@@ -141,6 +142,30 @@ def test_a_first_model_that_is_not_proven_to_know_anything_is_refused_with_few_r
         assert "(gate.minimum_rows)" in found.allowed
     assert "churners among 600 rows are few; bring more" in found.found
     assert baselines_beaten(knows_nothing, Gate(minimum_rows=5_000), seed=1).undecided  # the champion stays all the same
+
+
+def beside(world: World, *, knows: int) -> Evidence:
+    """The case beside an untuned model that says the same, but for some churners whom it knows better."""
+    theirs = world.case.scores.copy()
+    theirs[np.flatnonzero(world.case.churned)[:knows]] = 0.95
+    return replace(world.case, untuned={"random_forest": theirs})
+
+
+def test_a_candidate_is_as_good_as_an_untuned_model_but_for_the_margins_or_refused_or_undecided(world: World) -> None:
+    same = not_worse_than_untuned(beside(world, knows=0), BOUNDS, seed=1)
+    assert (same.passed, same.undecided) == (True, False)
+    assert same.found == "beside untuned random_forest AUC 0.0000 better and log loss 0.0000 better"
+    assert "(gate.untuned_auc_margin)" in same.allowed
+    assert "(gate.untuned_log_loss_margin)" in same.allowed
+    unsure = not_worse_than_untuned(beside(world, knows=2), BOUNDS, seed=1)
+    assert (unsure.passed, unsure.undecided) == (False, True)
+    assert unsure.found.startswith("too few rows to tell whether it is worse than random_forest that nobody has tuned: ")
+    worse = not_worse_than_untuned(beside(world, knows=100), BOUNDS, seed=1)
+    assert (worse.passed, worse.undecided) == (False, False)
+    assert worse.found.startswith("worse than random_forest that nobody has tuned: beside untuned random_forest AUC 0.")
+    assert worse.numbers["log_loss_gain_on_random_forest"] < -BOUNDS.untuned_log_loss_margin
+    wide = Gate(untuned_auc_margin=0.4, untuned_log_loss_margin=1.0)
+    assert not_worse_than_untuned(beside(world, knows=100), wide, seed=1).passed
 
 
 def test_a_small_company_may_release_what_knows_something_though_its_worth_beside_a_plain_model_is_not_proven(

@@ -14,12 +14,13 @@ from sklearn.pipeline import Pipeline
 
 from churn_assets.champion.candidate import Candidate, build, describe
 from churn_assets.champion.gate.evidence import Checked, Evidence
+from churn_assets.champion.untuned import untuned_scores
 from churn_assets.evaluation.baselines import RECENCY, baselines
 from churn_assets.evaluation.evaluate import evaluate
 from churn_assets.features.feature import Feature
 from churn_assets.features.feature_sets import features_of
 from churn_assets.periods import epoch_s
-from churn_assets.settings.company import EvaluationSettings, Profit, Settings
+from churn_assets.settings.company import EvaluationSettings, Profit, Settings, Training
 from churn_assets.tables import JUDGE, SELECT, TRAIN
 from churn_assets.training.fitted_family import GOLDEN, MODEL, PROBABILITIES, FittedFamily, contents, described
 from churn_assets.training.fitting import Fitted, fit_family
@@ -36,6 +37,8 @@ from tests.features.company import SNAPSHOT
 
 NOW_S = epoch_s(SNAPSHOT)
 CUSTOMERS = 300
+UNTUNED = Settings(company="test", training=Training(families=("logistic_regression",))).fitting
+"""Of the untuned families one is enough, and soon fitted."""
 ROLES = [TRAIN] * 3 + [SELECT, JUDGE, JUDGE]
 MONTH_S = 31 * DAY_S
 JUDGED_FROM = NOW_S + 4 * MONTH_S
@@ -138,6 +141,7 @@ class World:
             checks=tuple(Checked(table, "schema", None, "passed") for table in ("training_set", "churn_labels")),
             evaluation=cast("Evaluation", self.manifest.evaluation),
             baselines={**baselines(self.rows, signature), RECENCY: self.judging["noise"].to_numpy()},
+            untuned=untuned_scores(self.rows, attributes(), UNTUNED),
             reachable=self.judging["truth"].to_numpy(),
             judging_from=JUDGED_FROM,
             candidate_trained_until=TRAINED_UNTIL,

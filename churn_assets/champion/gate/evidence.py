@@ -71,6 +71,7 @@ class Evidence:
         checks: checks of the tables that the candidate was made of.
         evaluation: what the candidate's manifest says of it.
         baselines: the probabilities that the simple rules of ``evaluation.baselines`` give the judging rows, by name.
+        untuned: the probabilities that the untuned model of each family gives the judging rows, by family.
         reachable: the best prediction that the tables allow of each judging row, where the source knows it; nobody can order the rows
             better, but for chance.
         judging_from: T of the first judging snapshot, in epoch seconds; None where data has no time.
@@ -94,6 +95,7 @@ class Evidence:
     checks: Sequence[Checked]
     evaluation: Evaluation
     baselines: Mapping[str, Scores]
+    untuned: Mapping[str, Scores]
     reachable: Scores | None
     judging_from: int | None
     candidate_trained_until: int | None

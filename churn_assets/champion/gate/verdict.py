@@ -22,6 +22,7 @@ from churn_assets.champion.gate.profit import more_profit_than_champion, profit_
 from churn_assets.champion.gate.provenance import data_quality_green, judging_rows_are_later
 from churn_assets.champion.gate.quality import baselines_beaten
 from churn_assets.champion.gate.segments import no_segment_worse
+from churn_assets.champion.gate.untuned import not_worse_than_untuned
 from churn_assets.settings.company import JudgingSettings
 from churn_store.releases.manifest import Blessing, Rule
 
@@ -33,6 +34,9 @@ RULES: Mapping[str, Judging] = {
     "golden_rows_repeat": lambda case, _settings, _now_s: golden_rows_repeat(case),
     "export_equals_pipeline": lambda case, _settings, _now_s: export_equals_pipeline(case),
     "baselines_beaten": lambda case, settings, _now_s: baselines_beaten(case, settings.gate, seed=settings.seed),
+    "not_worse_than_untuned": lambda case, settings, _now_s: not_worse_than_untuned(
+        case, settings.gate, seed=settings.seed
+    ),
     "auc_above_floor": lambda case, settings, _now_s: auc_above_floor(case, settings.gate.auc_floor),
     "auc_plausible": lambda case, settings, _now_s: auc_plausible(case, settings.gate, seed=settings.seed),
     "calibrated": lambda case, settings, _now_s: calibrated(case, settings.gate),
@@ -83,7 +87,7 @@ def judge(
     Returns:
         ``accepted`` if every rule passed; ``undecided`` if none failed, but there was too little to decide by; else ``rejected``.
     """
-    case, error = _attempt(read, settings.gate.rule_seconds)
+    case, error = _attempt(read, settings.gate.reading_seconds, "gate.reading_seconds")
     if case is None:
         found = dict.fromkeys(rules, RuleResult(False, error, "inputs that can be read"))
         return Judgement(_blessing(found, candidate, actor, now_s, epoch=0), found)
@@ -97,7 +101,7 @@ def failed(blessing: Blessing) -> Sequence[Rule]:
 
 
 def _judged(rule: Judging, case: Evidence, settings: JudgingSettings, now_s: int) -> RuleResult:
-    found, error = _attempt(lambda: rule(case, settings, now_s), settings.gate.rule_seconds)
+    found, error = _attempt(lambda: rule(case, settings, now_s), settings.gate.rule_seconds, "gate.rule_seconds")
     if isinstance(found, RuleResult) and isinstance(found.passed, bool | np.bool_):
         return found
     said = found.passed if isinstance(found, RuleResult) else found
@@ -129,7 +133,7 @@ def _verdict(rules: Sequence[Rule]) -> Literal["accepted", "undecided", "rejecte
     return "rejected"
 
 
-def _attempt(work: Callable[[], T], seconds: float) -> tuple[T | None, str]:
+def _attempt(work: Callable[[], T], seconds: float, setting: str) -> tuple[T | None, str]:
     """What some work gives, or why it gave nothing.
 
     It works in a thread of its own, which is left behind if it takes too long: Python can't end it.
@@ -150,7 +154,7 @@ def _attempt(work: Callable[[], T], seconds: float) -> tuple[T | None, str]:
         return None, _said(errors[0])
     if results:
         return results[0], ""
-    return None, f"took longer than the {seconds:g} seconds of gate.rule_seconds"
+    return None, f"took longer than the {seconds:g} seconds of {setting}"
 
 
 def _said(error: BaseException) -> str:
