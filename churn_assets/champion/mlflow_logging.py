@@ -15,6 +15,7 @@ from churn_assets.champion.candidate import Candidate
 from churn_assets.champion.same_model import MODEL_TAG
 from churn_assets.training.fitted_family import MODEL, FittedFamily
 from churn_assets.training.tracking import log_data, log_environment, log_inputs, log_pictures, log_trials
+from churn_assets.training.tuning import best
 from churn_store.model.scorer import CATEGORIES, NUMBERS, PROBABILITIES
 from churn_store.releases.manifest import TableVersion
 
@@ -91,7 +92,7 @@ def version_tags(
         metrics: measures on the judging rows.
         backtest_auc: mean AUC of the folds of the newest backtest of its family, where there is one.
     """
-    searched = min((trial.log_loss for trial in chosen.trials), default=None)
+    searched = best(chosen.trials).log_loss if chosen.trials else None
     return {
         "family": chosen.family,
         "held_out_auc": f"{metrics['auc']:.4f}",

@@ -159,6 +159,8 @@ def table(instance: dg.DagsterInstance, families: Sequence[str], fitted: str) ->
     now = newest_materialization(instance, fitted)
     known = {} if now is None else now.metadata
     said = f"; of {known['trials']} trials" if known.get("trials") else ""
+    if "peak_memory_mib" in known:
+        said += f"; {known['dagster/row_count']:,} rows, peak memory {known['peak_memory_mib']:,.0f} MiB"
     return [
         *lines,
         "",

@@ -158,7 +158,7 @@ class Training(Section):
     tuning_rows: int = Field(
         12_000,
         ge=500,
-        description="the first share of the rows that the search looks at; the next ones are 4 and 16 times as large",
+        description="the first share of the rows that the search looks at; the next ones are 3 and 9 times as large",
     )
     most_rows: int = Field(
         1_500_000,

@@ -24,7 +24,9 @@ from churn_assets.training.diagnostics import MEASURED_ON, order, searched, sele
 from churn_assets.training.equal_rows import equal_rows
 from churn_assets.training.families import FAMILIES
 from churn_assets.training.fitted_family import MODEL, FittedFamily, keep
+from churn_assets.training.fitting import training_rows
 from churn_assets.training.leakage import single_feature_aucs
+from churn_assets.training.peak_memory import peak_memory_mib
 from churn_assets.training.preconditions import constant_features
 from churn_assets.training.protection import require_allowed
 from churn_assets.training.search_space import search_space
@@ -201,7 +203,8 @@ def _family(name: str, settings: FittingSettings, features: tuple[Feature, ...])
                 "training_set_version": version,
                 "configured": fitted.configured,
                 "model_sha256": kept.files[MODEL],
-                "dagster/row_count": rows.filter(pl.col("role") == TRAIN).height,
+                "peak_memory_mib": peak_memory_mib(),
+                "dagster/row_count": training_rows(rows, settings.training, seed=fitted.seed).height,
                 "dagster/column_schema": columns_schema(feature.column for feature in features),
                 "mlflow_run": run_id,
             },

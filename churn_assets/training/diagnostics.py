@@ -42,11 +42,12 @@ def order(pipeline: Pipeline) -> str:
 
 
 def searched(fitted: Fitted) -> dict[str, Any]:
-    """How many trials there were, the defaults' loss and the best one's; nothing of the losses where nothing was searched."""
+    """How many trials there were, on how many rows the last were measured, and the losses there; no losses where nothing was searched."""
     if not fitted.trials:
         return {"trials": 0}
     return {
         "trials": len(fitted.trials),
         "default_log_loss": fitted.trials[0].log_loss,
+        "searched_rows": fitted.trials[0].rows,
         "best_log_loss": best(fitted.trials).log_loss,
     }

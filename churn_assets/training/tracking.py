@@ -75,7 +75,10 @@ def log_inputs(mlflow: Any, signature: Signature, training_set: pl.DataFrame) ->
 def log_trials(mlflow: Any, trials: Sequence[Trial]) -> None:
     """Log what the search tried as a table."""
     if trials:
-        rows = [{"trial": number, "log_loss": trial.log_loss, **trial.parameters} for number, trial in enumerate(trials)]
+        rows = [
+            {"trial": number, "log_loss": trial.log_loss, "rows": trial.rows, **trial.parameters}
+            for number, trial in enumerate(trials)
+        ]
         mlflow.log_table(pd.DataFrame(rows), "trials.json")
 
 

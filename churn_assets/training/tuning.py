@@ -1,7 +1,7 @@
 """The search for a family's parameters, inside the training rows: successive halving over growing shares of them.
 
 Tree-structured Parzen estimators (Bergstra et al. 2011) draw the parameters, and each is measured on a small share of the customers
-first. On the next share, four times as large, are only those that were best so far (Li et al. 2020, "A system for massively
+first. On the next share, three times as large, are only those that were best so far (Li et al. 2020, "A system for massively
 parallel hyperparameter tuning", section 3), and always the defaults and the untuned parameters. Boosting stops by itself on the rows that
 measure it, so that rounds grow with the rows. The measure is the mean log loss over folds that lie as training, selecting and judging rows do: the estimator is fitted on
 earlier snapshots, and a snapshot at least one horizon later is calibrated and measured, each half of its customers with the
@@ -32,7 +32,7 @@ from churn_store.releases.manifest import TableVersion
 FOLDS = 2
 """So many later snapshots measure, where there are as many; data without time has so many folds of customers."""
 
-GROWTH = 4
+GROWTH = 3
 """Each share of the rows is so many times as large as the one before; of so many parameters one gets to it."""
 
 SHARES = 3

@@ -141,6 +141,7 @@ def test_a_family_says_what_it_found_and_mlflow_holds_it_without_a_pickle(compan
     assert said["trials"] == 2
     assert said["best_log_loss"] <= said["default_log_loss"]
     assert said["ignored"] == "none"
+    assert 50 < said["peak_memory_mib"] < 100_000
     client = mlflow.MlflowClient(company.settings.tracking_uri)
     run = client.get_run(said["mlflow_run"])
     assert run.info.status == "FINISHED"
@@ -249,7 +250,8 @@ def test_the_command_prints_the_family_beside_the_others_and_releases_nothing_wi
     lines = result.output.splitlines()
     assert next(line.split()[:2] for line in lines if line.startswith("*")) == ["*", "logistic_regression"]
     assert any(line.startswith("  gradient_boosting ") for line in lines)
-    assert "* logistic_regression: C 0.5, max_iter 300" in result.output
+    assert "* logistic_regression: C 0.5, max_iter 300; " in result.output
+    assert "rows, peak memory " in result.output
     assert f"{company.metadata('logistic_regression')['log_loss']:.4f}" in result.output
     assert company.store.newest() == before
 

@@ -46,10 +46,10 @@ def test_the_same_rows_and_seed_find_the_same_parameters_and_the_defaults_come_f
     assert [trial.parameters for trial in other[1:]] != [trial.parameters for trial in once[1:]]
 
 
-def test_shares_grow_fourfold_to_all_rows_and_keep_their_customers(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shares_grow_threefold_to_all_rows_and_keep_their_customers(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = training_rows()
     few, more, every = shares(rows, 50, seed=1)
-    assert few.height <= 50 < more.height <= 200 < every.height <= 800
+    assert few.height <= 50 < more.height <= 150 < every.height <= 450
     assert set(few["customer_id"]) < set(more["customer_id"]) < set(every["customer_id"])
     assert [part.height for part in shares(rows, rows.height, seed=1)] == [rows.height]
     monkeypatch.setattr(tuning, "SHARES", 1)

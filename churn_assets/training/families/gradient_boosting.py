@@ -13,7 +13,7 @@ from churn_assets.training.families.trees import LESS_OR_EQUAL, Tree, sum_of_tre
 PATIENCE = 15
 """Boosting stops after so many rounds that make no later row better."""
 
-MOST_ROUNDS = 500
+MOST_ROUNDS = 300
 """Boosting that stops by itself takes at most so many rounds."""
 
 
@@ -65,7 +65,7 @@ GRADIENT_BOOSTING = Family(
     name="gradient_boosting",
     description="Histogram gradient boosting of shallow trees on unscaled numbers and one-hot categories.",
     parameters={
-        "learning_rate": Parameter(0.05, takes=(1e-6, 1.0), search=(0.02, 0.15), logarithmic=True),
+        "learning_rate": Parameter(0.05, takes=(1e-6, 1.0), search=(0.04, 0.15), logarithmic=True),
         "max_iter": Parameter(150, takes=(1, 5_000)),
         "max_leaf_nodes": Parameter(12, takes=(2, 1_024), search=(4, 40), logarithmic=True),
         "min_samples_leaf": Parameter(60, takes=(1, 1_000_000), search=(20, 200), logarithmic=True),
