@@ -97,8 +97,8 @@ def constant_features(rows: pl.DataFrame, features: Sequence[Feature]) -> tuple[
 
 
 def _is_constant(rows: pl.DataFrame, name: str, *, is_number: bool) -> bool:
-    missing = pl.col(name).cast(pl.Float64).fill_nan(None) if is_number else pl.col(name).fill_null(MISSING_CATEGORY)
-    return bool(rows.select(missing.n_unique() <= 1).item())
+    filled = rows[name].cast(pl.Float64).fill_nan(None) if is_number else rows[name].fill_null(MISSING_CATEGORY)
+    return bool(filled.eq_missing(filled.first()).all()) if len(filled) else True
 
 
 def says_nothing(rows: pl.DataFrame, signature: Signature, *, minimum_correlation: float = 0.0) -> list[str]:
@@ -118,14 +118,15 @@ def says_nothing(rows: pl.DataFrame, signature: Signature, *, minimum_correlatio
         raise InputError(
             f"no feature has any value in the {rows.height} rows to train on; look at customer_features and the raw tables"
         )
-    constant = [name for name in signature.numbers if name not in empty and rows[name].n_unique() == 1]
+    constant = [name for name in signature.numbers if name not in empty and _is_constant(rows, name, is_number=True)]
     words = [name for name in signature.categories if _is_constant(rows, name, is_number=False)]
     if len(empty) + len(constant) + len(words) == len(signature.columns):
         raise InputError(
             f"no feature differs between the {rows.height} rows to train on; look at customer_features and the raw tables"
         )
     silent = {*empty, *constant}
-    weak = [name for name in signature.numbers if name not in silent and correlation(rows, name) < minimum_correlation]
+    judged = [name for name in signature.numbers if name not in silent] if minimum_correlation > 0 else []
+    weak = [name for name in judged if correlation(rows, name) < minimum_correlation]
     if len(silent) + len(weak) == len(signature.columns):
         raise InputError(
             f"no number is correlated with churn by training.minimum_correlation {minimum_correlation:g}, and there is no category; "

@@ -125,7 +125,7 @@ def signature_of(features: Sequence[Feature], training_rows: pl.DataFrame) -> Si
     for feature in features:
         column = feature.column
         if feature.kind == "category":
-            words = set(training_rows[feature.name].drop_nulls()) - {MISSING_CATEGORY}
+            words = set(training_rows[feature.name].unique().drop_nulls()) - {MISSING_CATEGORY}
             if len(words) > MOST_WORDS:
                 too_many[feature.name] = len(words)
             column = msgspec.structs.replace(column, categories=tuple(sorted(words | {MISSING_CATEGORY})))
