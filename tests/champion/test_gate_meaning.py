@@ -151,17 +151,17 @@ def beside(world: World, *, knows: int) -> Evidence:
     return replace(world.case, untuned={"random_forest": theirs})
 
 
-def test_a_candidate_is_as_good_as_an_untuned_model_but_for_the_margins_or_refused_or_undecided(world: World) -> None:
+def test_a_candidate_is_as_good_as_an_untuned_model_but_for_the_margins_or_refused_or_warned_of(world: World) -> None:
     same = not_worse_than_untuned(beside(world, knows=0), BOUNDS, seed=1)
-    assert (same.passed, same.undecided) == (True, False)
+    assert (same.passed, same.warning) == (True, False)
     assert same.found == "beside untuned random_forest AUC 0.0000 better and log loss 0.0000 better"
     assert "(gate.untuned_auc_margin)" in same.allowed
     assert "(gate.untuned_log_loss_margin)" in same.allowed
     unsure = not_worse_than_untuned(beside(world, knows=2), BOUNDS, seed=1)
-    assert (unsure.passed, unsure.undecided) == (False, True)
+    assert (unsure.passed, unsure.warning) == (True, True)
     assert unsure.found.startswith("too few rows to tell whether it is worse than random_forest that nobody has tuned: ")
     worse = not_worse_than_untuned(beside(world, knows=100), BOUNDS, seed=1)
-    assert (worse.passed, worse.undecided) == (False, False)
+    assert (worse.passed, worse.undecided, worse.warning) == (False, False, False)
     assert worse.found.startswith("worse than random_forest that nobody has tuned: beside untuned random_forest AUC 0.")
     assert worse.numbers["log_loss_gain_on_random_forest"] < -BOUNDS.untuned_log_loss_margin
     wide = Gate(untuned_auc_margin=0.4, untuned_log_loss_margin=1.0)
