@@ -16,9 +16,9 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.preprocessing import OneHotEncoder
 
 from churn_assets.champion.candidate import better
-from churn_assets.champion.gate.quality import log_loss_by_row
 from churn_assets.evaluation.intervals import auc_difference_interval, paired_difference
-from churn_assets.evaluation.measures import Scores, auc
+from churn_assets.evaluation.measures import Scores, auc, log_losses
+from churn_assets.evaluation.profit import expected_maximum_profit
 from churn_assets.tables import JUDGE
 from churn_assets.training.fitting import Fitted, one_thread
 from churn_assets.training.peak_memory import peak_memory_mib
@@ -63,6 +63,8 @@ class BesideUntuned:
 
 def beside_untuned(company: Company, rows: pl.DataFrame, *, seed: int) -> BesideUntuned:
     """Fit both on the rows that do not judge, and measure them on those that do."""
+    # The first call imports its library, which takes seconds of no model.
+    expected_maximum_profit(np.array([True, False]), np.array([0.9, 0.1]), company.settings.profit)
     families: dict[str, Fitted] = {}
     seconds = {}
     for family in company.settings.training.families:
@@ -77,7 +79,7 @@ def beside_untuned(company: Company, rows: pl.DataFrame, *, seed: int) -> Beside
     ours = Scorer(chosen.model, chosen.signature).score_frame(judging)
     churned, customers = judging["churned"].to_numpy(), judging["customer_id"]
     low, _ = auc_difference_interval(churned, ours, theirs, customers.to_numpy(), seed=seed, confidence=2 * CONFIDENCE - 1)
-    losses = [log_loss_by_row(churned, scores) for scores in (ours, theirs)]
+    losses = [log_losses(churned, scores) for scores in (ours, theirs)]
     less = paired_difference(losses[1], losses[0], customers, confidence=CONFIDENCE)
     aucs = auc(churned, ours), auc(churned, theirs)
     return BesideUntuned(

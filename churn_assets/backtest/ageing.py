@@ -12,7 +12,7 @@ from scipy import stats
 from churn_assets.backtest import clustered_variance
 from churn_assets.backtest.origins import age
 from churn_assets.backtest.report import CONFIDENCE, Age
-from churn_assets.evaluation.measures import Labels, Scores
+from churn_assets.evaluation.measures import Labels, Scores, log_losses
 from churn_assets.evaluation.profit import profit_by_row
 from churn_assets.periods import Calendar
 from churn_assets.settings.company import Profit
@@ -79,7 +79,7 @@ def staleness_limit(ages: Sequence[Age]) -> int | None:
 def _paired(model: Scoring, new: Scoring, test: pl.DataFrame, fresh: Scores, profit: Profit) -> Pair:
     churned: Labels = test["churned"].to_numpy()
     scores, customers = model.scores(test), test["customer_id"]
-    losses, fresh_losses = clustered_variance.log_losses(churned, scores), clustered_variance.log_losses(churned, fresh)
+    losses, fresh_losses = log_losses(churned, scores), log_losses(churned, fresh)
     gained = profit_by_row(churned, fresh >= new.threshold, profit) - profit_by_row(
         churned, scores >= model.threshold, profit
     )

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 from scipy import stats
 
-from churn_assets.evaluation.measures import LEAST, Labels, Scores
+from churn_assets.evaluation.measures import Labels, Scores
 
 
 @dataclass(frozen=True)
@@ -77,12 +77,6 @@ def slope(estimates: Sequence[Estimate], times: Sequence[float], *, confidence: 
     quantile = stats.t.ppf(0.5 + confidence / 2, freedom) if freedom > 0 else stats.norm.ppf(0.5 + confidence / 2)
     half = float(quantile) * float(np.sqrt(max(found.variance, scatter)))
     return found.value, found.value - half, found.value + half
-
-
-def log_losses(churned: Labels, scores: Scores) -> Scores:
-    """The log loss of each row."""
-    likely: Scores = np.clip(np.where(churned, scores, 1 - scores), LEAST, 1 - LEAST)
-    return np.asarray(-np.log(likely), dtype=np.float64)
 
 
 def _rows(customers: pl.Series, influence: Scores) -> pl.DataFrame:

@@ -116,6 +116,11 @@ def measures(churned: Labels, scores: Scores, *, threshold: float) -> dict[str, 
     return Ranked(churned, scores, threshold=threshold).measures()
 
 
+def log_losses(churned: Labels, scores: Scores) -> Scores:
+    """The log loss of each row: minus the log of the probability that was given to what happened."""
+    return np.asarray(-np.log(np.clip(np.where(churned, scores, 1 - scores), LEAST, 1 - LEAST)))
+
+
 def auc(churned: Labels, scores: Scores) -> float:
     """The area under the ROC curve: how often a churner's score is above that of one who stayed, equal ones counting half.
 

@@ -53,11 +53,13 @@ class Trial:
         parameters: parameters of the estimator.
         log_loss: mean log loss over the folds of the largest share of the rows that it got to.
         rows: number of rows of that share; 0 where an older search has not said so. Losses on other shares can't be compared.
+        noise: standard error of its difference from the loss of the first trial, a customer's rows taken together.
     """
 
     parameters: Mapping[str, Value]
     log_loss: float
     rows: int = 0
+    noise: float = 0.0
 
 
 @dataclass(frozen=True)

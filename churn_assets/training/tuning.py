@@ -3,19 +3,24 @@
 Tree-structured Parzen estimators (Bergstra et al. 2011) draw the parameters, and each is measured on a small share of the customers
 first. On the next share, three times as large, are only those that were best so far (Li et al. 2020, "A system for massively
 parallel hyperparameter tuning", section 3), and always the defaults and the untuned parameters. Boosting stops by itself on the rows that
-measure it, so that rounds grow with the rows. The measure is the mean log loss over folds that lie as training, selecting and judging rows do: the estimator is fitted on
+measure it, so that rounds grow with the rows. The larger shares are what a search costs: there the newest
+snapshot alone measures.
+
+The measure is the mean log loss over folds that lie as training, selecting and judging rows do: the estimator is fitted on
 earlier snapshots, and a snapshot at least one horizon later is calibrated and measured, each half of its customers with the
 calibration of the other. No selecting or judging row is read. Equal rows and an equal seed find equal parameters.
 """
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import polars as pl
-from sklearn.metrics import log_loss
 
+from churn_assets.evaluation.evaluate import CONFIDENCE
+from churn_assets.evaluation.intervals import paired_difference
+from churn_assets.evaluation.measures import Scores, log_losses
 from churn_assets.features.feature import Feature
 from churn_assets.settings.company import MOST_TRIALS, FittingSettings, Training
 from churn_assets.tables import TRAIN
@@ -87,9 +92,11 @@ def tune(
     ]
     if not all(parts for _, parts in steps):
         return ()
+    steps = [steps[0], *((height, parts[-1:]) for height, parts in steps[1:])]
     starts = _starts(known, space, training, fixed=fixed)
     stops = known.rounds is not None and known.rounds not in {*space, *(fixed or {})}
     found: list[Trial] = []
+    first: list[Scores] = []
 
     def measure(trial: Any) -> float:
         started, suggested = trial.number < len(starts), _suggested(trial, space)
@@ -101,13 +108,17 @@ def tune(
                 _measured(family, *part, features, training, parameters=parameters, rounds=rounds, seed=seed)
                 for part in parts
             ]
-            loss = float(np.mean([loss for loss, _ in measured]))
+            losses = [loss for loss, _ in measured]
+            loss = float(np.mean([float(one.mean()) for one in losses]))
             trial.report(loss, GROWTH**step)
             if pruned := trial.should_prune() and not started and height < steps[-1][0]:
                 break
         if rounds is not None:
             parameters = {**parameters, rounds: round(float(np.mean([number for _, number in measured])))}
-        found.append(Trial(parameters, loss, height))
+        if not found:
+            first[:] = losses
+        noise = 0.0 if pruned else _noise(losses, first, [later["customer_id"] for _, later in parts])
+        found.append(Trial(parameters, loss, height, noise))
         if pruned:
             raise optuna.TrialPruned
         return loss
@@ -165,9 +176,14 @@ def search_and_fit(
 
 
 def best(trials: tuple[Trial, ...]) -> Trial:
-    """Of the trials that got to the largest share of the rows that with the least loss; of equal ones the first."""
+    """Of the trials that got to the largest share of the rows that with the least loss.
+
+    The first, which has the defaults, is taken where another is better by no more than its standard error, as is usual of models that can't
+    be told apart (Breiman et al. 1984, "Classification and regression trees", section 3.4.3).
+    """
     most = max(trial.rows for trial in trials)
-    return min((trial for trial in trials if trial.rows == most), key=lambda trial: trial.log_loss)
+    least = min((trial for trial in trials if trial.rows == most), key=lambda trial: trial.log_loss)
+    return trials[0] if trials[0].log_loss - least.log_loss <= least.noise else least
 
 
 def shares(rows: pl.DataFrame, first: int, *, seed: int) -> Iterator[pl.DataFrame]:
@@ -240,8 +256,8 @@ def _measured(
     parameters: Mapping[str, Value],
     rounds: str | None,
     seed: int,
-) -> tuple[float, int]:
-    """The log loss on later rows, and the rounds after which boosting stopped there; 0 where it does not stop by itself."""
+) -> tuple[Scores, int]:
+    """The log loss of each later row, and the rounds after which boosting stopped there; 0 where it does not stop by itself."""
     given: dict[str, Any] = {
         "parameters": parameters,
         "seed": seed,
@@ -254,7 +270,13 @@ def _measured(
         pipeline, signature, number = fit_until(family, earlier, later, features, **given)
     churned = later["churned"].to_numpy()
     scores = cross_calibrated(pipeline, inputs(later, signature), churned, first_half(later, seed))
-    return float(log_loss(churned, scores)), number
+    return log_losses(churned, scores), number
+
+
+def _noise(losses: Sequence[Scores], first: Sequence[Scores], customers: Sequence[pl.Series]) -> float:
+    """The standard error of the difference of two losses over the rows of all folds."""
+    both = (np.concatenate(parts) for parts in (losses, first))
+    return paired_difference(*both, pl.concat(customers), confidence=CONFIDENCE).standard_error
 
 
 def _suggested(trial: Any, space: Mapping[str, Space]) -> dict[str, Value]:

@@ -6,6 +6,7 @@ import pytest
 from sklearn.metrics import log_loss, roc_auc_score
 
 from churn_assets.backtest import clustered_variance
+from churn_assets.evaluation.measures import log_losses
 
 CUSTOMERS = pl.Series([f"c{number}" for number in range(300)])
 
@@ -83,4 +84,4 @@ def test_odd_months_that_all_customers_share_are_no_trend() -> None:
 def test_the_log_loss_of_rows_is_that_of_scikit_learn_on_the_mean() -> None:
     churned = np.array([True, False, True])
     scores = np.array([0.9, 0.2, 0.0])
-    assert clustered_variance.log_losses(churned, scores).mean() == pytest.approx(log_loss(churned, scores))
+    assert log_losses(churned, scores).mean() == pytest.approx(log_loss(churned, scores))

@@ -41,7 +41,8 @@ def test_the_same_rows_and_seed_find_the_same_parameters_and_the_defaults_come_f
     assert len(once) == 3
     assert once[0].parameters == FAMILIES["lightgbm"].defaults
     assert len({trial.log_loss for trial in once}) == 3
-    assert best(once).log_loss == min(trial.log_loss for trial in once) < 0.693
+    assert min(trial.log_loss for trial in once) <= best(once).log_loss < 0.693
+    assert once[0].noise == 0 < once[1].noise
     other = tune("lightgbm", training_rows(), attributes(), settings(), seed=7)
     assert [trial.parameters for trial in other[1:]] != [trial.parameters for trial in once[1:]]
 
@@ -70,6 +71,12 @@ def test_the_defaults_and_the_untuned_parameters_reach_the_largest_share_and_the
 def test_a_loss_on_fewer_rows_is_not_compared_and_of_equal_ones_the_first_is_taken() -> None:
     first, second, small = Trial({"C": 1.0}, 0.3, 900), Trial({"C": 2.0}, 0.3, 900), Trial({"C": 3.0}, 0.1, 500)
     assert best((first, second, small)) is first
+
+
+def test_the_defaults_are_taken_where_another_is_better_by_no_more_than_its_standard_error() -> None:
+    first, other = Trial({"C": 1.0}, 0.300, 900), Trial({"C": 2.0}, 0.299, 900, noise=0.002)
+    assert best((first, other)) is first
+    assert best((first, better := Trial({"C": 2.0}, 0.297, 900, noise=0.002))) is better
 
 
 def test_boosting_stops_on_later_rows_and_is_what_as_many_rounds_make() -> None:

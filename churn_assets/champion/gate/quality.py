@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 from churn_assets.champion.gate.evidence import Evidence, RuleResult
 from churn_assets.evaluation.baselines import BASE_RATE, LOGISTIC, RECENCY
 from churn_assets.evaluation.intervals import auc_difference_interval, paired_difference
-from churn_assets.evaluation.measures import LEAST, Labels, Scores
+from churn_assets.evaluation.measures import log_losses
 from churn_assets.settings.company import Gate
 from churn_store.errors import InputError
 
@@ -21,11 +21,6 @@ against an active control are asked to preserve (FDA 2016, "Non-inferiority clin
 def too_few(case: Evidence, bounds: Gate) -> bool:
     """Whether there are fewer judging rows, or churners among them, than a decision needs."""
     return case.judging.height < bounds.minimum_rows or int(case.churned.sum()) < bounds.minimum_churners
-
-
-def log_loss_by_row(churned: Labels, scores: Scores) -> Scores:
-    """Minus the log of the probability that was given to what happened."""
-    return np.asarray(-np.log(np.clip(np.where(churned, scores, 1 - scores), LEAST, 1 - LEAST)))
 
 
 def baselines_beaten(case: Evidence, bounds: Gate, *, seed: int) -> RuleResult:
@@ -46,8 +41,8 @@ def baselines_beaten(case: Evidence, bounds: Gate, *, seed: int) -> RuleResult:
         name for name, given in case.baselines.items() if given.shape != case.scores.shape or not np.isfinite(given).all()
     ]:
         raise InputError(f"the baselines {', '.join(wrong)} do not give every judging row a probability")
-    ours = log_loss_by_row(case.churned, case.scores)
-    losses = {name: log_loss_by_row(case.churned, case.baselines[name]) for name in (BASE_RATE, LOGISTIC)}
+    ours = log_losses(case.churned, case.scores)
+    losses = {name: log_losses(case.churned, case.baselines[name]) for name in (BASE_RATE, LOGISTIC)}
     above_rate = paired_difference(losses[BASE_RATE], ours, case.customers, confidence=bounds.confidence)
     floor = losses[BASE_RATE] - KEPT * (losses[BASE_RATE] - losses[LOGISTIC])
     above_logistic = paired_difference(floor, ours, case.customers, confidence=bounds.confidence)

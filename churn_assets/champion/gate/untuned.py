@@ -9,9 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from churn_assets.champion.gate.evidence import Evidence, RuleResult
-from churn_assets.champion.gate.quality import log_loss_by_row
 from churn_assets.evaluation.intervals import auc_difference_interval, paired_difference
-from churn_assets.evaluation.measures import Scores, auc
+from churn_assets.evaluation.measures import Scores, auc, log_losses
 from churn_assets.settings.company import Gate
 from churn_store.errors import InputError
 
@@ -102,8 +101,8 @@ def _beside(case: Evidence, family: str, theirs: Scores, bounds: Gate, *, seed: 
         )
     yield Beside(family, "AUC", gain, max(gain, bound), bounds.untuned_auc_margin)
     less = paired_difference(
-        log_loss_by_row(case.churned, theirs),
-        log_loss_by_row(case.churned, case.scores),
+        log_losses(case.churned, theirs),
+        log_losses(case.churned, case.scores),
         case.customers,
         confidence=bounds.confidence,
     )
