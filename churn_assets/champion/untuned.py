@@ -36,7 +36,7 @@ def untuned_scores(
     rows = training_rows(training_set, training, seed=training.seed)
     selecting, judging = (training_set.filter(pl.col("role") == role) for role in (SELECT, JUDGE))
     varying = varying_features(rows, features)
-    found = {}
+    found: dict[str, Scores] = {}
     for family in training.families:
         estimator, signature = fit(
             family,

@@ -275,8 +275,8 @@ def _measured(
 
 def _noise(losses: Sequence[Scores], first: Sequence[Scores], customers: Sequence[pl.Series]) -> float:
     """The standard error of the difference of two losses over the rows of all folds."""
-    both = (np.concatenate(parts) for parts in (losses, first))
-    return paired_difference(*both, pl.concat(customers), confidence=CONFIDENCE).standard_error
+    ours, theirs = (np.concatenate(parts) for parts in (losses, first))
+    return paired_difference(ours, theirs, pl.concat(customers), confidence=CONFIDENCE).standard_error
 
 
 def _suggested(trial: Any, space: Mapping[str, Space]) -> dict[str, Value]:

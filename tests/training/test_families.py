@@ -297,3 +297,12 @@ def test_numbers_that_hardly_go_with_churn_are_taken_and_not_looked_at(family: s
         assert changed == (name in kept), name
     with pytest.raises(InputError, match=r"training\.minimum_correlation 0\.99.* lower it"):
         fit(family, rows, attributes(categories=()), seed=1, minimum_correlation=0.99)
+
+
+def test_a_tree_of_a_forest_draws_no_more_than_its_most_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = np.random.default_rng(0)
+    columns, churned = generator.random((2_000, 3)), generator.random(2_000) < 0.3
+    monkeypatch.setattr("churn_assets.training.families.random_forest.MOST_ROWS_OF_A_TREE", 100)
+    forest = Forest(n_estimators=3, max_samples=0.5, random_state=1).fit(columns, churned)
+    assert {int(tree.tree_.weighted_n_node_samples[0]) for tree in forest.estimators_} == {100}
+    assert forest.max_samples == 0.5

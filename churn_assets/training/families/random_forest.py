@@ -25,12 +25,12 @@ class Forest(RandomForestClassifier):  # type: ignore[misc]
 
     def fit(self, columns: Any, churned: Any, sample_weight: Any = None) -> Self:
         """Fit trees, each on its share of the rows, but on no more than ``MOST_ROWS_OF_A_TREE``."""
-        share = self.max_samples
-        self.max_samples = min(share, MOST_ROWS_OF_A_TREE / len(churned))
+        share = self.get_params()["max_samples"]
+        self.set_params(max_samples=min(share, MOST_ROWS_OF_A_TREE / len(churned)))
         try:
             super().fit(columns, churned, sample_weight)
         finally:
-            self.max_samples = share
+            self.set_params(max_samples=share)
         return self
 
     def decision_function(self, columns: Any) -> Floats:
