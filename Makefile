@@ -71,6 +71,7 @@ lint: $(DEVELOPMENT) ## Style of the code, and which room may import which
 
 types: $(DEVELOPMENT) ## Types of the code
 	$(BIN)/mypy
+	$(BIN)/mypy benchmarks
 
 definitions: $(DEVELOPMENT) ## Load the definitions as Dagster does
 	DAGSTER_HOME=$$(mktemp -d) $(BIN)/dagster definitions validate -w workspace.yaml

@@ -211,7 +211,14 @@ def _history(folder: Path) -> History:
     features = features_of(
         tuple(SCANNED), source.attributes, has_time=True, given={table: source.given(table) for table in SCANNED}
     )
-    return History(lake, lake.versions(SCANNED), CALENDAR, features, AtRisk(), EventRoles())
+    return History(
+        lake,
+        {table: version for table in SCANNED for version in lake.versions([table]).values()},
+        CALENDAR,
+        features,
+        AtRisk(),
+        EventRoles(),
+    )
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ import tempfile
 from collections import Counter
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,7 @@ from churn_assets.training.fitted_family import GOLDEN, MODEL, contents
 from churn_assets.training.fitting import Fitted, fit_family
 from churn_assets.training.held_out import pipeline_probabilities
 from churn_store.clock import DAY_S
+from churn_store.mapping.tables import Table
 from churn_store.model.signature import Column
 from churn_store.releases.bundles import Bundle
 from churn_store.releases.manifest import Blessing, Manifest, Rule, TableVersion
@@ -67,9 +69,8 @@ KEPT = 0.5
 
 ALLOWED = 0.05
 GATE, PROFIT = Gate(), Profit()
-FEATURES = features_of(
-    ("customers",), [Column(name=name, kind="number") for name in ("both", "ours", "theirs")], has_time=False
-)
+CUSTOMERS: tuple[Table, ...] = ("customers",)
+FEATURES = features_of(CUSTOMERS, [Column(name=name, kind="number") for name in ("both", "ours", "theirs")], has_time=False)
 FIRST = epoch_s(date(2025, 1, 1))
 MONTH_S = 31 * DAY_S
 NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(9)
@@ -98,7 +99,7 @@ def weights_of(shared: float, difference: float) -> np.ndarray:
     """How much the true log odds lean on each of the three signals."""
     own = 1 - shared
     variances = np.array([shared, own * (1 + difference) / 2, own * (1 - difference) / 2])
-    return SPREAD * np.sqrt(variances)
+    return np.asarray(SPREAD * np.sqrt(variances))
 
 
 def draw(customers: int, snapshots: int, weights: np.ndarray, generator: np.random.Generator) -> Drawn:
@@ -121,7 +122,7 @@ def knowing(drawn: Drawn, weights: np.ndarray, *, unknown: int) -> Scores:
     """The probability of churn for somebody who knows all signals but one: calibrated, as the unknown one is averaged over."""
     known = BASE + drawn.signals @ np.where(np.arange(3) == unknown, 0.0, weights)
     inside = 1 / (1 + np.exp(-(known[:, None] + weights[unknown] * NODES)))
-    return inside @ WEIGHTS / WEIGHTS.sum()
+    return np.asarray(inside @ WEIGHTS / WEIGHTS.sum())
 
 
 def decisions(drawn: Drawn, weights: np.ndarray) -> tuple[Scores, Scores, Labels, Labels]:
@@ -272,9 +273,7 @@ def print_judge(customers: int, repetitions: int) -> bool:
         for _ in range(repetitions):
             judging = frame_of(draw(customers, 2, weights, generator), 6, [JUDGE, JUDGE])
             verdict = judge(
-                lambda judging=judging, chosen=chosen, candidate=candidate, rows=rows: case_of(
-                    pl.concat([rows, judging]), chosen, candidate, champion, settings
-                ),
+                partial(case_of, pl.concat([rows, judging]), chosen, candidate, champion, settings),
                 candidate="0" * 64,
                 settings=settings.judging,
                 actor="benchmark",
@@ -292,7 +291,9 @@ def print_judge(customers: int, repetitions: int) -> bool:
     return kept
 
 
-def case_of(rows: pl.DataFrame, chosen: Fitted, candidate: Candidate, champion: Bundle, settings: Settings) -> Evidence:
+def case_of(
+    rows: pl.DataFrame, chosen: Fitted, candidate: Candidate, champion: Bundle | None, settings: Settings
+) -> Evidence:
     """What the gate looks at, as the asset reads it."""
     judging = rows.filter(role=JUDGE)
     first = judging["snapshot_s"].min()
@@ -314,7 +315,7 @@ def case_of(rows: pl.DataFrame, chosen: Fitted, candidate: Candidate, champion: 
         ),
         baselines=baselines(rows, candidate.signature),
         untuned=untuned_scores(rows, FEATURES, settings.fitting),
-        truth=judging["truth"].to_numpy(),
+        reachable=judging["truth"].to_numpy(),
         judging_from=int(first),  # type: ignore[arg-type]
         candidate_trained_until=FIRST + 5 * MONTH_S,
         epoch=1,

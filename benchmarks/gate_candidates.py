@@ -28,6 +28,8 @@ from churn_assets.tables import JUDGE
 from churn_assets.training import assets
 from churn_assets.training.families import export
 from churn_assets.training.fitting import Fitted
+from churn_assets.training.training_set import rows_by_time
+from churn_assets.training.tuning import search_and_fit
 from churn_store.errors import ChurnError
 
 TELLS = 0.55
@@ -35,8 +37,6 @@ TELLS = 0.55
 
 STRETCHED = 3.0
 QUIET = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
-
-fit, rows_by_time = assets.search_and_fit, assets.rows_by_time
 
 
 def leaking(*given: Any, **named: Any) -> pl.DataFrame:
@@ -49,7 +49,7 @@ def leaking(*given: Any, **named: Any) -> pl.DataFrame:
 
 def uncalibrated(*given: Any, **named: Any) -> Fitted:
     """A family whose log odds are stretched."""
-    fitted = fit(*given, **named)
+    fitted = search_and_fit(*given, **named)
     for calibrated in fitted.pipeline.named_steps["model"].calibrated_classifiers_:
         for calibrator in calibrated.calibrators:
             calibrator.a_ *= STRETCHED
@@ -61,7 +61,7 @@ def worse_on_a_segment(name: str, training_set: pl.DataFrame, *given: Any, **nam
     by_plan = training_set.group_by("plan").agg(pl.col("churned").mean()).sort("churned")
     segment = (pl.col("plan") == by_plan["plan"][-1]) & (pl.col("role") != JUDGE)
     taught = training_set.with_columns(churned=pl.col("churned") & ~segment)
-    return fit(name, taught, *given, **named)
+    return search_and_fit(name, taught, *given, **named)
 
 
 BAD: dict[str, tuple[str, Callable[..., Any]]] = {
@@ -94,7 +94,9 @@ def run(instance: dg.DagsterInstance, name: str) -> None:
     gate = [check for check in checks if check.asset_key == dg.AssetKey("model_blessing")]
     print(f"\n{name}: run {result.run_id}")
     for check in gate:
-        print(f"  {'passed' if check.passed else check.severity.value:<7}{check.check_name:<27}{check.description[:150]}")
+        print(
+            f"  {'passed' if check.passed else check.severity.value:<7}{check.check_name:<27}{(check.description or '')[:150]}"
+        )
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ from churn_assets.backtest import clustered_variance
 from churn_assets.backtest.ageing import aged
 from churn_assets.evaluation.evaluate import intervals, measured, reliability
 from churn_assets.evaluation.intervals import auc_difference_interval, paired_difference
-from churn_assets.evaluation.measures import Scores, auc
+from churn_assets.evaluation.measures import Scores, auc, log_losses
 from churn_assets.evaluation.profit import largest_difference, profit_by_row
 from churn_assets.evaluation.shares import share_intervals, wilson
 from churn_assets.periods import Calendar
@@ -111,11 +111,12 @@ def _paired(sample: Sample, every: Sample) -> Iterator[tuple[str, bool]]:
 
 
 def _profits(sample: Sample) -> tuple[Scores, Scores]:
-    return tuple(profit_by_row(sample.churned, given >= threshold(), PROFIT) for given in (sample.scores, sample.other))
+    ours, theirs = (profit_by_row(sample.churned, given >= threshold(), PROFIT) for given in (sample.scores, sample.other))
+    return ours, theirs
 
 
 def _losses(sample: Sample) -> tuple[Scores, Scores]:
-    return tuple(clustered_variance.log_losses(sample.churned, given) for given in (sample.other, sample.scores))
+    return log_losses(sample.churned, sample.other), log_losses(sample.churned, sample.scores)
 
 
 def _of_a_table(sample: Sample, truths: Mapping[str, float]) -> Iterator[tuple[str, bool]]:

@@ -7,6 +7,7 @@ ours the search and the fit of every family, of the other its fit alone. Does no
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -66,9 +67,9 @@ def beside_untuned(company: Company, rows: pl.DataFrame, *, seed: int) -> Beside
     # The first call imports its library, which takes seconds of no model.
     expected_maximum_profit(np.array([True, False]), np.array([0.9, 0.1]), company.settings.profit)
     families: dict[str, Fitted] = {}
-    seconds = {}
+    seconds: dict[str, float] = {}
     for family in company.settings.training.families:
-        families[family], seconds[family] = _timed(lambda name=family: _ours(name, company, rows))
+        families[family], seconds[family] = _timed(partial(_ours, family, company, rows))
         print(
             f"  {family:<24}{seconds[family]:>8.1f} s  selecting log loss {families[family].measures['log_loss']:.5f}",
             flush=True,

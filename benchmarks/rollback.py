@@ -13,7 +13,9 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 AT_MOST_S = 2.0
@@ -32,6 +34,11 @@ def main() -> int:
     sys.path.insert(0, str(ROOT))
     with tempfile.TemporaryDirectory(prefix="churn-bench-") as folder:
         return measure(Path(folder), chosen.rounds, chosen.connections)
+
+
+def _is_newer(installation: Any, epoch: int) -> bool:
+    newest: int = installation.newest_epoch()
+    return newest > epoch
 
 
 def measure(folder: Path, rounds: int, connections: int) -> int:
@@ -58,7 +65,7 @@ def measure(folder: Path, rounds: int, connections: int) -> int:
                 begun = time.monotonic()
                 with Load([one, another], key, CUSTOMERS, connections=connections, pause_s=PAUSE_S) as load:
                     time.sleep(1.5)
-                    row = Watch(lambda epoch=epoch: installation.newest_epoch() > epoch)
+                    row = Watch(partial(_is_newer, installation, epoch))
                     called = time.monotonic()
                     done = run(folder, "rollback", "--by", "Bench", "--reason", f"round {round_}")
                     command_s = time.monotonic() - called

@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 import msgspec
 import polars as pl
@@ -41,7 +42,22 @@ class Candidate:
     files: dict[str, bytes]
 
 
-def better(families: Sequence[FittedFamily]) -> FittedFamily:
+class Selected(Protocol):
+    """A family with its measures on the selecting rows."""
+
+    @property
+    def family(self) -> str:
+        """Its name."""
+
+    @property
+    def measures(self) -> Mapping[str, float]:
+        """Its measures."""
+
+
+S = TypeVar("S", bound=Selected)
+
+
+def better(families: Sequence[S]) -> S:
     """The family with the least log loss on the selecting rows; of two equal ones the first by name."""
     return min(families, key=lambda fitted: (fitted.measures["log_loss"], fitted.family))
 
