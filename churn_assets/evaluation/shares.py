@@ -43,7 +43,10 @@ def share_intervals(
         "recall": (hits, churned.astype(np.float64)),
     }
     codes = (customers.rank("dense") - 1).to_numpy().astype(np.int64)
-    return {name: _clustered(part, whole, codes, confidence=confidence) for name, (part, whole) in counted.items()}
+    return {
+        name: _clustered(part, whole, codes, hit=2 if name == "f1" else 1, confidence=confidence)
+        for name, (part, whole) in counted.items()
+    }
 
 
 def wilson(share: float, rows: float, *, confidence: float) -> Interval:
@@ -56,7 +59,7 @@ def wilson(share: float, rows: float, *, confidence: float) -> Interval:
     return Interval(share, min(share, max(0.0, middle - reach)), max(share, min(1.0, middle + reach)))
 
 
-def _clustered(part: Floats, whole: Floats, codes: npt.NDArray[np.int64], *, confidence: float) -> Interval:
+def _clustered(part: Floats, whole: Floats, codes: npt.NDArray[np.int64], *, hit: int, confidence: float) -> Interval:
     """Wilson's interval at the effective number of rows: that of independent rows of which the share would vary as much.
 
     The variance sums deviations by customer, as ``intervals`` does; the effective number is never above the number of rows (Korn and
@@ -66,6 +69,7 @@ def _clustered(part: Floats, whole: Floats, codes: npt.NDArray[np.int64], *, con
         part: what each row adds to the numerator.
         whole: what each row adds to the denominator.
         codes: customer of each row, from 0.
+        hit: what a hit adds to the numerator.
         confidence: confidence of the interval.
     """
     total = float(whole.sum())
@@ -75,5 +79,6 @@ def _clustered(part: Floats, whole: Floats, codes: npt.NDArray[np.int64], *, con
     deviations = np.bincount(codes, weights=part - share * whole)
     number = len(deviations)
     variance = float(np.sum(deviations**2)) / total**2 * number / max(number - 1, 1)
-    rows = float(np.count_nonzero(whole))
-    return wilson(share, min(rows, share * (1 - share) / variance) if variance > 0 else rows, confidence=confidence)
+    if variance == 0:  # all rows are hits, or none is: what says how many rows there are is what a hit adds
+        return wilson(share, total / hit, confidence=confidence)
+    return wilson(share, min(float(np.count_nonzero(whole)), share * (1 - share) / variance), confidence=confidence)

@@ -46,3 +46,10 @@ def test_nobody_called_leaves_the_precision_open_and_a_share_of_one_has_no_point
     both = share_intervals(churned, np.where(churned, 0.9, 0.1), customers, threshold=0.5, confidence=0.95)["precision"]
     assert both.value == both.high == 1.0
     assert both.low < 0.5
+
+
+def test_no_hit_leaves_an_f1_open_that_a_few_hits_would_have() -> None:
+    churned, called = np.arange(105) < 100, np.arange(105) >= 100
+    found = share_intervals(churned, np.where(called, 0.9, 0.1), customers_of(105, 1), threshold=0.5, confidence=0.95)["f1"]
+    assert found.value == 0.0
+    assert found.high > 2 * 3 / 105, "three hits among a hundred churners are not rare enough to be ruled out"
