@@ -8,6 +8,7 @@ BASES = {
     "golden_rows_repeat": Basis.REPLAYED,
     "export_equals_pipeline": Basis.REPLAYED,
     "baselines_beaten": Basis.MEASURED,
+    "not_worse_than_untuned": Basis.MEASURED,
     "auc_above_floor": Basis.MEASURED,
     "auc_plausible": Basis.MEASURED,
     "calibrated": Basis.MEASURED,
