@@ -69,8 +69,10 @@ KEPT = 0.5
 
 ALLOWED = 0.05
 GATE, PROFIT = Gate(), Profit()
-CUSTOMERS: tuple[Table, ...] = ("customers",)
-FEATURES = features_of(CUSTOMERS, [Column(name=name, kind="number") for name in ("both", "ours", "theirs")], has_time=False)
+ONLY_CUSTOMERS: tuple[Table, ...] = ("customers",)
+FEATURES = features_of(
+    ONLY_CUSTOMERS, [Column(name=name, kind="number") for name in ("both", "ours", "theirs")], has_time=False
+)
 FIRST = epoch_s(date(2025, 1, 1))
 MONTH_S = 31 * DAY_S
 NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(9)
