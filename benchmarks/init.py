@@ -76,6 +76,7 @@ def measure(folder: Path) -> tuple[float, float]:
 def run(folder: Path, *command: str) -> str:
     """What a command of the platform prints; the benchmark ends with what it says if it fails."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("CHURN_", "DAGSTER_HOME"))}
+    environment["PATH"] = f"{CHURN.parent}{os.pathsep}{environment.get('PATH', '')}"
     done = subprocess.run([CHURN, *command], cwd=folder, env=environment, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise SystemExit(f"churn {' '.join(command)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")

@@ -6,6 +6,7 @@ Belongs here: arguments, the files that are written, and what is said. Does not 
 import os
 import re
 import shlex
+import shutil
 import sys
 from collections.abc import Iterable
 from datetime import date, timedelta
@@ -69,8 +70,13 @@ def run_init(data: tuple[str, ...], into: Path, *, force: bool = False) -> int:
         refuse_existing(into, {"churn.yaml": "", **instance_files()})
     looked_at = ", ".join(without_password(name) if ADDRESS.match(name) else name for name in data)
     tables, source = _looked_at(data, into)
-    draft = drafted(tables, company=_company(into, data), source=source, into=into, looked_at=looked_at)
-    draft.unused |= overlooked(data)
+    unread = overlooked(data)
+    try:
+        draft = drafted(tables, company=_company(into, data), source=source, into=into, looked_at=looked_at)
+    except InputError as error:
+        also = "; ".join(f"{file}: {reason}" for file, reason in unread.items())
+        raise InputError(f"{error}. Beside them {also}" if also else str(error)) from error
+    draft.unused |= unread
     text = rendered(draft, looked_at=looked_at)
     with configured(into, text):
         report, ended = _validated()
@@ -136,7 +142,15 @@ def _say(draft: Draft, into: Path, report: Report, ended: date | None) -> None:
         for number, question in enumerate(draft.questions, start=1):
             click.echo(f"  {number}. {question.text}")
     click.echo("\n" + "\n".join(lines(report)))
+    there = "" if shown == "." else f"cd {shlex.quote(shown)} && "
+    then = f" --as-of {ended}" if ended else ""
+    if ended:
+        click.echo(f"\nthe data ends in the past: `churn validate{then}` says this again")
     if report.fits:
-        there = "" if shown == "." else f"cd {shlex.quote(shown)} && "
-        then = f" --as-of {ended}" if ended else ""
-        click.echo(f"\nnext: {there}churn demo{then}")
+        click.echo(f"\nnext: {there}{_command()} demo{then}")
+
+
+def _command() -> str:
+    """How this command is called: by its name, or by its path where no shell would find it."""
+    own = Path(sys.executable).with_name("churn")
+    return "churn" if shutil.which("churn") is not None or not own.exists() else shlex.quote(str(own))

@@ -7,17 +7,29 @@ churn is in a history (``history``).
 import re
 from typing import cast
 
+import polars as pl
+
 from churn_assets.inspection import names
 from churn_assets.inspection.columns import Column, TableProfile
 from churn_assets.inspection.draft import Draft, TableDraft
 from churn_assets.inspection.ids import named
+from churn_assets.inspection.label_guess import guess_label
 from churn_assets.inspection.series import least, most
+from churn_assets.inspection.time_forms import ENOUGH, seconds
 from churn_assets.inspection.times import form_of, is_written_alike, map_others, map_times, set_form
 from churn_assets.inspection.words import currency_of, status_of
+from churn_store.clock import DAY_S
+from churn_store.mapping.text import MappedText
 
 SURE_TYPE = re.compile(r"_event_?(type|name|kind)_|_(ereignis|evento|evenement)_?(typ|art|tipo|type)?_")
 MOST_TYPES = 200
 FEW_TYPES = 40
+RENEWED_DAYS = 30
+"""A row that begins so soon after another one of its customer renews it."""
+
+FEW_RENEWALS = 0.05
+"""Up to this share of ends, customers come back rather than renew."""
+
 LEAST_CENTS = 100
 """Whole amounts that are all as large as this are rather cents."""
 
@@ -80,7 +92,8 @@ def times_of_row(profile: TableProfile) -> dict[str, Column]:
         column for column in profile.times if names.SIGNED_UP.search(column.plain) and not names.ENDED.search(column.plain)
     ]
     ended = [column for column in profile.times if names.ENDED.search(column.plain) and not names.DUE.search(column.plain)]
-    return {"started": begun[0], "ended": ended[0]} if begun and ended else {}
+    # Of an end that is planned and one that came, the second is missing where a contract runs on.
+    return {"started": begun[0], "ended": min(ended, key=lambda column: column.filled)} if begun and ended else {}
 
 
 def map_payments(draft: Draft, profile: TableProfile, table: TableDraft, owner: str) -> None:
@@ -119,6 +132,12 @@ def map_events(draft: Draft, profile: TableProfile, table: TableDraft, owner: st
         table.described["constants"] = {"event_type": word}
         table.why["constants"] = "no column tells the type, so all events have this one"
     map_times(draft, profile, table, "events")
+    if (guess := guess_label(profile)) is not None and guess.is_sure:
+        draft.ask(
+            f"{profile.table.name}: {guess.column} looks like a label in each row ({guess.rate:.1%} {guess.churned}), and is not read: a history's "
+            "label is made from what customers do. If each row is a customer's last, one table with a label may be what it is",
+            f"source: {{shape: table, customers: {{label: {{column: {guess.column}}}}}}}",
+        )
     _unmapped(profile, table)
 
 
@@ -134,13 +153,44 @@ def _map_contract(draft: Draft, profile: TableProfile, table: TableDraft) -> Non
     table.described["event_times"] = {"started": begun.name}
     table.why["event_times"] = "a row tells when a contract began and when it ended"
     set_form(draft, profile, table, "events", begun)
-    if is_written_alike(ended, form_of(begun)):
-        table.described["event_times"]["cancelled"] = ended.name
-    else:
+    if not is_written_alike(ended, form_of(begun)):
         table.left_out[ended.name] = "it is written in another format than the other times of the table"
+    elif doubt := _why_no_end(profile, begun, ended, table.columns["customer_id"]):
+        table.left_out[ended.name] = doubt
+        draft.ask(
+            f"{profile.table.name}: {ended.name} is not taken for the time at which a customer leaves, as {doubt}",
+            f"source.events.event_times: {{started: {begun.name}, cancelled: {ended.name}}}",
+        )
+    else:
+        table.described["event_times"]["cancelled"] = ended.name
     taken = [begun, ended]
     map_others(table, [time for time in profile.times if time not in taken], [("known", names.KNOWN)], form_of(begun))
     _unmapped(profile, table)
+
+
+def _why_no_end(profile: TableProfile, begun: Column, ended: Column, owner: str) -> str:
+    """Why the ends of contracts are not those of customers; empty if they are."""
+    if ended.filled >= ENOUGH * profile.height:
+        return "every row has one: it may be the end that is planned, or paid for"
+    form = form_of(begun).time_format
+    rows = pl.DataFrame(
+        {
+            "owner": profile.columns[owner].values,
+            "begun_s": seconds(
+                MappedText(begun.values.to_frame(begun.name), times=profile.table.text.times), begun.name, form
+            ),
+            "ended_s": seconds(
+                MappedText(ended.values.to_frame(ended.name), times=profile.table.text.times), ended.name, form
+            ),
+        }
+    )
+    ends = rows.drop_nulls("ended_s").with_columns(pl.col("ended_s") - DAY_S)
+    starts = rows.select("owner", next_s="begun_s").drop_nulls().sort("next_s")
+    followed = ends.sort("ended_s").join_asof(starts, left_on="ended_s", right_on="next_s", by="owner", strategy="forward")
+    renewed = (followed["next_s"] - followed["ended_s"] <= RENEWED_DAYS * DAY_S).fill_null(value=False).mean()
+    if isinstance(renewed, float) and renewed > FEW_RENEWALS:
+        return f"after {renewed:.0%} of the ends another row of the customer begins within {RENEWED_DAYS} days: contracts are renewed"
+    return ""
 
 
 def _row_id(profile: TableProfile, table: TableDraft, key: str) -> None:

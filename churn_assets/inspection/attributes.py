@@ -30,11 +30,14 @@ def map_attributes(
     """Fill ``attributes`` and the reasons of the columns that are left out."""
     told = {guess.column for guess in guesses(profile) if guess.is_sure}
     rows = profile.height
+    is_of_today = has_time and not {"occurred", "known"} & set(table.columns)
     for column in profile.columns.values():
         if column.name in besides or column.name in table.left_out:
             continue
         name = names.attribute_name(column.name, set(table.attributes))
         reason = _why_not(column, name, rows, tells=column.name in told, has_time=has_time)
+        if not reason and is_of_today and _is_number(column) and names.OF_TODAY.search(column.plain):
+            reason = "a figure of today, which tells what happened since; nothing says what it was at earlier times"
         if reason:
             table.left_out[column.name] = reason
             continue

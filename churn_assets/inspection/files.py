@@ -69,11 +69,7 @@ def tables_in_files(given: Sequence[str], *, into: Path) -> list[InspectedTable]
     for (pattern, names), parts in grouped.items():
         # Several names of one folder with the same columns are one table as well: orders_de.csv and orders_us.csv.
         merged[str(Path(pattern).parent), names].extend(parts)
-    return [
-        table
-        for parts in _split_where_columns_are_few(grouped, merged)
-        for table in [_table(parts, others=set(files), into=into)]
-    ]
+    return [table for parts in _split_where_columns_are_few(grouped, merged) for table in [_table(parts, into=into)]]
 
 
 def overlooked(given: Sequence[str]) -> dict[str, str]:
@@ -144,10 +140,10 @@ def _described(path: str, layout: Layout, columns: Sequence[str], **more: object
     return FileTable.model_validate({"path": path, "columns": named, **layout, **more})
 
 
-def _table(parts: list[tuple[Path, Layout]], *, others: set[Path], into: Path) -> InspectedTable:
+def _table(parts: list[tuple[Path, Layout]], *, into: Path) -> InspectedTable:
     files = [file for file, _ in parts]
     layout = next((layout for _, layout in parts if "encoding" in layout), parts[0][1])
-    path = _pattern(files, others, into)
+    path = _pattern(files, into)
     names = _columns(files[0], layout)
     left_out: dict[str, str] = {}
     if len(names) > NAMES * 25:
@@ -165,7 +161,7 @@ def _table(parts: list[tuple[Path, Layout]], *, others: set[Path], into: Path) -
     return InspectedTable(path, {"path": path, **layout}, text, tuple(usable), left_out)
 
 
-def _pattern(files: list[Path], others: set[Path], into: Path) -> str:
+def _pattern(files: list[Path], into: Path) -> str:
     """The name of a file, or the pattern that matches these files and no others, relative to a folder.
 
     Raises:
@@ -174,7 +170,9 @@ def _pattern(files: list[Path], others: set[Path], into: Path) -> str:
     names = [Path(os.path.relpath(file, into)).as_posix() for file in files]
     if len(names) == 1:
         return names[0]
-    varied = {VARYING.sub("*", name) for name in names}
+    within = os.path.commonpath([str(Path(name).parent) for name in names])
+    depth = len(Path(within).parts) if within else 0
+    varied = {_varied(name, depth) for name in names}
     folders = {str(Path(name).parent.as_posix()) for name in varied}
     suffixes = {
         "".join(Path(name).suffixes[-2:] if Path(name).suffix in COMPRESSED else [Path(name).suffix]) for name in names
@@ -183,17 +181,23 @@ def _pattern(files: list[Path], others: set[Path], into: Path) -> str:
     if len(folders) == 1 and len(suffixes) == 1:
         common = _common_beginning([Path(name).name for name in names])
         candidates += [f"{folder}/{begin}*{suffix}" for folder in folders for suffix in suffixes for begin in (common, "")]
-    strangers = {file.resolve() for file in others} - {file.resolve() for file in files}
+    wanted = {file.resolve() for file in files}
     for pattern in candidates:
         plainer = re.sub(r"\*(?:[-_.]?\*)+", "*", pattern).removeprefix("./")
         lies = os.path.normpath(into / plainer)
         matched = {Path(file).resolve() for file in glob.glob(lies, recursive=True)}
-        if {file.resolve() for file in files} <= matched and not matched & strangers:
+        if matched == wanted:  # another company's files may lie beside them
             return plainer
     raise InputError(
         f"{names[0]} and {len(names) - 1} more files have the same columns, but no pattern matches them alone; expected a table's files "
         "in a folder of their own. Move them, or name one of them"
     )
+
+
+def _varied(name: str, depth: int) -> str:
+    """A file's name with stars for what differs among parts of a table, below the folder that all of them share."""
+    parts = Path(name).parts
+    return Path(*parts[:depth], VARYING.sub("*", Path(*parts[depth:]).as_posix())).as_posix()
 
 
 def _common_beginning(names: Sequence[str]) -> str:

@@ -67,9 +67,16 @@ class Plan:
     mature: list[date]
 
 
-def first_day(frames: Mapping[Table, pl.DataFrame]) -> date:
-    """The first day with events or payments; a thousandth of the rows may be earlier, which is dirt."""
-    times = pl.concat(frame["occurred_s"].drop_nulls() for name, frame in frames.items() if name != "customers")
+def first_day(frames: Mapping[Table, pl.DataFrame], end: date) -> date:
+    """The first day from which on there are events as well as payments; a thousandth of the rows may be earlier, which is dirt.
+
+    What is older counts as known by then. Where the younger table begins in the second half of the time, the older one decides.
+    """
+    days = [_first_of(frame["occurred_s"].drop_nulls()) for name, frame in frames.items() if name != "customers"]
+    return max(days) if max(days) - min(days) <= (end - min(days)) / 2 else min(days)
+
+
+def _first_of(times: pl.Series) -> date:
     first, low = int(least(times)), int(times.quantile(OUTLIER, interpolation="lower") or 0)
     return day_of(first if low - first < 366 * DAY_S else low)
 
@@ -88,10 +95,11 @@ def settle(draft: Draft, frames: Mapping[Table, pl.DataFrame], *, now_s: int) ->
         frames: canonical rows by table.
         now_s: current time.
     """
-    start, end = first_day(frames), last_day(frames, now_s)
+    end = last_day(frames, now_s)
+    start = first_day(frames, end)
     draft.sections.clear()
     draft.source["start"] = start
-    draft.why["source.start"] = "the first day with events or payments" + (
+    draft.why["source.start"] = "the first day from which on every table has rows" + (
         f"; the last one is {end - timedelta(days=1)}" if end else ""
     )
     cancelled = _roles(draft, frames)
@@ -117,10 +125,12 @@ def _roles(draft: Draft, frames: Mapping[Table, pl.DataFrame]) -> list[str]:
         if types := proposed_types(choices):
             draft.sections["events"]["types"] = types
             draft.why["events.types"] = "counted each by itself as well; not all customers have them equally often"
-    if not roles["session"] and counts and not _has_only_contracts(draft):
+    known = {word for words in roles.values() for word in words}
+    free = next((word for word in counts if word not in known), None)
+    if not roles["session"] and free is not None and not _has_only_contracts(draft):
         draft.ask(
             "no type of event sounds like a visit; the features of visits would be the same for everybody",
-            f"events.roles.session: [{next(iter(counts))}]",
+            f"events.roles.session: [{free}]",
         )
     return roles["cancelled"]
 

@@ -88,6 +88,14 @@ PERIOD = _any(
 )
 """A stretch of time that a row sums up."""
 
+OF_TODAY = _any(
+    r"_total", r"_sum_", r"_lifetime", r"_ltv_", r"_clv_", r"_recency", r"_last_", r"_days_since", r"_since_last", r"_count_", r"_counts_",
+    r"_number_of", r"_num_", r"_n_orders", r"_orders_", r"_spent_", r"_spend_", r"_revenue", r"_purchases_", r"_frequency", r"_to_date_",
+    r"_ytd_", r"_cumulative", r"_anzahl", r"_gesamt", r"_summe", r"_umsatz", r"_letzte", r"_nombre_", r"_chiffre_d", r"_dernier", r"_cumul",
+    r"_numero_de", r"_ultim", r"_totale", r"_aantal", r"_laatste", r"_omzet", r"_liczba_", r"_ostatni", r"_suma_", r"_antal_", r"_sista_",
+)  # fmt: skip
+"""A figure that grows with what a customer does: today's tells what happened since."""
+
 WHEN = _any(
     r"_date", r"_datum", r"_fecha", r"_data_", r"_dato_", r"_time", r"_ts_", r"_at_", r"_on_$", r"_when_", r"_zeit", r"_stamp",
     r"_occurred", r"_happened", r"_day_", r"_tag_", r"_dia_", r"_jour_", r"_giorno_", r"_dag_", r"_czas_", r"_hora_", r"_heure_", r"_ora_",
@@ -162,7 +170,7 @@ LEFT_WORD = _any(
     r"churn", r"_left_", r"_lost_", r"_closed_", r"_cancel", r"_exited?_", r"attrit", r"_inactiv", r"_gone_", r"_terminated_", r"_quit_",
     r"_former_", r"_ended_", r"_expired_", r"_unsubscribed_", r"_lapsed_", r"abgewandert", r"_gekundigt_", r"_gekuendigt_", r"_inaktiv",
     r"_ehemalig", r"_verloren_", r"_weg_", r"_baja_", r"_perdid", r"_abandon", r"_parti", r"_perdu", r"_resili", r"_inactif", r"_pers[oai]_",
-    r"_cessat", r"_disdett", r"_opgezegd_", r"_vertrokken_", r"_inactief_", r"_rezyg", r"_utracon", r"_desist", r"_cancelad", r"_uppsagd_",
+    r"_cessat", r"_disdett", r"_opgezegd_", r"_vertrokken_", r"_inactief_", r"rezyg", r"_utracon", r"_desist", r"_cancelad", r"_uppsagd_",
 )  # fmt: skip
 STAYED_WORD = _any(
     r"_active_", r"_stay", r"_existing", r"_retained_", r"_current_", r"_open_", r"_aktiv_", r"_bestand", r"_treu_", r"_activ[oae]_",

@@ -98,8 +98,8 @@ def _score(profile: TableProfile, role: Table) -> float:
         return 0.0
     if role == "payments":
         amount = amount_column(profile, owner)
-        if amount is None:
-            return 0.0
+        if amount is None or (times_of_row(profile) and not names.PAYMENTS_TABLE.search(name)):
+            return 0.0  # a contract has a price, and is no payment
         score = (
             1.0
             + (3 if names.PAYMENTS_TABLE.search(name) else 0)

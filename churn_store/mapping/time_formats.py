@@ -36,6 +36,12 @@ PATTERNS = (
     *(day + time for day in _DAYS for time in _TIMES),
     "%a, %d %b %Y %H:%M:%S %z",
     "%Y-%m",
+    "%m/%Y",
+    "%m.%Y",
+    "%m-%Y",
+    "%b %Y",
+    "%b-%Y",
+    "%B %Y",
 )
 
 SAMPLE = 1000

