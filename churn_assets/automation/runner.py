@@ -25,7 +25,7 @@ from churn_assets.raw.assets import ANEW
 from churn_assets.resources.serving import ServingStore
 from churn_assets.settings.company import Settings
 from churn_assets.tables import Source
-from churn_store.errors import InputError
+from churn_store.errors import InputError, LostError
 from churn_store.releases.blessings import newest_blessings
 from churn_store.releases.lifecycle import SHOWN_DIGITS, how_to_approve, waiting
 
@@ -254,4 +254,5 @@ def why(result: dg.ExecuteInProcessResult) -> tuple[str, bool]:
         return "the run failed without an error", False
     name, _, message = " ".join(error.message.split()).partition(": ")
     is_input = error.cls_name == InputError.__name__
-    return (message if is_input else f"{name}: {message}"), is_input
+    is_own = is_input or error.cls_name == LostError.__name__
+    return (message if is_own else f"{name}: {message}"), is_input

@@ -96,7 +96,7 @@ class Lake:
                 raise
             raise LostError(
                 f"the lake's table {table} is lost: Delta's log in {uri}/_delta_log can't be read ({_first_words(error)}). Bring the folder "
-                f"{uri} back from a backup; without one move it away, and the schedules ask for its periods again"
+                f"{uri} back from a backup; without one move it away: the schedules, or `churn demo`, make it again"
             ) from error
 
     def _found(self, table: str) -> DeltaTable | None:
@@ -274,7 +274,13 @@ class Lake:
     ) -> pl.DataFrame:
         """The rows of one partition, in some columns or all, without the column ``period``."""
         rows = self.scan(table, version=version).filter(pl.col(PERIOD) == period).drop(PERIOD)
-        return (rows if columns is None else rows.select(columns)).collect()
+        try:
+            return (rows if columns is None else rows.select(columns)).collect()
+        except FileNotFoundError as error:
+            where = table if version is None else f"version {version} of {table}"
+            raise LostError(
+                f"{where} is lost in part: {_first_words(error)}. Bring the lake back from a backup, or materialize {table} again"
+            ) from error
 
     def periods(self, table: str, *, version: int | None = None) -> list[str]:
         """The periods that a table has rows of."""

@@ -17,7 +17,7 @@ from deltalake.exceptions import DeltaError
 from churn_assets.lake.contents import PERIOD
 from churn_assets.lake.lake import SOURCES, Lake
 from churn_assets.lake.row_digest import digest
-from churn_store.errors import InputError
+from churn_store.errors import InputError, LostError
 from churn_store.mapping.tables import KEYS, SCHEMAS
 
 RAW = tuple(KEYS)
@@ -197,7 +197,7 @@ def read_at(lake: Lake, table: str, period: str, version: int) -> pl.DataFrame:
     require_version(lake, table, version)
     try:
         return lake.read(table, period, version=version)
-    except (FileNotFoundError, pl.exceptions.ComputeError) as error:
+    except (LostError, pl.exceptions.ComputeError) as error:
         raise InputError(gone(table, version)) from error
 
 

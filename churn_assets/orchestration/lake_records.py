@@ -12,12 +12,9 @@ from churn_assets.lake.contents import digest_of_files
 from churn_assets.lake.lake import Lake
 from churn_assets.lake.versions import TABLES, digest_at
 from churn_assets.orchestration.dagster_internals import DATA_VERSION_TAG
-from churn_assets.orchestration.lost_periods import FILES_TAG, lost, recorded
+from churn_assets.orchestration.lost_periods import FILES_TAG, MARK, OTHER_ROWS, OTHER_ROWS_SAID, lost, recorded
 from churn_assets.orchestration.run_history import data_version, data_versions
 from churn_assets.periods import ALL
-
-OTHER_ROWS = "other-rows"
-"""The digest of files of a period whose rows are not those that were written: no files have it, so the period is lost."""
 
 
 def record_files(instance: dg.DagsterInstance, lake: Lake) -> dict[str, int]:
@@ -44,7 +41,8 @@ def record_files(instance: dg.DagsterInstance, lake: Lake) -> dict[str, int]:
 def verify(instance: dg.DagsterInstance, lake: Lake, table: str) -> Iterator[tuple[str, str]]:
     """Read every row of a table that Dagster knows of, and compare it with what was written.
 
-    A period with other rows counts as lost from then on: whatever is made from it is blocked, and the schedules ask for it again.
+    A period with other rows counts as lost from then on: whatever is made from it is blocked, and the schedules ask for it again. One that was
+    found so before, and has its rows back, is whole again.
 
     Yields:
         Each period, with what is wrong; empty where nothing is.
@@ -53,25 +51,40 @@ def verify(instance: dg.DagsterInstance, lake: Lake, table: str) -> Iterator[tup
         LostError: if Delta's log of the table can't be read.
         StoreAwayError: if the object store does not answer.
     """
+    tags = recorded(instance, table)
     gone = lost(instance, lake, table)
-    yield from sorted(gone.items())
-    there = lake.files(table) if lake.has(table) else {}
-    written = {**data_versions(instance, table), **({ALL: data_version(instance, table)} if ALL in there else {})}
-    for period in sorted(set(there) & set(written) - set(gone)):
-        said = _other_rows(lake, table, period, str(written[period]))
-        if said:
-            _record(instance, table, period, OTHER_ROWS)
+    files = lake.files(table) if lake.has(table) else {}
+    broken = lake.damaged(table, files) if files else {}
+    for period, tag in sorted(tags.items()):
+        mark = OTHER_ROWS.fullmatch(tag or "")
+        is_to_read = period in files and period not in broken and (mark is not None or period not in gone)
+        if not is_to_read:
+            yield period, gone.get(period, "")
+            continue
+        said = _other_rows(lake, table, period, _data_version(instance, table, period))
+        found = digest_of_files(lake.files(table).get(period, []))
+        if found != digest_of_files(files[period]):
+            yield period, ""  # a run has written it in the meantime
+            continue
+        if said and mark is None:
+            _record(instance, table, period, f"{MARK}{found}")
+        elif not said and mark is not None:
+            _record(instance, table, period, found)
         yield period, said
 
 
-def _other_rows(lake: Lake, table: str, period: str, data_version: str) -> str:
+def _data_version(instance: dg.DagsterInstance, table: str, period: str) -> str | None:
+    return data_version(instance, table) if period == ALL else data_versions(instance, table).get(period)
+
+
+def _other_rows(lake: Lake, table: str, period: str, written: str | None) -> str:
     try:
         rows = lake.read(table, period)
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException:  # of bytes that make no sense Polars panics, which is no Exception
         return "a file of it can't be read"
-    return "" if digest_at(table, rows) == data_version else "its rows are not those that were written"
+    return "" if digest_at(table, rows) == written else OTHER_ROWS_SAID
 
 
 def _record(instance: dg.DagsterInstance, table: str, period: str, files: str) -> None:

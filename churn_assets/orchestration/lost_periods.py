@@ -4,6 +4,7 @@ Everything behind a lost period is blocked, and the schedules ask for it again. 
 the lake. Does not belong here: which files there are (``lake.contents``).
 """
 
+import re
 from collections.abc import Iterable
 
 import dagster as dg
@@ -16,6 +17,11 @@ from churn_store.errors import LostError
 FILES_TAG = "churn/files"
 """The tag of a materialization with the digest of the period's files."""
 
+MARK = "other-rows."
+OTHER_ROWS = re.compile(rf"{re.escape(MARK)}\w+")
+"""The tag of a period whose rows were found to be others than were written; the digest of its files then follows."""
+
+OTHER_ROWS_SAID = "its rows are not those that were written"
 ROWS = "dagster/row_count"
 LACKING = "lacking"
 """Metadata of a period that a restore has removed."""
@@ -79,11 +85,12 @@ def in_words(table: str, found: dict[str, str]) -> str:
     periods = sorted(found)
     listed = ", ".join(periods[:SHOWN]) + (f" and {len(periods) - SHOWN} more" if len(periods) > SHOWN else "")
     if periods == [ALL]:
-        where, again = table, f"run the job that materializes {table} again"
+        where, again = table, f"materialize {table} again"
     else:
         which = "this period" if len(periods) == 1 else "these periods"
-        where, again = f"{table} {listed}", f"materialize {table} again for {which}, as the schedules do"
-    return f"{where} is lost: {found[periods[0]]}. Bring the lake back from a backup, or {again}; nothing is made from it until then"
+        where, again = f"{table} {listed}", f"materialize {table} again for {which}"
+    is_lost = "is lost" if len(periods) == 1 else "are lost"
+    return f"{where} {is_lost}: {found[periods[0]]}. Bring the lake back from a backup and run `churn data verify`, or {again}: the schedules and `churn demo` do. Nothing is made from it until then"
 
 
 def newest_events(instance: dg.DagsterInstance, table: str) -> dict[str, int]:
@@ -130,6 +137,8 @@ def _difference(instance: dg.DagsterInstance, table: str, period: str, tag: str 
         return "" if files or not _had_rows(instance, table, period) else "the lake has no rows of it, and it had some"
     if digest_of_files(files) == tag:
         return ""
+    if OTHER_ROWS.fullmatch(tag):
+        return OTHER_ROWS_SAID
     if tag == NO_FILES:
         return "the lake has rows of it, and none were written"
     return "the lake holds other files of it than were written" if files else "the lake has no rows of it, and it had some"

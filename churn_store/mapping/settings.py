@@ -208,6 +208,18 @@ class MappedTable(Section):
             )
         return attributes
 
+    @field_validator("event_times", mode="before")
+    @classmethod
+    def _one_event_each(cls, given: object) -> object:
+        if not isinstance(given, dict):
+            return given
+        words = [str(word).strip() for word in given]
+        columns = [str(column) for column in given.values()]
+        for values, kind in ((words, "type"), (columns, "column")):
+            if twice := sorted({value for value in values if values.count(value) > 1}):
+                raise ValueError(f"the {kind} {twice[0]!r} stands twice; expected each {kind} once. Keep one of them")
+        return given
+
     @field_validator("time_format")
     @classmethod
     def _no_name_of_a_zone(cls, pattern: str | None) -> str | None:

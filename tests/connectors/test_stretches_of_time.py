@@ -72,6 +72,8 @@ def test_a_contract_is_an_event_when_it_begins_and_one_when_it_ends(tmp_path: Pa
         ({"constants": {"event_type": "x"}}, "maps event_type; expected one of them"),
         ({"event_times": {}}, "must map event_type, occurred"),
         ({"event_times": {" ": "begun"}}, "at least 1 character"),
+        ({"event_times": {"started": "begun", " started": "over"}}, "the type 'started' stands twice"),
+        ({"event_times": {"started": "begun", "signed": "begun"}}, "the column 'begun' stands twice"),
     ],
 )
 def test_a_row_is_one_event_or_several_but_not_both(changed: dict[str, Any], said: str) -> None:

@@ -9,6 +9,7 @@ from churn_assets.lake.lake import Lake
 from churn_assets.lake.migrate import lacking
 from churn_assets.lake.restore import restore as restore_table
 from churn_assets.orchestration.instance import instance_of, report_restored, require_no_run, untold
+from churn_assets.orchestration.lost_periods import lost
 from churn_assets.orchestration.ownership import claim
 from churn_assets.settings.company import Settings
 
@@ -28,6 +29,7 @@ def restore(table: str, version: int, periods: tuple[str, ...]) -> None:
         done = restore_table(lake, table, version, periods=periods)
         if done.version == before:
             told = untold(instance, table, done.periods, empty=None if periods else done.empty)
+            told |= {period: done.periods[period] for period in lost(instance, lake, table) if period in done.periods}
             report_restored(
                 instance, table, told, of=version, version=done.version, uri=lake.uri(table), files=lake.files(table)
             )

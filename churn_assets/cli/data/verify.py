@@ -7,7 +7,7 @@ import click
 
 from churn_assets.lake.lake import Lake
 from churn_assets.lake.versions import TABLES, require_table
-from churn_assets.orchestration.instance import instance_of
+from churn_assets.orchestration.instance import instance_of, require_no_run
 from churn_assets.orchestration.lake_records import verify as verify_table
 from churn_assets.orchestration.lost_periods import in_words
 from churn_assets.orchestration.ownership import claim
@@ -25,6 +25,7 @@ def verify(tables: tuple[str, ...]) -> None:
     is_whole = True
     with instance_of(Path.cwd()) as instance:
         claim(instance, settings.company, settings.lake_url)
+        require_no_run(instance, "the lake's tables")
         for table in tables or TABLES:
             found = dict(verify_table(instance, lake, table))
             wrong = {period: said for period, said in found.items() if said}
