@@ -25,7 +25,7 @@ def profit_not_negative(case: Evidence, bounds: Gate, profit: Profit) -> RuleRes
     model has no champion. One that asks nobody brings nothing, and loses nothing.
     """
     asked = case.scores >= case.threshold
-    found = difference_of(case.churned, asked, np.zeros_like(asked), case.customers, bounds, profit)
+    found = difference_of(case.churned, asked, np.zeros_like(asked), case.customers, profit, confidence=bounds.confidence)
     meaning = "" if found.high >= 0 else "loses money beside asking nobody: "
     said = (
         f"{meaning}{found.mean:+.3f} per customer (upper {bounds.confidence:.0%} bound {found.high:+.3f}), {int(asked.sum())} of {len(asked)} "
@@ -74,7 +74,7 @@ def compared(
         where the upper bound is not below 0 either.
     """
     bounds = bounds.model_copy(update={"confidence": 1 - (1 - bounds.confidence) / nth**2})
-    difference = difference_of(churned, ours, theirs, customers, bounds, profit)
+    difference = difference_of(churned, ours, theirs, customers, profit, confidence=bounds.confidence)
     rows, churners, differing = len(churned), int(churned.sum()), int(np.sum(ours != theirs))
     numbers = {
         "gain": difference.mean,
@@ -123,13 +123,13 @@ def decisions(case: Evidence) -> tuple[Labels, Labels]:
 
 
 def difference_of(
-    churned: Labels, ours: Labels, theirs: Labels, customers: pl.Series, bounds: Gate, profit: Profit
+    churned: Labels, ours: Labels, theirs: Labels, customers: pl.Series, profit: Profit, *, confidence: float
 ) -> Difference:
     """What some decisions bring beside others on the same rows, per customer."""
     return paired_difference(
         profit_by_row(churned, ours, profit),
         profit_by_row(churned, theirs, profit),
         customers,
-        confidence=bounds.confidence,
+        confidence=confidence,
         largest=largest_difference(profit),
     )

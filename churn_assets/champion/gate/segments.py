@@ -5,6 +5,8 @@ belong here: which segments there are (``evaluation.segments``), and all custome
 """
 
 from collections.abc import Mapping
+from functools import partial
+from typing import Protocol
 
 from scipy.stats import t as student
 
@@ -18,6 +20,18 @@ JUDGED_MARGINS = 3.0
 """A segment in which only a loss of more than so many margins could have been seen is too small for the rule to say anything of it."""
 
 SHOWN = 3
+
+LEAST_CHANCE = 1e-9
+"""A p-value is not told apart from a smaller one than this."""
+
+HALVINGS = 20
+
+
+class Segment(Protocol):
+    """What the candidate brings above the champion in a segment, with bounds of any confidence."""
+
+    def __call__(self, *, confidence: float) -> Difference:
+        """The difference."""
 
 
 def no_segment_worse(case: Evidence, bounds: Gate, profit: Profit, evaluation: EvaluationSettings) -> RuleResult:
@@ -37,18 +51,18 @@ def no_segment_worse(case: Evidence, bounds: Gate, profit: Profit, evaluation: E
         return RuleResult(True, NO_CHAMPION, allowed)
     columns = segment_columns(case.scorer.signature, case.judging, evaluation)
     ours, theirs = decisions(case)
-    differences: dict[str, Difference] = {}
+    segments: dict[str, Segment] = {}
     for column, word, rows in segments_of(case.judging, columns, evaluation):
         inside = rows.to_numpy()
-        differences[f"{column} {word or 'missing'}"] = difference_of(
-            case.churned[inside], ours[inside], theirs[inside], case.customers.filter(rows), bounds, profit
-        )
+        decided = (case.churned[inside], ours[inside], theirs[inside])
+        segments[f"{column} {word or 'missing'}"] = partial(difference_of, *decided, case.customers.filter(rows), profit)
     level = 1 - bounds.confidence
-    below = holm({name: chance_of_less(found) for name, found in differences.items()}, level)
+    differences = {name: segment(confidence=bounds.confidence) for name, segment in segments.items()}
+    below = holm({name: chance_of_less(segment) for name, segment in segments.items()}, level)
     worse = [name for name, found in differences.items() if name in below and found.mean < -bounds.segment_margin]
     seen = {
-        name: detectable_loss(found, level=level / len(differences), margin=bounds.segment_margin)
-        for name, found in differences.items()
+        name: detectable_loss(segment(confidence=1 - level / len(segments)), margin=bounds.segment_margin)
+        for name, segment in segments.items()
     }
     unjudged = [name for name in sorted(seen, key=lambda name: -seen[name]) if seen[name] > limit and name not in worse]
     return RuleResult(
@@ -89,25 +103,35 @@ def _said(
     return said
 
 
-def detectable_loss(difference: Difference, *, level: float, margin: float, power: float = POWER) -> float:
+def detectable_loss(difference: Difference, *, margin: float, power: float = POWER) -> float:
     """The smallest true loss of a segment that would have been found with some probability, at this size and scatter.
 
     Args:
-        difference: difference of the segment.
-        level: level of its test; the level of all divided by their number is what Holm's first step asks.
+        difference: difference of the segment, with the confidence of its test; that of all corrected for their number is what Holm's
+            first step asks.
         margin: a smaller loss than this is not looked for.
         power: probability of detecting it.
     """
     freedom = max(difference.customers - 1, 1)
-    proven = float(student.ppf(1 - level, freedom)) * difference.standard_error
-    return max(margin, proven) + float(student.ppf(power, freedom)) * difference.standard_error
+    return max(margin, difference.high - difference.mean) + float(student.ppf(power, freedom)) * difference.standard_error
 
 
-def chance_of_less(difference: Difference) -> float:
-    """How likely so low a difference is where there is none: the one-sided p-value of a t test over the customers."""
-    if difference.standard_error == 0:
-        return 1.0 if difference.mean >= 0 else 0.0
-    return float(student.cdf(difference.mean / difference.standard_error, df=max(difference.customers - 1, 1)))
+def chance_of_less(segment: Segment) -> float:
+    """How likely so low a difference is where there is none: the one-sided p-value that belongs to the upper bound.
+
+    The bound of ``paired_difference`` holds for skewed sums of few differing rows as well; a t test calls some hundred rows without a
+    churner among them impossible by chance, where that is what one in six looks like. It is the level at which the bound is 0, found by
+    halving.
+    """
+    least, most = LEAST_CHANCE, 0.5
+    if not segment(confidence=1 - most).high < 0:
+        return 1.0
+    if segment(confidence=1 - least).high < 0:
+        return least
+    for _ in range(HALVINGS):
+        middle = (least * most) ** 0.5
+        least, most = (least, middle) if segment(confidence=1 - middle).high < 0 else (middle, most)
+    return most
 
 
 def holm(chances: dict[str, float], level: float) -> set[str]:

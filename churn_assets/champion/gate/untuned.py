@@ -14,6 +14,8 @@ from churn_assets.evaluation.measures import Scores, auc, log_losses
 from churn_assets.settings.company import Gate
 from churn_store.errors import InputError
 
+MEASURES = ("AUC", "log loss")
+
 
 @dataclass(frozen=True)
 class Beside:
@@ -53,7 +55,7 @@ def not_worse_than_untuned(case: Evidence, bounds: Gate, *, seed: int) -> RuleRe
 
     Worse is one that is worse beyond the margin by the one-sided bound of the paired difference too, a customer's rows taken together: it was
     tuned for the worse. One that only looks so passes with a warning: on the judging rows of 4,000 customers that is common, and no reason to
-    keep a champion that brings less (docs/decisions/0032).
+    keep a champion that brings less (docs/decisions/0032). The bounds are Bonferroni's, for so many families and measures.
 
     Raises:
         InputError: there are no untuned models, or one does not give every judging row a probability.
@@ -80,7 +82,7 @@ def not_worse_than_untuned(case: Evidence, bounds: Gate, *, seed: int) -> RuleRe
     return RuleResult(
         not proven,
         f"{meaning}{'; '.join(said)}",
-        f"a one-sided bound ({bounds.confidence:.0%}, gate.confidence) that is not below {-bounds.untuned_auc_margin:g} of AUC "
+        f"one-sided bounds ({bounds.confidence:.0%} for all of them together, gate.confidence) that are not below {-bounds.untuned_auc_margin:g} of AUC "
         f"(gate.untuned_auc_margin) and {-bounds.untuned_log_loss_margin:g} of log loss (gate.untuned_log_loss_margin)",
         warning=bool(seen) and not proven,
         numbers={f"{one.measure.replace(' ', '_')}_gain_on_{one.family}": one.gain for one in found},
@@ -88,6 +90,7 @@ def not_worse_than_untuned(case: Evidence, bounds: Gate, *, seed: int) -> RuleRe
 
 
 def _beside(case: Evidence, family: str, theirs: Scores, bounds: Gate, *, seed: int) -> Iterator[Beside]:
+    confidence = 1 - (1 - bounds.confidence) / (len(MEASURES) * len(case.untuned))
     gain = auc(case.churned, case.scores) - auc(case.churned, theirs)
     bound = gain
     if gain < -bounds.untuned_auc_margin:  # the bootstrap is dear, and a gain within the margin needs no bound
@@ -97,14 +100,14 @@ def _beside(case: Evidence, family: str, theirs: Scores, bounds: Gate, *, seed: 
             theirs,
             case.customers.to_numpy(),
             seed=seed,
-            confidence=2 * bounds.confidence - 1,
+            confidence=2 * confidence - 1,
         )
     yield Beside(family, "AUC", gain, max(gain, bound), bounds.untuned_auc_margin)
     less = paired_difference(
         log_losses(case.churned, theirs),
         log_losses(case.churned, case.scores),
         case.customers,
-        confidence=bounds.confidence,
+        confidence=confidence,
     )
     yield Beside(family, "log loss", less.mean, less.high, bounds.untuned_log_loss_margin)
 
