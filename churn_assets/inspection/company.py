@@ -60,6 +60,12 @@ def _map(draft: Draft, role: Table, roles: Roles) -> None:
     found = roles.tables[role]
     table = TableDraft(described=_written(draft, role, found), left_out=dict(found.table.left_out))
     draft.tables[role] = table
+    if several := found.table.several_names:
+        draft.ask(
+            f"{found.table.name}: {', '.join(several[:3])} have the same columns and are read as one table; what their names say, such as who left, is "
+            "in no column",
+            f'source.{role}.path: "{Path(found.table.name).parent.as_posix()}/{several[0]}"',
+        )
     owner = roles.ids.get(role)
     if role == "customers" and not roles.has_time:
         map_labelled(draft, found, table, owner)

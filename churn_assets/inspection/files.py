@@ -158,7 +158,9 @@ def _table(parts: list[tuple[Path, Layout]], *, into: Path) -> InspectedTable:
     # The folder may not be there yet, so that the way back out of it leads nowhere.
     lies = os.path.normpath(into / path)
     text = read_text(_described(lies, layout, usable), into, where=path, normalisation=NORMALISATION)
-    return InspectedTable(path, {"path": path, **layout}, text, tuple(usable), left_out)
+    by_name = {VARYING.sub("*", file.name): file.name for file in reversed(files)}
+    several = tuple(sorted(by_name.values())) if len(by_name) > 1 else ()
+    return InspectedTable(path, {"path": path, **layout}, text, tuple(usable), left_out, several_names=several)
 
 
 def _pattern(files: list[Path], into: Path) -> str:

@@ -21,6 +21,7 @@ class InspectedTable:
         columns: names of the columns that can be mapped.
         left_out: columns that can't be, each with the reason.
         time_zone: zone in which times without one were most likely written, where the source tells; empty where it does not.
+        several_names: names of files of which each stands for a part, where they differ in more than a date or a number.
     """
 
     name: str
@@ -29,3 +30,4 @@ class InspectedTable:
     columns: tuple[str, ...]
     left_out: Mapping[str, str] = field(default_factory=dict)
     time_zone: str = ""
+    several_names: tuple[str, ...] = ()

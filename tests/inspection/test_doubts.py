@@ -120,3 +120,14 @@ def test_months_of_other_writings_are_months(tmp_path: Path, form: str, expected
     source, _ = written(tmp_path / "data")
     described = source["payments"]
     assert (described["time_format"], described["aggregated_by"]) == (expected, "month")
+
+
+def test_files_whose_names_may_say_who_left_are_one_table_and_a_question(tmp_path: Path) -> None:
+    head = ("customer_id", "signed_up", "plan", "seats", "region")
+    for name, of in (("active", range(0, 40)), ("churned", range(40, 60))):
+        rows = [(f"c{number}", FIRST, ("a", "b")[number % 2], number % 5, "north") for number in of]
+        write(tmp_path / "data" / f"customers_{name}.csv", text([head, *rows]))
+    write(tmp_path / "data" / "events.csv", text([("customer_id", "event_type", "at"), *visits(60)]))
+    source, said = written(tmp_path / "data")
+    assert source["customers"]["path"] == "../data/customers_*.csv"
+    assert "customers_active.csv, customers_churned.csv have the same columns" in " ".join(said.replace("#", " ").split())
