@@ -125,6 +125,8 @@ def test_nothing_is_built_from_what_is_left(company: Company) -> None:
     shutil.rmtree(Path(company.lake.uri("events")) / "_delta_log")
     failed = company.run(FEATURES, {}, MAY)
     assert not failed.success
-    assert f"events {START}, {FEB}, {MAR} and 2 more are lost: the lake has no rows of it, and it had some" in why(failed)[0]
+    assert (
+        f"events {START}, {FEB}, {MAR} and 2 more are lost: the lake has no rows of it, and it had some" in why(failed)[0]
+    )
     company.lake.replace("events", {APR: pl.DataFrame({"event_id": ["e"]})}, run_id="by hand")
     assert company.asked(FEATURES) == []

@@ -179,3 +179,20 @@ def test_a_hundred_thousand_rows_of_fifty_features_take_seconds() -> None:
     began = time.process_time()
     assert len(single_feature_aucs(rows, features)) == 50
     assert time.process_time() - began < 20
+
+
+def test_a_figure_of_today_is_found_within_the_snapshots() -> None:
+    """Who left last month has the value of today at each snapshot: over all rows that says little, within each it says all."""
+    generator, last = np.random.default_rng(0), 12
+    left_at = generator.integers(1, last + 1, 1_200)
+    there = [(snapshot, left_at[left_at >= snapshot]) for snapshot in range(1, last)]
+    rows = pl.concat(
+        pl.DataFrame({"snapshot_s": snapshot, "told": (last - left).astype(float), "churned": left == snapshot})
+        for snapshot, left in there
+    )
+    within, pooled = auc_of(rows, "number"), auc_of(rows.drop("snapshot_s"), "number")
+    assert within is not None
+    assert pooled is not None
+    assert within.value == 1.0
+    assert within.above(0.95)
+    assert pooled.value < 0.9
