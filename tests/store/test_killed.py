@@ -108,12 +108,13 @@ def bad_epoch(engine: sa.Engine) -> int:
 
 @pytest.mark.faults
 def test_killed_at_any_step_a_challenge_and_its_end_can_be_repeated(
-    engine: sa.Engine, empty_database: str, files: DigestStore, candidate: Candidate, manifests: Iterator[Manifest]
+    engine: sa.Engine, empty_database: str, files: DigestStore, candidate: Candidate, other_candidate: Candidate
 ) -> None:
     release(engine, files, candidate)
-    for step in CHALLENGING:
+    for second, step in enumerate(CHALLENGING):
         rows = epoch_of(engine)
-        staged = stage(files, candidate.contents, next(manifests))
+        manifest = msgspec.structs.replace(other_candidate.manifest, created_s=second)
+        staged = stage(files, other_candidate.contents, manifest)
         bless(engine, staged, epoch=rows)
         asked = (empty_database, files.url, "challenge", staged.candidate)
         assert killed(step, promote, *asked, **WHO, share=0.2), step
