@@ -127,8 +127,8 @@ def schedules(
 
     def scores(instance: dg.DagsterInstance) -> Requests:
         gone = causes_of(instance, lake, ["churn_scores"])
-        code = digest_of(code_version("scoring"), *gone) if gone else code_version("scoring")
-        yield from _newest(instance, calendar, serving, SCORE, "churn_scores", code, clock.now().date(), lost=gone)
+        code, today = code_version("scoring"), clock.now().date()
+        yield from _newest(instance, calendar, serving, SCORE, "churn_scores", code, today, lost=gone)
 
     def monitoring(instance: dg.DagsterInstance) -> Requests:
         yield from _newest(
@@ -282,7 +282,7 @@ def _newest(
         yield dg.SkipReason("the serving release has done the newest snapshot already")
     else:
         # The cause has the epoch and not the release, so that after a rollback the former release is due again.
-        cause = digest_of(row.epoch, versions_digest(instance, ["customer_features"]), code)
+        cause = digest_of(row.epoch, versions_digest(instance, ["customer_features"]), code, *lost)
         if key in asked_for(instance, calendar, job, cause):
             yield dg.SkipReason(f"{key}: asked for already, and neither the release nor the features have changed since")
             return
