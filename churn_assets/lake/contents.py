@@ -5,6 +5,7 @@ them (``orchestration.lost_periods``), and the rows themselves (``orchestration.
 """
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
@@ -73,28 +74,14 @@ def damaged(uri: str, files: dict[str, list[StoredFile]]) -> dict[str, str]:
     return found
 
 
-def _sizes(uri: str) -> "Sizes":
-    return _InStore(uri) if in_object_store(uri) else _InFolder(uri)
+def _sizes(uri: str) -> Callable[[str], int | None]:
+    """Looks up the size of a file of a table; `None` for one that is missing."""
+    if in_object_store(uri):  # all are listed at once, as each request takes its time
+        listed = {file["path"]: file["size"] for batch in obstore.list(open_store(uri)) for file in batch}
+        return lambda path: listed.get(unquote(path))
 
-
-class _InFolder:
-    def __init__(self, uri: str) -> None:
-        self._folder = Path(uri)
-
-    def __call__(self, path: str) -> int | None:
-        file = self._folder / unquote(path)
+    def in_folder(path: str) -> int | None:
+        file = Path(uri) / unquote(path)
         return file.stat().st_size if file.is_file() else None
 
-
-class _InStore:
-    """All files of a table are listed at once, as each request takes its time."""
-
-    def __init__(self, uri: str) -> None:
-        files = (file for batch in obstore.list(open_store(uri)) for file in batch)
-        self._bytes = {str(file["path"]): int(file["size"]) for file in files}
-
-    def __call__(self, path: str) -> int | None:
-        return self._bytes.get(unquote(path))
-
-
-Sizes = _InFolder | _InStore
+    return in_folder

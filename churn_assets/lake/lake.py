@@ -286,13 +286,14 @@ class Lake:
         """The periods that a table has rows of."""
         return sorted(_periods(self.table(table, version=version)))
 
-    def files(self, table: str) -> dict[str, list[StoredFile]]:
-        """The files of each period of a table that has rows.
+    def files(self, table: str) -> dict[str, list[StoredFile]] | None:
+        """The files of each period of a table that has rows; `None` if it was never written.
 
         Raises:
-            InputError: if the table was never written.
+            LostError: if Delta's log of it can't be read.
         """
-        return files_of(self.table(table))
+        current = self._found(table)
+        return None if current is None else files_of(current)
 
     def damaged(self, table: str, files: dict[str, list[StoredFile]]) -> dict[str, str]:
         """The periods of which a file is missing or has another size than Delta's log says, with that file in words."""

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import dagster as dg
 
-from churn_assets.lake.contents import StoredFile, digest_of_files
+from churn_assets.lake.contents import digest_of_files
+from churn_assets.lake.lake import Lake
 from churn_assets.lake.restore import Back
 from churn_assets.orchestration.dagster_internals import DATA_VERSION_TAG, get_daemon_statuses, is_dagster_home_set
 from churn_assets.orchestration.lost_periods import FILES_TAG, LACKING
@@ -85,27 +86,26 @@ def untold(instance: dg.DagsterInstance, table: str, periods: Mapping[str, Back]
 
 def report_restored(
     instance: dg.DagsterInstance,
+    lake: Lake,
     table: str,
     periods: Mapping[str, Back],
     *,
     of: int,
     version: int,
-    uri: str,
-    files: Mapping[str, list[StoredFile]],
     said: str = "version {of} was brought back by `churn data restore`",
 ) -> None:
     """Report the digests of restored or rewritten periods to Dagster, so that assets made from other rows become stale and are made again.
 
     Args:
         instance: instance that remembers the assets.
+        lake: lake of the table.
         table: name of the asset.
         periods: periods as the restore left them; one without rows is reported as well, as Dagster can't forget single periods.
         of: version that was restored.
         version: number of the new version.
-        uri: address of the table.
-        files: files of each period that has rows, at that version.
         said: description of what happened, in which ``{of}`` is that version.
     """
+    files = lake.files(table) or {}
     for period, back in sorted(periods.items()):
         instance.report_runless_asset_event(
             dg.AssetMaterialization(
@@ -114,7 +114,7 @@ def report_restored(
                 description=said.format(of=of),
                 metadata={
                     "dagster/row_count": back.rows,
-                    "dagster/uri": uri,
+                    "dagster/uri": lake.uri(table),
                     "delta_version": version,
                     "restored_version": of,
                     "data_version": back.digest,

@@ -7,14 +7,23 @@ makes (``lost_periods``).
 from collections.abc import Iterator
 
 import dagster as dg
+import polars as pl
 
 from churn_assets.lake.contents import digest_of_files
 from churn_assets.lake.lake import Lake
 from churn_assets.lake.versions import TABLES, digest_at
 from churn_assets.orchestration.dagster_internals import DATA_VERSION_TAG
-from churn_assets.orchestration.lost_periods import FILES_TAG, MARK, OTHER_ROWS, OTHER_ROWS_SAID, lost, recorded
+from churn_assets.orchestration.lost_periods import (
+    FILES_TAG,
+    MARK,
+    OTHER_ROWS_SAID,
+    lost_among,
+    newest_of,
+    recorded,
+)
 from churn_assets.orchestration.run_history import data_version, data_versions
 from churn_assets.periods import ALL
+from churn_store.errors import LostError
 
 
 def record_files(instance: dg.DagsterInstance, lake: Lake) -> dict[str, int]:
@@ -26,10 +35,9 @@ def record_files(instance: dg.DagsterInstance, lake: Lake) -> dict[str, int]:
     """
     told: dict[str, int] = {}
     for table in TABLES:
-        if not lake.has(table):
+        if (files := lake.files(table)) is None:
             continue
-        gone = lost(instance, lake, table)
-        files = lake.files(table)
+        gone = lost_among(instance, lake, table, files)
         untold = [period for period, tag in recorded(instance, table).items() if tag is None and period not in gone]
         for period in untold:
             _record(instance, table, period, digest_of_files(files.get(period, [])))
@@ -51,54 +59,38 @@ def verify(instance: dg.DagsterInstance, lake: Lake, table: str) -> Iterator[tup
         LostError: if Delta's log of the table can't be read.
         StoreAwayError: if the object store does not answer.
     """
-    tags = recorded(instance, table)
-    gone = lost(instance, lake, table)
-    files = lake.files(table) if lake.has(table) else {}
-    broken = lake.damaged(table, files) if files else {}
-    for period, tag in sorted(tags.items()):
-        mark = OTHER_ROWS.fullmatch(tag or "")
-        is_to_read = period in files and period not in broken and (mark is not None or period not in gone)
-        if not is_to_read:
+    written, files = recorded(instance, table), lake.files(table) or {}
+    gone = lost_among(instance, lake, table, files)
+    versions = {ALL: data_version(instance, table)} if ALL in written else data_versions(instance, table)
+    for period in sorted(written):
+        was_marked = gone.get(period) == OTHER_ROWS_SAID
+        if period not in files or (period in gone and not was_marked):
             yield period, gone.get(period, "")
             continue
-        said = _other_rows(lake, table, period, _data_version(instance, table, period))
-        found = digest_of_files(lake.files(table).get(period, []))
-        if found != digest_of_files(files[period]):
-            yield period, ""  # a run has written it in the meantime
-            continue
-        if said and mark is None:
-            _record(instance, table, period, f"{MARK}{found}")
-        elif not said and mark is not None:
-            _record(instance, table, period, found)
+        said, found = _other_rows(lake, table, period, versions.get(period)), digest_of_files(files[period])
+        if said or was_marked:
+            if digest_of_files((lake.files(table) or {}).get(period, [])) != found:
+                said = ""  # a run has written it in the meantime
+            elif bool(said) != was_marked:
+                _record(instance, table, period, f"{MARK}{found}" if said else found)
         yield period, said
-
-
-def _data_version(instance: dg.DagsterInstance, table: str, period: str) -> str | None:
-    return data_version(instance, table) if period == ALL else data_versions(instance, table).get(period)
 
 
 def _other_rows(lake: Lake, table: str, period: str, written: str | None) -> str:
     try:
         rows = lake.read(table, period)
-    except (KeyboardInterrupt, SystemExit):
-        raise
-    except BaseException:  # of bytes that make no sense Polars panics, which is no Exception
+    except (OSError, LostError, pl.exceptions.PolarsError, pl.exceptions.PanicException):
         return "a file of it can't be read"
     return "" if digest_at(table, rows) == written else OTHER_ROWS_SAID
 
 
 def _record(instance: dg.DagsterInstance, table: str, period: str, files: str) -> None:
     """Report a period's newest materialization once more, with the digest of its files."""
-    key = dg.AssetKey(table)
-    wanted = key if period == ALL else dg.AssetRecordsFilter(asset_key=key, asset_partitions=[period])
-    [record] = instance.fetch_materializations(wanted, limit=1).records
-    newest = record.asset_materialization
-    if newest is None:
-        raise AssertionError("a materialized period has a materialization")
+    newest = newest_of(instance, table, period)
     kept = {name: value for name, value in (newest.tags or {}).items() if name in (DATA_VERSION_TAG, FILES_TAG)}
     instance.report_runless_asset_event(
         dg.AssetMaterialization(
-            asset_key=key,
+            asset_key=dg.AssetKey(table),
             partition=newest.partition,
             description=newest.description,
             metadata=dict(newest.metadata),

@@ -41,12 +41,11 @@ def migrate_words(lake: Lake, described: SourceSettings, source: Source, instanc
         news = untold(instance, done.table, done.periods, empty=None)
         report_restored(
             instance,
+            lake,
             done.table,
             news,
             of=done.before,
             version=done.version,
-            uri=lake.uri(done.table),
-            files=lake.files(done.table),
             said="the words of version {of} were rewritten by `churn data migrate`",
         )
 

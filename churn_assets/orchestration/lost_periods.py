@@ -4,7 +4,6 @@ Everything behind a lost period is blocked, and the schedules ask for it again. 
 the lake. Does not belong here: which files there are (``lake.contents``).
 """
 
-import re
 from collections.abc import Iterable
 
 import dagster as dg
@@ -18,8 +17,7 @@ FILES_TAG = "churn/files"
 """The tag of a materialization with the digest of the period's files."""
 
 MARK = "other-rows."
-OTHER_ROWS = re.compile(rf"{re.escape(MARK)}\w+")
-"""The tag of a period whose rows were found to be others than were written; the digest of its files then follows."""
+"""A period whose rows were found to be others than were written has this in its tag, before the digest of its files."""
 
 OTHER_ROWS_SAID = "its rows are not those that were written"
 ROWS = "dagster/row_count"
@@ -43,11 +41,13 @@ def lost(instance: dg.DagsterInstance, lake: Lake, table: str) -> dict[str, str]
         LostError: if Delta's log of the table can't be read.
         StoreAwayError: if the object store does not answer.
     """
+    return lost_among(instance, lake, table, lake.files(table) or {})
+
+
+def lost_among(instance: dg.DagsterInstance, lake: Lake, table: str, files: dict[str, list[StoredFile]]) -> dict[str, str]:
+    """The lost periods of a table whose files are known, as ``lost`` gives them."""
     written = recorded(instance, table)
-    if not written:
-        return {}
-    files = lake.files(table) if lake.has(table) else {}
-    broken = lake.damaged(table, files) if files else {}
+    broken = lake.damaged(table, files) if files and written else {}
     return {
         period: said
         for period, tag in sorted(written.items())
@@ -137,7 +137,7 @@ def _difference(instance: dg.DagsterInstance, table: str, period: str, tag: str 
         return "" if files or not _had_rows(instance, table, period) else "the lake has no rows of it, and it had some"
     if digest_of_files(files) == tag:
         return ""
-    if OTHER_ROWS.fullmatch(tag):
+    if tag.startswith(MARK):
         return OTHER_ROWS_SAID
     if tag == NO_FILES:
         return "the lake has rows of it, and none were written"
@@ -145,11 +145,15 @@ def _difference(instance: dg.DagsterInstance, table: str, period: str, tag: str 
 
 
 def _had_rows(instance: dg.DagsterInstance, table: str, period: str) -> bool:
+    metadata = newest_of(instance, table, period).metadata
+    return LACKING not in metadata and ROWS in metadata and bool(metadata[ROWS].value)
+
+
+def newest_of(instance: dg.DagsterInstance, table: str, period: str) -> dg.AssetMaterialization:
+    """The newest materialization of a period that was materialized; ``all`` stands for a table without periods."""
     key = dg.AssetKey(table)
     wanted = key if period == ALL else dg.AssetRecordsFilter(asset_key=key, asset_partitions=[period])
     [record] = instance.fetch_materializations(wanted, limit=1).records
-    said = record.asset_materialization
-    if said is None or LACKING in said.metadata:
-        return False
-    rows = said.metadata.get(ROWS)
-    return rows is not None and bool(rows.value)
+    if record.asset_materialization is None:
+        raise AssertionError("a record of a materialization has one")
+    return record.asset_materialization

@@ -21,7 +21,7 @@ from churn_assets.orchestration.dagster_internals import (
     PARTITION_NAME_TAG,
 )
 from churn_assets.orchestration.failure_policy import WRONG_INPUT_TAG
-from churn_assets.orchestration.lost_periods import LACKING, lost
+from churn_assets.orchestration.lost_periods import LACKING, lost_among
 from churn_assets.periods import Calendar, text
 from churn_store.mapping.tables import Table
 
@@ -71,10 +71,11 @@ def present(instance: dg.DagsterInstance, lake: Lake, table: str) -> set[str]:
     Raises:
         LostError: if Delta's log of the table can't be read.
     """
-    if not lake.has(table):
+    files = lake.files(table)
+    if files is None:
         return set()
-    periods = materialized(instance, table) - set(lost(instance, lake, table))
-    empty = periods - set(lake.periods(table))
+    periods = materialized(instance, table) - set(lost_among(instance, lake, table, files))
+    empty = periods - set(files)
     return periods - set(metadata_of(instance, table, LACKING, periods=empty))
 
 

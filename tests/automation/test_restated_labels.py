@@ -134,11 +134,10 @@ def test_a_cancellation_that_is_heard_of_months_later_restates_its_label_once(
     done = restore(lake, "churn_labels", version)
     report_restored(
         instance,
+        lake,
         "churn_labels",
         done.periods,
         of=version,
         version=done.version,
-        uri=lake.uri("churn_labels"),
-        files=lake.files("churn_labels"),
     )
     assert [one.get(RANGE_START, one["key"]) for one in asked(settings, instance)] == [MAR], "the same arrivals restate it"

@@ -234,12 +234,11 @@ def test_reporting_twice_is_harmless(lake: Lake, folder: Path) -> None:
         for _ in range(2):
             report_restored(
                 instance,
+                lake,
                 "events",
                 done.periods,
                 of=0,
                 version=done.version,
-                uri=lake.uri("events"),
-                files=lake.files("events"),
             )
         assert data_versions(instance, "events")[FEB] == done.periods[FEB].digest
 

@@ -54,7 +54,7 @@ class World:
 
     def file(self, period: str) -> Path:
         """The one file of a period."""
-        [stored] = self.lake.files("payments")[period]
+        [stored] = (self.lake.files("payments") or {})[period]
         return self.table / stored.path
 
 
@@ -185,9 +185,7 @@ def test_a_restored_version_is_recorded(world: World) -> None:
     world.write(MAR, more=3)
     done = restore(world.lake, "payments", 2)
     assert sorted(lost(world.instance, world.lake, "payments")) == [MAR], "it died before it told Dagster"
-    files = world.lake.files("payments")
-    uri = world.lake.uri("payments")
-    report_restored(world.instance, "payments", done.periods, of=2, version=done.version, uri=uri, files=files)
+    report_restored(world.instance, world.lake, "payments", done.periods, of=2, version=done.version)
     assert lost(world.instance, world.lake, "payments") == {}
 
 

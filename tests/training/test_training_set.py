@@ -187,12 +187,11 @@ def test_after_a_restore_what_hangs_on_other_rows_is_made_again_and_what_has_its
         done = restore(lake, "events", version)
         report_restored(
             graph.instance,
+            lake,
             "events",
             done.periods,
             of=version,
             version=done.version,
-            uri=lake.uri("events"),
-            files=lake.files("events"),
         )
         return not steps_until(graph, FEATURES)[-1].skipped
 

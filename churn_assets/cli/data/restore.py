@@ -30,17 +30,13 @@ def restore(table: str, version: int, periods: tuple[str, ...]) -> None:
         if done.version == before:
             told = untold(instance, table, done.periods, empty=None if periods else done.empty)
             told |= {period: done.periods[period] for period in lost(instance, lake, table) if period in done.periods}
-            report_restored(
-                instance, table, told, of=version, version=done.version, uri=lake.uri(table), files=lake.files(table)
-            )
+            report_restored(instance, lake, table, told, of=version, version=done.version)
             click.echo(
                 f"{table} holds the rows of version {version} already; nothing was written"
                 + (f", but Dagster was told of {in_words(tuple(told))}" if told else "")
             )
             return
-        report_restored(
-            instance, table, done.periods, of=version, version=done.version, uri=lake.uri(table), files=lake.files(table)
-        )
+        report_restored(instance, lake, table, done.periods, of=version, version=done.version)
     click.echo(
         f"{table}: version {version} is back as version {done.version} ({in_words(tuple(done.periods))}). Dagster knows the new "
         "data versions; tables made from the former rows stay as they are until their assets are materialized again"
