@@ -1,13 +1,10 @@
 """Kinds of churn: which customer left by a failed payment, and that the label itself does not change."""
 
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import narwhals as nw
 import polars as pl
 import pytest
-import yaml
 
 from churn_assets.contracts import violations
 from churn_assets.features.churn_kinds import kind_counts, with_kinds
@@ -15,11 +12,12 @@ from churn_assets.features.contracts import labels_contract
 from churn_assets.features.labels import churn_labels
 from churn_assets.preflight.rates import rate_at
 from churn_assets.settings.churn_kinds import ChurnKinds
-from churn_assets.settings.company import AtRisk, Label, Settings
+from churn_assets.settings.company import AtRisk, Label
 from churn_store.clock import DAY_S
 from churn_store.errors import InputError
 from churn_store.mapping.tables import Table
 from tests.features.company import SNAPSHOT, customer_rows, event_rows, payment_rows
+from tests.features.conftest import Read
 
 EVENT = Label(kind="event", event="cancelled", horizon_days=30, grace_days=3)
 INACTIVITY = Label(kind="inactivity", horizon_days=30, grace_days=3)
@@ -122,19 +120,7 @@ def test_without_kinds_labels_and_settings_are_what_they_were() -> None:
     assert set(labels_contract(has_time=True).columns) == {"customer_id", "snapshot_s", "churned"}
 
 
-@pytest.fixture
-def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, Any]], Settings]:
-    """Reads a churn.yaml."""
-
-    def load(content: dict[str, Any]) -> Settings:
-        (tmp_path / "churn.yaml").write_text(yaml.safe_dump(content))
-        monkeypatch.setenv("CHURN_CONFIG", str(tmp_path / "churn.yaml"))
-        return Settings.load()
-
-    return load
-
-
-def test_kinds_that_nothing_can_tell_are_refused(read: Callable[[dict[str, Any]], Settings]) -> None:
+def test_kinds_that_nothing_can_tell_are_refused(read: Read) -> None:
     events = {"path": "e.csv", "columns": {"customer_id": "c", "event_type": "t", "occurred": "o"}}
     source = {"kind": "files", "start": "2024-01-01", "events": events}
     with pytest.raises(InputError, match="from failed payments, but the source has no `payments`"):

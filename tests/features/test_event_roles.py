@@ -1,7 +1,6 @@
 """Roles of events: what churn.yaml may say of them, who is gone by several words, and which role moves which feature."""
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,22 +12,9 @@ from churn_assets.settings.events import EventRoles
 from churn_store.clock import DAY_S
 from churn_store.errors import InputError
 from tests.features.company import FEATURES, features, small
-
-Read = Callable[[dict[str, Any]], Settings]
+from tests.features.conftest import Read
 
 TWO = {"roles": {"cancelled": ["gone", "churned"]}}
-
-
-@pytest.fixture
-def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Read:
-    """Reads a churn.yaml."""
-
-    def load(content: dict[str, Any]) -> Settings:
-        (tmp_path / "churn.yaml").write_text(yaml.safe_dump(content))
-        monkeypatch.setenv("CHURN_CONFIG", str(tmp_path / "churn.yaml"))
-        return Settings.load()
-
-    return load
 
 
 def test_a_company_that_says_nothing_has_the_words_of_today_and_the_same_sections(read: Read) -> None:

@@ -1,35 +1,17 @@
 """Features of single types of events: which settings make them, what they count, and that nobody else has any."""
 
 import json
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
 from churn_assets.features.catalogue_types import type_features
 from churn_assets.features.feature_sets import features_of
-from churn_assets.settings.company import Settings
 from churn_assets.settings.event_names import MOST_TYPES, safe_word
 from churn_assets.settings.events import EventSettings
 from churn_store.clock import DAY_S
 from churn_store.errors import InputError
 from tests.features.company import ATTRIBUTES, GIVEN, TABLES, features, small
-
-Read = Callable[[dict[str, Any]], Settings]
-
-
-@pytest.fixture
-def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Read:
-    """Reads a churn.yaml."""
-
-    def load(content: dict[str, Any]) -> Settings:
-        (tmp_path / "churn.yaml").write_text(yaml.safe_dump(content))
-        monkeypatch.setenv("CHURN_CONFIG", str(tmp_path / "churn.yaml"))
-        return Settings.load()
-
-    return load
+from tests.features.conftest import Read
 
 
 @pytest.mark.parametrize(
