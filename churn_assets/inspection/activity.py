@@ -15,11 +15,10 @@ from churn_assets.inspection.draft import Draft, TableDraft
 from churn_assets.inspection.ids import named
 from churn_assets.inspection.label_guess import guess_label
 from churn_assets.inspection.series import least, most
-from churn_assets.inspection.time_forms import ENOUGH, seconds
-from churn_assets.inspection.times import form_of, is_written_alike, map_others, map_times, set_form
+from churn_assets.inspection.time_forms import ENOUGH
+from churn_assets.inspection.times import form_of, is_written_alike, map_others, map_times, seconds_of, set_form
 from churn_assets.inspection.words import currency_of, status_of
 from churn_store.clock import DAY_S
-from churn_store.mapping.text import MappedText
 
 SURE_TYPE = re.compile(r"_event_?(type|name|kind)_|_(ereignis|evento|evenement)_?(typ|art|tipo|type)?_")
 MOST_TYPES = 200
@@ -172,16 +171,11 @@ def _why_no_end(profile: TableProfile, begun: Column, ended: Column, owner: str)
     """Why the ends of contracts are not those of customers; empty if they are."""
     if ended.filled >= ENOUGH * profile.height:
         return "every row has one: it may be the end that is planned, or paid for"
-    form = form_of(begun).time_format
     rows = pl.DataFrame(
         {
             "owner": profile.columns[owner].values,
-            "begun_s": seconds(
-                MappedText(begun.values.to_frame(begun.name), times=profile.table.text.times), begun.name, form
-            ),
-            "ended_s": seconds(
-                MappedText(ended.values.to_frame(ended.name), times=profile.table.text.times), ended.name, form
-            ),
+            "begun_s": seconds_of(profile, begun),
+            "ended_s": seconds_of(profile, ended),
         }
     )
     ends = rows.drop_nulls("ended_s").with_columns(pl.col("ended_s") - DAY_S)

@@ -54,8 +54,7 @@ def _aggregated_by(profile: TableProfile, column: Column) -> str:
     has_day = form.time_format is None or "%" not in form.time_format or "d" in DIRECTIVE.findall(form.time_format)
     if has_day and not names.PERIOD.search(column.plain):
         return ""
-    text = MappedText(column.values.drop_nulls().unique().to_frame(column.name), times=profile.table.text.times)
-    dates = pl.from_epoch(seconds(text, column.name, form.time_format), time_unit="s").drop_nulls()
+    dates = pl.from_epoch(seconds_of(profile, column), time_unit="s").drop_nulls()
     if dates.len() == 0 or bool((dates.dt.truncate("1d") != dates).any()):
         return ""
     if bool((dates.dt.day() == 1).all()):
@@ -87,6 +86,12 @@ def is_written_alike(column: Column, form: TimeForm) -> bool:
     """Whether a column's times can be read by the format of another one."""
     own = form_of(column)
     return own.by_type or own.time_format == form.time_format or (form.by_type and own.time_format is None)
+
+
+def seconds_of(profile: TableProfile, column: Column) -> pl.Series:
+    """A column's times as ingest reads them, in epoch seconds; null for what is none."""
+    text = MappedText(column.values.to_frame(column.name), times=profile.table.text.times)
+    return seconds(text, column.name, form_of(column).time_format)
 
 
 def form_of(column: Column) -> TimeForm:
