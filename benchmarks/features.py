@@ -211,9 +211,10 @@ def _history(folder: Path) -> History:
     features = features_of(
         tuple(SCANNED), source.attributes, has_time=True, given={table: source.given(table) for table in SCANNED}
     )
+    versions = lake.versions(SCANNED)
     return History(
         lake,
-        {table: version for table in SCANNED for version in lake.versions([table]).values()},
+        {table: versions[table] for table in SCANNED},
         CALENDAR,
         features,
         AtRisk(),
