@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 from scipy import stats
 
+from churn_assets.evaluation.intervals import customer_codes
 from churn_assets.evaluation.measures import Labels, Scores
 
 
@@ -25,7 +26,7 @@ class Estimate:
     @property
     def variance(self) -> float:
         """Clustered by customer."""
-        codes = (self.rows["customer_id"].rank("dense") - 1).to_numpy().astype(np.int64)
+        codes = customer_codes(self.rows["customer_id"])
         sums = np.bincount(codes, weights=self.rows["influence"].to_numpy())  # in the order of the rows, so that it repeats
         return float(np.sum(sums**2) * len(sums) / max(len(sums) - 1, 1))
 

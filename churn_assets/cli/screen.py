@@ -85,10 +85,9 @@ def _describe_worth(screen: Screen, evaluation: Evaluation, *, threshold: float)
     if less := less_profit_than(evaluation):
         screen.line("less profit than", basis_of("profit"), ", ".join(f"{name} by {by:.3f}" for name, by in less.items()))
     terms = evaluation.profit
-    acceptance = terms.acceptance_alpha / (terms.acceptance_alpha + terms.acceptance_beta)
     screen.line(
         "prices",
         Basis.ASSUMED,
         f"a customer who stays {terms.customer_value:g}, an offer {terms.offer_cost:g}, asking {terms.contact_cost:g}; "
-        f"{acceptance:.0%} of churners accept",
+        f"{terms.acceptance:.0%} of churners accept",
     )

@@ -69,7 +69,7 @@ def paired_difference(
     Raises:
         InputError: fewer than two customers.
     """
-    values, codes = ours - theirs, _codes(customers)
+    values, codes = ours - theirs, customer_codes(customers)
     number = _number(codes)
     mean, error, _ = _clustered(values, codes)
     furthest = float(np.abs(values).max()) if largest is None else largest
@@ -132,7 +132,7 @@ def bootstrap(
     Raises:
         InputError: fewer than two customers, or too many draws hold one class only.
     """
-    codes = _codes(customers)
+    codes = customer_codes(customers)
     number = _number(codes)
     reach = _reach(churned, codes, confidence)
     draws = max(draws, min(MOST_DRAWS, math.ceil(1 / float(norm.sf(reach)))))
@@ -193,7 +193,7 @@ def _between_draws(value: float, drawn: Scores, reach: float) -> Interval:
     return Interval(value, min(value, float(low)), max(value, float(high)))
 
 
-def _codes(customers: pl.Series) -> npt.NDArray[np.int64]:
+def customer_codes(customers: pl.Series) -> npt.NDArray[np.int64]:
     """Customers as numbers from 0."""
     return (customers.rank("dense") - 1).to_numpy().astype(np.int64)
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import polars as pl
 from scipy.stats import norm
 
+from churn_assets.evaluation.intervals import customer_codes
 from churn_assets.evaluation.measures import Labels, Scores
 from churn_store.releases.manifest import Interval
 
@@ -42,7 +43,7 @@ def share_intervals(
         "precision": (hits, called.astype(np.float64)),
         "recall": (hits, churned.astype(np.float64)),
     }
-    codes = (customers.rank("dense") - 1).to_numpy().astype(np.int64)
+    codes = customer_codes(customers)
     return {
         name: _clustered(part, whole, codes, hit=2 if name == "f1" else 1, confidence=confidence)
         for name, (part, whole) in counted.items()

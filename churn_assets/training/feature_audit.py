@@ -19,7 +19,7 @@ from scipy import stats
 from scipy.sparse.csgraph import connected_components
 
 from churn_assets.evaluation.intervals import paired_difference
-from churn_assets.evaluation.measures import LEAST, Labels, Scores, auc
+from churn_assets.evaluation.measures import Labels, Scores, auc, log_losses
 from churn_assets.evaluation.profit import largest_difference, most_profitable_threshold, profit_by_row
 from churn_assets.features.feature import Feature
 from churn_assets.settings.company import FittingSettings, Profit
@@ -156,8 +156,7 @@ class FeatureAudit:
     def _measured(self, features: tuple[Feature, ...]) -> Measured:
         parts = [self._of_fold(fold, features) for fold in self._folds]
         scores, profit = (np.concatenate(values) for values in zip(*parts, strict=True))
-        likely = np.where(self._churned, scores, 1 - scores)
-        return Measured(scores, profit, -np.log(np.clip(likely, LEAST, 1)))
+        return Measured(scores, profit, log_losses(self._churned, scores))
 
     def _of_fold(self, fold: Fold, features: tuple[Feature, ...]) -> tuple[Scores, Scores]:
         """Score and profit of each later row of a fold."""

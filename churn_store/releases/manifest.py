@@ -120,6 +120,11 @@ class ProfitTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     acceptance_alpha: float
     acceptance_beta: float
 
+    @property
+    def acceptance(self) -> float:
+        """The expected share of churners who take the offer and stay."""
+        return self.acceptance_alpha / (self.acceptance_alpha + self.acceptance_beta)
+
 
 class KindQuality(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The quality of a model on the churners of one kind, beside everybody who stayed.

@@ -117,13 +117,12 @@ def calibration(evaluation: Evaluation) -> list[DocumentPart]:
 def decision(manifest: Manifest, evaluation: Evaluation) -> list[DocumentPart]:
     """The threshold, and the assumptions that it pays for."""
     terms = evaluation.profit
-    acceptance = terms.acceptance_alpha / (terms.acceptance_alpha + terms.acceptance_beta)
     facts = {
         "threshold": f"{manifest.threshold:.6g}",
         "value of a churner who stays": number(terms.customer_value),
         "cost of the offer": number(terms.offer_cost),
         "cost of asking": number(terms.contact_cost),
-        "churners who take the offer and stay": f"Beta({terms.acceptance_alpha:g}, {terms.acceptance_beta:g}), mean {acceptance:.0%}",
+        "churners who take the offer and stay": f"Beta({terms.acceptance_alpha:g}, {terms.acceptance_beta:g}), mean {terms.acceptance:.0%}",
     }
     return [
         Heading("Decision and money"),
