@@ -1,21 +1,28 @@
 """The one clock: wall time, or a fixed ``as_of`` that a running daemon and service see without a restart.
 
-Nothing else reads the wall clock for anything that a period, a snapshot, a maturity or an age depends on. Durations are
-measured with ``time.monotonic`` where they happen, not here.
+Nothing else reads the wall clock for anything that a period, a snapshot, a maturity or an age depends on. Security goes by wall time
+alone: a key expires also where the platform's clock stands still. Durations are measured with ``time.monotonic`` where they
+happen, not here.
 """
 
 import os
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from churn_store.errors import InputError
+from churn_store.errors import InputError, UnsafeFileError
+from churn_store.safe_read import read_regular
+
+LONGEST = 1_000
+"""Most bytes of the file ``as_of``."""
 
 
 class Clock:
     """Time as the platform sees it.
 
     While the file ``as_of`` exists, its one line is the time: an ISO 8601 date or time, in UTC where no zone is named. Otherwise
-    the wall clock counts. The file is read at every call, so every process sees a change at once.
+    the wall clock counts. The file is read at every call, so every process sees a change at once. Anything but an ordinary file is
+    refused, so that a pipe in its place stops nobody.
     """
 
     def __init__(self, as_of: Path) -> None:
@@ -28,9 +35,11 @@ class Clock:
             InputError: if the file ``as_of`` holds no ISO 8601 time.
         """
         try:
-            text = self._as_of.read_text(encoding="utf-8").strip()
+            text = read_regular(self._as_of, at_most=LONGEST).decode().strip()
         except FileNotFoundError:
             return datetime.now(UTC)
+        except (UnsafeFileError, UnicodeDecodeError) as error:
+            raise InputError(f"{self._as_of} holds no time: {error}") from error
         return parse_time(text, where=str(self._as_of))
 
     def now_s(self) -> int:
@@ -52,6 +61,11 @@ class Clock:
     def follow_wall_time(self) -> None:
         """Go back to the wall clock."""
         self._as_of.unlink(missing_ok=True)
+
+
+def wall_s() -> float:
+    """The wall clock in epoch seconds, whatever the platform's clock says: for the age of keys and of files on disk."""
+    return time.time()
 
 
 def parse_time(text: str, *, where: str) -> datetime:

@@ -29,12 +29,20 @@ class LostError(ChurnError):
     """What was written is not there any more, or is not as it was written; the message names it, and says how it comes back."""
 
 
+class DiskError(ChurnError):
+    """A disk is full, read-only, not this user's or broken; the message names the file and the way out, and another try may help."""
+
+
+class UnsafeFileError(ChurnError):
+    """In place of a file there is something that is not read: a pipe, a device, a folder or a link, or far too much."""
+
+
 class ReleaseError(ChurnError):
     """A release is missing, changed, unblessed or does not do what its manifest says."""
 
 
 class FencedError(ReleaseError):
-    """Another writer published first; this writer's view of the newest epoch is old."""
+    """Another writer published first; this writer's view of the newest epoch is old, and it wrote nothing."""
 
 
 class AbsentError(ChurnError):

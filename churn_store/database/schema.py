@@ -1,17 +1,19 @@
-"""The schema of the serving database: releases, verdicts, API keys and the prediction log.
+"""The schema of the serving database: releases, verdicts, predictions, outcomes, surveys, experiments, API keys and their audit, reports.
 
 It is SQLite (write-ahead log) when embedded, PostgreSQL in production. Only the migrations next to this module, applied by
 ``churn migrate``, create tables.
 """
 
-import sqlite3
 from typing import Any
-from urllib.parse import quote
 
 import sqlalchemy as sa
 from sqlalchemy import event
+from sqlalchemy.pool import NullPool
 
-REVISION = "0002"
+from churn_store.database.guarded_file import open_file
+from churn_store.errors import InputError
+
+REVISION = "0006"
 """The newest migration: the schema that this code expects."""
 
 metadata = sa.MetaData()
@@ -64,8 +66,21 @@ prediction_log = sa.Table(
     sa.Column("features", sa.JSON, nullable=False),
     sa.Column("latency_us", sa.Integer, nullable=False),
     sa.Column("key_id", sa.String(32)),
+    sa.Column("experiment", sa.String(60)),
+    sa.Column("arm", sa.String(20)),
+    sa.Column("unit", sa.String(64)),
 )
-"""One row per answered prediction; ``item`` counts within a batch. The primary key lets a second shipment of a spool add nothing."""
+"""One row per answered prediction; ``item`` counts within a batch. The primary key lets a second shipment of a spool add nothing.
+
+``experiment`` and ``arm`` are null outside of an experiment. ``unit`` is a digest of what was assigned, null where that is the customer.
+"""
+
+sa.Index(
+    "ix_prediction_log_experiment",
+    prediction_log.c.experiment,
+    sqlite_where=prediction_log.c.experiment.is_not(None),
+    postgresql_where=prediction_log.c.experiment.is_not(None),
+)
 
 api_keys = sa.Table(
     "api_keys",
@@ -77,8 +92,145 @@ api_keys = sa.Table(
     sa.Column("created_s", sa.BigInteger, nullable=False),
     sa.Column("expires_s", sa.BigInteger),
     sa.Column("revoked_s", sa.BigInteger),
+    sa.Column("former_sha256", sa.String(64)),
+    sa.Column("former_until_s", sa.BigInteger),
+    sa.Column("rotated_s", sa.BigInteger),
+    sa.Column("last_used_s", sa.BigInteger),
 )
-"""API keys. They are random and long, so a plain sha256 of the secret is enough; the secret itself is never stored."""
+"""API keys. They are random and long, so a plain sha256 of the secret is enough; the secret itself is never stored.
+
+A rotated key has a second secret until ``former_until_s``. ``last_used_s`` is exact to the minute. Times are the wall clock's.
+"""
+
+NO_SNAPSHOT = -1
+"""Snapshot of an outcome that names none: null would not take part in the unique constraint."""
+
+outcomes = sa.Table(
+    "outcomes",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("customer_id", sa.String(256), nullable=False),
+    sa.Column("snapshot_s", sa.BigInteger, nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("churned", sa.Boolean, nullable=False),
+    sa.Column("occurred_s", sa.BigInteger),
+    sa.Column("received_s", sa.Float, nullable=False, index=True),
+    sa.Column("key_id", sa.String(32), nullable=False),
+    sa.Column("request_id", sa.String(64), nullable=False),
+    sa.UniqueConstraint("customer_id", "snapshot_s", "version", name="uq_outcomes_version"),
+)
+"""What became of customers, append-only: of a customer and snapshot the greatest version counts. Times are the platform's."""
+
+outcome_keys = sa.Table(
+    "outcome_keys",
+    metadata,
+    sa.Column("key_id", sa.String(32), primary_key=True),
+    sa.Column("idempotency_key", sa.String(210), primary_key=True),
+    sa.Column("digest", sa.String(64), nullable=False),
+    sa.Column("answer", sa.JSON, nullable=False),
+    sa.Column("received_s", sa.Float, nullable=False),
+)
+"""Idempotency keys of requests and of single outcomes, by API key, with a digest of what they named and what became of it."""
+
+experiments = sa.Table(
+    "experiments",
+    metadata,
+    sa.Column("name", sa.String(60), primary_key=True),
+    sa.Column("subject", sa.String(20), nullable=False),
+    sa.Column("control", sa.String(64)),
+    sa.Column("challenger", sa.String(64)),
+    sa.Column("share", sa.Float, nullable=False),
+    sa.Column("unit", sa.String(80), nullable=False),
+    sa.Column("salt", sa.String(64), nullable=False),
+    sa.Column("metric", sa.String(20), nullable=False),
+    sa.Column("horizon_days", sa.Integer, nullable=False),
+    sa.Column("guard_rails", sa.JSON, nullable=False),
+    sa.Column("effect", sa.Float, nullable=False),
+    sa.Column("deviation", sa.Float, nullable=False),
+    sa.Column("power", sa.Float, nullable=False),
+    sa.Column("alpha", sa.Float, nullable=False),
+    sa.Column("planned_size", sa.BigInteger, nullable=False),
+    sa.Column("minimum_size", sa.BigInteger, nullable=False),
+    sa.Column("profit", sa.JSON),
+)
+"""Experiments as they were planned; a row is never changed."""
+
+experiment_events = sa.Table(
+    "experiment_events",
+    metadata,
+    sa.Column("experiment", sa.String(60), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("kind", sa.String(20), nullable=False),
+    sa.Column("actor", sa.String(200), nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("at_s", sa.BigInteger, nullable=False),
+    sa.Column("epoch", sa.BigInteger),
+    sa.Column("found", sa.Text, nullable=False, server_default=sa.text("''")),
+    sa.Column("turn", sa.BigInteger),
+    sa.UniqueConstraint("turn", name="uq_experiment_events_turn"),
+)
+"""What was decided about experiments, append-only: created, started, stopped or promoted, by whom and why.
+
+``number`` counts within an experiment and fences a second writer. ``turn`` counts all starts and fences a second start: one experiment runs at
+a time. ``epoch`` is the row of ``releases`` that the event made. ``found`` is what the results said at that moment.
+"""
+
+survey_answers = sa.Table(
+    "survey_answers",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("customer_id", sa.String(256), nullable=False),
+    sa.Column("survey", sa.String(100), nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("answers", sa.JSON, nullable=False),
+    sa.Column("answered_s", sa.BigInteger, nullable=False),
+    sa.Column("received_s", sa.Float, nullable=False, index=True),
+    sa.Column("idempotency_key", sa.String(200), nullable=False),
+    sa.Column("digest", sa.String(64), nullable=False),
+    sa.Column("key_id", sa.String(32), nullable=False),
+    sa.Column("request_id", sa.String(64), nullable=False),
+    sa.UniqueConstraint("customer_id", "survey", "version", name="uq_survey_answers_version"),
+    sa.UniqueConstraint("key_id", "idempotency_key", name="uq_survey_answers_key"),
+)
+"""What customers answered to surveys, append-only: evidence for features, dated by when it was answered and when it became known.
+
+Of a customer and survey the greatest version counts. Nothing here is a label: what became of a customer is in ``outcomes``.
+"""
+
+audit_log = sa.Table(
+    "audit_log",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("at_s", sa.Float, nullable=False, index=True),
+    sa.Column("what", sa.String(20), nullable=False),
+    sa.Column("key_id", sa.String(32), index=True),
+    sa.Column("name", sa.String(200)),
+    sa.Column("address", sa.String(64), nullable=False),
+    sa.Column("method", sa.String(10)),
+    sa.Column("route", sa.String(200)),
+    sa.Column("status", sa.Integer),
+    sa.Column("reason", sa.String(20)),
+    sa.Column("requests", sa.Integer, nullable=False, server_default="1"),
+    sa.Column("request_id", sa.String(64)),
+)
+"""Calls that change something, and refusals. ``what``: change, refused, limited or stranger; the last two are counts. By the wall clock."""
+
+reports = sa.Table(
+    "reports",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("name", sa.String(20), nullable=False, index=True),
+    sa.Column("title", sa.Text, nullable=False),
+    sa.Column("verdict", sa.Text, nullable=False),
+    sa.Column("snapshot", sa.String(20)),
+    sa.Column("release", sa.String(64)),
+    sa.Column("digest", sa.String(64), nullable=False, index=True),
+    sa.Column("size", sa.BigInteger, nullable=False),
+    sa.Column("drawing", sa.String(64), index=True),
+    sa.Column("drawing_size", sa.BigInteger, nullable=False),
+    sa.Column("created_s", sa.BigInteger, nullable=False),
+)
+"""Pages for people by digest, append-only: of each name the row with the greatest id is the newest."""
 
 
 _PATIENCE = {
@@ -93,27 +245,34 @@ _PATIENCE = {
 def connect(url: str) -> sa.Engine:
     """An engine for the serving database.
 
-    ``postgresql://`` uses psycopg 3, and notices within about 15 s that the server vanished. SQLite gets a write-ahead log and
-    waits up to 10 s for a lock. Its file must exist (``churn migrate`` makes it), so that a database that is away is not taken for
-    an empty one. Errors do not list a statement's parameters, which are customer data. PostgreSQL's own messages may still quote a
+    ``postgresql://`` uses psycopg 3, and notices within about 15 s that the server vanished. SQLite gets a write-ahead log, waits up to
+    10 s for a lock, and is opened anew for each piece of work (``guarded_file``). Its file must exist (``churn migrate`` makes it), so
+    that a database that is away is not taken for an empty one. Errors do not list a statement's parameters, which are customer data. PostgreSQL's own messages may still quote a
     row, so log an error's type and not its text.
     """
     address = sa.make_url(url)
     if address.drivername == "postgresql":
         address = address.set(drivername="postgresql+psycopg")
     if address.get_backend_name() != "sqlite":
-        return sa.create_engine(address, pool_pre_ping=True, hide_parameters=True, connect_args=_PATIENCE)
-    engine = sa.create_engine(address, hide_parameters=True, creator=lambda: _open_sqlite(address))
-
-    @event.listens_for(engine, "connect")
-    def _tune(connection: sqlite3.Connection, _record: Any) -> None:
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=NORMAL")
-        connection.execute("PRAGMA foreign_keys=ON")
-
+        engine = sa.create_engine(address, pool_pre_ping=True, hide_parameters=True, connect_args=_PATIENCE)
+    elif not address.database:
+        engine = sa.create_engine(address, hide_parameters=True)
+    else:
+        file = address.database
+        engine = sa.create_engine(address, hide_parameters=True, poolclass=NullPool, creator=lambda: open_file(file))
+    event.listen(engine, "before_cursor_execute", _refuse_nul)
     return engine
 
 
-def _open_sqlite(address: sa.URL) -> sqlite3.Connection:
-    file = f"file:{quote(address.database)}?mode=rw" if address.database else ":memory:"
-    return sqlite3.connect(file, uri=True, timeout=10, check_same_thread=False)
+def _refuse_nul(_connection: Any, _cursor: Any, _statement: str, parameters: Any, *_: Any) -> None:
+    """Refuse a text with U+0000, which PostgreSQL can't keep and SQLite would cut off in some of its functions.
+
+    Raises:
+        InputError: if a parameter is such a text; it is not quoted, as it may be a customer's.
+    """
+    for row in parameters if isinstance(parameters, list) else [parameters]:
+        for value in row.values() if isinstance(row, dict) else row:
+            if isinstance(value, str) and "\0" in value:
+                raise InputError(
+                    "a text for the database holds U+0000, which is no text; write it without, or look for what cut it off"
+                )

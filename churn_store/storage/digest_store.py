@@ -12,11 +12,10 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore
 
-from churn_store.errors import ReleaseError, StoreAwayError
+from churn_store.errors import ReleaseError, StoreAwayError, UnsafeFileError
+from churn_store.redaction import without_password
+from churn_store.safe_read import MEBIBYTE, read_regular, too_large
 from churn_store.storage.object_storage import away, in_object_store, open_store
-from churn_store.storage.safe_read import read_regular, too_large
-
-MEBIBYTE = 1024 * 1024
 
 PARTS_AT_ONCE = 2
 """Parts of a large file uploaded at once: few enough that each arrives in time on a slow line. The file exists once all have."""
@@ -44,7 +43,7 @@ class DigestStore:
         Raises:
             StoreAwayError: if the object store does not answer, or has no such bucket.
         """
-        digest = hashlib.sha256(content).hexdigest()
+        digest = digest_of(content)
         try:
             obstore.put(self._store, _path(digest), content, max_concurrency=PARTS_AT_ONCE)
         except (BaseError, OSError) as error:
@@ -71,14 +70,27 @@ class DigestStore:
             content = (
                 self._read_object(path, at_most=at_most)
                 if in_object_store(self.url)
-                else read_regular(Path(self.url) / path, at_most=at_most)
+                else read_regular(Path(self.url) / path, at_most=at_most, follow_link=False)
             )
         except FileNotFoundError as error:
-            raise ReleaseError(f"file {digest[:12]} is missing in {self.url}") from error
-        actual = hashlib.sha256(content).hexdigest()
+            raise ReleaseError(f"file {digest[:12]} is missing in {without_password(self.url)}") from error
+        except UnsafeFileError as error:
+            raise ReleaseError(str(error)) from error
+        actual = digest_of(content)
         if actual != digest:
             raise ReleaseError(f"file {digest[:12]} was changed: its sha256 is now {actual[:12]}")
         return content
+
+    def is_empty(self) -> bool:
+        """Whether nothing was ever stored here.
+
+        Raises:
+            StoreAwayError: if the object store does not answer.
+        """
+        try:
+            return not next(iter(obstore.list(self._store, "sha256", chunk_size=1)), [])
+        except (BaseError, OSError) as error:
+            raise away(self.url, error) from error
 
     def _read_object(self, path: str, *, at_most: int) -> bytes:
         name = path.rpartition("/")[2]
@@ -86,12 +98,12 @@ class DigestStore:
             response = obstore.get(self._store, path)
             size = response.meta["size"]
             if size > at_most:
-                raise too_large(name, size, at_most)
+                raise ReleaseError(too_large(name, size, at_most))
             parts, read = [], 0
             for part in response.stream(min_chunk_size=MEBIBYTE):
                 read += len(part)
                 if read > at_most:
-                    raise too_large(name, read, at_most)
+                    raise ReleaseError(too_large(name, read, at_most))
                 parts.append(bytes(part))
         except FileNotFoundError:
             self._require_files()
@@ -106,12 +118,13 @@ class DigestStore:
         Raises:
             StoreAwayError: if the address holds no release files, or does not answer.
         """
-        try:
-            some = next(iter(obstore.list(self._store, "sha256", chunk_size=1)), [])
-        except (BaseError, OSError) as error:
-            raise away(self.url, error) from error
-        if not some:
-            raise StoreAwayError(f"{self.url} holds no release files; look at the address")
+        if self.is_empty():
+            raise StoreAwayError(f"{without_password(self.url)} holds no release files; look at the address")
+
+
+def digest_of(content: bytes) -> str:
+    """The digest under which a content is stored."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def _path(digest: str) -> str:

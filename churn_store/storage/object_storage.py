@@ -13,6 +13,7 @@ from obstore.exceptions import BaseError
 from obstore.store import from_url
 
 from churn_store.errors import InputError, StoreAwayError
+from churn_store.redaction import without_password
 from churn_store.settings import store_endpoints
 
 CONNECT_S = 5
@@ -44,7 +45,8 @@ def in_object_store(url: str) -> bool:
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/(?!/)", url):
         scheme, _, rest = url.partition(":/")
         raise InputError(
-            f"{url} is neither a folder nor an address; expected a folder, or {scheme}://{rest} with two slashes"
+            f"{without_password(url)} is neither a folder nor an address; expected a folder, or "
+            f"{without_password(f'{scheme}://{rest}')} with two slashes"
         )
     return "://" in url
 
@@ -70,7 +72,7 @@ def open_store(url: str) -> Any:
         )
     except (BaseError, ValueError) as error:
         raise InputError(
-            f"{url} is not the address of an object store; expected a folder, or an address like s3://bucket/prefix"
+            f"{without_password(url)} is not the address of an object store; expected a folder, or an address like s3://bucket/prefix"
         ) from error
 
 
@@ -83,7 +85,7 @@ def require_endpoint() -> None:
     for name, value in store_endpoints().items():
         if not _is_server(value):
             raise InputError(
-                f"{name} is {value.rpartition('@')[2]!r}; expected http:// or https:// and a host, such as http://localhost:9000, or "
+                f"{name} is {without_password(value).rpartition('@')[2]!r}; expected http:// or https:// and a host, such as http://localhost:9000, or "
                 "the variable unset"
             )
 
@@ -104,4 +106,4 @@ def away(url: str, error: Exception) -> StoreAwayError:
         (said for mark, said in REASONS.items() if mark in text),
         f"it does not answer ({type(error).__name__}); look at the address and at AWS_ENDPOINT_URL, and whether it runs",
     )
-    return StoreAwayError(f"the object store {url.partition('?')[0]} can't be used: {reason}")
+    return StoreAwayError(f"the object store {without_password(url)} can't be used: {reason}")
