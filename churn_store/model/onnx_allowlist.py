@@ -3,8 +3,8 @@
 A model of this platform is a plain graph of few operators that holds all its numbers. It turns a table of rows into one
 probability per row. Everything that could reach outside of the file is refused: external data, and operators that a library would
 have to bring. So is everything that could keep a session busy or fill its memory: nested graphs, operators that no exporter here
-ever wrote, tensors that claim to be larger than their file, and work that does not depend on the rows (``onnx_cost``). Does not
-belong here: whether the model fits its signature (``churn_store.model.scorer``).
+ever wrote, tensors that claim to be larger than their file, work that does not depend on the rows (``onnx_cost``), and trees that are
+none (``onnx_trees``). Does not belong here: whether the model fits its signature (``churn_store.model.scorer``).
 """
 
 from collections.abc import Iterator
@@ -16,6 +16,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from churn_store.errors import ReleaseError
 from churn_store.model.onnx_cost import require_little_work
+from churn_store.model.onnx_trees import require_trees
 
 DOMAINS: Final = frozenset({"", "ai.onnx", "ai.onnx.ml"})
 """Allowed domains of operators: those of the ONNX standard."""
@@ -61,7 +62,7 @@ def require_plain(model: bytes, *, gives: str) -> None:
     if gives not in outputs or set(outputs) - {gives, LABEL}:
         shown = ", ".join(name[:60] for name in outputs[:10])
         raise ReleaseError(f"model.onnx gives {shown}; expected an output named {gives!r}, and at most {LABEL!r} besides")
-    require_little_work(parsed)
+    require_trees(parsed, require_little_work(parsed))
 
 
 def _strange(model: Any, size: int) -> Iterator[str]:

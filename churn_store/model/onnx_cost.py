@@ -6,7 +6,7 @@ twice the rows may take at most twice as much, and nothing may be computed from 
 loaded. Does not belong here: which operators are allowed (``onnx_allowlist``).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from math import prod
 from typing import Any, Final
 
@@ -20,6 +20,9 @@ ROWS: Final = 200
 MOST_OF_A_ROW: Final = 200_000
 """Most numbers computed for one row, in all tensors together: a category value takes about four, an input about ten."""
 
+_TABLE: Final = 2
+"""Dimensions of a table: rows and columns."""
+
 _SMALL: Final = 64
 """Size up to which constants keep their values, because some of them give a shape."""
 
@@ -32,8 +35,11 @@ _A_ROW_EACH: Final = {
 """Operators whose shapes onnx does not infer: those that give what they take, and those whose attribute says what a row gets."""
 
 
-def require_little_work(model: Any) -> None:
+def require_little_work(model: Any) -> dict[str, int]:
     """Refuse a model that computes more for a row than a model here does.
+
+    Returns:
+        The number of columns of each table of the model, by name.
 
     Raises:
         ReleaseError: if it does; the message names what was found.
@@ -41,23 +47,25 @@ def require_little_work(model: Any) -> None:
     constants = {tensor.name for tensor in model.graph.initializer}
     inputs = [given for given in model.graph.input if given.name not in constants]
     for given in inputs:
-        if len(given.type.tensor_type.shape.dim) != 2:  # noqa: PLR2004
+        if len(given.type.tensor_type.shape.dim) != _TABLE:
             raise ReleaseError(f"model.onnx takes {given.name[:60]}, which is no table of rows and columns")
     known = {given.name for given in inputs}
     for node in model.graph.node:
         if not known.intersection(node.input):
             raise ReleaseError(f"model.onnx runs {node.op_type} on constants alone; a model of this platform never does")
         known.update(name for name in node.output if name)
-    once, twice = (_computed(model, inputs, rows) for rows in (ROWS, 2 * ROWS))
+    shapes = _shapes(model, inputs, ROWS)
+    once, twice = (_computed(model, found) for found in (shapes, _shapes(model, inputs, 2 * ROWS)))
     if once > MOST_OF_A_ROW * ROWS or twice > 2 * once:
         raise ReleaseError(
             f"model.onnx computes {once} numbers for {ROWS} rows and {twice} for {2 * ROWS}; a model of this platform computes at "
             f"most {MOST_OF_A_ROW} a row, and twice as many for twice the rows"
         )
+    return {name: shape[1] for name, shape in shapes.items() if len(shape) == _TABLE}
 
 
-def _computed(model: Any, inputs: list[Any], rows: int) -> int:
-    """The number of values that a model computes for a number of rows.
+def _shapes(model: Any, inputs: list[Any], rows: int) -> dict[str, list[int]]:
+    """The shape of each input and of each computed tensor, by name.
 
     Raises:
         ReleaseError: if its tensors do not fit its operators, or their sizes can't be known.
@@ -67,15 +75,20 @@ def _computed(model: Any, inputs: list[Any], rows: int) -> int:
         graph = shape_inference.infer_shapes(outline, strict_mode=True, data_prop=True).graph
     except Exception as error:  # onnx's exceptions have no common base but Exception
         raise ReleaseError(f"model.onnx does not fit together: {' '.join(str(error).split())[:200]}") from error
-    shapes = {value.name: value.type.tensor_type for value in (*graph.value_info, *graph.input)}
-    total = 0
+    known = {value.name: value.type.tensor_type for value in (*graph.value_info, *graph.input)}
+    shapes = {given.name: [dim.dim_value for dim in known[given.name].shape.dim] for given in inputs}
     for node in model.graph.node:
         for name in filter(None, node.output):
-            dims = shapes[name].shape.dim if name in shapes and shapes[name].HasField("shape") else None
+            dims = known[name].shape.dim if name in known and known[name].HasField("shape") else None
             if dims is None or not all(dim.HasField("dim_value") for dim in dims):
                 raise ReleaseError(f"model.onnx has a {node.op_type} whose size does not follow from the rows")
-            total += prod(dim.dim_value for dim in dims)
-    return total
+            shapes[name] = [dim.dim_value for dim in dims]
+    return shapes
+
+
+def _computed(model: Any, shapes: Mapping[str, list[int]]) -> int:
+    """The number of values that a model computes."""
+    return sum(prod(shapes[name]) for node in model.graph.node for name in node.output if name)
 
 
 def _outline(model: Any, inputs: list[Any], rows: int) -> Any:

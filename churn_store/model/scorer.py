@@ -3,7 +3,7 @@
 The gate, batch scoring and the service all score here. scikit-learn predicts only where the export is compared with it.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +16,35 @@ from churn_store.model.signature import Signature
 if TYPE_CHECKING:
     import polars as pl
 
+ROWS_AT_ONCE: Final = 200
+"""Rows of one run of the model. A model may compute 200,000 numbers for a row (``onnx_cost``), so a run takes at most 160 MB; runs of
+10,000 rows are a tenth faster."""
+
+ROUNDING: Final = 1e-6
+"""Beyond 0 and 1 by so much a probability is taken for 0 or 1: forests that skl2onnx exported add up shares in 32 bits."""
+
+LEAST: Final = 1e-9
+"""Smaller probabilities count as this in log odds, which stay finite."""
+
 NUMBERS, CATEGORIES, PROBABILITIES = "numbers", "categories", "probabilities"
 """Names of the model's two inputs and of its output."""
+
+
+class NoProbabilityError(ReleaseError):
+    """A model gave something else than a probability: below 0, above 1 or not a number.
+
+    Attributes:
+        given: what it gave, with not-a-number in place of what is no probability.
+        rows: number of those.
+    """
+
+    def __init__(self, given: npt.NDArray[np.float64]) -> None:
+        beyond = ~((given >= -ROUNDING) & (given <= 1 + ROUNDING))
+        self.given = np.where(beyond, np.nan, np.clip(given, 0.0, 1.0))
+        self.rows = int(beyond.sum())
+        super().__init__(
+            f"model.onnx gives {given[beyond][0]:.6g} for a row, and no probability from 0 to 1 for {self.rows} of {len(given)} rows"
+        )
 
 
 class Scorer:
@@ -53,6 +80,8 @@ class Scorer:
             raise ReleaseError(f"model.onnx takes {inputs}, but the signature says {expected}")
         self._has_numbers, self._has_categories = NUMBERS in expected, CATEGORIES in expected
         self._outputs = [PROBABILITIES]
+        self.has_trees = b"TreeEnsemble" in model
+        """Whether the model is one of trees; one without is linear in its columns."""
 
     def probabilities(
         self, numbers: npt.NDArray[np.float32], categories: npt.NDArray[np.object_]
@@ -61,7 +90,39 @@ class Scorer:
 
         Raises:
             ReleaseError: if the model does not give two numbers per row, for staying and for churning.
+            NoProbabilityError: if one for churning is no probability.
         """
+        parts = [
+            self._run(numbers[start : start + ROWS_AT_ONCE], categories[start : start + ROWS_AT_ONCE])
+            for start in range(0, len(numbers), ROWS_AT_ONCE)
+        ]
+        given = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        least, greatest = given.min(), given.max()
+        if not (least >= -ROUNDING and greatest <= 1 + ROUNDING):  # also where one is not a number
+            raise NoProbabilityError(given)
+        return given if least >= 0 and greatest <= 1 else np.clip(given, 0.0, 1.0)
+
+    def log_odds(self, numbers: npt.NDArray[np.float32], categories: npt.NDArray[np.object_]) -> npt.NDArray[np.float64]:
+        """Log odds of churn, one a row, from the two tensors; probabilities of nearly 0 and 1 keep their digits.
+
+        Raises:
+            ReleaseError: if the model does not give two numbers per row.
+            NoProbabilityError: if one is no probability.
+        """
+        parts = [
+            self._both(numbers[start : start + ROWS_AT_ONCE], categories[start : start + ROWS_AT_ONCE])
+            for start in range(0, len(numbers), ROWS_AT_ONCE)
+        ]
+        both = (parts[0] if len(parts) == 1 else np.concatenate(parts)).astype(np.float64)
+        if not (both.min() >= -ROUNDING and both.max() <= 1 + ROUNDING):
+            raise NoProbabilityError(both[:, 1])
+        logs: npt.NDArray[np.float64] = np.log(np.clip(both, LEAST, 1.0))
+        return logs[:, 1] - logs[:, 0]
+
+    def _run(self, numbers: npt.NDArray[np.float32], categories: npt.NDArray[np.object_]) -> npt.NDArray[np.float64]:
+        return self._both(numbers, categories)[:, 1].astype(np.float64)
+
+    def _both(self, numbers: npt.NDArray[np.float32], categories: npt.NDArray[np.object_]) -> npt.NDArray[np.float32]:
         feed: dict[str, Any] = {}
         if self._has_numbers:
             feed[NUMBERS] = numbers
@@ -72,7 +133,7 @@ class Scorer:
             raise ReleaseError(
                 f"model.onnx gives probabilities of shape {both.shape} for {len(numbers)} rows; expected two a row"
             )
-        return both[:, 1].astype(np.float64)
+        return both
 
     def score_frame(self, frame: "pl.DataFrame") -> npt.NDArray[np.float64]:
         """Probability of churn for each row of a frame that has the signature's columns."""

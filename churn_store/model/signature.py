@@ -127,6 +127,15 @@ class Signature(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=Tr
         """Names of the columns whose value training never saw, in a row of plain values."""
         return [name for name, words in self._words if row[name] is not None and row[name] not in words]
 
+    def missing(self, row: Mapping[str, Any]) -> list[str]:
+        """Names of the columns without a value, in a row of plain values."""
+        return [name for name in self.names if row[name] is None] if None in row.values() else []
+
+    @cached_property
+    def required(self) -> frozenset[str]:
+        """Names of the columns that the model was not trained to do without."""
+        return frozenset(column.name for column in self.columns if not column.nullable)
+
     @cached_property
     def trained_words(self) -> dict[str, dict[str, str]]:
         """``trained_words`` of the columns that have any."""
@@ -184,7 +193,11 @@ def _annotation(column: Column) -> Any:
     description = column.description + (f" ({column.unit})" if column.unit else "")
     if column.kind == "category":
         examples = [word for word in column.categories if word != MISSING_CATEGORY]
-        kind: Any = Annotated[str, msgspec.Meta(max_length=256, description=description, examples=examples)]
+        without_nul = {"pattern": "^[^\\x00]*$"}  # for the document alone: a pattern costs every request
+        kind: Any = Annotated[
+            str,
+            msgspec.Meta(max_length=256, description=description, examples=examples, extra_json_schema=without_nul),
+        ]
     else:
         kind = Annotated[
             float,

@@ -1,0 +1,1 @@
+"""Reasons of a prediction: what each group of attributes adds to the log odds, against one reference row."""
