@@ -5,16 +5,18 @@ settings of the sources themselves (``file_settings``, ``churn_assets.settings.p
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, ValidationError
 
 from churn_store.errors import InputError
 from churn_store.mapping.file_settings import FileTable
-from churn_store.model.signature import Signature
 from churn_store.redaction import shown_names
 from churn_store.settings import ConfigFile, config_file
 from churn_store.settings_errors import one_line
+
+if TYPE_CHECKING:
+    from churn_store.model.signature import Signature
 
 ONLY_IN_A_DATABASE = frozenset({"table", "query"})
 """Names of a table's description that say where it lies in a database."""
@@ -62,7 +64,7 @@ def customers_table(config: SourceConfig) -> CustomersTable:
     return CustomersTable(description)
 
 
-def refuse_other_inputs(description: FileTable, signature: Signature, *, release: str) -> None:
+def refuse_other_inputs(description: FileTable, signature: "Signature", *, release: str) -> None:
     """Refuse a description that lacks inputs of a release, or describes them as another kind.
 
     Raises:

@@ -7,7 +7,7 @@ what the text means (``canonical``).
 import glob
 import os
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -56,7 +56,14 @@ def matching_files(description: FileTable, folder: Path, *, where: str) -> list[
     return found
 
 
-def read_text(description: FileTable, folder: Path, *, where: str, normalisation: int = NORMALISATION) -> MappedText:
+def read_text(
+    description: FileTable,
+    folder: Path,
+    *,
+    where: str,
+    normalisation: int = NORMALISATION,
+    set_aside: Callable[[str, InputError], None] | None = None,
+) -> MappedText:
     """The mapped columns of all files as text; words that stand for a missing value are missing.
 
     Args:
@@ -64,18 +71,30 @@ def read_text(description: FileTable, folder: Path, *, where: str, normalisation
         folder: folder that paths are relative to.
         where: name of the table or file, with which every error message begins.
         normalisation: version of how words are written.
+        set_aside: function that is called with the name of each file that can't be read, and the reason; the others are read. Without
+            it, or if none can be read, the reason is raised.
 
     Raises:
         InputError: if a file is missing, not of its format or encoding, cut off, of other types than the others, or without a
             mapped column; or if the files have no row.
     """
     files = matching_files(description, folder, where=where)
-    read = [
-        found
-        for file in files
-        if (found := _file(Path(file), description, folder, where, is_only=len(files) == 1, normalisation=normalisation))
-        is not None
-    ]
+    read, broken = [], {}
+    for file in files:
+        try:
+            found = _file(Path(file), description, folder, where, is_only=len(files) == 1, normalisation=normalisation)
+        except InputError as error:
+            if set_aside is None:
+                raise
+            broken[_name(Path(file), folder)] = error
+            continue
+        if found is not None:
+            read.append(found)
+    if broken and not read:
+        raise next(iter(broken.values()))
+    if set_aside is not None:
+        for name, reason in broken.items():
+            set_aside(name, reason)
     if sum(found.rows.height + found.ragged.height for found in read) == 0:
         raise InputError(f"{where}: no rows; expected at least one. Fill the file or change `path` in churn.yaml")
     types = _common_types(read, where)
@@ -105,7 +124,7 @@ def _file(
     file: Path, description: FileTable, folder: Path, table: str, *, is_only: bool, normalisation: int
 ) -> _Read | None:
     """A file's rows; none of an empty file if the table has other files."""
-    name = str(file.relative_to(folder)) if file.is_relative_to(folder) else file.name
+    name = _name(file, folder)
     where = f"{table}: {name}"
     try:
         if description.format == "csv":
@@ -127,6 +146,11 @@ def _file(
         ) from error
     rows, ragged = (frame.with_columns(pl.lit(name).alias(FILE)) for frame in (read.rows, read.ragged))
     return replace(read, name=name, rows=rows, ragged=ragged)
+
+
+def _name(file: Path, folder: Path) -> str:
+    """A file's name in messages: its path within the folder."""
+    return str(file.relative_to(folder)) if file.is_relative_to(folder) else file.name
 
 
 def _parquet(file: Path, description: FileTable, where: str, normalisation: int) -> _Read:

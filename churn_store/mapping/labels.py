@@ -12,8 +12,9 @@ from typing import Self
 import polars as pl
 
 from churn_store.errors import InputError
+from churn_store.mapping.column_settings import LabelColumn
 from churn_store.mapping.parse_errors import Readability
-from churn_store.mapping.settings import LabelColumn, MappedTable
+from churn_store.mapping.settings import MappedTable
 from churn_store.mapping.text import MappedText
 from churn_store.redaction import LONGEST, MAIL
 

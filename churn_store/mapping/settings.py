@@ -8,14 +8,18 @@ import re
 from collections.abc import Mapping
 from datetime import date
 from functools import cache
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 from zoneinfo import available_timezones
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from churn_store.mapping.tables import RESERVED, Table
+from churn_store.mapping.column_settings import Attribute, Currency, Ids, LabelColumn
+from churn_store.mapping.reserved_names import RESERVED
 from churn_store.model.words import writings
 from churn_store.settings import Section
+
+if TYPE_CHECKING:
+    from churn_store.mapping.tables import Table
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 EventType = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
@@ -43,73 +47,6 @@ TIMES = ("signed_up", "occurred", "known", "due")
 def _time_zones() -> frozenset[str]:
     """The names of all zones; to find them, many files are opened."""
     return frozenset(available_timezones() - NOT_A_PLACE)
-
-
-class Attribute(Section):
-    """A column with an attribute of a customer, which becomes a feature."""
-
-    column: str = Field(description="its name in the table")
-    kind: Literal["number", "category"] = Field(description="`number` or `category`")
-    low: float | None = None
-    high: float | None = None
-    nullable: bool = False
-    unit: str = ""
-    description: str = ""
-
-
-class LabelColumn(Section):
-    """The column of data without time that says who churned."""
-
-    column: str = Field(description="its name in the table")
-    churned: str = Field("Yes", description="the word for a customer who left")
-    stayed: str = Field("No", description="the word for a customer who stayed")
-    unknown: str | None = Field(
-        None,
-        description='the word for one of today\'s customers, of whom nobody knows yet; "" where nothing is written. Such rows are '
-        "scored, and neither trained nor judged on; default: every row must have a label",
-    )
-
-    @model_validator(mode="after")
-    def _words_differ(self) -> Self:
-        if self.churned.strip() == self.stayed.strip():
-            raise ValueError(
-                f"`churned` and `stayed` are both {self.churned!r}; expected two words. Write the one for who left and the one "
-                "for who stayed"
-            )
-        if self.unknown is not None and self.unknown.strip() in (self.churned.strip(), self.stayed.strip()):
-            same = "churned" if self.unknown.strip() == self.churned.strip() else "stayed"
-            raise ValueError(
-                f"`unknown` and `{same}` are both {self.unknown!r}; expected a word of its own for customers without a label, or no "
-                "`unknown` where every row has one"
-            )
-        return self
-
-
-class Currency(Section):
-    """The column of payments that says in which currency an amount is."""
-
-    column: str = Field(description="its name in the table")
-    keep: str | None = Field(None, description="only payments in this currency are read, the others are counted")
-    is_converted: bool = Field(False, description="the amounts are all in one currency, whatever the column says")
-
-    @model_validator(mode="after")
-    def _one_of_both(self) -> Self:
-        if self.keep is not None and self.is_converted:
-            raise ValueError("`keep` chooses among currencies, and `is_converted` says that there is one; keep one of them")
-        return self
-
-
-class Ids(Section):
-    """How the ids of customers are rewritten, so that those of two tables are the same."""
-
-    pad: int | None = Field(None, gt=0, le=64, description="zeros are put before ids with fewer characters than this")
-    strip: Literal["0"] | None = Field(None, description='`"0"`: zeros at the beginning are dropped')
-
-    @model_validator(mode="after")
-    def _one_of_both(self) -> Self:
-        if (self.pad is None) == (self.strip is None):
-            raise ValueError("expected either `pad`, a number of characters, or `strip`, the character 0")
-        return self
 
 
 class MappedTable(Section):
@@ -281,12 +218,12 @@ class MappedTable(Section):
         return self
 
 
-REQUIRED: Mapping[Table, frozenset[str]] = {
+REQUIRED: "Mapping[Table, frozenset[str]]" = {
     "customers": frozenset({"customer_id", "signed_up"}),
     "events": frozenset({"customer_id", "event_type", "occurred"}),
     "payments": frozenset({"customer_id", "amount", "occurred"}),
 }
-MAY_HAVE: Mapping[Table, frozenset[str]] = {
+MAY_HAVE: "Mapping[Table, frozenset[str]]" = {
     "customers": frozenset({"occurred", "known"}),
     "events": frozenset({"event_id", "known", "value"}),
     "payments": frozenset({"payment_id", "status", "known", "due", "list_price", "refunded"}),
@@ -304,7 +241,7 @@ class MappedTables(Section):
     shape: Literal["history", "table"] = "history"
     start: date | None = Field(None, description="the first day with data; needed for a history")
 
-    def described(self, table: Table) -> MappedTable | None:
+    def described(self, table: "Table") -> MappedTable | None:
         """The description of a table; ``None`` where the company has no such table."""
         found: MappedTable | None = getattr(self, table)
         return found
@@ -330,13 +267,13 @@ class MappedTables(Section):
         return self
 
     @property
-    def tables(self) -> tuple[Table, ...]:
+    def tables(self) -> "tuple[Table, ...]":
         """The raw tables that the graph has; customers are derived where there is no table of them."""
         return ("customers", *(name for name in REQUIRED if name != "customers" and self.described(name) is not None))
 
 
 def _refuse_unfit(
-    name: Table, table: MappedTable, required: frozenset[str], optional: frozenset[str], *, is_only: bool = False
+    name: "Table", table: MappedTable, required: frozenset[str], optional: frozenset[str], *, is_only: bool = False
 ) -> None:
     given = {*table.columns, *table.constants}
     if table.event_times:

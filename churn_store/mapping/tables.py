@@ -10,6 +10,8 @@ from typing import Literal
 
 import polars as pl
 
+from churn_store.errors import InputError
+
 Table = Literal["customers", "events", "payments"]
 
 
@@ -67,18 +69,23 @@ QUARANTINE: Mapping[str, type[pl.DataType]] = {
 it became known; null where that can't be told."""
 
 
-RESERVED = frozenset(
-    {
-        *(name for schema in SCHEMAS.values() for name in schema),
-        "age_s", "churned", "column", "endings", "newest_event_age_s", "newest_known_s", "newest_occurred_s", "newest_settled_age_s",
-        "period", "role", "row", "rule", "score", "signed_up_age_s", "snapshot_s", "value",
-    }
-)  # fmt: skip
-"""Names that tables made from the raw ones use, so that no attribute can have them."""
-
-
 STATUSES = ("settled", "failed", "refunded")
 """Outcomes of a payment."""
+
+
+@dataclass(frozen=True)
+class Unread:
+    """A span of time of which a source has rows that can't be read, as a file is cut off.
+
+    Attributes:
+        start_s: beginning of the span, in epoch seconds.
+        end_s: end of the span, which does not belong to it.
+        reason: what is wrong, and the way out.
+    """
+
+    start_s: int
+    end_s: int
+    reason: InputError
 
 
 @dataclass(frozen=True)
@@ -89,11 +96,13 @@ class Delivery:
         rows: rows in the canonical columns.
         unreadable: rows with a value that can't be read, in the columns of ``QUARANTINE``.
         notes: remarks about what was read, for people.
+        unread: spans of time that ``rows`` may lack rows of.
     """
 
     rows: pl.DataFrame
     unreadable: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=QUARANTINE))
     notes: tuple[str, ...] = ()
+    unread: tuple[Unread, ...] = ()
 
 
 PERSON = "customer_id"

@@ -1,4 +1,4 @@
-"""Approval: a named person makes a judged candidate the champion.
+"""Approval and rejection: a named person makes a judged candidate the champion, or says that it is not to be one.
 
 Nothing here needs MLflow or Dagster. Belongs here: which candidates may be released at all, also as challengers. Does not belong
 here: how a row is added (``releases``), what state a candidate is in (``lifecycle``), and the gate.
@@ -11,7 +11,17 @@ from churn_store.releases.attribution import require_name, require_reason
 from churn_store.releases.blessings import RECORDING, newest_blessing, record_blessing
 from churn_store.releases.bundles import Reached, load_manifest, on
 from churn_store.releases.lifecycle import candidate_of, champion_of, judged_against
-from churn_store.releases.log import APPROVED, OVERRIDDEN, PUBLISHING, Serving, history, newest, publish
+from churn_store.releases.log import (
+    APPROVED,
+    OVERRIDDEN,
+    PUBLISHING,
+    Also,
+    Serving,
+    history,
+    newest,
+    publish,
+    require_newest,
+)
 from churn_store.releases.manifest import Blessing, Manifest
 from churn_store.storage.digest_store import DigestStore
 
@@ -32,6 +42,8 @@ def approve(
     reason: str,
     now_s: int,
     override: bool = False,
+    read_epoch: int | None = None,
+    also: Also | None = None,
     reached: Reached = on,
 ) -> Serving:
     """Make an accepted candidate the champion. If it is the champion already, its row is returned.
@@ -44,6 +56,8 @@ def approve(
         reason: reason, in words.
         now_s: time by the platform's clock, in epoch seconds.
         override: whether to release it against the gate or a newer champion; its blessing records this for ever.
+        read_epoch: newest epoch that the caller knew; default: whichever is the newest now.
+        also: what else is written in the transaction of the row.
         reached: function called at each step; for tests of crashes.
 
     Raises:
@@ -56,6 +70,7 @@ def approve(
     serving = newest(engine)
     if serving is not None and candidate_of(files, serving.champion) == candidate:
         return serving
+    require_newest(serving, read_epoch)
     manifest, blessing, kind = to_release(
         engine, files, candidate, serving, by=by, reason=reason, now_s=now_s, override=override, reached=reached
     )
@@ -69,8 +84,53 @@ def approve(
         reason=reason,
         now_s=now_s,
         kind=kind,
+        also=also,
         reached=reached,
     )
+
+
+def reject(
+    engine: sa.Engine,
+    files: DigestStore,
+    candidate: str,
+    *,
+    by: str,
+    reason: str,
+    now_s: int,
+    reached: Reached = on,
+) -> Blessing:
+    """Record a person's verdict that a candidate is not to be released; it waits no more. Asked again, it returns the existing one.
+
+    What serves is not touched: ``challenge.end_challenge`` and ``rollback`` do that.
+
+    Args:
+        engine: the serving database.
+        files: the release files.
+        candidate: digest of the candidate.
+        by: name of the person.
+        reason: reason, in words.
+        now_s: time by the platform's clock, in epoch seconds.
+        reached: function called at each step of ``RECORDING``; for tests of crashes.
+
+    Raises:
+        InputError: if it was never judged, or serves as champion or challenger; or if there is no name or no reason.
+    """
+    by, reason = require_name(by), require_reason(reason)
+    blessing = newest_blessing(engine, candidate)
+    if blessing is None:
+        raise InputError(f"candidate {candidate[:12]} was never judged; `churn releases` lists those that were")
+    serving = newest(engine)
+    for role, digest in () if serving is None else (("champion", serving.champion), ("challenger", serving.challenger)):
+        if digest is not None and candidate_of(files, digest) == candidate:
+            instead = "roll it back" if role == "champion" else "end the challenge"
+            raise InputError(f"candidate {candidate[:12]} serves as {role}; {instead} first")
+    if (blessing.verdict, blessing.actor, blessing.reason) == ("rejected", by, reason):
+        return blessing
+    ours = Blessing(
+        candidate, "rejected", blessing.rules, by, now_s, epoch=blessing.epoch, gain=blessing.gain, reason=reason
+    )
+    record_blessing(engine, ours, reached=reached)
+    return ours
 
 
 def to_release(
@@ -113,7 +173,7 @@ def to_release(
             else "judge it anew, or release it against the gate in your own name with --override"
         )
         raise InputError(
-            f"candidate {candidate[:12]} was not accepted: {blessing.verdict} by {blessing.actor} ({failed or 'no rule failed'}); {again}"
+            f"candidate {candidate[:12]} was not accepted: {blessing.verdict} by {blessing.actor} ({failed or blessing.reason or 'no rule failed'}); {again}"
         )
     raise FencedError(
         f"candidate {candidate[:12]} was compared with {_named(against)}, but {_named(now)} serves now (epoch {epoch}); judge it anew "

@@ -4,17 +4,23 @@ Belongs here: recording a verdict, and reading the newest. Does not belong here:
 ``churn_assets``, or by a named person through ``approval``).
 """
 
-from typing import Any
+import math
+from contextlib import suppress
+from typing import Any, Final
 
 import msgspec
 import sqlalchemy as sa
 
 from churn_store.database import schema
+from churn_store.database.lenient import raw_rows
+from churn_store.errors import ReleaseError
 from churn_store.releases.bundles import Reached, on
 from churn_store.releases.manifest import Blessing
 
 RECORDING = ("verdict written", "verdict committed")
 """The steps of ``record_blessing``, in order."""
+
+_COLUMNS: Final = tuple(schema.blessings.c)
 
 
 def record_blessing(engine: sa.Engine, blessing: Blessing, *, reached: Reached = on) -> None:
@@ -43,28 +49,47 @@ def newest_blessing(engine: sa.Engine, candidate: str) -> Blessing | None:
     Args:
         engine: the serving database.
         candidate: digest of the candidate.
+
+    Raises:
+        ReleaseError: if that verdict can't be read, so that no older one counts in its place.
     """
-    asked = (
-        schema.blessings.select()
-        .where(schema.blessings.c.candidate == candidate)
-        .order_by(schema.blessings.c.id.desc())
-        .limit(1)
-    )
+    mine = schema.blessings.c.candidate == candidate
     with engine.connect() as connection:
-        row = connection.execute(asked).first()
-    return None if row is None else _blessing(row._asdict())
+        rows = list(
+            raw_rows(connection, _COLUMNS, lambda asked: asked.where(mine).order_by(schema.blessings.c.id.desc()).limit(1))
+        )
+    try:
+        return _blessing(rows[0]) if rows else None
+    except msgspec.ValidationError as error:
+        raise ReleaseError(
+            f"the newest verdict on candidate {candidate[:12]} can't be read ({error}); judge it anew"
+        ) from error
 
 
 def newest_blessings(engine: sa.Engine) -> list[Blessing]:
-    """The newest verdict on each candidate, newest first."""
+    """The newest verdict on each candidate, newest first. A verdict that can't be read hides its candidate, and no other."""
     last = sa.select(sa.func.max(schema.blessings.c.id)).group_by(schema.blessings.c.candidate)
-    asked = schema.blessings.select().where(schema.blessings.c.id.in_(last)).order_by(schema.blessings.c.id.desc())
+    found = []
     with engine.connect() as connection:
-        return [_blessing(row._asdict()) for row in connection.execute(asked)]
+        for row in raw_rows(
+            connection,
+            _COLUMNS,
+            lambda asked: asked.where(schema.blessings.c.id.in_(last)).order_by(schema.blessings.c.id.desc()),
+        ):
+            with suppress(msgspec.ValidationError):
+                found.append(_blessing(row))
+    return found
 
 
 def _blessing(row: dict[str, Any]) -> Blessing:
-    """A verdict from its row. One without rules counts as a verdict by no rule, from which no release can be made."""
-    return msgspec.convert(
+    """A verdict from its row. One without rules counts as a verdict by no rule, from which no release can be made.
+
+    Raises:
+        msgspec.ValidationError: if the row holds what no verdict does.
+    """
+    found = msgspec.convert(
         {**{name: row[name] for name in Blessing.__struct_fields__}, "rules": row["rules"] or []}, Blessing
     )
+    if found.gain is not None and not math.isfinite(found.gain):
+        raise msgspec.ValidationError("its gain is not a number")
+    return found

@@ -8,22 +8,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import msgspec
-import numpy as np
 
 from churn_store.errors import ReleaseError
 from churn_store.model.scorer import Scorer
+from churn_store.releases.golden_rows import replay
 from churn_store.releases.manifest import (
     FILE_LIMITS,
-    GOLDEN_TOLERANCE,
     MANIFEST_LIMIT,
     Blessing,
     FileEntry,
-    Golden,
     Manifest,
     decode_golden,
     decode_manifest,
     encode,
 )
+from churn_store.releases.trial import IN_THIS_PROCESS, Trials
 from churn_store.storage.digest_store import DigestStore
 
 Reached = Callable[[str], None]
@@ -104,7 +103,7 @@ def seal(files: DigestStore, manifest: Manifest, blessing: Blessing, *, reached:
     """
     digest = files.put(encode(msgspec.structs.replace(manifest, blessing=blessing)))
     reached("release manifest stored")
-    load_bundle(files, digest)
+    verify_release(files, digest)
     reached("release verified")
     return digest
 
@@ -133,12 +132,39 @@ def load_file(files: DigestStore, manifest: Manifest, name: str) -> bytes:
     return content
 
 
-def load_bundle(files: DigestStore, digest: str) -> Bundle:
-    """Load a release and verify it fully: every digest, the blessing, and the golden rows.
+def load_bundle(
+    files: DigestStore, digest: str, trials: Trials = IN_THIS_PROCESS, *, wanted: Callable[[], bool] | None = None
+) -> Bundle:
+    """Load a release and verify it fully: every digest, the blessing, and the golden rows, first in a child process.
+
+    Args:
+        files: the release files.
+        digest: digest of the release.
+        trials: what was tried in a child process before, which is not done twice.
+        wanted: function asked during a trial; once it says no, the trial ends.
+
+    Raises:
+        ReleaseError: if anything is wrong with it.
+        NotWantedError: if the trial was ended because nobody wants it any more.
+    """
+    manifest, contents = _verified(files, digest, trials, wanted)
+    scorer = Scorer(contents["model.onnx"], manifest.signature)
+    replay(scorer, decode_golden(contents["golden.json"]))
+    return Bundle(digest=digest, manifest=manifest, scorer=scorer, reference=contents["reference.parquet"])
+
+
+def verify_release(files: DigestStore, digest: str, trials: Trials = IN_THIS_PROCESS) -> Manifest:
+    """Verify a release as ``load_bundle`` does, without loading it in this process.
 
     Raises:
         ReleaseError: if anything is wrong with it.
     """
+    return _verified(files, digest, trials, None)[0]
+
+
+def _verified(
+    files: DigestStore, digest: str, trials: Trials, wanted: Callable[[], bool] | None
+) -> tuple[Manifest, dict[str, bytes]]:
     manifest = load_manifest(files, digest)
     if manifest.blessing is None or not manifest.blessing.releasable:
         verdict = "no verdict" if manifest.blessing is None else verdict_in_words(manifest.blessing)
@@ -146,39 +172,8 @@ def load_bundle(files: DigestStore, digest: str) -> Bundle:
     if manifest.blessing.candidate != manifest.candidate:
         raise ReleaseError(f"release {digest[:12]} carries the blessing of another candidate")
     contents = {name: load_file(files, manifest, name) for name in FILE_LIMITS}
-    scorer = Scorer(contents["model.onnx"], manifest.signature)
-    replay(scorer, decode_golden(contents["golden.json"]))
-    return Bundle(digest=digest, manifest=manifest, scorer=scorer, reference=contents["reference.parquet"])
-
-
-def replay(scorer: Scorer, golden: Golden) -> float:
-    """Score the golden rows again.
-
-    Returns:
-        The greatest difference in probability.
-
-    Raises:
-        ReleaseError: if a row does not fit the model's signature, or the difference exceeds ``GOLDEN_TOLERANCE``.
-    """
-    try:
-        again = scorer.score_rows(golden.rows)
-    except ReleaseError as error:
-        raise ReleaseError(f"golden.json: its rows can't be scored: {error}") from error
-    except Exception as error:  # onnxruntime's exceptions have no common base but Exception
-        raise ReleaseError(
-            f"golden.json: its rows can't be scored ({type(error).__name__}); they or the model do not fit the signature"
-        ) from error
-    if again.shape != (len(golden.rows),):
-        raise ReleaseError(
-            f"the model gives {again.shape} probabilities for the {len(golden.rows)} golden rows; expected one each"
-        )
-    difference = float(np.max(np.abs(again - np.asarray(golden.probabilities))))
-    if not difference <= GOLDEN_TOLERANCE:
-        raise ReleaseError(
-            f"the model gives other probabilities than the trained pipeline on the golden rows: "
-            f"greatest difference {difference:.2e}, allowed {GOLDEN_TOLERANCE:.0e}"
-        )
-    return difference
+    trials.require(contents["model.onnx"], contents["golden.json"], manifest.signature, wanted=wanted)
+    return manifest, contents
 
 
 def verdict_in_words(blessing: Blessing) -> str:

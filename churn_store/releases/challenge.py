@@ -11,8 +11,19 @@ import sqlalchemy as sa
 from churn_store.errors import InputError, ReleaseError
 from churn_store.releases.approval import to_release
 from churn_store.releases.attribution import require_name, require_reason
-from churn_store.releases.bundles import Reached, load_bundle, load_manifest, on
-from churn_store.releases.log import ADDING, CHALLENGE_ENDED, CHALLENGED, PUBLISHING, Serving, append, newest, sealed
+from churn_store.releases.bundles import Reached, load_manifest, on, verify_release
+from churn_store.releases.log import (
+    ADDING,
+    CHALLENGE_ENDED,
+    CHALLENGED,
+    PUBLISHING,
+    Also,
+    Serving,
+    append,
+    newest,
+    require_newest,
+    sealed,
+)
 from churn_store.releases.manifest import Manifest
 from churn_store.storage.digest_store import DigestStore
 
@@ -36,6 +47,8 @@ def challenge(
     reason: str,
     now_s: int,
     override: bool = False,
+    read_epoch: int | None = None,
+    also: Also | None = None,
     reached: Reached = on,
 ) -> Serving:
     """Let an accepted candidate answer a share of the requests beside the champion.
@@ -49,6 +62,8 @@ def challenge(
         reason: reason, in words.
         now_s: time by the platform's clock, in epoch seconds.
         override: whether a rejected candidate may serve, as in ``approve``.
+        read_epoch: newest epoch that the caller knew; default: whichever is the newest now.
+        also: what else is written in the transaction of the row.
         reached: called at each step; for tests of crashes.
 
     Raises:
@@ -61,9 +76,10 @@ def challenge(
     if not (math.isfinite(share) and 0 < share <= GREATEST_SHARE):
         raise InputError(f"a challenger's share is {share:g}; expected more than 0 and at most {GREATEST_SHARE:g}")
     serving = newest(engine)
+    require_newest(serving, read_epoch)
     if serving is None:
         raise InputError("there is no champion to challenge yet; approve the candidate instead")
-    champion = load_bundle(files, serving.champion).manifest
+    champion = verify_release(files, serving.champion)
     if champion.candidate == candidate:
         raise InputError(f"candidate {candidate[:12]} is the champion already (epoch {serving.epoch})")
     asked = load_manifest(files, candidate)
@@ -77,7 +93,7 @@ def challenge(
         engine, files, candidate, serving, by=by, reason=reason, now_s=now_s, override=override, reached=reached
     )
     digest = sealed(engine, files, manifest, blessing, reached=reached)
-    if (serving.challenger, serving.challenger_share) == (digest, share):
+    if also is None and (serving.challenger, serving.challenger_share) == (digest, share):
         return serving
     row = Serving(
         epoch=serving.epoch + 1,
@@ -90,11 +106,19 @@ def challenge(
         kind=CHALLENGED,
         gain=blessing.gain,
     )
-    return append(engine, row, reached=reached)
+    return append(engine, row, repeated=also is None, also=also, reached=reached)
 
 
 def end_challenge(
-    engine: sa.Engine, files: DigestStore, *, by: str, reason: str, now_s: int, reached: Reached = on
+    engine: sa.Engine,
+    files: DigestStore,
+    *,
+    by: str,
+    reason: str,
+    now_s: int,
+    read_epoch: int | None = None,
+    also: Also | None = None,
+    reached: Reached = on,
 ) -> Serving:
     """Let the champion answer every request again.
 
@@ -104,6 +128,8 @@ def end_challenge(
         by: name of the person, or of the guard that ends the challenge.
         reason: reason, in words.
         now_s: time by the platform's clock, in epoch seconds.
+        read_epoch: newest epoch that the caller knew; default: whichever is the newest now.
+        also: what else is written in the transaction of the row.
         reached: called at each step; for tests of crashes.
 
     Raises:
@@ -113,9 +139,10 @@ def end_challenge(
     """
     by, reason = require_name(by), require_reason(reason)
     serving = newest(engine)
+    require_newest(serving, read_epoch)
     if serving is None or serving.challenger is None:
         raise InputError("there is no challenger; `churn releases` shows who serves")
-    load_bundle(files, serving.champion)
+    verify_release(files, serving.champion)
     reached("champion verified")
     row = Serving(
         epoch=serving.epoch + 1,
@@ -127,7 +154,7 @@ def end_challenge(
         published_s=now_s,
         kind=CHALLENGE_ENDED,
     )
-    return append(engine, row, reached=reached)
+    return append(engine, row, repeated=also is None, also=also, reached=reached)
 
 
 def require_comparable(champion: Manifest, challenger: Manifest) -> None:

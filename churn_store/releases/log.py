@@ -5,16 +5,22 @@ reading rows, and adding one behind a fence. Does not belong here: what a releas
 (``approval``, ``challenge``, ``rollback``, the asset ``champion``).
 """
 
-from dataclasses import asdict, dataclass
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from typing import Any, Final
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from churn_store.database import schema
+from churn_store.database.lenient import AsideRow, raw_rows
 from churn_store.errors import FencedError, ReleaseError
 from churn_store.releases.blessings import RECORDING, newest_blessing
 from churn_store.releases.bundles import SEALING, STAGING, Reached, on, seal, verdict_in_words
-from churn_store.releases.manifest import Blessing, Manifest
+from churn_store.releases.manifest import Blessing, EpochSeconds, Manifest
 from churn_store.storage.digest_store import DigestStore
 
 RELEASED, APPROVED, OVERRIDDEN = "released", "approved", "overridden"
@@ -28,6 +34,16 @@ PUBLISHING = ("verdict checked", *SEALING, *ADDING)
 
 STEPS = (*STAGING, *RECORDING, *PUBLISHING)
 """All steps from a candidate's files to the row that lets it serve."""
+
+
+Also = Callable[[sa.Connection, int], None]
+"""What else is written in the transaction of a row: function of the connection and the row's epoch."""
+
+PAGE: Final = 100
+"""Rows that are read at once, behind those that can't be read."""
+
+_COLUMNS: Final = tuple(schema.releases.c)
+_EPOCH: Final = schema.releases.c.epoch
 
 
 @dataclass(frozen=True)
@@ -53,7 +69,7 @@ class Serving:
     challenger_share: float
     actor: str
     reason: str
-    published_s: int
+    published_s: EpochSeconds
     kind: str = RELEASED
     gain: float | None = None
 
@@ -65,10 +81,52 @@ def newest(engine: sa.Engine) -> Serving | None:
 
 
 def history(engine: sa.Engine, *, limit: int | None = 100) -> list[Serving]:
-    """The rows of ``releases``, newest first; all of them if ``limit`` is ``None``."""
+    """The rows of ``releases``, newest first; all of them if ``limit`` is ``None``.
+
+    Rows that can't be read are left out (``put_aside``), so that one of them hides no other.
+    """
+    rows: list[Serving] = []
     with engine.connect() as connection:
-        rows = connection.execute(schema.releases.select().order_by(schema.releases.c.epoch.desc()).limit(limit))
-        return [Serving(**row._mapping) for row in rows]
+        for row in _pages(connection, first=limit):
+            if isinstance(row, Serving):
+                rows.append(row)
+            if len(rows) == limit:
+                break
+    return rows
+
+
+def put_aside(engine: sa.Engine, *, among: int = 1_000) -> list[AsideRow]:
+    """The rows among the newest ones that can't be read, such as one with a gain that is not a number."""
+    with engine.connect() as connection:
+        rows = raw_rows(connection, _COLUMNS, lambda asked: asked.order_by(_EPOCH.desc()).limit(among))
+        return [row for row in map(_row, rows) if isinstance(row, AsideRow)]
+
+
+def _pages(connection: sa.Connection, *, first: int | None) -> Iterator[Serving | AsideRow]:
+    """All rows, newest first, read in pieces of at least ``first``."""
+    start, size = 0, first
+    while True:
+        asked = partial(_piece, start=start, size=size)
+        piece = [_row(row) for row in raw_rows(connection, _COLUMNS, asked)]
+        yield from piece
+        if size is None or len(piece) < size:
+            return
+        start, size = start + size, max(size, PAGE)
+
+
+def _piece(asked: Any, *, start: int, size: int | None) -> Any:
+    return asked.order_by(_EPOCH.desc()).offset(start).limit(size)
+
+
+def _row(values: dict[str, Any]) -> Serving | AsideRow:
+    try:
+        row = msgspec.convert(values, Serving)
+    except msgspec.ValidationError as error:
+        return AsideRow("releases", f"epoch {values['epoch']}"[:40], str(error)[:200])
+    numbers = {"gain": row.gain, "challenger_share": row.challenger_share}
+    if wrong := [name for name, number in numbers.items() if number is not None and not math.isfinite(number)]:
+        return AsideRow("releases", f"epoch {row.epoch}", f"its {' and '.join(wrong)} is not a number")
+    return row
 
 
 def publish(
@@ -82,6 +140,7 @@ def publish(
     reason: str,
     now_s: int,
     kind: str = RELEASED,
+    also: Also | None = None,
     reached: Reached = on,
 ) -> Serving:
     """Make a blessed candidate the champion; a challenge that runs ends with it.
@@ -99,6 +158,7 @@ def publish(
         reason: reason, in words.
         now_s: time by the platform's clock, in epoch seconds.
         kind: kind of the row.
+        also: what else is written in the transaction of the row.
         reached: function called at each step of ``PUBLISHING``.
 
     Returns:
@@ -120,7 +180,7 @@ def publish(
         kind=kind,
         gain=blessing.gain,
     )
-    return append(engine, row, reached=reached)
+    return append(engine, row, repeated=also is None, also=also, reached=reached)
 
 
 def sealed(engine: sa.Engine, files: DigestStore, manifest: Manifest, blessing: Blessing, *, reached: Reached = on) -> str:
@@ -148,39 +208,71 @@ def sealed(engine: sa.Engine, files: DigestStore, manifest: Manifest, blessing: 
     return seal(files, manifest, blessing, reached=reached)
 
 
-def append(engine: sa.Engine, row: Serving, *, reached: Reached = on) -> Serving:
+def append(
+    engine: sa.Engine, row: Serving, *, repeated: bool = True, also: Also | None = None, reached: Reached = on
+) -> Serving:
     """Add a row, unless another writer was faster. This is the only place that inserts into ``releases``.
 
     Args:
         engine: the serving database.
-        row: new row, whose epoch is one more than the newest that its writer knew, and whose releases were verified.
+        row: new row, whose epoch is one more than the newest that its writer knew, and whose releases were verified. Where rows that
+            can't be read follow that one, the new row comes behind them.
+        repeated: whether a row with the same epoch and content is returned as the row of this call, as for a process that died behind
+            its insert; otherwise only the call that wrote it gets it.
+        also: what else is written in the same transaction; a conflict in it is one with another writer.
         reached: function called at each step of ``ADDING``.
 
     Returns:
-        The row, or the existing one if it has the same epoch and content.
+        The row, or the existing one.
 
     Raises:
-        FencedError: if another row has been added since.
+        FencedError: if another row has been added since; the message names it.
     """
     conflict: IntegrityError | None = None
     try:
         with engine.begin() as connection:
-            latest = connection.execute(sa.select(sa.func.max(schema.releases.c.epoch))).scalar() or 0
-            if latest == row.epoch - 1:
+            later = list(raw_rows(connection, _COLUMNS, lambda asked: asked.where(row.epoch <= _EPOCH)))
+            before = connection.execute(sa.select(sa.func.max(_EPOCH)).where(row.epoch > _EPOCH)).scalar() or 0
+            latest = max((one["epoch"] for one in later if isinstance(one["epoch"], int)), default=before)
+            written = not any(isinstance(_row(one), Serving) for one in later) and latest >= row.epoch - 1
+            if written:
+                row = replace(row, epoch=max(latest + 1, row.epoch))
                 connection.execute(schema.releases.insert().values(**asdict(row)))
+                if also is not None:
+                    also(connection, row.epoch)
                 reached("row inserted")
-        if latest == row.epoch - 1:
+        if written:
             reached("row committed")
             return row
     except IntegrityError as error:
         conflict = error
     existing = newest(engine)
-    if existing is not None and _same(existing, row):
+    if repeated and existing is not None and _same(existing, row):
         return existing
     raise FencedError(
-        f"epoch {0 if existing is None else existing.epoch} was published since epoch {row.epoch - 1} was read; look at it and "
+        f"{'nothing' if existing is None else in_words(existing)} was published since epoch {row.epoch - 1} was read; look at it and "
         "decide again"
     ) from conflict
+
+
+def require_newest(serving: Serving | None, read_epoch: int | None) -> None:
+    """Refuse a decision that was made with another row in view.
+
+    Args:
+        serving: newest row; ``None`` before the first.
+        read_epoch: newest epoch that the caller knew, 0 for none; ``None`` where the caller does not mind.
+
+    Raises:
+        FencedError: if another row is the newest; the message names it.
+    """
+    if read_epoch is not None and read_epoch != (0 if serving is None else serving.epoch):
+        newest_row = "nothing was released yet" if serving is None else f"{in_words(serving)} is the newest"
+        raise FencedError(f"{newest_row}, not epoch {read_epoch}; look at it and decide again")
+
+
+def in_words(row: Serving) -> str:
+    """A row, who wrote it and why."""
+    return f"epoch {row.epoch} ({row.kind} by {row.actor}: {row.reason})"
 
 
 def _same(one: Serving, other: Serving) -> bool:

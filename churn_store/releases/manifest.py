@@ -12,8 +12,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from churn_store.errors import ReleaseError
+from churn_store.model.reasons.plan import ReasonPlan
 from churn_store.model.signature import Signature
-from churn_store.storage.digest_store import MEBIBYTE
+from churn_store.safe_read import MEBIBYTE
 
 FORMAT = 3
 """Format that is written. Since format 2 a manifest holds the evaluation of its model (``Evaluation``), since format 3 the version of
@@ -36,6 +37,10 @@ GOLDEN_TOLERANCE = 1e-6
 
 GREATEST_THRESHOLD = math.nextafter(1.0, 2.0)
 """The threshold of a model that calls no customer, where one customer's probability is 1."""
+
+
+EpochSeconds = Annotated[int, msgspec.Meta(ge=0, le=253_402_300_799)]
+"""A time that has a date: before the year 10000."""
 
 
 class FileEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -184,7 +189,7 @@ class Blessing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     verdict: Literal["accepted", "rejected", "undecided", "overridden"]
     rules: tuple[Rule, ...]
     actor: str
-    decided_s: int
+    decided_s: EpochSeconds
     epoch: int = 0
     gain: float | None = None
     reason: str = ""
@@ -262,6 +267,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             format 3, and 1 before.
         protected: why each protected input may be used and who said so, by input; empty for one that nobody has allowed, on which
             older code had trained already, and which this release was the last to be trained on without a reason.
+        reasons: reference row and groups of the reasons of its predictions.
     """
 
     format: int = FORMAT
@@ -281,7 +287,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     mlflow: dict[str, str]
     code_commit: str
     lock_sha256: str
-    created_s: int
+    created_s: EpochSeconds
     files: dict[str, FileEntry]
     blessing: Blessing | None = None
     # Absent in format 1, and left out again on encoding, so that the digest does not change.
@@ -293,6 +299,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     normalisation: int | msgspec.UnsetType = msgspec.UNSET
     # Absent where no input is protected.
     protected: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
+    # Absent in releases that are older than reasons.
+    reasons: ReasonPlan | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def candidate(self) -> str:

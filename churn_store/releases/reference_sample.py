@@ -6,9 +6,7 @@ before this one does: run as a program, this module is that child.
 """
 
 import io
-import os
-import resource
-import subprocess
+import signal
 import sys
 
 import polars as pl
@@ -16,6 +14,7 @@ import pyarrow.parquet as pq
 from pyarrow import ArrowException
 
 from churn_store.errors import ReleaseError
+from churn_store.releases.child import confine, run_child
 
 MOST_ROWS = 1_000_000
 LARGEST_READ = 128 * 1024 * 1024
@@ -36,21 +35,12 @@ def read_sample(content: bytes) -> pl.DataFrame:
         ReleaseError: no Parquet, damaged, or more than a sample.
     """
     _require_modest(content)
-    try:
-        child = subprocess.run(  # noqa: S603 - this module, and the content only as its standard input
-            [sys.executable, "-m", __name__],
-            input=content,
-            env={**os.environ, "POLARS_MAX_THREADS": "1"},  # each thread reserves memory
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            timeout=CHILD_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise ReleaseError(f"reference.parquet can't be read within {CHILD_S} s") from error
-    if child.returncode == TOO_LARGE:
+    ended = run_child(__name__, [content], memory=CHILD_BYTES, cpu_s=CHILD_S, within_s=2.0 * CHILD_S)
+    if ended.status is None or ended.status == -signal.SIGXCPU:
+        raise ReleaseError(f"reference.parquet can't be read within {CHILD_S} s")
+    if ended.status == TOO_LARGE:
         raise ReleaseError(f"reference.parquet takes more than {LARGEST_READ} bytes when it is read; a sample takes less")
-    if child.returncode != 0:
+    if ended.status != 0:
         raise ReleaseError("reference.parquet can't be read: it is damaged")
     return _read(content)
 
@@ -75,6 +65,5 @@ def _read(content: bytes) -> pl.DataFrame:
 
 
 if __name__ == "__main__":
-    resource.setrlimit(resource.RLIMIT_AS, (CHILD_BYTES, CHILD_BYTES))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    confine(sys.argv[1:])
     sys.exit(TOO_LARGE if _read(sys.stdin.buffer.read()).estimated_size() > LARGEST_READ else 0)
