@@ -3,16 +3,33 @@
 import json
 import re
 from collections.abc import Sequence
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote
+
+SECRET = re.compile(
+    r"(?i)((?:pass|pwd|secret|token|credential|signature|sig|auth|[a-z_-]*key(?:_?id)?)[a-z_-]*\s*(?:=|%3d)\s*)('[^']*'|[^\s&;,'\"]+)"
+)
+"""A name that says that its value is a secret, and the value: ``password=x``, ``sslpassword=x``, ``aws_secret_access_key=x``."""
+
+ADDRESS = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):(?P<slashes>/*)(?P<rest>.*)", re.DOTALL)
 
 
 def without_password(url: str) -> str:
-    """An address as it may be shown: without user, password and query."""
-    parts = urlsplit(url)
-    if not parts.scheme or not parts.netloc:
-        return url.partition("?")[0]
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit((parts.scheme, host, parts.path, "", ""))
+    """An address as it may be shown: without user, password, query and fragment, whether they are encoded or not.
+
+    A folder is shown as it is. Whatever stands before an ``@`` is taken for a user with a password, also where it holds signs that end
+    a host's name by the rules.
+    """
+    match = ADDRESS.fullmatch(url)
+    if match is None or not match["slashes"]:
+        return SECRET.sub(r"\1***", url)
+    rest = match["rest"]
+    is_file = len(match["slashes"]) > 2 or match["slashes"] == "/"  # noqa: PLR2004 - no host: only a query can follow
+    if "@" in (plain := unquote(rest)) and not is_file:
+        rest = plain
+    if not is_file or match["slashes"] == "/":
+        rest = rest.rpartition("@")[2]
+    shown = re.split(r"[?#]" if not is_file else r"\?", rest, maxsplit=1)[0]
+    return SECRET.sub(r"\1***", f"{match['scheme']}:{match['slashes']}{shown}")
 
 
 LONGEST = 40

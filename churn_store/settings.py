@@ -12,10 +12,19 @@ from typing import Any, Self, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    YamlConfigSettingsSource,
+)
 
 from churn_store.clock import Clock
-from churn_store.errors import InputError
+from churn_store.database.sqlite_url import sqlite_url
+from churn_store.errors import InputError, UnsafeFileError
+from churn_store.kubernetes import kubernetes_variables
+from churn_store.safe_read import MEBIBYTE, read_regular
 from churn_store.settings_errors import one_line
 from churn_store.yaml_words import load as load_yaml
 
@@ -29,6 +38,10 @@ SECTIONS = frozenset(
 """The top-level names of ``churn.yaml``."""
 
 ENDPOINT_VARIABLES = frozenset({"AWS_ENDPOINT_URL", "AWS_ENDPOINT", "AWS_ENDPOINT_URL_S3"})
+
+
+LARGEST = 4 * MEBIBYTE
+"""Largest ``churn.yaml``."""
 
 
 class Section(BaseModel):
@@ -46,9 +59,29 @@ class StoreSettings(Section):
     lake_url: str = Field("", description="folder or object-store address of the lake; default: in `home`")
 
 
+class SharedServiceSettings(BaseModel):
+    """The part of the section ``service`` that the graph and its commands act on too."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    port: int = Field(8000, description="port to listen on; 0 takes a free one", ge=0, le=65535)
+    keep_days: int | None = Field(
+        None,
+        description="predictions older than this are removed from the database; default: all are kept",
+        gt=0,
+        le=36_500,
+    )
+    audit_keep_days: int | None = Field(
+        90,
+        description="rows of the audit older than this are removed from the database; null: all are kept",
+        gt=0,
+        le=36_500,
+    )
+
+
 class _YamlFile(YamlConfigSettingsSource):
     def _read_file(self, file_path: Path | Traversable) -> dict[str, Any]:
-        return load_yaml(file_path.read_text(encoding="utf-8")) or {}
+        return load_yaml(_text_of(Path(str(file_path)))) or {}
 
 
 class ConfigFile(BaseSettings):
@@ -85,7 +118,12 @@ class ConfigFile(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Arguments before environment before file."""
+        """Arguments before environment before file; what Kubernetes has put into the environment is no setting."""
+        if isinstance(env_settings, EnvSettingsSource):
+            foreign = {name.lower() for name in kubernetes_variables(os.environ)}
+            env_settings.env_vars = {
+                name: value for name, value in env_settings.env_vars.items() if name.lower() not in foreign
+            }
         return init_settings, env_settings, _YamlFile(settings_cls, yaml_file=config_file())
 
     @classmethod
@@ -110,7 +148,7 @@ class ConfigFile(BaseSettings):
     @property
     def database_url(self) -> str:
         """The serving database."""
-        return self.store.database_url or f"sqlite:///{(self.home / 'serving.db').absolute()}"
+        return self.store.database_url or sqlite_url(self.home / "serving.db")
 
     @property
     def releases_url(self) -> str:
@@ -140,7 +178,7 @@ def _refuse_unknown_variables() -> None:
     known = {*SECTIONS, "config"}
     named = {
         variable: variable.removeprefix("CHURN_").split("__")[0].lower()
-        for variable in os.environ
+        for variable in os.environ.keys() - kubernetes_variables(os.environ)
         if variable.startswith("CHURN_")
     }
     if unknown := sorted(variable for variable, section in named.items() if section not in known):
@@ -150,13 +188,20 @@ def _refuse_unknown_variables() -> None:
         )
 
 
+def _text_of(file: Path) -> str:
+    try:
+        return read_regular(file, at_most=LARGEST).decode()
+    except UnsafeFileError as error:
+        raise InputError(f"{file} is not read: {error}") from error
+
+
 def _refuse_unknown_sections(file: Path) -> None:
     if not file.exists():
         if "CHURN_CONFIG" in os.environ:
             raise InputError(f"CHURN_CONFIG names {file}, which does not exist; name a churn.yaml or unset it")
         return
     try:
-        content = load_yaml(file.read_text(encoding="utf-8")) or {}
+        content = load_yaml(_text_of(file)) or {}
     except yaml.MarkedYAMLError as error:
         # Not the line itself, which the error quotes: a password may stand in it.
         place = f" (line {error.problem_mark.line + 1})" if error.problem_mark else ""

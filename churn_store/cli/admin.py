@@ -4,7 +4,12 @@ import click
 
 from churn_store.clock import parse_time
 from churn_store.database.migrate import migrate as apply_migrations
-from churn_store.settings import ConfigFile
+from churn_store.private_files import keep_private, make_private
+from churn_store.releases.installation import migrate_installation
+from churn_store.settings import ConfigFile, config_file
+
+DAGSTERS_FOLDER = ".dagster"
+"""Where the dagster.yaml of an embedded instance keeps runs and their logs."""
 
 
 @click.group()
@@ -37,7 +42,18 @@ def clock_wall() -> None:
 
 
 @click.command()
-def migrate() -> None:
-    """Bring the serving database to the newest schema."""
+@click.option(
+    "--anew",
+    is_flag=True,
+    help="Make the tables although the database is lost: releases, keys, outcomes and the log are gone then.",
+)
+def migrate(anew: bool) -> None:
+    """Bring the serving database to the newest schema, and make what lies in `home` readable by this user alone."""
     settings = ConfigFile.load()
-    click.echo(f"serving database at revision {apply_migrations(settings.database_url)}")
+    keep_private(settings.home)
+    url = settings.database_url
+    revision = apply_migrations(url) if anew else migrate_installation(url, settings.releases_url)
+    click.echo(f"serving database at revision {revision}")
+    for folder in (settings.home, config_file().absolute().parent / DAGSTERS_FOLDER):
+        if changed := make_private(folder):
+            click.echo(f"{folder}: {changed} files and folders that other users could read are yours alone now")

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from churn_store.database.migrate import require_migrated
 from churn_store.database.schema import connect
 from churn_store.releases.approval import approve as make_champion
+from churn_store.releases.approval import reject as reject_candidate
 from churn_store.releases.blessings import newest_blessings
 from churn_store.releases.challenge import challenge, end_challenge
 from churn_store.releases.lifecycle import SHOWN_DIGITS, State, how_to_approve, states
@@ -36,7 +37,7 @@ reason_option = click.option("--reason", required=True, metavar="TEXT", help="Wh
 @click.option("--waiting", "only_waiting", is_flag=True, help="Only the accepted candidates that wait for `churn approve`.")
 def releases(as_json: bool, only_waiting: bool) -> None:
     """List which release served from when on, newest first: who released it, and why; then the candidates that never served."""
-    _, engine, files = _open()
+    _, engine, files = open_store()
     known = states(engine, files)
     verdicts = [
         one for one in newest_blessings(engine) if known[one.candidate] not in {"champion", "challenger", "retired"}
@@ -75,7 +76,7 @@ def approve(candidate: str, by: str, reason: str, override: bool, share: float |
 
     ID is a digest of `churn releases` (four digits are enough where they mean one), an epoch, or NAME/VERSION of the registry.
     """
-    settings, engine, files = _open()
+    settings, engine, files = open_store()
     _, manifest = find_manifest(engine, files, candidate)
     now_s = settings.clock.now_s()
     if share is None:
@@ -88,13 +89,25 @@ def approve(candidate: str, by: str, reason: str, override: bool, share: float |
 
 
 @click.command()
+@click.argument("candidate", metavar="ID")
+@by_option
+@reason_option
+def reject(candidate: str, by: str, reason: str) -> None:
+    """Say that the candidate ID is not to be released; it waits no more. What serves is not touched."""
+    settings, engine, files = open_store()
+    _, manifest = find_manifest(engine, files, candidate)
+    verdict = reject_candidate(engine, files, manifest.candidate, by=by, reason=reason, now_s=settings.clock.now_s())
+    click.echo(f"{verdict.candidate[:SHOWN_DIGITS]} is rejected by {verdict.actor}: {verdict.reason}")
+
+
+@click.command()
 @by_option
 @reason_option
 @click.option("--to", type=int, metavar="EPOCH", help="Whose champion serves again; default: the former champion.")
 def rollback(by: str, reason: str, to: int | None) -> None:
     """Put the former champion back, or that of an epoch; it was verified before anything is changed."""
-    settings, engine, files = _open()
-    _say(roll_back(engine, files, by=by, reason=reason, now_s=settings.clock.now_s(), to=to))
+    settings, engine, files = open_store()
+    _say(roll_back(engine, files, by=by, reason=reason, now_s=settings.clock.now_s(), to=to, once=True))
 
 
 @click.group()
@@ -107,11 +120,16 @@ def challenger() -> None:
 @reason_option
 def challenger_end(by: str, reason: str) -> None:
     """Let the champion answer every request again."""
-    settings, engine, files = _open()
+    settings, engine, files = open_store()
     _say(end_challenge(engine, files, by=by, reason=reason, now_s=settings.clock.now_s()))
 
 
-def _open() -> tuple[ConfigFile, sa.Engine, DigestStore]:
+def open_store() -> tuple[ConfigFile, sa.Engine, DigestStore]:
+    """The settings, the serving database and the release files.
+
+    Raises:
+        InputError: if the database does not answer or is not migrated.
+    """
     settings = ConfigFile.load()
     engine = connect(settings.database_url)
     require_migrated(engine)
@@ -160,6 +178,7 @@ def _row_in_words(told: dict[str, Any]) -> str:
 def _candidate_in_words(blessing: Blessing, state: State) -> str:
     short = blessing.candidate[:SHOWN_DIGITS]
     summary = f"{state}  {short}  {_when(blessing.decided_s)}{_gain(blessing.gain)}  {blessing.verdict} by {blessing.actor}"
+    summary += f": {blessing.reason}" if blessing.reason else ""
     if state == "waiting":
         return f"{summary}\n  {how_to_approve(blessing.candidate)}"
     failed = [f"{rule.name}: {rule.found}" for rule in blessing.rules if not rule.passed]

@@ -1,0 +1,317 @@
+"""What an experiment has shown so far: whether the assignment can be trusted, then the effect, then the decision in words.
+
+All of it may be looked at every day (``inference``). Belongs here: what is tested in which order, and the sentence. Does not belong here: which
+customers count (``exposures``), and the formulas.
+"""
+
+import math
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Final, Literal
+
+import msgspec
+import sqlalchemy as sa
+
+from churn_store.experiments.exposures import ArmUnits, Exposures, exposures
+from churn_store.experiments.history import Record, is_served
+from churn_store.experiments.inference import RATE_CONCENTRATION, RATIO_CONCENTRATION, Moments, difference, multinomial_p
+from churn_store.experiments.plan import ARMS, Arm, Experiment, GuardMetric, GuardRail
+
+RATIO_ALPHA: Final = 0.005
+"""Chance of a false alarm of each of the two sample ratios: of those who were assigned, and of those whose outcome is known."""
+
+CROSSED_AT_MOST: Final = 0.01
+"""Share of units in both arms above which the assignment is broken."""
+
+KNOWN_AT_LEAST: Final = 0.9
+"""Share of the closed windows with an outcome below which the result says what it rests on."""
+
+Verdict = Literal[
+    "not_started", "assignment_broken", "outcomes_broken", "too_early", "harmful", "better", "worse", "undecided"
+]
+
+_BETTER_IS_LESS: Final = frozenset({"log_loss", "latency_ms"})
+_WORDS: Final[dict[GuardMetric, str]] = {
+    "log_loss": "log loss",
+    "profit": "profit per matured customer",
+    "retention": "retention",
+    "latency_ms": "latency in milliseconds",
+}
+
+
+class Latency(msgspec.Struct, frozen=True, kw_only=True):
+    """Milliseconds of the first request of each unit."""
+
+    mean: float
+    p50: float
+    p95: float
+
+
+class ArmResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The units of an arm.
+
+    Attributes:
+        units: all that were asked about, each once.
+        open: those whose window has not closed yet.
+        asked_late: those whose window had closed before they were first asked about; they don't count.
+        gone: those who had left before they were first asked about; they don't count.
+        unknown: those whose window has closed without an outcome.
+        matured: those with an outcome that counts.
+        strayed: those that the other arm's release answered; they count where they were assigned.
+        mean: mean of the metric; null as long as no effect is shown.
+        latency_ms: null without units.
+    """
+
+    arm: Arm
+    units: int
+    open: int
+    asked_late: int
+    gone: int
+    unknown: int
+    matured: int
+    strayed: int
+    mean: float | None
+    latency_ms: Latency | None
+
+
+class Effect(msgspec.Struct, frozen=True, kw_only=True):
+    """Treatment less control, in the unit of the measure, with an interval for all looks together.
+
+    Attributes:
+        low, high: ends of the interval; null where it is not bounded yet.
+    """
+
+    estimate: float
+    low: float | None
+    high: float | None
+
+
+class GuardRailResult(msgspec.Struct, frozen=True, kw_only=True):
+    """A guard-rail.
+
+    Attributes:
+        is_broken: whether more than the allowed loss is proven.
+    """
+
+    metric: GuardMetric
+    worst: float
+    effect: Effect
+    is_broken: bool
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """What an experiment has shown so far.
+
+    Attributes:
+        verdict: ``better`` or ``worse`` is the treatment, proven; ``harmful``: a guard-rail is broken; ``undecided``: nothing is proven yet;
+            ``too_early``: fewer matured customers than the minimum; ``assignment_broken``, ``outcomes_broken``: no effect is shown.
+        words: the decision in words.
+        matured: customers of both arms with an outcome that counts.
+        assigned_p: p value of the sample ratio of all units; below 0.005 the assignment is broken.
+        known_p: the same of the matured ones; below 0.005 outcomes reach one arm more often than the other.
+        p: p value of equal retention; null for other metrics, whose interval decides.
+        crossed: units in both arms, which count in neither.
+        cautions: what else has to be known to read it.
+    """
+
+    name: str
+    state: str
+    metric: str
+    verdict: Verdict
+    words: str
+    matured: int
+    minimum_size: int
+    planned_size: int
+    assigned_p: float
+    known_p: float
+    effect: Effect | None
+    p: float | None
+    arms: list[ArmResult]
+    guard_rails: list[GuardRailResult]
+    crossed: int
+    cautions: list[str]
+    as_of: datetime
+
+
+def results(engine: sa.Engine, record: Record, *, now_s: float) -> Result:
+    """The results of an experiment.
+
+    Args:
+        engine: the serving database.
+        record: the experiment and what was decided about it.
+        now_s: time by the platform's clock, in epoch seconds.
+    """
+    found = exposures(engine, record.experiment, now_s=now_s)
+    is_interrupted = record.state == "running" and record.experiment.subject == "models" and not is_served(engine, record)
+    return judged(record, found, now_s=now_s, is_interrupted=is_interrupted)
+
+
+def judged(record: Record, found: Exposures, *, now_s: float, is_interrupted: bool = False) -> Result:
+    """What the units of both arms prove."""
+    plan = record.experiment
+    arms = [found.arms[arm] for arm in ARMS]
+    known = [len(arm.of(plan.metric)) for arm in arms]
+    assigned_p, known_p = (
+        multinomial_p(counts, plan.shares, concentration=RATIO_CONCENTRATION)
+        for counts in ([arm.units for arm in arms], known)
+    )
+    effect, rails, p = None, [], None
+    if record.state == "created":
+        verdict: Verdict = "not_started"
+    elif assigned_p <= RATIO_ALPHA or found.crossed > CROSSED_AT_MOST * max(1, sum(arm.units for arm in arms)):
+        verdict = "assignment_broken"
+    elif known_p <= RATIO_ALPHA:
+        verdict = "outcomes_broken"
+    elif sum(known) < plan.minimum_size:
+        verdict = "too_early"
+    else:
+        effect = _effect(plan, arms, plan.metric, plan.alpha)
+        rails = [_rail(plan, arms, rail) for rail in plan.guard_rails]
+        p = _retention_p(plan, arms) if plan.metric == "retention" else None
+        verdict = _verdict(plan, effect, p, rails)
+    return Result(
+        name=plan.name,
+        state=record.state,
+        metric=plan.metric,
+        verdict=verdict,
+        words=(
+            _unshown(plan, verdict, [arm.units for arm in arms], known, found.crossed)
+            if effect is None
+            else _shown(plan, verdict, effect, rails, known)
+        ),
+        matured=sum(known),
+        minimum_size=plan.minimum_size,
+        planned_size=plan.planned_size,
+        assigned_p=assigned_p,
+        known_p=known_p,
+        effect=effect,
+        p=p,
+        arms=[_arm(arm, found.arms[arm], plan, is_shown=effect is not None) for arm in ARMS],
+        guard_rails=rails,
+        crossed=found.crossed,
+        cautions=_cautions(plan, arms, known, found.crossed, is_interrupted=is_interrupted),
+        as_of=datetime.fromtimestamp(now_s, UTC),
+    )
+
+
+def _effect(plan: Experiment, arms: Sequence[ArmUnits], metric: GuardMetric, alpha: float) -> Effect:
+    control, treated = (Moments.of(arm.of(metric)) for arm in arms)
+    found = difference(control, treated, alpha=alpha, tightest_at=plan.planned_size)
+    low, high = (end if math.isfinite(end) else None for end in (found.low, found.high))
+    return Effect(estimate=found.estimate, low=low, high=high)
+
+
+def _retention_p(plan: Experiment, arms: Sequence[ArmUnits]) -> float:
+    left = [sum(value == 0 for value in arm.of("retention")) for arm in arms]
+    return multinomial_p(left, plan.shares, concentration=RATE_CONCENTRATION)
+
+
+def _rail(plan: Experiment, arms: Sequence[ArmUnits], rail: GuardRail) -> GuardRailResult:
+    """A guard-rail; of several each is looked at with its part of ``alpha``."""
+    effect = _effect(plan, arms, rail.metric, plan.alpha / len(plan.guard_rails))
+    if rail.metric in _BETTER_IS_LESS:
+        is_broken = effect.low is not None and effect.low > rail.worst
+    else:
+        is_broken = effect.high is not None and effect.high < -rail.worst
+    return GuardRailResult(metric=rail.metric, worst=rail.worst, effect=effect, is_broken=is_broken)
+
+
+def _verdict(plan: Experiment, effect: Effect, p: float | None, rails: Sequence[GuardRailResult]) -> Verdict:
+    if any(rail.is_broken for rail in rails):
+        return "harmful"
+    if p is not None:
+        is_proven = p <= plan.alpha
+    else:
+        is_proven = effect.low is not None and effect.high is not None and (effect.low > 0 or effect.high < 0)
+    if not is_proven:
+        return "undecided"
+    return "better" if (effect.estimate < 0) == (plan.metric in _BETTER_IS_LESS) else "worse"
+
+
+def _unshown(plan: Experiment, verdict: Verdict, units: Sequence[int], known: Sequence[int], crossed: int) -> str:
+    """The words of a verdict that shows no effect."""
+    if verdict == "not_started":
+        return "Nothing is known: the experiment was never started."
+    if verdict == "assignment_broken":
+        wanted = " to ".join(f"{share:.0%}" for share in plan.shares)
+        return (
+            f"The assignment is broken, so no effect is shown: {units[0]:,} units in the control and {units[1]:,} in the treatment, where "
+            f"{wanted} were planned, and {crossed:,} in both. Look for requests that reach one arm only; stop the experiment and begin another."
+        )
+    if verdict == "outcomes_broken":
+        return (
+            f"Outcomes reach one arm more often than the other, so no effect is shown: {known[0]:,} are known in the control and "
+            f"{known[1]:,} in the treatment. Post the outcomes of both arms alike."
+        )
+    return f"Too early: {sum(known):,} matured customers, and there is no verdict before {plan.minimum_size:,}."
+
+
+def _shown(
+    plan: Experiment, verdict: Verdict, effect: Effect, rails: Sequence[GuardRailResult], known: Sequence[int]
+) -> str:
+    """The words of a verdict about an effect."""
+    treated = "The challenger" if plan.subject == "models" else "Acting by score"
+    if verdict == "harmful":
+        broken = " and ".join(_WORDS[rail.metric] for rail in rails if rail.is_broken)
+        return f"Stop: {treated.lower()} makes {broken} worse than the guard-rail allows, whatever else it brings."
+    matured = sum(known)
+    ends = "" if effect.low is None or effect.high is None else f" ({effect.low:+.4g} to {effect.high:+.4g})"
+    found = f"{_WORDS[plan.metric]} {effect.estimate:+.4g}{ends} against the control, {matured:,} matured customers"
+    if verdict == "better":
+        return f"{treated} is better: {found}.{' It may be promoted.' if plan.subject == 'models' else ''}"
+    if verdict == "worse":
+        return f"{treated} is worse: {found}. Keep the control."
+    if matured < plan.planned_size:
+        return f"Undecided: {found}; the effect that was planned for would be seen at {plan.planned_size:,}."
+    return f"Undecided: {found}; the planned {plan.planned_size:,} are there, so an effect of {plan.effect:g} is unlikely."
+
+
+def _cautions(
+    plan: Experiment, arms: Sequence[ArmUnits], known: Sequence[int], crossed: int, *, is_interrupted: bool
+) -> list[str]:
+    found = []
+    if is_interrupted:
+        found.append("Another row of releases serves than the one it rides on, so nobody is assigned any more; stop it.")
+    closed = sum(known) + sum(arm.unknown for arm in arms)
+    if sum(known) < KNOWN_AT_LEAST * closed:
+        found.append(
+            f"Of {closed:,} customers whose window has closed, {sum(known):,} have an outcome; those without may differ from these."
+        )
+    if strayed := sum(arm.strayed for arm in arms):
+        found.append(f"{strayed:,} were answered by the other arm's release; they count where they were assigned.")
+    if crossed:
+        found.append(f"{crossed:,} were in both arms and count in neither.")
+    if plan.subject == "models" and plan.metric == "log_loss":
+        found.append("Log loss takes nobody to be treated: who was called and stayed counts as a wrong alarm.")
+    if plan.subject == "models" and "profit" in {plan.metric, *(rail.metric for rail in plan.guard_rails)}:
+        found.append(
+            "Profit is that expected of an offer, by whether a customer leaves without one; it takes nobody to be treated."
+        )
+    return found
+
+
+def _arm(arm: Arm, units: ArmUnits, plan: Experiment, *, is_shown: bool) -> ArmResult:
+    values = units.of(plan.metric)
+    return ArmResult(
+        arm=arm,
+        units=units.units,
+        open=units.open,
+        asked_late=units.late,
+        gone=units.gone,
+        unknown=units.unknown,
+        matured=len(values),
+        strayed=units.strayed,
+        mean=sum(values) / len(values) if is_shown and values else None,
+        latency_ms=_latency(units.latencies_ms),
+    )
+
+
+def _latency(milliseconds: Sequence[float]) -> Latency | None:
+    if not milliseconds:
+        return None
+    ranked = sorted(milliseconds)
+
+    def quantile(share: float) -> float:
+        return ranked[min(len(ranked) - 1, math.ceil(share * len(ranked)) - 1)]
+
+    return Latency(mean=sum(ranked) / len(ranked), p50=quantile(0.5), p95=quantile(0.95))

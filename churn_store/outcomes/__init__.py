@@ -1,0 +1,1 @@
+"""What became of customers: outcomes by version, and how they meet the predictions."""

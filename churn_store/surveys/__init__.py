@@ -1,0 +1,1 @@
+"""What customers answered to surveys: evidence for features, never a label."""
