@@ -8,7 +8,7 @@ from collections.abc import Collection
 from datetime import date
 
 from churn_assets.periods import Calendar, text
-from churn_assets.settings.company import Label, matures_on
+from churn_assets.settings.label import Label, matures_on
 from churn_store.errors import InputError
 
 

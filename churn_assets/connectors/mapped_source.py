@@ -14,7 +14,7 @@ from churn_assets.tables import EVER_S
 from churn_store.mapping.canonical import Rules, canonical, labelled, optional_columns
 from churn_store.mapping.foreign_keys import require_known, unknown_of
 from churn_store.mapping.settings import MappedTable, MappedTables
-from churn_store.mapping.tables import SCHEMAS, Delivery, Table
+from churn_store.mapping.tables import SCHEMAS, Delivery, Table, Unread
 from churn_store.mapping.text import MappedText
 from churn_store.model.signature import Column
 from churn_store.model.words import NORMALISATION
@@ -107,7 +107,12 @@ class MappedSource(ABC):
                 pl.col("known_s").is_null() | ((pl.col("known_s") >= start_s) & (pl.col("known_s") < end_s))
             ),
             delivery.notes,
+            tuple(span for span in delivery.unread if span.start_s < end_s and span.end_s > start_s),
         )
+
+    def _of_read_customers(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """The rows whose customers could be read."""
+        return rows
 
     def _is_derived(self, table: Table) -> bool:
         return self._mapping.described(table) is None
@@ -123,7 +128,7 @@ class MappedSource(ABC):
             return labelled(text, description, where=where, rules=self._rules)
         delivery = canonical(table, text, description, where=where, rules=self._rules)
         if table != "customers" and not self._is_derived("customers"):
-            ids, limit = delivery.rows["customer_id"], self._rules.limit
+            ids, limit = self._of_read_customers(delivery.rows)["customer_id"], self._rules.limit
             if unknown_of(ids, self._customer_ids()).len() > limit * ids.drop_nulls().len():
                 require_known(ids, self._customer_ids(again=True), where=where, limit=limit)
         return delivery
@@ -133,13 +138,9 @@ class MappedSource(ABC):
 
         A late row that is older than all before it makes a new version of the record, known when that row became known.
         """
-        rows = [
-            self._understood(table, -EVER_S, EVER_S).rows.select("customer_id", "occurred_s", "known_s")
-            for table in self._mapping.tables
-            if table != "customers"
-        ]
+        read = [self._understood(table, -EVER_S, EVER_S) for table in self._mapping.tables if table != "customers"]
         return Delivery(
-            pl.concat(rows)
+            pl.concat(delivery.rows.select("customer_id", "occurred_s", "known_s") for delivery in read)
             .drop_nulls("customer_id")
             .group_by("customer_id", "known_s")
             .agg(pl.col("occurred_s").min())
@@ -147,7 +148,9 @@ class MappedSource(ABC):
             .with_columns(signed_up_s=pl.col("occurred_s").cum_min().over("customer_id"))
             .filter((pl.col("signed_up_s") < pl.col("signed_up_s").shift().over("customer_id")).fill_null(value=True))
             .with_columns(occurred_s=pl.col("known_s"))
-            .select(list(SCHEMAS["customers"]))
+            .select(list(SCHEMAS["customers"])),
+            # Who is new later may have been there already in what can't be read.
+            unread=tuple(Unread(span.start_s, EVER_S, span.reason) for delivery in read for span in delivery.unread),
         )
 
 

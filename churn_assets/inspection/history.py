@@ -20,7 +20,10 @@ from churn_assets.preflight.event_types import MOST_TYPES
 from churn_assets.preflight.rates import mature_snapshots, rate_at
 from churn_assets.preflight.report import SnapshotRate
 from churn_assets.preflight.type_choice import proposed_types, type_choices
-from churn_assets.settings.company import AtRisk, Features, Label, Training
+from churn_assets.settings.at_risk import AtRisk
+from churn_assets.settings.features import Features
+from churn_assets.settings.label import Label
+from churn_assets.settings.training import Training
 from churn_assets.training.split import roles_by_time
 from churn_store.clock import DAY_S
 from churn_store.errors import InputError

@@ -9,7 +9,7 @@ A pattern is looked for in a plain name between underscores: `Kunden-Nr.` is `_k
 import re
 
 from churn_assets.settings.event_names import safe_word
-from churn_store.mapping.tables import RESERVED
+from churn_store.mapping.reserved_names import RESERVED
 
 LONGEST_NAME = 63
 

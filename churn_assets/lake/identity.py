@@ -11,6 +11,7 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import LocalStore
 
+from churn_store.disk import disk_error
 from churn_store.storage.object_storage import away, in_object_store, open_store
 
 NAME = "_lake_id"
@@ -55,9 +56,7 @@ def read_mark(url: str, name: str) -> str | None:
     except FileNotFoundError:
         return None
     except (BaseError, OSError) as error:
-        if in_object_store(url):
-            raise away(url, error) from error
-        raise
+        raise _unusable(url, name, error, "read") from error
 
 
 def write_mark(url: str, name: str, content: str, *, mode: Literal["create", "overwrite"] = "overwrite") -> None:
@@ -65,6 +64,7 @@ def write_mark(url: str, name: str, content: str, *, mode: Literal["create", "ov
 
     Raises:
         AlreadyExistsError: if it is to be created and exists.
+        DiskError: if the disk is full or read-only.
         StoreAwayError: if the object store does not answer.
     """
     try:
@@ -72,9 +72,14 @@ def write_mark(url: str, name: str, content: str, *, mode: Literal["create", "ov
     except AlreadyExistsError:
         raise
     except (BaseError, OSError) as error:
-        if in_object_store(url):
-            raise away(url, error) from error
-        raise
+        raise _unusable(url, name, error, "written") from error
+
+
+def _unusable(url: str, name: str, error: Exception, done: str) -> Exception:
+    """What is said if a lake's file can't be read or written."""
+    if in_object_store(url):
+        return away(url, error)
+    return disk_error(error, f"the lake's file {url}/{name} can't be {done}") or error
 
 
 def _store(url: str) -> Any:

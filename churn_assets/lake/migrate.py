@@ -33,7 +33,7 @@ def lacking(lake: Lake, table: str, given: Collection[str] = ()) -> list[str]:
     """
     if table not in OPTIONAL or not lake.has(table):
         return []
-    present = lake.scan(table).collect_schema()
+    present = lake.columns(table)
     wanted = [*OPTIONAL[table], *(name for name in WHERE_MAPPED[table] if name in given)]  # type: ignore[index]
     return [name for name in wanted if name not in present]
 

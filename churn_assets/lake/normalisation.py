@@ -8,6 +8,7 @@ from churn_assets.lake.lake import Lake
 from churn_store.errors import InputError
 from churn_store.mapping.tables import OPTIONAL
 from churn_store.model.words import NORMALISATION
+from churn_store.redaction import without_password
 
 NAME = "_normalisation"
 """The name of the file; a lake that has tables and no such file is of version 1."""
@@ -28,11 +29,11 @@ def normalisation_of(lake: Lake) -> int:
         return 1 if any(lake.has(table) for table in OPTIONAL) else NORMALISATION
     if found == REWRITING:
         raise InputError(
-            f"the words of the lake {lake.url} are half rewritten, as `churn data migrate` was interrupted; run it again"
+            f"the words of the lake {without_password(lake.url)} are half rewritten, as `churn data migrate` was interrupted; run it again"
         )
     if found not in map(str, range(1, NORMALISATION + 1)):
         raise InputError(
-            f"the lake {lake.url} writes words by version {found}; expected at most {NORMALISATION}. Use the platform that wrote it, or "
+            f"the lake {without_password(lake.url)} writes words by version {found}; expected at most {NORMALISATION}. Use the platform that wrote it, or "
             "a newer one"
         )
     return int(found)

@@ -12,13 +12,13 @@ from datetime import UTC, datetime
 from functools import cache
 
 import polars as pl
-from deltalake.exceptions import DeltaError
 
 from churn_assets.lake.contents import PERIOD
 from churn_assets.lake.lake import SOURCES, Lake
 from churn_assets.lake.row_digest import digest
 from churn_store.errors import InputError, LostError
 from churn_store.mapping.tables import KEYS, SCHEMAS
+from churn_store.redaction import without_password
 
 RAW = tuple(KEYS)
 MADE = ("customer_features", "churn_labels", "training_set", "churn_scores")
@@ -89,7 +89,7 @@ def require_table(lake: Lake, table: str) -> None:
     if not re.fullmatch(r"[a-z][a-z0-9_]*", table) or not lake.has(table):
         present = [name for name in TABLES if lake.has(name)]
         raise InputError(
-            f"the lake {lake.url} has no table {table!r}; expected "
+            f"the lake {without_password(lake.url)} has no table {table!r}; expected "
             + (
                 f"one of {', '.join(present)}"
                 if present
@@ -197,7 +197,7 @@ def read_at(lake: Lake, table: str, period: str, version: int) -> pl.DataFrame:
     require_version(lake, table, version)
     try:
         return lake.read(table, period, version=version)
-    except (LostError, pl.exceptions.ComputeError) as error:
+    except LostError as error:
         raise InputError(gone(table, version)) from error
 
 
@@ -239,7 +239,7 @@ def _files_or_none(lake: Lake, table: str, version: int) -> dict[str, dict[str, 
     """The files of a version; `None` if Delta's log no longer has it."""
     try:
         actions = pl.DataFrame(lake.table(table, version=version).get_add_actions(flatten=True))
-    except DeltaError:
+    except LostError:
         return None
     files: dict[str, dict[str, int]] = {}
     for period, file, rows in actions.select(f"partition.{PERIOD}", "path", "num_records").iter_rows():

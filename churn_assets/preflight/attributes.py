@@ -13,7 +13,8 @@ from churn_assets.features.feature import Feature
 from churn_assets.features.feature_sets import columns_of, company_features, features_in_use, protected_among
 from churn_assets.features.protected_attributes import forbidden, looks_like_age
 from churn_assets.preflight.report import Report
-from churn_assets.settings.company import Features, SourceSettings
+from churn_assets.settings.features import Features
+from churn_assets.settings.source import SourceSettings
 from churn_assets.tables import Source
 from churn_assets.training.protection import require_allowed
 from churn_store.errors import InputError, StoreAwayError

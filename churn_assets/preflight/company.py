@@ -20,7 +20,8 @@ from churn_assets.preflight.rehearsal import Rehearsal, rehearse_history, rehear
 from churn_assets.preflight.remedies import long_enough_on, remedies
 from churn_assets.preflight.report import Report, SnapshotRate, TableFindings
 from churn_assets.preflight.table import examine
-from churn_assets.settings.company import Settings, SourceSettings
+from churn_assets.settings.company import Settings
+from churn_assets.settings.source import SourceSettings
 from churn_assets.simulator.source import SyntheticSettings
 from churn_assets.tables import EVER_S, LABEL, Source
 from churn_store.errors import ChurnError, InputError

@@ -15,8 +15,9 @@ import yaml
 from churn_assets.features.feature import Feature
 from churn_assets.preflight.report import EventType, OwnFeatures, TableFindings
 from churn_assets.preflight.type_choice import proposed_types, type_choices
-from churn_assets.settings.company import ENDS, AtRisk, Label
-from churn_assets.settings.events import EventRoles, EventSettings, Role
+from churn_assets.settings.at_risk import AtRisk
+from churn_assets.settings.events import ENDS, EventRoles, EventSettings, Role
+from churn_assets.settings.label import Label
 from churn_store.redaction import LOOKS_LIKE_ID, MAIL, is_hidden, shown
 
 SHOWN_TYPES = 20

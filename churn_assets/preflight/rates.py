@@ -14,8 +14,9 @@ from churn_assets.features.labels import churn_labels
 from churn_assets.features.snapshot import features_at
 from churn_assets.periods import ALL, Calendar, epoch_s
 from churn_assets.preflight.report import SnapshotRate
-from churn_assets.settings.company import AtRisk, Label, matures_on
+from churn_assets.settings.at_risk import AtRisk
 from churn_assets.settings.events import EventRoles
+from churn_assets.settings.label import Label, matures_on
 from churn_assets.tables import LABEL, PAYMENT_FAILURE
 from churn_store.mapping.labels import LabelCounts
 from churn_store.mapping.tables import Table

@@ -53,7 +53,7 @@ class Rehearsal:
 
 
 def labelled_snapshots(settings: Settings, as_of: date) -> list[date]:
-    """The snapshots that would have labels by a day, in the order of time: as the schedules ask.
+    """The snapshots that would have labels by a day, in the order of time: as the sensors ask.
 
     Args:
         settings: settings of a company with a history.
@@ -111,7 +111,7 @@ def rehearse_table(customers: pl.DataFrame, features: tuple[Feature, ...], setti
     rows = joined(features_of_table(labelled, features), labelled.select("customer_id", LABEL))
     roles = roles_by_customer(rows, settings.training)
     found = _judged(rows.with_columns(role=roles), features, settings)
-    equal = equal_rows(rows, own=roles_by_id(rows["customer_id"], settings.training), roles=roles)
+    equal = equal_rows(rows, by_id=roles_by_id(rows["customer_id"], settings.training), roles=roles)
     if said := str(equal):
         found.notes.append(said)
     return found

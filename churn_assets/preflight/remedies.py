@@ -9,7 +9,8 @@ from typing import Any
 
 from churn_assets.preflight.rehearsal import Rehearsal, labelled_snapshots, roles_of
 from churn_assets.preflight.report import Remedy
-from churn_assets.settings.company import LEAST_ROWS, Settings
+from churn_assets.settings.company import Settings
+from churn_assets.settings.training import LEAST_ROWS
 from churn_assets.tables import SELECT
 from churn_store.errors import InputError
 

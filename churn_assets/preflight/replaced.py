@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from churn_assets.settings.company import SourceSettings
+from churn_assets.settings.source import SourceSettings
 from churn_store.errors import InputError
 from churn_store.mapping.file_settings import FilesSettings
 

@@ -11,7 +11,8 @@ from churn_assets.preflight.status_words import note_of
 from churn_assets.raw.contracts import labelled_contract, raw_contract
 from churn_assets.raw.delivery import Arrived
 from churn_assets.raw.quarantine import Parted, by_rule, parted
-from churn_assets.settings.company import Raw, SourceSettings
+from churn_assets.settings.raw import Raw
+from churn_assets.settings.source import SourceSettings
 from churn_assets.tables import LABEL, Source
 from churn_store.clock import DAY_S
 from churn_store.mapping.labels import LabelCounts

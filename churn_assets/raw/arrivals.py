@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 import polars as pl
 
 from churn_assets.periods import Calendar, day_of, text
-from churn_assets.raw.delivery import HOME, Arrived, Ingested, in_order, of_period, own_period
+from churn_assets.raw.delivery import HOME, Arrived, Ingested, in_order, of_period, own_period, why_unread
 from churn_assets.raw.late_arrivals import turned_up
 from churn_assets.tables import EVER_S, Source
 from churn_store.errors import InputError
@@ -21,8 +21,8 @@ from churn_store.mapping.tables import EARLIEST_S, KEYS, Delivery, Table
 
 def arrivals(
     source: Source, table: Table, keys: Sequence[str], calendar: Calendar, before: Ingested, *, anew: bool = False
-) -> Iterator[tuple[str, Arrived]]:
-    """The rows of each requested period, in the order of time.
+) -> Iterator[tuple[str, Arrived | InputError]]:
+    """The rows of each requested period, in the order of time; for a period that can't be read, the reason.
 
     Args:
         source: source of the rows.
@@ -51,11 +51,18 @@ def arrivals(
 
 def _recorded(
     source: Source, table: Table, keys: Sequence[str], calendar: Calendar, before: Ingested
-) -> Iterator[tuple[str, Arrived]]:
+) -> Iterator[tuple[str, Arrived | InputError]]:
     newest = keys[-1]
     for key in keys:
         start_s, end_s = calendar.bounds_s(key)
-        delivery = source.read(table, start_s, end_s)
+        try:
+            delivery = source.read(table, start_s, end_s)
+        except InputError as error:  # of this period: the others may be right
+            yield key, error
+            continue
+        if (reason := why_unread(delivery, key, calendar)) is not None:
+            yield key, reason
+            continue
         timeless = pl.col("known_s").is_null()
         unreadable = delivery.unreadable.filter(~timeless)
         if key == newest and delivery.unreadable["known_s"].null_count():
@@ -109,9 +116,11 @@ def _held_here(timeless: pl.DataFrame, key: str, before: Ingested) -> pl.DataFra
     return timeless.join(pl.concat([timeless.select("row").clear(), *held]), on="row", how="anti")
 
 
-def _first_load(source: Source, table: Table, keys: Sequence[str], calendar: Calendar) -> Iterator[tuple[str, Arrived]]:
+def _first_load(
+    source: Source, table: Table, keys: Sequence[str], calendar: Calendar
+) -> Iterator[tuple[str, Arrived | InputError]]:
     delivery = source.read(table, -EVER_S, calendar.bounds_s(keys[-1])[1])
     rows = in_order(delivery.rows, table).with_columns(own_period("occurred_s", calendar).alias(HOME))
     unreadable = delivery.unreadable.with_columns(own_period("known_s", calendar).fill_null(keys[-1]).alias(HOME))
     for key in keys:
-        yield key, of_period(key, rows, unreadable)
+        yield key, why_unread(delivery, key, calendar) or of_period(key, rows, unreadable)

@@ -14,16 +14,20 @@ from churn_assets.lake.normalisation import ensure_normalisation
 from churn_assets.lake.versions import LIE_BY
 from churn_assets.orchestration.code_version import code_version
 from churn_assets.orchestration.failure_policy import wrong_input_is_final
+from churn_assets.orchestration.lost_periods import lost
+from churn_assets.orchestration.pools import INGEST
 from churn_assets.orchestration.run_history import present
 from churn_assets.orchestration.table_writer import Built, Events, TableWriter, blocking_checks, keys_of
 from churn_assets.periods import ALL, Calendar
 from churn_assets.raw.arrivals import arrivals
 from churn_assets.raw.contracts import labelled_contract, quarantine_contract, raw_contract
 from churn_assets.raw.delivery import Arrived, Ingested
-from churn_assets.raw.quarantine import EMPTY, SHARE, as_table, outcomes, parted, quality
-from churn_assets.settings.company import Raw, SourceSettings
+from churn_assets.raw.quarantine import EMPTY, SHARE, as_table, outcomes, parted, quality, unread_outcomes
+from churn_assets.settings.raw import Raw
+from churn_assets.settings.source import SourceSettings
 from churn_assets.tables import LABEL, Source, quarantine_of
 from churn_store.clock import Clock
+from churn_store.errors import InputError
 from churn_store.mapping.labels import LabelCounts
 from churn_store.mapping.tables import Table
 
@@ -91,6 +95,7 @@ def _raw_asset(
 
     @dg.multi_asset(
         name=table,
+        pool=INGEST,
         specs=[
             dg.AssetSpec(table, description=described, **shared),
             dg.AssetSpec(
@@ -117,14 +122,18 @@ def _raw_asset(
             require_ended(timeline, clock.now().date(), keys)
         ensure_normalisation(lake)
         anew = context.run.tags.get(ANEW) == "true"
-        done = present(context.instance, lake, table)
+        done = present(context.instance, lake, table) - set(lost(context.instance, lake, quarantine))
         if not anew and done - set(keys):
             lake.refuse_other_columns(table, pl.DataFrame(schema=column_types_of(contract)))
         # Without arrival timestamps a row may move to another period: both periods must then change in one commit.
         apart = not source.says_when_known(table)
         good = TableWriter(context, lake, table, contract, order=LIE_BY.get(table, ()), apart=apart)
         bad = TableWriter(context, lake, quarantine, quarantine_contract(), apart=apart)
+        unread: dict[str, InputError] = {}
         for key, arrived in _arrivals(source, table, keys, timeline, Ingested(done, good.rows, bad.rows), anew=anew):
+            if isinstance(arrived, InputError):
+                unread[key] = arrived
+                continue
             split = parted(contract, arrived, table, has_time=has_time)
             end_s = None if timeline is None else timeline.bounds_s(key)[1]
             measures = quality(split, table, end_s=end_s)
@@ -132,6 +141,11 @@ def _raw_asset(
                 measures |= asdict(LabelCounts.of(split.kept[LABEL]))
             bad.add(key, Built(split.set_aside, metadata={"rules": dg.MetadataValue.md(as_table(split.set_aside))}))
             good.add(key, Built(split.kept, checks=outcomes(split, table, raw), metadata=measures))
+        if len(unread) == len(keys):
+            raise unread[keys[0]]
+        for key, reason in unread.items():  # a period that can't be read stops only itself
+            good.refuse(key, unread_outcomes(reason))
+            bad.add(key, Built(bad.rows(key) if key in done else bad.rows(key).clear()))
         # The quarantine is written even if its period is refused, so that the bad rows can be inspected.
         bad.finish()
         yield from bad.events()
@@ -142,7 +156,7 @@ def _raw_asset(
 
 def _arrivals(
     source: Source, table: Table, keys: Sequence[str], timeline: Calendar | None, before: Ingested, *, anew: bool
-) -> Iterator[tuple[str, Arrived]]:
+) -> Iterator[tuple[str, Arrived | InputError]]:
     if timeline is not None:
         yield from arrivals(source, table, keys, timeline, before, anew=anew)
     else:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from churn_assets.periods import Calendar
+from churn_assets.periods import Calendar, text
+from churn_store.errors import InputError
 from churn_store.mapping.tables import KEYS, Delivery, Table
 
 HOME = "\0home"
@@ -45,6 +46,15 @@ def of_period(key: str, rows: pl.DataFrame, unreadable: pl.DataFrame) -> Arrived
     mine = pl.col(HOME) == key
     arrived = rows.filter(mine).drop(HOME)
     return Arrived(Delivery(arrived, unreadable.filter(mine).drop(HOME)), arrived.clear())
+
+
+def why_unread(delivery: Delivery, key: str, calendar: Calendar) -> InputError | None:
+    """Why a period's rows can't be read, if the source says so; the first period has whatever is older."""
+    start_s, end_s = calendar.bounds_s(key)
+    reaches = [
+        span for span in delivery.unread if span.start_s < end_s and (span.end_s > start_s or key == text(calendar.first))
+    ]
+    return reaches[0].reason if reaches else None
 
 
 def own_period(time: str, calendar: Calendar) -> pl.Expr:

@@ -11,7 +11,7 @@ import polars as pl
 
 from churn_assets.contracts import rows_as_json
 from churn_assets.periods import Calendar
-from churn_assets.raw.delivery import HOME, Arrived, Ingested, in_order, of_period, own_period
+from churn_assets.raw.delivery import HOME, Arrived, Ingested, in_order, of_period, own_period, why_unread
 from churn_assets.tables import EVER_S, Source
 from churn_store.errors import InputError
 from churn_store.mapping.tables import KEYS, Table
@@ -29,7 +29,7 @@ whether it is a changed version of a stored customer; when it became known accor
 
 def turned_up(
     source: Source, table: Table, keys: Sequence[str], calendar: Calendar, before: Ingested
-) -> Iterator[tuple[str, Arrived]]:
+) -> Iterator[tuple[str, Arrived | InputError]]:
     """The rows of each requested period, while all other periods stay as they are; see ``arrivals``.
 
     Raises:
@@ -50,7 +50,7 @@ def turned_up(
     placed = in_order(placed.select(*delivery.rows.columns, HOME), table)
     unreadable = _unreadable(delivery.unreadable.join(held, on="row", how="left"), done, takes, calendar)
     for key in keys:
-        yield key, of_period(key, placed, unreadable)
+        yield key, why_unread(delivery, key, calendar) or of_period(key, placed, unreadable)
 
 
 def _held(before: Ingested, done: Sequence[str], table: Table) -> pl.DataFrame:

@@ -15,9 +15,10 @@ from churn_assets.contracts import SHOWN, rows_as_json, sift
 from churn_assets.orchestration.table_writer import Outcome
 from churn_assets.periods import day_of
 from churn_assets.raw.delivery import Arrived
-from churn_assets.settings.company import Raw
+from churn_assets.settings.raw import Raw
 from churn_assets.tables import LABEL
 from churn_store.clock import DAY_S
+from churn_store.errors import InputError
 from churn_store.mapping.tables import KEYS, OPTIONAL, PERSON, QUARANTINE, WHERE_MAPPED, Table
 from churn_store.redaction import shown
 
@@ -100,6 +101,11 @@ def outcomes(found: Parted, table: Table, limit: Raw) -> Mapping[str, Outcome]:
         ),
         EMPTY: Outcome(some, _how_many(found, table, fine=some), {"rows": found.rows, "kept": found.kept.height}),
     }
+
+
+def unread_outcomes(reason: InputError) -> dict[str, Outcome]:
+    """The outcomes of the checks for a period that can't be read."""
+    return {SHARE: Outcome(passed=True, found="nothing was read"), EMPTY: Outcome(passed=False, found=str(reason))}
 
 
 def _how_many(found: Parted, table: Table, *, fine: bool) -> str:
