@@ -31,18 +31,24 @@ from churn_assets.lake.lake import Lake
 from churn_assets.orchestration.code_version import code_version
 from churn_assets.orchestration.failure_policy import wrong_input_is_final
 from churn_assets.orchestration.lost_periods import require_whole, whole_versions
+from churn_assets.orchestration.pools import BACKGROUND, FEATURES
 from churn_assets.orchestration.run_history import KNOWN_UNTIL, raw_periods
 from churn_assets.orchestration.table_writer import Built, Events, contract_specs, keys_of, write_table
 from churn_assets.periods import Cadence, Calendar, text
-from churn_assets.settings.company import AtRisk, EngineName, Label, Spark
+from churn_assets.settings.at_risk import AtRisk
+from churn_assets.settings.engine import EngineName, Spark
 from churn_assets.settings.events import EventRoles, EventSettings
+from churn_assets.settings.label import Label
 from churn_assets.tables import LABEL
 from churn_store.clock import Clock
 from churn_store.mapping.labels import LabelCounts
 from churn_store.mapping.tables import Table
 
-ALL_EARLIER = -10_000
-"""The offset that stands for all earlier periods: more than a company has."""
+ALL_EARLIER_DAYS = 36_525
+"""The stretch that stands for all earlier periods: a century, more than a company has."""
+
+MOST_PERIODS = 10_000
+"""The most periods that a dependency reaches back. Dagster walks over each of them in every run and for every input."""
 
 
 def feature_assets(
@@ -56,6 +62,7 @@ def feature_assets(
     events: EventSettings,
     engine: EngineName,
     spark: Spark,
+    labelled: dg.PartitionsDefinition[Any] | None = None,
 ) -> Sequence[dg.AssetsDefinition]:
     """``customer_features`` and ``churn_labels``.
 
@@ -69,6 +76,7 @@ def feature_assets(
         events: what the types of events mean.
         engine: name of the engine.
         spark: settings of the engine ``spark``.
+        labelled: periods that labels can have; default: those of the snapshots.
     """
     if timeline is not None:
         return [
@@ -82,7 +90,7 @@ def feature_assets(
                 engine=engine,
                 spark=spark,
             ),
-            _churn_labels(partitions, calendar=timeline, tables=tables, rule=at_risk, label=label),
+            _churn_labels(labelled or partitions, calendar=timeline, tables=tables, rule=at_risk, label=label),
         ]
     return [_table_features(features), _table_labels()]
 
@@ -105,6 +113,7 @@ def _customer_features(
         description="What was known of each customer at risk at the snapshot T = partition key; nothing at or after T.",
         metadata={"catalogue": dg.MetadataValue.md(as_table(features))},
         group_name="features",
+        pool=FEATURES,
         kinds={engine, "deltalake"},
         owners=["team:data"],
         partitions_def=partitions,
@@ -158,6 +167,7 @@ def _churn_labels(
             "exists only once every outcome can be known, and is restated when rows of its window arrive later."
         ),
         group_name="features",
+        pool=BACKGROUND,
         kinds={"polars", "deltalake"},
         owners=["team:data"],
         partitions_def=partitions,
@@ -191,28 +201,29 @@ def _churn_labels(
 
             # Rows known before T decided who is at risk; only rows that became known later can say who left.
 
-            labelled = churn_labels(
-                lake.read("customer_features", key, version=sources["customer_features"]),
-                rows("events"),
-                rows("payments"),
-                snapshot=snapshot,
-                label=label,
-                rule=rule,
-                known_until=until,
-            )
-            labels, by_kind = labelled.labels, {}
-            if label.kinds is not None:
-                since = text(calendar.floor(kinds_since(snapshot, label.kinds)))
-                labels = with_kinds(
-                    labels,
-                    rows("events", since),
-                    rows("payments", since),
+            with lake.reading(sources):
+                labelled = churn_labels(
+                    lake.read("customer_features", key, version=sources["customer_features"]),
+                    rows("events"),
+                    rows("payments"),
                     snapshot=snapshot,
                     label=label,
-                    kinds=label.kinds,
+                    rule=rule,
                     known_until=until,
                 )
-                by_kind = {f"churned_{kind}": count for kind, count in kind_counts(labels).items()}
+                labels, by_kind = labelled.labels, {}
+                if label.kinds is not None:
+                    since = text(calendar.floor(kinds_since(snapshot, label.kinds)))
+                    labels = with_kinds(
+                        labels,
+                        rows("events", since),
+                        rows("payments", since),
+                        snapshot=snapshot,
+                        label=label,
+                        kinds=label.kinds,
+                        known_until=until,
+                    )
+                    by_kind = {f"churned_{kind}": count for kind, count in kind_counts(labels).items()}
             rate = plausible_label_rate(labels)
             built[key] = Built(
                 labels,
@@ -241,6 +252,7 @@ def _table_features(features: tuple[Feature, ...]) -> dg.AssetsDefinition:
             "time, so neither have these."
         ),
         group_name="features",
+        pool=FEATURES,
         kinds={"polars", "deltalake"},
         owners=["team:data"],
         deps=["customers"],
@@ -268,6 +280,7 @@ def _table_labels() -> dg.AssetsDefinition:
         name="churn_labels",
         description="Who churned, as the label column of the source says; today's customers, who have no label, are not in it.",
         group_name="features",
+        pool=BACKGROUND,
         kinds={"polars", "deltalake"},
         owners=["team:data"],
         deps=["customers"],
@@ -291,8 +304,8 @@ def _table_labels() -> dg.AssetsDefinition:
 
 def _arrived_before(cadence: Cadence, lookback_days: int | None) -> dg.PartitionMapping:
     """The raw periods that a snapshot reads: of those that have ended, all or those within its longest window."""
-    periods = ALL_EARLIER if lookback_days is None else -_periods(cadence, lookback_days)
-    return dg.TimeWindowPartitionMapping(start_offset=periods, end_offset=-1, allow_nonexistent_upstream_partitions=True)
+    periods = min(_periods(cadence, ALL_EARLIER_DAYS if lookback_days is None else lookback_days), MOST_PERIODS)
+    return dg.TimeWindowPartitionMapping(start_offset=-periods, end_offset=-1, allow_nonexistent_upstream_partitions=True)
 
 
 def _told_until_maturity(cadence: Cadence, label: Label) -> dg.PartitionMapping:

@@ -1,9 +1,9 @@
 """The catalogue: every feature that a history allows, each described once.
 
-To add a feature, add one entry to the module of its table; its tests are generated from the entry. An entry names the table, the
-whole numbers that are summed or counted per customer, and the expression that computes the value from them. Division comes last, so
-that equal inputs give equal features on every engine. Does not belong here: which of them a company's models see
-(``feature_sets``), who is at risk (``population``), how the tables are cut at a snapshot (``snapshot``).
+To add a feature, add one entry to the module of its table, and its name to a group of ``reason_groups``; its tests are generated from
+the entry. An entry names the table, the whole numbers that are summed or counted per customer, and the expression that computes the
+value from them. Division comes last, so that equal inputs give equal features on every engine. Does not belong here: which of them a
+company's models see (``feature_sets``), who is at risk (``population``), how the tables are cut at a snapshot (``snapshot``).
 """
 
 from collections.abc import Sequence

@@ -13,7 +13,7 @@ import polars as pl
 from churn_assets.features.population import is_any_of
 from churn_assets.periods import epoch_s
 from churn_assets.settings.churn_kinds import ChurnKinds
-from churn_assets.settings.company import Label, matures_on
+from churn_assets.settings.label import Label, matures_on
 from churn_assets.tables import KIND, PAYMENT_FAILURE, VOLUNTARY
 from churn_store.clock import DAY_S
 

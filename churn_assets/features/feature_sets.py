@@ -12,7 +12,8 @@ from churn_assets.features.catalogue import CATALOGUE, CLASSIC
 from churn_assets.features.catalogue_types import EventValue, type_features
 from churn_assets.features.feature import Feature
 from churn_assets.features.protected_attributes import forbidden, is_protected
-from churn_assets.settings.company import Features, SourceSettings
+from churn_assets.settings.features import Features
+from churn_assets.settings.source import SourceSettings
 from churn_assets.tables import Source
 from churn_store.errors import InputError
 from churn_store.mapping.tables import Table
@@ -126,7 +127,7 @@ def features_of(
         record exists only if the record has some attribute.
 
     Raises:
-        InputError: if ``exclude`` or ``allow_protected`` has a name that is no feature here, if attributes are protected, tell the
+        InputError: if ``exclude``, ``allow_protected`` or ``actionable`` has a name that is no feature here, if attributes are protected, tell the
             label or have the name of an aggregate, or if no feature is left.
     """
     choice = choice or Features()
@@ -145,7 +146,11 @@ def features_of(
     ]
     candidates += [_of_attribute(attribute) for attribute in attributes]
     names = {feature.name for feature in candidates}
-    for setting, given_names in (("exclude", choice.exclude), ("allow_protected", choice.allow_protected)):
+    for setting, given_names in (
+        ("exclude", choice.exclude),
+        ("allow_protected", choice.allow_protected),
+        ("actionable", choice.actionable),
+    ):
         if unknown := sorted(set(given_names) - names):
             raise InputError(
                 f"features.{setting} names {', '.join(unknown)}, which is no feature here; expected some of {', '.join(sorted(names))}"

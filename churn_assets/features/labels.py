@@ -13,7 +13,8 @@ import polars as pl
 
 from churn_assets.features.population import is_any_of
 from churn_assets.periods import epoch_s
-from churn_assets.settings.company import AtRisk, Label, matures_on
+from churn_assets.settings.at_risk import AtRisk
+from churn_assets.settings.label import Label, matures_on
 from churn_store.errors import InputError
 
 

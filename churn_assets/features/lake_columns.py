@@ -24,7 +24,7 @@ def outdated(lake: Lake, features: tuple[Feature, ...], *, has_time: bool, has_k
     ):
         if not lake.has(table):
             continue
-        stored = set(lake.scan(table).collect_schema().names()) - {PERIOD}
+        stored = set(lake.columns(table)) - {PERIOD}
         new, old = sorted(set(contract.columns) - stored), sorted(stored - set(contract.columns))
         if new or old:
             complaints.append(_rebuild(lake, table, new, old, has_time=has_time))

@@ -9,7 +9,7 @@ from datetime import date, timedelta
 
 from churn_assets.features.feature import Feature, longest_window_days
 from churn_assets.periods import Calendar, text
-from churn_assets.settings.company import AtRisk
+from churn_assets.settings.at_risk import AtRisk
 from churn_store.mapping.tables import Table
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import narwhals as nw
 
 from churn_assets.features.feature import Aggregates, count
-from churn_assets.settings.company import AtRisk
+from churn_assets.settings.at_risk import AtRisk
 from churn_store.clock import DAY_S
 from churn_store.mapping.tables import Table
 

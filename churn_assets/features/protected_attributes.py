@@ -1,39 +1,19 @@
 """Attributes that can't be features: those that the law protects, and those that tell the label.
 
-Belongs here: what a name or its column's name says, and whether values are ages. Does not belong here: the words
-(``protected_words``), which features a company has (``feature_sets``), who has trained on one before (``training.protection``), and a leak
+Belongs here: what may be a feature by its name, and whether values are ages. Does not belong here: which names are protected
+(``churn_store.model.protected_names``), which features a company has (``feature_sets``), who has trained on one before (``training.protection``), and a leak
 that only the values show (``training.leakage``).
 """
 
-import re
-import unicodedata
 from collections.abc import Collection
-from fnmatch import fnmatchcase
 
 import polars as pl
 
-from churn_assets.features.protected_words import (
-    ABOUT_A_PERSON,
-    AGE,
-    AGEING,
-    ALONE,
-    ANYWHERE,
-    BEFORE,
-    CLOSED,
-    DEPARTURE,
-    ENDING,
-    OUTCOME,
-    TOGETHER,
-    TOGETHER_EXCEPT,
-    WHEN_OR_WHY,
-    WHO_LEFT,
-)
 from churn_store.errors import InputError
+from churn_store.model.protected_names import is_protected, like, plain, protected_words, words
+from churn_store.model.protected_words import BEFORE, CLOSED, DEPARTURE, ENDING, OUTCOME, WHEN_OR_WHY, WHO_LEFT
 
-WORD = re.compile(r"[^\W\d_]+")
-PATTERN = re.compile(r"(?:[^\W\d_]|\*)+")
-INNER_CAPITAL = re.compile(r"(?<=[^\W\d_A-Z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
-"""The place where a capital begins a word inside a name: after a small letter, or where a run of capitals ends before a small one."""
+__all__ = ["forbidden", "is_protected", "label_words", "looks_like_age", "protected_words", "refuse_forbidden", "words"]
 
 LEAST_AGES = 50
 """Of fewer values nothing is said."""
@@ -99,40 +79,20 @@ def forbidden(
     return ""
 
 
-def is_protected(*names: str, more: Collection[str] = ()) -> bool:
-    """Whether some of the names, such as those of a feature and of its column, is one for a protected attribute."""
-    return bool(protected_words(*names, more=more))
-
-
-def protected_words(*names: str, more: Collection[str] = ()) -> list[str]:
-    """The words by which names are those of protected attributes, in alphabetical order.
-
-    Args:
-        names: names of a feature and of its column.
-        more: protected words in addition to the built-in ones.
-    """
-    return sorted({word for name in names for word in _protected(words(name), more)})
-
-
 def label_words(*names: str) -> list[str]:
     """The words by which names tell the label, or what follows it, in alphabetical order."""
-    every = {_plain(word) for name in names for word in words(name)}
-    told = _like(every, OUTCOME)
-    if _like(every, WHEN_OR_WHY):
-        told |= _like(every, ENDING)
+    every = {plain(word) for name in names for word in words(name)}
+    told = like(every, OUTCOME)
+    if like(every, WHEN_OR_WHY):
+        told |= like(every, ENDING)
     for name in names:
-        own = {_plain(word) for word in words(name)}
-        ending = _like(own, (*ENDING, *CLOSED))
+        own = {plain(word) for word in words(name)}
+        ending = like(own, (*ENDING, *CLOSED))
         if own - ending <= WHO_LEFT:
             told |= ending
-        if _like(own, BEFORE):
-            told |= _like(own, DEPARTURE)
+        if like(own, BEFORE):
+            told |= like(own, DEPARTURE)
     return sorted(told)
-
-
-def words(name: str) -> set[str]:
-    """The words of a name in lower case, split at anything but letters and where a capital begins a word."""
-    return _lower(WORD, name)
 
 
 def looks_like_age(values: pl.Series) -> bool:
@@ -158,43 +118,3 @@ def looks_like_age(values: pl.Series) -> bool:
         and MIDDLE[0] <= middle <= MIDDLE[1]
         and SPREAD[0] <= spread <= SPREAD[1]
     )
-
-
-def _protected(found: set[str], more: Collection[str]) -> set[str]:
-    plain = {_plain(word): word for word in found}
-    told = {plain[word] for word in _like(set(plain), _plurals(ANYWHERE))}
-    for phrase in TOGETHER:
-        if not found & set(TOGETHER_EXCEPT.get(phrase, ())):
-            told |= {plain[word] for word in _all_of(set(plain), phrase.split())}
-    if not set(plain) & AGEING:
-        told |= {plain[word] for word in set(plain) & set(AGE)}
-    alone = set(plain) & set(ALONE)
-    if set(plain) - alone <= ABOUT_A_PERSON:
-        told |= {plain[word] for word in alone}
-    for phrase in more:
-        told |= _all_of(found, sorted(_lower(PATTERN, phrase)))
-    return told
-
-
-def _all_of(found: set[str], phrase: Collection[str]) -> set[str]:
-    """The words that a phrase of patterns matches; none if a part of it matches none."""
-    each = [_like(found, _plurals((part,))) for part in phrase]
-    return set().union(*each) if each and all(each) else set()
-
-
-def _plurals(patterns: Collection[str]) -> list[str]:
-    return [pattern for part in patterns for pattern in (part, f"{part}s", f"{part}es")]
-
-
-def _plain(word: str) -> str:
-    """A word without accents; a letter such as the German sharp s becomes two."""
-    spelled = word.replace("ß", "ss").replace("ł", "l").replace("ø", "o").replace("æ", "ae")
-    return "".join(letter for letter in unicodedata.normalize("NFKD", spelled) if not unicodedata.combining(letter))
-
-
-def _like(found: Collection[str], patterns: Collection[str]) -> set[str]:
-    return {word for word in found if any(fnmatchcase(word, pattern) for pattern in patterns)}
-
-
-def _lower(parts: re.Pattern[str], text: str) -> set[str]:
-    return {part.lower() for part in parts.findall(INNER_CAPITAL.sub(" ", text))}

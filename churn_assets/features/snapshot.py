@@ -12,7 +12,7 @@ import polars as pl
 from churn_assets.features.feature import Feature, aggregates_of
 from churn_assets.features.population import at_risk, known_before, newest_versions, records_at, signs
 from churn_assets.features.recency_flags import with_recency_flags
-from churn_assets.settings.company import AtRisk
+from churn_assets.settings.at_risk import AtRisk
 from churn_assets.settings.events import EventRoles
 from churn_store.mapping.tables import Table
 

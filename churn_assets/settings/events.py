@@ -33,6 +33,9 @@ def _one_plain(words: tuple[str, ...]) -> str | list[str]:
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_each_once), PlainSerializer(_one_plain)]
 """Types of events: a list, or one word. One word is also written as one, so that digests of settings are those of a single text."""
 
+ENDS = ("cancelled",)
+"""The type of event by which a customer leaves, where nothing else is said."""
+
 
 class EventRoles(Section):
     """Which types of events mean the same to the platform. An empty list: the company has no such events."""

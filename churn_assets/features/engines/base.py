@@ -15,7 +15,7 @@ from churn_assets.features.feature import Feature
 from churn_assets.features.lookback import Lookback, lookback_of
 from churn_assets.lake.lake import Lake
 from churn_assets.periods import Calendar
-from churn_assets.settings.company import AtRisk
+from churn_assets.settings.at_risk import AtRisk
 from churn_assets.settings.events import EventRoles
 from churn_store.mapping.tables import Table
 

@@ -1,7 +1,7 @@
 """Opens the feature engine that a company has chosen."""
 
 from churn_assets.features.engines.base import Engine
-from churn_assets.settings.company import EngineName, Spark
+from churn_assets.settings.engine import EngineName, Spark
 
 
 def open_engine(name: EngineName, spark: Spark) -> Engine:

@@ -6,6 +6,7 @@ Belongs here: which rows of a table are read, kept and dropped. Does not belong 
 
 from collections.abc import Iterable, Sequence
 from datetime import date
+from functools import partial
 from typing import Any, Protocol
 
 import narwhals as nw
@@ -29,8 +30,9 @@ class Ids:
     """
 
     def __init__(self, history: History) -> None:
-        records = history.lake.scan("customers", version=history.versions["customers"])
-        ids = records.select(pl.col("customer_id").unique()).collect(engine="streaming").to_series().sort()
+        version = history.versions["customers"]
+        records = history.lake.scan("customers", version=version).select(pl.col("customer_id").unique())
+        ids = history.lake.collect("customers", records, version=version, engine="streaming").to_series().sort()
         self._type = pl.Categorical(pl.Categories.random())
         self._kept = ids.cast(self._type)
         """Held because Polars forgets the texts of categories when their last series is gone."""
@@ -82,10 +84,11 @@ class TableReader:
         self.kind = pl.Categorical(pl.Categories.random())
         self._kept = pl.Series([], dtype=self.kind)
         self._ids = ids
+        self._collect = partial(history.lake.collect, table, version=version, engine="streaming")
 
     def read(self, periods: Iterable[str], *wanted: pl.Expr) -> pl.DataFrame:
         """The rows of some periods that satisfy ``wanted``, with numbers in place of texts."""
-        rows = self._scan.filter(pl.col(PERIOD).is_in(list(periods)), *wanted).drop(PERIOD).collect(engine="streaming")
+        rows = self._collect(self._scan.filter(pl.col(PERIOD).is_in(list(periods)), *wanted).drop(PERIOD))
         # Texts are encoded after reading: the streaming engine takes three times as long for it.
         numbered = self._ids.numbered(rows)
         return numbered.with_columns(_numbers(rows[name], self.kind) for name in self._kinds).with_columns(

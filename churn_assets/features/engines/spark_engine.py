@@ -16,7 +16,7 @@ from churn_assets.features.engines.base import History
 from churn_assets.features.snapshot import features_at
 from churn_assets.lake.contents import PERIOD
 from churn_assets.periods import epoch_s
-from churn_assets.settings.company import Spark
+from churn_assets.settings.engine import Spark
 from churn_store.errors import InputError
 from churn_store.mapping.tables import Table
 
