@@ -1,4 +1,4 @@
-"""How a model ages: what it is worth some periods after it was trained, beside a fresh one on the same rows."""
+"""How models age: their quality some periods after training, compared with fresh models on the same rows."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 import polars as pl
-from scipy import stats
+import scipy
 
 from churn_assets.backtest import clustered_variance
 from churn_assets.backtest.origins import age
@@ -15,7 +15,7 @@ from churn_assets.backtest.report import CONFIDENCE, Age
 from churn_assets.evaluation.measures import Labels, Scores, log_losses
 from churn_assets.evaluation.profit import profit_by_row
 from churn_assets.periods import Calendar
-from churn_assets.settings.company import Profit
+from churn_assets.settings.profit import Profit
 from churn_assets.training.split import Roles
 
 
@@ -24,15 +24,15 @@ class Scoring(Protocol):
 
     @property
     def threshold(self) -> float:
-        """At or above it a customer is called a churner."""
+        """Decision threshold: at or above it a customer is called a churner."""
 
     def scores(self, rows: pl.DataFrame) -> Scores:
-        """The probabilities of some rows."""
+        """The probability of each row."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """An aged model beside the fresh one on one test snapshot."""
+    """An aged model compared with the fresh one on one test snapshot."""
 
     auc: float
     fresh_auc: float
@@ -41,7 +41,7 @@ class Pair:
     lost_profit: float
 
 
-def aged(
+def quality_by_age(
     folds: Sequence[Roles],
     models: Sequence[Scoring],
     tests: Sequence[pl.DataFrame],
@@ -51,16 +51,16 @@ def aged(
     *,
     ages: int,
 ) -> tuple[Age, ...]:
-    """What the models of the folds are worth on the later test snapshots.
+    """The quality of the folds' models on later test snapshots, by age.
 
     Args:
-        folds: in the order of time, each with one test snapshot.
-        models: the models of the folds.
-        tests: the rows of the test snapshots.
-        fresh: the scores of each fold's own model on its test rows.
+        folds: roles of each fold, oldest first, with one test snapshot each.
+        models: model of each fold.
+        tests: test rows of each fold.
+        fresh: scores of each fold's own model on its test rows.
         calendar: calendar that periods are counted by.
         profit: costs and values.
-        ages: followed up to so many periods.
+        ages: greatest age in periods.
     """
     pairs: dict[int, list[Pair]] = defaultdict(list)
     for later, test in enumerate(tests):
@@ -72,36 +72,36 @@ def aged(
 
 
 def staleness_limit(ages: Sequence[Age]) -> int | None:
-    """The first age at which models are worse than fresh ones by more than the noise; none where no age shows it."""
-    return next((found.periods for found in ages if found.is_stale), None)
+    """The first age at which models are significantly worse than fresh ones; `None` if there is no such age."""
+    return next((by_age.periods for by_age in ages if by_age.is_stale), None)
 
 
-def _paired(model: Scoring, new: Scoring, test: pl.DataFrame, fresh: Scores, profit: Profit) -> Pair:
+def _paired(old: Scoring, new: Scoring, test: pl.DataFrame, fresh: Scores, profit: Profit) -> Pair:
     churned: Labels = test["churned"].to_numpy()
-    scores, customers = model.scores(test), test["customer_id"]
+    scores, customers = old.scores(test), test["customer_id"]
     losses, fresh_losses = log_losses(churned, scores), log_losses(churned, fresh)
-    gained = profit_by_row(churned, fresh >= new.threshold, profit) - profit_by_row(
-        churned, scores >= model.threshold, profit
+    lost_profit = profit_by_row(churned, fresh >= new.threshold, profit) - profit_by_row(
+        churned, scores >= old.threshold, profit
     )
     return Pair(
         clustered_variance.auc(churned, scores, customers).value,
         clustered_variance.auc(churned, fresh, customers).value,
         float(losses.mean()),
         clustered_variance.mean(losses - fresh_losses, customers),
-        float(gained.mean()),
+        float(lost_profit.mean()),
     )
 
 
 def _mean(periods: int, pairs: Sequence[Pair], *, of: int) -> Age:
-    """The mean of the pairs of one age, each alike.
+    """The unweighted mean over the pairs of one age.
 
-    The bound is that of the mean excess. As for a trend (``backtest.clustered_variance.slope``) its variance is the larger of what the drawing of
-    customers makes and what the pairs show among each other; the error of all ages together is held (Bonferroni).
+    The bound is that of the mean excess. As for a trend (``backtest.clustered_variance.slope``), its variance is the larger of the sampling
+    variance over customers and the variance between pairs. Bonferroni's correction holds the error over all ages.
     """
     number = len(pairs)
     excess = clustered_variance.weighted([pair.excess for pair in pairs], [1 / number] * number)
     scatter = float(np.var([pair.excess.value for pair in pairs], ddof=1)) / number if number > 1 else 0.0
-    quantile = stats.t.ppf(1 - (1 - CONFIDENCE) / of, max(number - 1, 1))
+    quantile = scipy.stats.t.ppf(1 - (1 - CONFIDENCE) / of, max(number - 1, 1))
     return Age(
         periods=periods,
         origins=number,

@@ -1,4 +1,4 @@
-"""The origins of a backtest: what could be known when a snapshot was the newest, and how old an earlier model was by then.
+"""The origins of a backtest: for each test snapshot, the earlier snapshots that its model may read, and the age of older models.
 
 Belongs here: which snapshots a fold reads. Does not belong here: the rows (``training.training_set``), and what is fitted on them (``rolling``).
 """
@@ -9,57 +9,58 @@ from datetime import date, timedelta
 import polars as pl
 
 from churn_assets.periods import Calendar
-from churn_assets.settings.company import Label, Training
+from churn_assets.settings.label import Label
+from churn_assets.settings.training import Training
 from churn_assets.training.split import Roles, roles_by_time
 from churn_store.errors import InputError
 
 STRATIFIED_FOLDS = 5
-"""Of data without time."""
+"""Default number of folds for data without time."""
 
-MOST_TRIED = 10_000
-"""Where so many snapshots would not make the folds, no number does."""
+MOST_SNAPSHOTS = 10_000
+"""Number of snapshots at which the count of needed snapshots gives up."""
 
 
 def origins(
     mature: Sequence[date], calendar: Calendar, label: Label, training: Training, *, folds: int, more: int = 0
 ) -> list[Roles]:
-    """The newest snapshots that a model could have been tested on, each with what it may be trained and calibrated on.
+    """The folds with the newest test snapshots, each with the snapshots that its model is trained and calibrated on.
 
-    A fold has the roles that a training set would have had, had its test snapshot been the newest: the label windows of the
-    training snapshots end before the calibrating ones begin, and theirs before the test snapshot.
+    A fold has the roles of a training set whose newest snapshot is the test snapshot. The label windows of training snapshots end before
+    the calibrating ones begin, and those of the calibrating ones before the test snapshot.
 
     Args:
         mature: snapshots whose labels are mature.
-        calendar: periods of the company.
-        label: the horizon.
-        training: how a training set is cut.
-        folds: smallest number of folds.
-        more: further ones before those, where there are any.
+        calendar: calendar of the company's periods.
+        label: definition of churn, with the horizon.
+        training: settings of the split.
+        folds: least number of folds.
+        more: greatest number of further, earlier folds.
 
     Returns:
-        In the order of time; of each, ``judge`` is the one test snapshot.
+        Roles of each fold, oldest first; ``judge`` has the test snapshot alone.
 
     Raises:
-        InputError: if there are fewer.
+        InputError: there are fewer folds.
     """
-    found = _admissible(sorted(mature), label.horizon, training)
-    if len(found) < folds:
-        there = f" ({min(mature)} to {max(mature)})" if mature else ""
+    admissible = _admissible(sorted(mature), label.horizon, training)
+    if len(admissible) < folds:
+        span = f" ({min(mature)} to {max(mature)})" if mature else ""
         raise InputError(
-            f"{len(mature)} snapshots have mature labels{there}, of which {len(found)} can test a model that was trained on earlier "
+            f"{len(mature)} snapshots have mature labels{span}, of which {len(admissible)} can test a model that was trained on earlier "
             f"ones, with {label.horizon_days} days of labels in between; a backtest of {folds} folds needs "
             f"{_needed(sorted(mature), calendar, label, training, folds)} snapshots. Bring more history, or ask for fewer folds"
         )
-    return found[-(folds + more) :]
+    return admissible[-(folds + more) :]
 
 
 def age(model: Roles, fresh: Roles, calendar: Calendar) -> int:
-    """By how many periods the newest snapshot that a model has read is older than what a fresh one has read."""
+    """The age of a model in periods: how much older its newest snapshot is than that of a fresh model."""
     return periods_between(model.select[-1], fresh.select[-1], calendar)
 
 
 def periods_between(earlier: date, later: date, calendar: Calendar) -> int:
-    """How many periods lie between two snapshots."""
+    """The number of periods between two snapshots."""
     return len(calendar.keys(later, first=earlier)) - 1
 
 
@@ -67,10 +68,10 @@ def stratified(rows: pl.DataFrame, folds: int, *, seed: int, copies: pl.Series |
     """A fold for each row of data without time, 0 to ``folds`` - 1, each with the same share of churners.
 
     Args:
-        rows: ``churned``.
+        rows: rows with ``churned``.
         folds: number of folds.
         seed: seed of the shuffle.
-        copies: the customer that each row is kept together with (``training.equal_rows``); default: each row by itself.
+        copies: customer that stands for each row and its copies (``training.equal_rows``), which share a fold; default: no copies.
 
     Raises:
         InputError: a class has fewer rows than there are folds.
@@ -87,19 +88,19 @@ def stratified(rows: pl.DataFrame, folds: int, *, seed: int, copies: pl.Series |
 
 
 def _admissible(ordered: Sequence[date], horizon: timedelta, training: Training) -> list[Roles]:
-    one = training.model_copy(update={"judging_snapshots": 1})
-    found = []
+    one_test_snapshot = training.model_copy(update={"judging_snapshots": 1})
+    folds = []
     for position in range(len(ordered)):
         try:
-            found.append(roles_by_time(ordered[: position + 1], horizon=horizon, training=one))
-        except InputError:  # too early for anything to have been known
+            folds.append(roles_by_time(ordered[: position + 1], horizon=horizon, training=one_test_snapshot))
+        except InputError:  # too early: not enough snapshots before it
             continue
-    return found
+    return folds
 
 
 def _needed(ordered: Sequence[date], calendar: Calendar, label: Label, training: Training, folds: int) -> int:
-    """How many snapshots there must be, counted on by the calendar."""
+    """The number of snapshots that the folds need, if the calendar went on."""
     longer = list(ordered) or [calendar.first]
-    while len(longer) < MOST_TRIED and len(_admissible(longer, label.horizon, training)) < folds:
+    while len(longer) < MOST_SNAPSHOTS and len(_admissible(longer, label.horizon, training)) < folds:
         longer.append(calendar.next(longer[-1]))
     return len(longer)

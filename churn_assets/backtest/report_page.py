@@ -1,4 +1,4 @@
-"""A backtest for people: its screen, its pictures and its page."""
+"""Shows a backtest to people: lines on the screen, charts and a page."""
 
 from pathlib import Path
 
@@ -17,29 +17,49 @@ SHOWN = {
     "lift_top_decile": "lift, top decile",
     "profit": "profit per customer",
 }
-"""The measures that a page shows of each fold, by what they are called there; a file has all of them."""
+"""Measures that a page shows for each fold, with their labels; the file has all measures."""
 
 
 WITH_INTERVAL = ("auc", "log_loss", "profit")
-"""Of these the page shows the intervals; a file has those of all."""
+"""Measures whose intervals the page shows; the file has all intervals."""
 
 
 def sentences(backtest: Backtest) -> list[str]:
-    """What was found, in words."""
+    """The results in sentences."""
     worst = backtest.worst
-    how = (
+    folds, *changes = details(backtest)
+    quality = f"mean AUC {backtest.honest['auc']:.3f}; the worst fold is {worst.test} with {worst.measures['auc']:.3f}"
+    return [folds, quality, *changes, *([backtest.limit_in_words] if changes else [])]
+
+
+def details(backtest: Backtest) -> list[str]:
+    """How it was tested, and where the data has time, how the AUC changes and what a random split would have claimed."""
+    method = (
         "by time: each model is trained and calibrated before its test snapshot, one horizon of labels in between"
         if backtest.by_time
         else "a backtest by time is impossible, as the data has no time: stratified folds of customers instead"
     )
-    said = [
-        f"{len(backtest.folds)} folds, {how}; {backtest.family} with its default parameters, fitted on "
-        f"{max(fold.training_rows for fold in backtest.folds):,} rows each",
-        f"mean AUC {backtest.honest['auc']:.3f}; the worst fold is {worst.test} with {worst.measures['auc']:.3f}",
-    ]
-    if backtest.trend is None:
-        return said
-    return [*said, backtest.trend.in_words, backtest.claim_in_words, backtest.limit_in_words]
+    folds = (
+        f"{len(backtest.folds)} folds, {method}; {backtest.family} with its default parameters, fitted on "
+        f"{max(fold.training_rows for fold in backtest.folds):,} rows each"
+    )
+    return [folds] if backtest.trend is None else [folds, backtest.trend.in_words, backtest.claim_in_words]
+
+
+def headline(backtest: Backtest, *, floor: float) -> str:
+    """The verdict in one sentence: whether the worst fold is good enough, and how long a model lasts.
+
+    Args:
+        backtest: the backtest.
+        floor: the least AUC that a model may have, ``gate.auc_floor``.
+    """
+    worst = backtest.worst
+    auc = worst.measures["auc"]
+    word = "Good enough in every fold" if auc >= floor else "Too weak in a fold"
+    return (
+        f"{word}: mean AUC {backtest.honest['auc']:.3f}, the least {auc:.3f} ({worst.test}), the floor {floor:g}; "
+        f"{backtest.limit_in_words}."
+    )
 
 
 def screen(backtest: Backtest) -> list[str]:
@@ -62,12 +82,12 @@ def screen(backtest: Backtest) -> list[str]:
 
 
 def folds_chart(backtest: Backtest) -> str:
-    """AUC of each fold with its interval, beside what a random split would have claimed."""
+    """A chart of each fold's AUC with its interval, and of the AUC by a random split."""
     aucs = [fold.intervals["auc"] for fold in backtest.folds]
     lines = [
         Line(
             "by time" if backtest.by_time else "AUC",
-            tuple((float(place), auc.value) for place, auc in enumerate(aucs)),
+            tuple((float(fold), auc.value) for fold, auc in enumerate(aucs)),
             tuple((auc.low, auc.high) for auc in aucs),
         )
     ]
@@ -85,7 +105,7 @@ def folds_chart(backtest: Backtest) -> str:
 
 
 def ages_chart(backtest: Backtest) -> str:
-    """By how much aged models are worse than fresh ones."""
+    """A chart of the aged models' excess log loss."""
     ages = backtest.ages
     return line_chart(
         [
@@ -104,7 +124,7 @@ def ages_chart(backtest: Backtest) -> str:
 
 
 def folds_table(backtest: Backtest) -> DocumentTable:
-    """The measures of each fold."""
+    """A table of each fold's measures."""
     shown = _shown(backtest)
     return DocumentTable(
         "Each fold on its own test rows; behind a measure its 95 % interval.",
@@ -132,9 +152,9 @@ def folds_table(backtest: Backtest) -> DocumentTable:
 
 
 def ages_table(backtest: Backtest) -> DocumentTable:
-    """Aged models beside fresh ones."""
+    """A table of aged models, compared with fresh ones."""
     return DocumentTable(
-        "Models of each age beside fresh ones on the same rows, the mean over the models. The bound is one-sided, 95 % over all ages "
+        "Models of each age compared with fresh ones on the same rows, as means over the models. The bound is one-sided, 95 % over all ages "
         f"together; fewer than {LEAST_ORIGINS} models make no limit.",
         ("age in periods", "models", "AUC", "AUC of fresh ones", "excess log loss", "at least", "profit lost per customer"),
         tuple(
@@ -154,21 +174,27 @@ def ages_table(backtest: Backtest) -> DocumentTable:
 
 
 def claim_table(backtest: Backtest) -> DocumentTable:
-    """What a random split of the same rows would have claimed, beside the mean of the folds."""
+    """A table of the measures by a random split, compared with the means of the folds."""
     claimed = backtest.random_split or {}
     return DocumentTable(
-        "The flattering figure: rows drawn at random, so that a customer stands on both sides and the test is not later than the "
-        "training; beside it the mean of the folds, which is what the company would have seen.",
+        "A random split puts a customer's rows on both sides, and tests on rows that are not later than the training: its measures are "
+        "too good. The means of the folds are what the company would have seen.",
         ("measure", "claimed by a random split", "by time"),
         tuple((SHOWN[name], f"{claimed[name]:.4f}", f"{backtest.honest[name]:.4f}") for name in _shown(backtest)),
         (Basis.REPLAYED,),
     )
 
 
-def document(backtest: Backtest) -> Document:
-    """The page of a backtest."""
-    blocks: list[DocumentPart] = [Paragraph(f"{sentence[0].upper()}{sentence[1:]}.") for sentence in sentences(backtest)]
-    blocks += [
+def document(backtest: Backtest, *, floor: float) -> Document:
+    """The page of a backtest: the verdict, what was found, and the figures.
+
+    Args:
+        backtest: the backtest.
+        floor: the least AUC that a model may have, ``gate.auc_floor``.
+    """
+    blocks: list[DocumentPart] = [
+        Paragraph(headline(backtest, floor=floor)),
+        *(Paragraph(f"{sentence[0].upper()}{sentence[1:]}.") for sentence in details(backtest)),
         Heading("Folds"),
         Picture(folds_chart(backtest), "AUC of each fold with its 95 % interval."),
         folds_table(backtest),
@@ -184,20 +210,26 @@ def document(backtest: Backtest) -> Document:
     return Document(f"Backtest of {backtest.family}, {backtest.company}", tuple(blocks))
 
 
-def write(backtest: Backtest, folder: Path, *, as_of: str) -> tuple[Path, Path]:
-    """Write the page and the figures into a folder, which is made.
+def write(backtest: Backtest, folder: Path, *, as_of: str, floor: float) -> tuple[Path, Path]:
+    """Write the page and the figures into a folder, which is created if missing.
+
+    Args:
+        backtest: the backtest.
+        folder: where to write.
+        as_of: day of the backtest, for the names of the files.
+        floor: the least AUC that a model may have, ``gate.auc_floor``.
 
     Returns:
-        The HTML file and the JSON file.
+        Paths of the HTML file and the JSON file.
     """
     folder.mkdir(parents=True, exist_ok=True)
     stem = f"backtest-{as_of}-{backtest.family}"
     page, figures = folder / f"{stem}.html", folder / f"{stem}.json"
     figures.write_bytes(msgspec.json.format(msgspec.json.encode(backtest, order="deterministic"), indent=1))
-    page.write_text(document(backtest).html(), encoding="utf-8")
+    page.write_text(document(backtest, floor=floor).html(), encoding="utf-8")
     return page, figures
 
 
 def _shown(backtest: Backtest) -> list[str]:
-    """The measures that all folds have, of those that are shown."""
+    """The shown measures that all folds have."""
     return [name for name in SHOWN if all(name in fold.measures for fold in backtest.folds)]

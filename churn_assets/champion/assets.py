@@ -4,11 +4,10 @@ from collections.abc import Mapping, Sequence
 
 import dagster as dg
 import polars as pl
-from dagster_mlflow.resources import MlFlow
 
 from churn_assets.champion.backtest_mean import backtest_mean_auc
 from churn_assets.champion.blessing_asset import blessing_asset
-from churn_assets.champion.candidate import better, build, describe, require_made_of
+from churn_assets.champion.candidate import best_family, build, describe, require_fitted_on
 from churn_assets.champion.candidate_model import CandidateModel
 from churn_assets.champion.champion_asset import champion_asset
 from churn_assets.champion.checks import blocking_specs
@@ -24,17 +23,24 @@ from churn_assets.lake.lake import Lake
 from churn_assets.lake.normalisation import normalisation_of
 from churn_assets.orchestration.code_version import code_version
 from churn_assets.orchestration.failure_policy import wrong_input_is_final
-from churn_assets.orchestration.table_writer import columns_schema
+from churn_assets.orchestration.pools import BACKGROUND
 from churn_assets.periods import ALL, Calendar
+from churn_assets.reporting.rounding import rounded
 from churn_assets.resources.serving import ServingStore
-from churn_assets.settings.company import EvaluationSettings, FittingSettings, Settings
+from churn_assets.resources.tracking import Tracking
+from churn_assets.settings.company import Settings
+from churn_assets.settings.evaluation import EvaluationSettings
+from churn_assets.settings.fitting import FittingSettings
 from churn_assets.tables import JUDGE, Source
-from churn_assets.training.equal_rows import with_copies_as_one
+from churn_assets.training.equal_rows import merge_copies
 from churn_assets.training.fitted_family import GOLDEN, MODEL, PROBABILITIES, FittedFamily, read_file
+from churn_assets.training.fitting import training_rows
 from churn_assets.training.protection import require_allowed
+from churn_assets.training.reason_plan import reason_plan, with_frequencies
 from churn_assets.training.training_set import training_set_digest
 from churn_store.charts.svg_chart import as_markdown
 from churn_store.clock import Clock
+from churn_store.errors import InputError
 from churn_store.mapping.tables import Table
 from churn_store.releases.bundles import stage
 from churn_store.releases.manifest import TableVersion
@@ -69,6 +75,7 @@ def champion_assets(
             fitting=settings.fitting,
             evaluation_settings=settings.evaluation,
             protected=protected or {},
+            actionable=settings.features.actionable,
         ),
         blessing_asset(
             source,
@@ -95,12 +102,14 @@ def _candidate_model(
     fitting: FittingSettings,
     evaluation_settings: EvaluationSettings,
     protected: Mapping[str, str],
+    actionable: Sequence[str],
 ) -> dg.AssetsDefinition:
     @dg.asset(
         description=(
             "The family that was best on the selecting snapshots, exported, measured on the judging ones, and registered."
         ),
         group_name="champion",
+        pool=BACKGROUND,
         kinds={"onnx", "mlflow"},
         owners=["team:data-science"],
         deps=["training_set"],
@@ -113,15 +122,19 @@ def _candidate_model(
         lake: dg.ResourceParam[Lake],
         clock: dg.ResourceParam[Clock],
         serving: dg.ResourceParam[ServingStore],
-        mlflow: dg.ResourceParam[MlFlow],
+        mlflow: dg.ResourceParam[Tracking],
         **families: FittedFamily,
     ) -> dg.MaterializeResult[CandidateModel]:
         require_allowed(protected, serving)
         version = lake.version("training_set")
         rows = lake.read("training_set", ALL, version=version)
         data = TableVersion(version, training_set_digest(rows))
-        require_made_of(list(families.values()), data, features=features, settings=fitting)
-        chosen = better(list(families.values()))
+        left_out = [name for name, family in families.items() if family.left_out]
+        asked = [family for family in families.values() if not family.left_out]
+        if not asked:
+            raise InputError("no family was trained: each of training.families was left out; ask for at least one of them")
+        require_fitted_on(asked, data, features=features, settings=fitting)
+        chosen = best_family(asked)
         candidate = build(
             chosen.signature,
             model=read_file(serving.files, MODEL, chosen.files[MODEL], asset=chosen.family),
@@ -137,7 +150,7 @@ def _candidate_model(
         if fitting.label.kinds is not None and timeline is not None:
             judged = with_kinds_of(lake, judged, labels_version=made_of["churn_labels"])
         evaluation = evaluate(
-            with_copies_as_one(judged),
+            merge_copies(judged),
             candidate.scorer,
             threshold=chosen.threshold,
             profit=fitting.profit,
@@ -146,6 +159,15 @@ def _candidate_model(
         )
         drawn = pictures(churned, scores, evaluation, threshold=chosen.threshold, profit=fitting.profit)
         metrics |= best_measures(source, judging, label=fitting.label)
+        plan = reason_plan(
+            features,
+            chosen.signature,
+            training_rows(rows, fitting.training, seed=chosen.seed),
+            protected=[name for name in protected if name in chosen.signature.names],
+            actionable=actionable,
+            seed=fitting.training.seed,
+        )
+        reasons = with_frequencies(plan, candidate.scorer, candidate.files[MODEL], judging, seed=fitting.training.seed)
         logged = log_candidate(
             mlflow,
             candidate,
@@ -153,7 +175,7 @@ def _candidate_model(
             chosen=chosen,
             training_set=rows,
             data=data,
-            data_uri=lake.uri("training_set"),
+            data_uri=lake.shown_uri("training_set"),
             metrics=metrics,
             pictures=drawn,
             registered=registered_version(
@@ -179,6 +201,7 @@ def _candidate_model(
                 now_s=clock.now_s(),
                 normalisation=normalisation_of(lake),
                 protected=protected,
+                reasons=reasons,
             ),
         )
         return dg.MaterializeResult(
@@ -187,9 +210,11 @@ def _candidate_model(
             ),
             data_version=dg.DataVersion(manifest.candidate),
             metadata={
-                **metrics,
-                **kinds_as_metadata(evaluation.kinds),
                 "family": chosen.family,
+                **{name: rounded(value) for name, value in metrics.items()},
+                **kinds_as_metadata(evaluation.kinds),
+                "seed": chosen.seed,
+                "left_out": ", ".join(left_out) or "none",
                 "candidate": manifest.candidate,
                 "model_sha256": manifest.files[MODEL].sha256,
                 "trained_on": ", ".join(manifest.trained_on),
@@ -200,7 +225,6 @@ def _candidate_model(
                 )
                 or "none",
                 "dagster/row_count": manifest.training_rows,
-                "dagster/column_schema": columns_schema(manifest.signature.columns),
                 "mlflow_run": logged["run_id"],
                 "model_version": logged["model_version"],
                 "as_of": clock.now().isoformat(),

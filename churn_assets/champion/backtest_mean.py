@@ -1,4 +1,4 @@
-"""The mean AUC of the folds of the newest backtest, as its asset has said it."""
+"""The mean AUC of the folds of the newest backtest, from the metadata of its asset."""
 
 import dagster as dg
 
@@ -6,16 +6,17 @@ BACKTEST = dg.AssetKey("backtest_report")
 
 
 def backtest_mean_auc(instance: dg.DagsterInstance, family: str) -> float | None:
-    """The mean AUC over the folds of the newest backtest, if it was of a family.
+    """The mean AUC over the folds of the newest backtest; `None` if there is none, or if it is of another family.
 
     Args:
-        instance: instance that remembers the materializations.
+        instance: Dagster instance with the materializations.
         family: name of the family.
     """
     event = instance.get_latest_materialization_event(BACKTEST)
-    made = None if event is None else event.asset_materialization
-    if made is None:
+    materialization = None if event is None else event.asset_materialization
+    if materialization is None:
         return None
-    said = {name: made.metadata[name].value for name in ("family", "mean_auc") if name in made.metadata}
-    mean = said.get("mean_auc")
-    return float(mean) if said.get("family") == family and isinstance(mean, int | float) else None
+    metadata = materialization.metadata
+    values = {name: metadata[name].value for name in ("family", "mean_auc") if name in metadata}
+    mean = values.get("mean_auc")
+    return float(mean) if values.get("family") == family and isinstance(mean, int | float) else None

@@ -1,6 +1,6 @@
-"""The asset ``model_blessing``: reads what the gate looks at, and writes its verdict down.
+"""The asset ``model_blessing``: reads the evidence of the gate, and records its verdict.
 
-Does not belong here: the rules and what follows from them (``gate``).
+Does not belong here: the rules and the verdict (``gate``).
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,12 +24,14 @@ from churn_assets.features.feature import Feature
 from churn_assets.lake.lake import Lake
 from churn_assets.orchestration.code_version import code_version
 from churn_assets.orchestration.failure_policy import wrong_input_is_final
-from churn_assets.orchestration.table_writer import columns_schema
+from churn_assets.orchestration.pools import BACKGROUND
 from churn_assets.periods import Calendar
 from churn_assets.reporting.basis import basis_of
+from churn_assets.reporting.rounding import rounded
 from churn_assets.resources.serving import ServingStore
 from churn_assets.scoring.in_sample import in_sample
-from churn_assets.settings.company import FittingSettings, JudgingSettings
+from churn_assets.settings.fitting import FittingSettings
+from churn_assets.settings.judging import JudgingSettings
 from churn_assets.tables import JUDGE, Source
 from churn_assets.training.fitted_family import GOLDEN, MODEL, PROBABILITIES, read_file
 from churn_assets.training.held_out import decode
@@ -53,21 +55,22 @@ def blessing_asset(
     fitting: FittingSettings,
     gate: JudgingSettings,
 ) -> dg.AssetsDefinition:
-    """``model_blessing``.
+    """The asset ``model_blessing``.
 
     Args:
         source: source of the raw tables.
         features: features that models may use.
-        checks: the checks that what a candidate is made of must have passed.
-        tables: the raw tables that the source has.
-        timeline: calendar of a history; None where the data has no time.
-        fitting: what a fit depends on now; a candidate of other settings is refused.
-        gate: what the gate judges by.
+        checks: blocking checks of the tables that a candidate is made from.
+        tables: raw tables of the source.
+        timeline: calendar of a history; `None` if the data has no time.
+        fitting: present settings that a fit depends on; a candidate fitted with others is refused.
+        gate: settings of the gate.
     """
 
     @dg.asset(
         description="The gate's verdict on the candidate. Every rule is a check; an error in any of them is a rejection.",
         group_name="champion",
+        pool=BACKGROUND,
         kinds={"python"},
         owners=["team:data-science"],
         deps=["training_set"],
@@ -85,12 +88,12 @@ def blessing_asset(
         manifest = candidate_model.manifest(serving.files)
         refuse_what_serves(serving, manifest)
         if (same := champion_of_same_model(serving, manifest.model_sha256)) is not None:
-            yield from _keeps(*same, manifest)
+            yield from _kept_verdict(*same, manifest)
             return
 
         def read() -> Evidence:
-            serves = serving.newest()
-            champion = None if serves is None else load_bundle(serving.files, serves.champion)
+            newest = serving.newest()
+            champion = None if newest is None else load_bundle(serving.files, newest.champion)
             rows = training_set_of(manifest, lake)
             judging = rows.filter(pl.col("role") == JUDGE)
             require_configured({manifest.family: candidate_model.configured}, features, fitting)
@@ -115,13 +118,13 @@ def blessing_asset(
                 reachable=reachable_probabilities(source, judging, label=fitting.label),
                 judging_from=judged_from_s(manifest),
                 candidate_trained_until=trained_until_s(manifest),
-                epoch=0 if serves is None else serves.epoch,
+                epoch=0 if newest is None else newest.epoch,
                 champion=champion,
                 champion_trained_until=None if champion is None else trained_until_s(champion.manifest),
-                nth=nth_model(serving, manifest, serves),
+                nth=nth_model(serving, manifest, newest),
                 split=manifest.split,
                 champion_split=None if champion is None else champion.manifest.split,
-                champion_knows=0
+                known_to_champion=0
                 if champion is None or fitting.has_time
                 else int(in_sample(judging["customer_id"], champion.manifest, lake).sum()),
             )
@@ -140,11 +143,15 @@ def blessing_asset(
             metadata={
                 "verdict": blessing.verdict,
                 "verdict_in_words": blessing.in_words,
-                "candidate": manifest.candidate,
-                **({} if blessing.gain is None else {"gain": blessing.gain, "gain_evidence": basis_of("gain").value}),
-                "dagster/row_count": manifest.judging_rows,
-                "dagster/column_schema": columns_schema(manifest.signature.columns),
                 "reasons": dg.MetadataValue.md("\n".join(f"- {reason}" for reason in blessing.reasons)),
+                "family": manifest.family,
+                **(
+                    {}
+                    if blessing.gain is None
+                    else {"gain": rounded(blessing.gain), "gain_evidence": basis_of("gain").value}
+                ),
+                "candidate": manifest.candidate,
+                "dagster/row_count": manifest.judging_rows,
             },
         )
         yield from rule_results(judgement)
@@ -152,10 +159,10 @@ def blessing_asset(
     return model_blessing
 
 
-def _keeps(
+def _kept_verdict(
     row: Serving, champion: Manifest, candidate: Manifest
 ) -> Iterator[dg.MaterializeResult[Blessing] | dg.AssetCheckResult]:
-    """The champion's own verdict, where the candidate is its model again: nothing is judged, and no new verdict recorded."""
+    """The champion's verdict, as the candidate is the same model: nothing is judged and no new verdict is recorded."""
     blessing = champion.blessing
     if blessing is None:
         raise ReleaseError(f"release {row.champion[:12]} serves without a verdict of the gate; publish a release anew")

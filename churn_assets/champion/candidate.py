@@ -1,6 +1,6 @@
-"""The candidate: the better family, exported and described.
+"""The candidate: the best family, with the files of its release and its manifest.
 
-Belongs here: what a candidate is made of. Does not belong here: whether it may serve (``gate``).
+Belongs here: how a candidate is made. Does not belong here: whether it may serve (``gate``).
 """
 
 import hashlib
@@ -15,22 +15,25 @@ import msgspec
 import polars as pl
 
 from churn_assets.features.feature import Feature
-from churn_assets.settings.company import AtRisk, FittingSettings, Label
+from churn_assets.settings.at_risk import AtRisk
+from churn_assets.settings.fitting import FittingSettings
+from churn_assets.settings.label import Label
 from churn_assets.tables import JUDGE, SCORE, SELECT
-from churn_assets.training.config_digest import configured_by
+from churn_assets.training.config_digest import config_digest
 from churn_assets.training.fitted_family import GOLDEN, MODEL, FittedFamily
 from churn_assets.training.fitting import training_rows
 from churn_assets.training.golden import sampled
 from churn_assets.training.split import split_in_words
 from churn_assets.training.training_set import snapshots
 from churn_store.errors import InputError
+from churn_store.model.reasons.plan import ReasonPlan
 from churn_store.model.scorer import Scorer
 from churn_store.model.signature import Signature
 from churn_store.model.words import NORMALISATION
 from churn_store.releases.manifest import Evaluation, Manifest, TableVersion
 
 ROOT = Path(__file__).resolve().parents[2]
-"""The checkout, where there is one."""
+"""The checkout that this code runs from, if it is one."""
 
 
 @dataclass(frozen=True)
@@ -47,78 +50,78 @@ class Selected(Protocol):
 
     @property
     def family(self) -> str:
-        """Its name."""
+        """Name of the family."""
 
     @property
     def measures(self) -> Mapping[str, float]:
-        """Its measures."""
+        """Measures on the selecting rows, by name."""
 
 
 S = TypeVar("S", bound=Selected)
 
 
-def better(families: Sequence[S]) -> S:
-    """The family with the least log loss on the selecting rows; of two equal ones the first by name."""
+def best_family(families: Sequence[S]) -> S:
+    """The family with the least log loss on the selecting rows; of equal ones the first by name."""
     return min(families, key=lambda fitted: (fitted.measures["log_loss"], fitted.family))
 
 
-def require_made_of(
+def require_fitted_on(
     families: Sequence[FittedFamily], data: TableVersion, *, features: tuple[Feature, ...], settings: FittingSettings
 ) -> None:
-    """Refuse families that were fitted on other rows, or under other settings, than those that are there now.
+    """Refuse families that were fitted on other rows than the present training set, or with other settings.
 
-    They may have seen who judges, or columns that no model may see, or have been tuned to other costs.
+    Such a family may have been fitted on rows that judge now or on excluded columns, or tuned for other costs.
 
     Args:
-        families: as their assets left them.
-        data: the training set as it is now.
+        families: documents of the fitted families.
+        data: version and digest of the present training set.
         features: features that models may use at present.
-        settings: the present settings of a fit.
+        settings: present settings that a fit depends on.
 
     Raises:
-        InputError: with the names of those that differ.
+        InputError: some families differ; the message names them.
     """
-    other = [
+    outdated = [
         f"{fitted.family} of version {fitted.training_set.version}"
         for fitted in families
         if fitted.training_set.digest != data.digest
     ]
-    if other:
+    if outdated:
         raise InputError(
-            f"{', '.join(other)} of training_set {'was' if len(other) == 1 else 'were'} fitted on other rows than its version "
+            f"{', '.join(outdated)} of training_set {'was' if len(outdated) == 1 else 'were'} fitted on other rows than its version "
             f"{data.version}, which is there now; run the job retrain, or `churn demo`, which fit all families"
         )
     require_configured({fitted.family: fitted.configured for fitted in families}, features, settings)
 
 
 def require_configured(configured: Mapping[str, str], features: tuple[Feature, ...], settings: FittingSettings) -> None:
-    """Refuse families that were fitted under other settings than those that are there now.
+    """Refuse families that were fitted with other settings or features than the present ones.
 
     Args:
-        configured: the digest of what each family was fitted with, by its name.
+        configured: digest of the settings and features of each family's fit (``config_digest``), by its name.
         features: features that models may use at present.
-        settings: the present settings of a fit.
+        settings: present settings that a fit depends on.
 
     Raises:
-        InputError: with the names of those that differ.
+        InputError: some families differ; the message names them.
     """
-    stale = [family for family, digest in configured.items() if digest != configured_by(family, features, settings)]
-    if stale:
+    outdated = [family for family, digest in configured.items() if digest != config_digest(family, features, settings)]
+    if outdated:
         raise InputError(
-            f"{', '.join(stale)} {'was' if len(stale) == 1 else 'were'} fitted with other features, or under other settings of "
-            "training, profit, label or at_risk, than there are now; run the job retrain, or `churn demo`, which fit all families and "
-            "make candidate_model of them"
+            f"{', '.join(outdated)} {'was' if len(outdated) == 1 else 'were'} fitted with other features, or with other settings of "
+            "training, profit, label or at_risk, than the present ones; run the job retrain, or `churn demo`, which fit all families and "
+            "make candidate_model of one of them"
         )
 
 
 def build(signature: Signature, *, model: bytes, golden: bytes, training_set: pl.DataFrame, seed: int) -> Candidate:
-    """Make the files of a release from those of a fitted family.
+    """Make the files of a release from the files of a fitted family.
 
     Args:
         signature: inputs of the model.
-        model: the exported model, ONNX.
-        golden: the golden rows, JSON.
-        training_set: rows of every role; the judging ones are not touched.
+        model: exported model, ONNX.
+        golden: golden rows, JSON.
+        training_set: training set with the rows of every role; the judging rows are not used.
         seed: seed of the reference sample.
     """
     scorer = Scorer(model, signature)
@@ -131,9 +134,9 @@ def build(signature: Signature, *, model: bytes, golden: bytes, training_set: pl
 
 
 def reference(scorer: Scorer, rows: pl.DataFrame) -> bytes:
-    """The sample that drift is measured against: features, score and snapshot of training rows, without ids, as Parquet."""
-    kept = [name for name in ("snapshot_s",) if name in rows.columns]
-    frame = rows.select(*kept, *scorer.signature.names).with_columns(pl.Series(SCORE, scorer.score_frame(rows)))
+    """The reference sample of drift, as Parquet: features, score and snapshot of rows that do not judge, without ids."""
+    times = [name for name in ("snapshot_s",) if name in rows.columns]
+    frame = rows.select(*times, *scorer.signature.names).with_columns(pl.Series(SCORE, scorer.score_frame(rows)))
     buffer = io.BytesIO()
     frame.sort(frame.columns).write_parquet(buffer, compression="zstd")
     return buffer.getvalue()
@@ -142,7 +145,7 @@ def reference(scorer: Scorer, rows: pl.DataFrame) -> bytes:
 def code_commit() -> str:
     """The commit of the checkout that this code runs from; ``unknown`` outside of one."""
     try:
-        found = subprocess.run(  # noqa: S603
+        answer = subprocess.run(  # noqa: S603
             ["git", "-C", str(ROOT), "rev-parse", "HEAD"],  # noqa: S607
             capture_output=True,
             text=True,
@@ -151,11 +154,11 @@ def code_commit() -> str:
         )
     except (OSError, subprocess.SubprocessError):
         return "unknown"
-    return found.stdout.strip()
+    return answer.stdout.strip()
 
 
 def lock_sha256() -> str:
-    """sha256 of ``requirements.lock``; ``unknown`` where the checkout is not there."""
+    """sha256 of ``requirements.lock``; ``unknown`` outside of a checkout."""
     lock = ROOT / "requirements.lock"
     return hashlib.sha256(lock.read_bytes()).hexdigest() if lock.exists() else "unknown"
 
@@ -175,11 +178,12 @@ def describe(
     now_s: int,
     normalisation: int = NORMALISATION,
     protected: Mapping[str, str] | None = None,
+    reasons: ReasonPlan | None = None,
 ) -> Manifest:
     """The manifest of a candidate, without its files and without a blessing."""
-    seen = {name: reason for name, reason in (protected or {}).items() if name in candidate.signature.names}
+    protected_inputs = {name: reason for name, reason in (protected or {}).items() if name in candidate.signature.names}
     judging = training_set.filter(pl.col("role") == JUDGE)
-    fitted_on = training_set.filter(pl.col("role") != JUDGE)
+    not_judging = training_set.filter(pl.col("role") != JUDGE)
     selecting = training_set.filter(pl.col("role") == SELECT)
     training = training_rows(training_set, settings.training, seed=chosen.seed)
     return Manifest(
@@ -190,7 +194,7 @@ def describe(
         horizon_days=settings.label.horizon_days if settings.has_time else None,
         threshold=chosen.threshold,
         metrics=metrics,
-        trained_on=tuple(snapshots(fitted_on)),
+        trained_on=tuple(snapshots(not_judging)),
         training_rows=training.height + selecting.height,
         judged_on=tuple(snapshots(judging)),
         judging_rows=judging.height,
@@ -207,7 +211,8 @@ def describe(
         purpose=purpose,
         evaluation=evaluation,
         normalisation=normalisation,
-        protected=seen or msgspec.UNSET,
+        protected=protected_inputs or msgspec.UNSET,
+        reasons=reasons or msgspec.UNSET,
     )
 
 
@@ -215,9 +220,9 @@ def population_in_words(rule: AtRisk, *, has_time: bool) -> str:
     """Who is at risk, for people."""
     if not has_time:
         return "customers without a label; where every customer of the source has one, those who stayed"
-    gone = f", without an event {_any_of(rule.endings)}" if rule.endings else ""
+    ended = f", without an event {_any_of(rule.endings)}" if rule.endings else ""
     return (
-        f"customers who signed up at least {rule.signed_up_days} days before the snapshot{gone}, with an event or a settled payment "
+        f"customers who signed up at least {rule.signed_up_days} days before the snapshot{ended}, with an event or a settled payment "
         f"in the {rule.active_days} days before it"
     )
 

@@ -1,6 +1,6 @@
-"""A candidate as data: the value of the asset ``candidate_model``, which the gate and ``champion`` take.
+"""A candidate as a document: the value of the asset ``candidate_model``, which the gate and ``champion`` take.
 
-Does not belong here: what a candidate is made of (``candidate``).
+Does not belong here: how a candidate is made (``candidate``).
 """
 
 import msgspec
@@ -12,12 +12,12 @@ from churn_store.storage.digest_store import DigestStore
 
 
 class CandidateModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A candidate as data: what its asset hands to the gate and to ``champion``.
+    """The document of a candidate.
 
     Attributes:
         candidate: sha256 of the candidate's manifest in the release files.
-        probabilities: sha256 of the table of what the trained pipeline said of the held-out rows, likewise.
-        configured: digest of the settings and features that it was fitted with.
+        probabilities: sha256, in the release files, of the table of the trained pipeline's probabilities (``training.held_out``).
+        configured: digest of the settings and features of the fit (``training.config_digest``).
     """
 
     candidate: str

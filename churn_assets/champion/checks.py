@@ -20,7 +20,8 @@ from churn_assets.orchestration.dagster_internals import (
 )
 from churn_assets.orchestration.run_history import materialized
 from churn_assets.periods import text
-from churn_assets.settings.company import Label, matures_on
+from churn_assets.reporting.rounding import rounded
+from churn_assets.settings.label import Label, matures_on
 from churn_store.mapping.tables import Table
 from churn_store.releases.manifest import Blessing, Manifest
 
@@ -39,6 +40,9 @@ DESCRIPTIONS = {
     "no_segment_worse": "no segment brings much less profit than with the champion",
     "latency": "a single prediction takes not much longer than the champion's",
 }
+
+CONSEQUENCE = "A rule of the gate: it does not stop this run, but `champion` refuses a candidate that fails it, and who served before stays"
+"""What follows from a rule that failed, said with each."""
 
 Status = Literal["passed", "failed", "not evaluated"]
 
@@ -134,12 +138,15 @@ def _speaks(instance: dg.DagsterInstance, run_id: str, table: dg.AssetKey, perio
 
 def rule_specs() -> list[dg.AssetCheckSpec]:
     """One check for each rule of the gate."""
-    return [dg.AssetCheckSpec(name, asset="model_blessing", description=DESCRIPTIONS[name]) for name in RULES]
+    return [
+        dg.AssetCheckSpec(name, asset="model_blessing", description=f"{DESCRIPTIONS[name]}. {CONSEQUENCE}")
+        for name in RULES
+    ]
 
 
 def rule_results(judgement: Judgement) -> Iterator[dg.AssetCheckResult]:
     """What each rule found. No decision, and a tie with the champion, is no fault of the candidate, so it only warns; as does a warning."""
-    for name, found in judgement.found.items():
+    for name, found in judgement.results.items():
         mild = found.undecided or found.tie or found.warning
         yield dg.AssetCheckResult(
             check_name=name,
@@ -150,7 +157,7 @@ def rule_results(judgement: Judgement) -> Iterator[dg.AssetCheckResult]:
                 "found": found.found,
                 "allowed": found.allowed,
                 "evidence": basis_of_rule(name).value,
-                **{key: float(value) for key, value in found.numbers.items()},
+                **{key: rounded(float(value)) for key, value in found.numbers.items()},
             },
         )
 

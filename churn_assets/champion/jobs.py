@@ -1,6 +1,6 @@
-"""The jobs of a named person in the Dagster UI: approve a candidate, put a former champion back.
+"""Jobs of the Dagster UI for a named person: approve a candidate, roll back to a former champion.
 
-They do what ``churn approve`` and ``churn rollback`` do; the sensor ``follow_releases`` tells the graph and the registry.
+They do the same as ``churn approve`` and ``churn rollback``. The sensor ``follow_releases`` reports the release to the graph and the registry.
 """
 
 from collections.abc import Callable
@@ -19,11 +19,11 @@ from churn_store.releases.rollback import roll_back as serve_former
 
 
 class Approval(dg.Config):
-    """Who approves what, and why."""
+    """Configuration of the job ``approve``."""
 
     id: str = Field(description="the candidate: a digest or its beginning, or NAME/VERSION of the registry")
     by: str = Field(description="your name; it stands in the history for ever")
-    reason: str = Field(description="why; likewise")
+    reason: str = Field(description="why; it stands in the history for ever as well")
     override: bool = Field(False, description="release it against the gate, or against a newer champion")
     challenger_share: float = Field(
         0.0, description="above 0: not as champion, but as challenger with this share of the requests, at most 0.5"
@@ -31,10 +31,10 @@ class Approval(dg.Config):
 
 
 class RollbackConfig(dg.Config):
-    """Who goes back to what, and why."""
+    """Configuration of the job ``roll_back``."""
 
     by: str = Field(description="your name; it stands in the history for ever")
-    reason: str = Field(description="why; likewise")
+    reason: str = Field(description="why; it stands in the history for ever as well")
     to: int = Field(0, description="the epoch whose champion serves again; 0 for the former champion")
 
 
@@ -45,17 +45,17 @@ def approve_candidate(
     clock: dg.ResourceParam[Clock],
     serving: dg.ResourceParam[ServingStore],
 ) -> None:
-    """What ``churn approve`` does."""
+    """Approve a candidate, as ``churn approve`` does."""
 
-    def decided() -> Serving:
+    def release() -> Serving:
         _, manifest = find_manifest(serving.engine, serving.files, config.id)
-        asked = (serving.engine, serving.files, manifest.candidate)
+        candidate = (serving.engine, serving.files, manifest.candidate)
         by, reason, now_s, override = config.by, config.reason, clock.now_s(), config.override
         if not config.challenger_share:
-            return make_champion(*asked, by=by, reason=reason, now_s=now_s, override=override)
-        return challenge(*asked, share=config.challenger_share, by=by, reason=reason, now_s=now_s, override=override)
+            return make_champion(*candidate, by=by, reason=reason, now_s=now_s, override=override)
+        return challenge(*candidate, share=config.challenger_share, by=by, reason=reason, now_s=now_s, override=override)
 
-    _tell(context, decided)
+    _report(context, release)
 
 
 @dg.op(description="Put the former champion back, or that of an epoch.")
@@ -65,8 +65,8 @@ def put_back(
     clock: dg.ResourceParam[Clock],
     serving: dg.ResourceParam[ServingStore],
 ) -> None:
-    """What ``churn rollback`` does."""
-    _tell(
+    """Roll back, as ``churn rollback`` does."""
+    _report(
         context,
         lambda: serve_former(
             serving.engine, serving.files, by=config.by, reason=config.reason, now_s=clock.now_s(), to=config.to or None
@@ -91,10 +91,10 @@ def release_jobs() -> list[dg.JobDefinition]:
     return [approve, roll_back]
 
 
-def _tell(context: dg.OpExecutionContext, decided: Callable[[], Serving]) -> None:
-    """Say what serves now. A wrong use is final, with its one sentence; nothing was changed by it."""
+def _report(context: dg.OpExecutionContext, release: Callable[[], Serving]) -> None:
+    """Make a release and report it. A wrong use fails the run with one sentence, without retries, and changes nothing."""
     try:
-        row = decided()
+        row = release()
     except ChurnError as error:
         raise dg.Failure(description=str(error), allow_retries=False) from error
     context.add_output_metadata(

@@ -1,15 +1,11 @@
-"""What MLflow is told of a candidate: parameters, measures, data, pictures, and the exported model as a version in the registry."""
+"""Logs a candidate to MLflow: parameters, measures, data, charts, and the exported model as a version in the registry."""
 
 from collections.abc import Mapping
 from hashlib import sha256
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnx
-import onnxruntime
 import polars as pl
-from dagster_mlflow.resources import MlFlow
-from mlflow.models import ModelSignature
-from mlflow.types import Schema, TensorSpec
 
 from churn_assets.champion.candidate import Candidate
 from churn_assets.champion.same_model import MODEL_TAG
@@ -19,9 +15,12 @@ from churn_assets.training.tuning import best
 from churn_store.model.scorer import CATEGORIES, NUMBERS, PROBABILITIES
 from churn_store.releases.manifest import TableVersion
 
+if TYPE_CHECKING:
+    from mlflow.models import ModelSignature
+
 
 def log_candidate(
-    mlflow: MlFlow,
+    mlflow: Any,
     candidate: Candidate,
     *,
     model_name: str,
@@ -34,24 +33,27 @@ def log_candidate(
     registered: str | None = None,
     backtest_auc: float | None = None,
 ) -> dict[str, str]:
-    """Log a candidate in a nested run and register it under ``model_name``, with tags that say what it is worth.
+    """Log a candidate in a nested run and register it under ``model_name``, with tags of its quality.
 
     Args:
-        mlflow: the resource, with its run open.
-        candidate: the candidate and its files.
+        mlflow: MLflow resource with an open run.
+        candidate: candidate with its files.
         model_name: name in the registry.
-        chosen: the family that it was made of.
+        chosen: family that the candidate was made from.
         training_set: training set with the rows of every role.
-        data: version of the training set.
-        data_uri: address of the table.
+        data: version and digest of the training set.
+        data_uri: address of the table ``training_set``.
         metrics: measures on the judging rows.
-        pictures: SVG by name.
-        registered: the version that holds the same model already; it is not registered again.
-        backtest_auc: mean AUC of the folds of the newest backtest of its family, where there is one.
+        pictures: charts, SVG by name.
+        registered: registered version of the same model, if there is one; the model is then not registered again.
+        backtest_auc: mean AUC over the folds of the newest backtest of the family, if there is one.
 
     Returns:
-        ``run_id``, ``model`` and ``model_version``: its name and its version in the registry.
+        ``run_id``, ``model`` (name in the registry) and ``model_version``.
     """
+    import onnx  # noqa: PLC0415 - seconds of import that only training pays
+    import onnxruntime  # noqa: PLC0415
+
     with mlflow.start_run(run_name=f"candidate {chosen.family}", nested=True) as run:
         mlflow.log_params(
             {
@@ -84,25 +86,28 @@ def log_candidate(
 def version_tags(
     candidate: Candidate, chosen: FittedFamily, metrics: Mapping[str, float], backtest_auc: float | None
 ) -> dict[str, str]:
-    """The tags of a registered version: family, held-out AUC, means of the folds, and which model it is.
+    """The tags of a registered version: family, held-out AUC, means over folds, and digest of the model.
 
     Args:
-        candidate: the candidate and its files.
-        chosen: the family that it was made of, with the trials of its search.
+        candidate: candidate with its files.
+        chosen: family that the candidate was made from, with the trials of its search.
         metrics: measures on the judging rows.
-        backtest_auc: mean AUC of the folds of the newest backtest of its family, where there is one.
+        backtest_auc: mean AUC over the folds of the newest backtest of the family, if there is one.
     """
-    searched = best(chosen.trials).log_loss if chosen.trials else None
+    search_loss = best(chosen.trials).log_loss if chosen.trials else None
     return {
         "family": chosen.family,
         "held_out_auc": f"{metrics['auc']:.4f}",
-        "folds_mean_log_loss": "no search" if searched is None else f"{searched:.4f}",
+        "folds_mean_log_loss": "no search" if search_loss is None else f"{search_loss:.4f}",
         **({} if backtest_auc is None else {"folds_mean_auc": f"{backtest_auc:.4f}"}),
         MODEL_TAG: sha256(candidate.files[MODEL]).hexdigest(),
     }
 
 
-def _signature(candidate: Candidate) -> ModelSignature:
+def _signature(candidate: Candidate) -> "ModelSignature":
+    from mlflow.models import ModelSignature  # noqa: PLC0415 - five seconds of import that only training pays
+    from mlflow.types import Schema, TensorSpec  # noqa: PLC0415
+
     tensors = []
     if candidate.signature.numbers:
         tensors.append(TensorSpec(np.dtype(np.float32), (-1, len(candidate.signature.numbers)), NUMBERS))

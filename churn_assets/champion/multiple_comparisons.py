@@ -1,10 +1,10 @@
-"""How often the same judging rows were asked already: which try against the champion a candidate is.
+"""Counts the models already compared with the champion on the same judging rows, so that the gate can correct for multiple comparisons.
 
-Who tries often enough finds a model that is better on these rows by chance. So the gate asks more of each further try.
+Of many candidates, one is better than the champion on these rows by chance. So the gate asks more of each further one.
 """
 
 from churn_assets.resources.serving import ServingStore
-from churn_assets.training.split import draw_of
+from churn_assets.training.split import hold_out_draw
 from churn_store.errors import ReleaseError
 from churn_store.releases.blessings import newest_blessings
 from churn_store.releases.bundles import load_manifest
@@ -12,31 +12,31 @@ from churn_store.releases.log import Serving, history
 from churn_store.releases.manifest import Manifest
 
 
-def nth_model(serving: ServingStore, manifest: Manifest, serves: Serving | None) -> int:
-    """Which of the different models this is that were compared with the champion on these judging rows, from 1.
+def nth_model(serving: ServingStore, manifest: Manifest, newest: Serving | None) -> int:
+    """The number of this candidate among the different models compared with the champion on these judging rows, from 1.
 
     Args:
-        serving: the serving database and the release files.
+        serving: serving database and release files.
         manifest: manifest of the candidate.
-        serves: the row that says which release serves; None before the first, when nothing is compared.
+        newest: row of the release that serves; `None` before the first, when nothing is compared.
 
     Returns:
-        A candidate whose manifest is no longer there counts as one; the same model again does not.
+        The number. A candidate whose manifest is lost counts; the same model again does not.
     """
-    if serves is None:
+    if newest is None:
         return 1
     champions = {row.epoch: row.champion for row in history(serving.engine, limit=None)}
-    tried: set[str] = set()
+    compared: set[str] = set()
     for blessing in newest_blessings(serving.engine):
-        if champions.get(blessing.epoch) != serves.champion:
+        if champions.get(blessing.epoch) != newest.champion:
             continue
         try:
             other = load_manifest(serving.files, blessing.candidate)
-        except ReleaseError:  # it was compared all the same
-            tried.add(blessing.candidate)
+        except ReleaseError:  # it was compared, so it counts
+            compared.add(blessing.candidate)
             continue
-        if draw_of(other.split) == draw_of(manifest.split) and (
+        if hold_out_draw(other.split) == hold_out_draw(manifest.split) and (
             not manifest.judged_on or set(other.judged_on) & set(manifest.judged_on)
         ):
-            tried.add(other.files["model.onnx"].sha256)
-    return 1 + len(tried - {manifest.files["model.onnx"].sha256})
+            compared.add(other.files["model.onnx"].sha256)
+    return 1 + len(compared - {manifest.files["model.onnx"].sha256})

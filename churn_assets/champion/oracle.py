@@ -1,31 +1,31 @@
-"""What the simulator knows of the probability of churn: the best that anyone can reach, and the hidden state that nobody sees."""
+"""The simulator's probabilities of churn: the best that anyone can reach from the tables, and those of the hidden state."""
 
 from collections.abc import Callable, Mapping
 
 import numpy as np
 import polars as pl
-from sklearn.metrics import log_loss, roc_auc_score
 
 from churn_assets.evaluation.measures import Scores
-from churn_assets.settings.company import ENDS, Label
+from churn_assets.settings.events import ENDS
+from churn_assets.settings.label import Label
 from churn_assets.tables import Source
 from churn_store.clock import DAY_S
 
-Asked = Callable[[list[str], int, int], Scores]
+ProbabilityFunction = Callable[[list[str], int, int], Scores]
 
 
 def reachable_probabilities(source: Source, rows: pl.DataFrame, *, label: Label) -> Scores | None:
     """The probability of churn of each row, given every row of the tables that was known before its snapshot.
 
-    No honest model orders the rows better, but for chance.
+    No honest model ranks the rows better, except by chance.
 
     Args:
-        source: a synthetic one knows; of others nobody does.
-        rows: ``customer_id`` and ``snapshot_s``.
-        label: what churn is. Only that of a customer who leaves is known, not that of one who is silent for a while.
+        source: source of the raw tables; only a synthetic one has these probabilities.
+        rows: rows with ``customer_id`` and ``snapshot_s``.
+        label: definition of churn. Only the probability of leaving is known, not that of inactivity.
 
     Returns:
-        One a row, in their order; `None` where the source does not know.
+        One probability for each row, in their order; `None` if the source does not have them.
     """
     return _at_each_snapshot(getattr(source, "filtered_probability_of_leaving", None), rows, label)
 
@@ -42,17 +42,19 @@ def best_measures(source: Source, judging: pl.DataFrame, *, label: Label) -> dic
     """The measures of the best that anyone can reach on the judging rows, and the AUC of the hidden state.
 
     Args:
-        source: as of ``reachable_probabilities``.
-        judging: ``customer_id``, ``snapshot_s`` and ``churned``.
-        label: what churn is.
+        source: source of the raw tables.
+        judging: judging rows with ``customer_id``, ``snapshot_s`` and ``churned``.
+        label: definition of churn.
 
     Returns:
-        ``auc_reachable``, ``log_loss_reachable`` and ``auc_hidden_state``; nothing where the source does not know.
+        ``auc_reachable``, ``log_loss_reachable`` and ``auc_hidden_state``; empty if the source does not have the probabilities.
     """
     reachable = reachable_probabilities(source, judging, label=label)
     hidden = hidden_state_probabilities(source, judging, label=label)
     if reachable is None or hidden is None:
         return {}
+    from sklearn.metrics import log_loss, roc_auc_score  # noqa: PLC0415 - seconds of import that only training pays
+
     churned = judging["churned"].to_numpy()
     return {
         "auc_reachable": float(roc_auc_score(churned, reachable)),
@@ -62,7 +64,7 @@ def best_measures(source: Source, judging: pl.DataFrame, *, label: Label) -> dic
 
 
 def best_auc(metrics: Mapping[str, float]) -> float:
-    """The AUC above which a release must know the future; 1 where nobody knows it.
+    """The best AUC that a release can reach without knowing the future; 1 if it is unknown.
 
     Releases from before ``auc_reachable`` have the hidden state's AUC alone, as ``auc_ceiling``.
     """
@@ -70,7 +72,7 @@ def best_auc(metrics: Mapping[str, float]) -> float:
 
 
 def best_in_words(metrics: Mapping[str, float]) -> str | None:
-    """What the simulator knows of a release's judging rows, for a person; `None` for a company's own tables."""
+    """The simulator's best measures on a release's judging rows, for people; `None` for a company's own tables."""
     if "auc_reachable" in metrics:
         return (
             f"AUC {metrics['auc_reachable']:.3f}, log loss {metrics['log_loss_reachable']:.4f}; nobody reaches the hidden state's AUC of "
@@ -81,13 +83,13 @@ def best_in_words(metrics: Mapping[str, float]) -> str | None:
     return None
 
 
-def _at_each_snapshot(known: Asked | None, rows: pl.DataFrame, label: Label) -> Scores | None:
-    if known is None or label.kind != "event" or label.event != ENDS:
+def _at_each_snapshot(probability: ProbabilityFunction | None, rows: pl.DataFrame, label: Label) -> Scores | None:
+    if probability is None or label.kind != "event" or label.event != ENDS:
         return None
-    found = np.empty(rows.height)
+    probabilities = np.empty(rows.height)
     seconds = rows["snapshot_s"].to_numpy()
     for snapshot_s in np.unique(seconds):
-        inside = seconds == snapshot_s
-        asked = rows["customer_id"].filter(pl.Series(inside)).to_list()
-        found[inside] = known(asked, int(snapshot_s), label.horizon_days * DAY_S)
-    return found
+        at_snapshot = seconds == snapshot_s
+        customers = rows["customer_id"].filter(pl.Series(at_snapshot)).to_list()
+        probabilities[at_snapshot] = probability(customers, int(snapshot_s), label.horizon_days * DAY_S)
+    return probabilities

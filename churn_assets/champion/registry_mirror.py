@@ -1,11 +1,9 @@
-"""MLflow's registry as a mirror of the releases, for people: aliases and tags of the versions that serve.
+"""Mirrors the releases in MLflow's registry, for people: aliases and tags of the versions that serve.
 
-The service never asks MLflow, and no release waits for it: what could not be mirrored is said, and tried again by the sensor
-``follow_releases``.
+The service never reads MLflow, and no release waits for it. A failure is reported, and the sensor ``follow_releases`` tries again.
 """
 
-from mlflow.exceptions import MlflowException
-from mlflow.tracking import MlflowClient
+from typing import TYPE_CHECKING
 
 from churn_store.errors import ReleaseError
 from churn_store.releases.bundles import load_manifest
@@ -13,42 +11,49 @@ from churn_store.releases.log import Serving
 from churn_store.releases.manifest import Manifest
 from churn_store.storage.digest_store import DigestStore
 
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
 CHAMPION, CHALLENGER = "champion", "challenger"
-"""The aliases."""
+"""The aliases of the registry."""
 
 
-def mirror(client: MlflowClient, files: DigestStore, row: Serving) -> str:
-    """Let the aliases ``champion`` and ``challenger`` name the versions that serve, and tag these with what they are.
+def mirror(client: "MlflowClient", files: DigestStore, row: Serving) -> str:
+    """Point the aliases ``champion`` and ``challenger`` at the versions that serve, and tag these.
 
     Args:
         client: client of the model registry.
-        files: the release files, where manifests name the versions.
-        row: the newest release.
+        files: store of the release files, whose manifests name the versions.
+        row: newest release.
 
     Returns:
-        What the registry says now, in words.
+        The state of the registry, in words.
 
     Raises:
-        MlflowException: the registry is away or does not have such a version.
+        MlflowException: the registry does not answer or lacks a version.
         ReleaseError: a manifest is missing or was changed.
     """
-    said = []
-    named = {alias: _manifest(files, digest) for alias, digest in ((CHAMPION, row.champion), (CHALLENGER, row.challenger))}
-    for alias, manifest in named.items():
+    sentences = []
+    manifests = {
+        alias: _manifest(files, digest) for alias, digest in ((CHAMPION, row.champion), (CHALLENGER, row.challenger))
+    }
+    for alias, manifest in manifests.items():
         model, version = (None, None) if manifest is None else _version(manifest)
         if manifest is not None and model and version:
             client.set_registered_model_alias(model, alias, version)
             for key, value in _tags(manifest, row, alias).items():
                 client.set_model_version_tag(model, version, key, value)
-            said.append(f"{alias} is version {version} of {model}")
+            sentences.append(f"{alias} is version {version} of {model}")
         else:
-            _take_away(client, named, alias)
-            said.append(f"{alias} is {'nobody' if manifest is None else 'a model that was never registered'}")
-    return "in the registry " + ", ".join(said)
+            _remove_alias(client, manifests, alias)
+            sentences.append(f"{alias} is {'nobody' if manifest is None else 'a model that was never registered'}")
+    return "in the registry " + ", ".join(sentences)
 
 
-def try_to_mirror(client: MlflowClient, files: DigestStore, row: Serving) -> tuple[bool, str]:
-    """``mirror`` where the registry may be away: whether it was done, and what happened in words."""
+def try_to_mirror(client: "MlflowClient", files: DigestStore, row: Serving) -> tuple[bool, str]:
+    """``mirror`` for a registry that may not answer: whether it succeeded, and a sentence."""
+    from mlflow.exceptions import MlflowException  # noqa: PLC0415 - five seconds of import that only training pays
+
     try:
         return True, mirror(client, files, row)
     except (MlflowException, ReleaseError) as error:
@@ -63,15 +68,15 @@ def _version(manifest: Manifest) -> tuple[str | None, str | None]:
     return manifest.mlflow.get("model"), manifest.mlflow.get("model_version")
 
 
-def _take_away(client: MlflowClient, named: dict[str, Manifest | None], alias: str) -> None:
-    """An alias that names nobody any more; of the model that the other one names, as there is no other to ask."""
-    for manifest in named.values():
+def _remove_alias(client: "MlflowClient", manifests: dict[str, Manifest | None], alias: str) -> None:
+    """Remove an alias without a version, from the models of the other aliases: their names are the only ones known here."""
+    for manifest in manifests.values():
         if manifest is not None and (model := _version(manifest)[0]):
             client.delete_registered_model_alias(model, alias)
 
 
 def _tags(manifest: Manifest, row: Serving, alias: str) -> dict[str, str]:
-    """What a person who looks at a version wants to know of its release."""
+    """The tags of a version that tell people which release it is."""
     digest = row.champion if alias == CHAMPION else row.challenger
     training_set = manifest.tables.get("training_set")
     return {

@@ -1,7 +1,9 @@
-"""The families as somebody fits them who tunes nothing: baselines of the gate, on the rows on which the candidate was fitted.
+"""Untuned models of the families: baselines of the gate, fitted on the candidate's training rows.
 
-They are fitted and calibrated as the candidate is, with the library's own parameters, so that what differs is the search alone.
-scikit-learn predicts here, as these models never serve and are never exported. Does not belong here: by how much a candidate may be worse
+They are fitted and calibrated like the candidate, but with the library's own parameters, so that they differ by the search alone.
+scikit-learn predicts here, as these models never serve and are never exported.
+
+Does not belong here: by how much a candidate may be worse
 (``champion.gate.untuned``).
 """
 
@@ -9,7 +11,7 @@ import polars as pl
 
 from churn_assets.evaluation.measures import Scores
 from churn_assets.features.feature import Feature
-from churn_assets.settings.company import FittingSettings
+from churn_assets.settings.fitting import FittingSettings
 from churn_assets.tables import JUDGE, SELECT
 from churn_assets.training.families import FAMILIES, inputs
 from churn_assets.training.fitting import calibrated, fit, one_thread, training_rows
@@ -19,24 +21,24 @@ from churn_assets.training.readiness import varying_features
 def untuned_scores(
     training_set: pl.DataFrame, features: tuple[Feature, ...], settings: FittingSettings
 ) -> dict[str, Scores]:
-    """The probabilities that the untuned model of each family gives to the judging rows.
+    """The probabilities of the judging rows by the untuned model of each family.
 
     Args:
         training_set: training set with the rows of every role.
         features: features that models may see.
-        settings: the families, and how training rows are drawn.
+        settings: families, and how training rows are sampled.
 
     Returns:
-        By family, one probability a judging row in the order of the table.
+        Probabilities by family, one for each judging row in the order of the table.
 
     Raises:
-        InputError: the rows can't be learned from.
+        InputError: no model can be learned from the rows.
     """
     training = settings.training
     rows = training_rows(training_set, training, seed=training.seed)
     selecting, judging = (training_set.filter(pl.col("role") == role) for role in (SELECT, JUDGE))
     varying = varying_features(rows, features)
-    found: dict[str, Scores] = {}
+    scores: dict[str, Scores] = {}
     for family in training.families:
         estimator, signature = fit(
             family,
@@ -49,5 +51,5 @@ def untuned_scores(
         )
         model = calibrated(estimator, inputs(selecting, signature), selecting["churned"].to_numpy())
         with one_thread():
-            found[family] = model.predict_proba(inputs(judging, signature))[:, 1]
-    return found
+            scores[family] = model.predict_proba(inputs(judging, signature))[:, 1]
+    return scores

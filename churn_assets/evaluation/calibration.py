@@ -1,8 +1,8 @@
-"""How far probabilities are from what happens: calibration slope and calibration in the large.
+"""Calibration slope and calibration in the large.
 
 Belongs here: the two figures of Cox (1958, "Two further applications of a model for binary regression", Biometrika 45) as Van
 Calster et al. (2016, "A calibration hierarchy for risk models was defined", J. Clin. Epidemiology 74, section 2) use them. Does
-not belong here: how probabilities are set right (``training.fitting``), and what the figures must be (``champion.gate``).
+not belong here: how probabilities are calibrated (``training.fitting``), and the bounds of the figures (``champion.gate``).
 """
 
 import numpy as np
@@ -11,25 +11,28 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 
 RIDGE = 1e-6
-"""A penalty on the slope, so that perfectly ordered rows have a finite one."""
+"""Penalty on the slope, so that perfectly separated rows have a finite one."""
 
 CLIP = 1e-6
-"""Probabilities nearer to 0 and 1 than this are taken to be this far away: certainty has no log odds."""
+"""Least distance of a probability from 0 and 1, as 0 and 1 have no finite log odds."""
 
 STEPS = 100
+"""Greatest number of steps of Newton's method."""
+
 NEAR, NEGLIGIBLE = 1e-3, 1e-14
-"""Gains of log likelihood per row: below the one a step of Newton's method needs no care, below the other none is left."""
+"""Gains in log likelihood per row: below ``NEAR`` a full step is safe, below ``NEGLIGIBLE`` the search ends."""
 
 CLOSE = 1e-9
+"""Step of the intercept at which the search ends."""
 
 
 def weighted_sum(weights: Floats, values: Floats) -> float:
-    """The inner product, not by BLAS: its threads cost ten times what they save on so few numbers, and its last bit is theirs."""
+    """The inner product without BLAS: its threads are ten times slower on so few numbers, and change the last bit."""
     return float(np.einsum("i,i->", weights, values))
 
 
 def log_odds(scores: Floats) -> Floats:
-    """Log odds of probabilities, of certain ones those of ``CLIP``."""
+    """Log odds of probabilities, which are clipped by ``CLIP``."""
     clipped = np.clip(scores, CLIP, 1 - CLIP)
     return np.asarray(np.log(clipped / (1 - clipped)))
 
@@ -40,14 +43,14 @@ def slope(
     """The logistic regression of the label on the score's log odds, by Newton's method.
 
     Args:
-        churned: 1 or 0, one a row, both of them with some weight.
-        odds: log odds of the scores, one a row.
-        weights: weights of the rows, not negative.
-        start: where to begin: an intercept and a slope, such as those of the same rows with other weights.
+        churned: label of each row, 1 or 0, both with some weight.
+        odds: log odds of each score.
+        weights: weight of each row, not negative.
+        start: intercept and slope to start from, such as those of the same rows with other weights.
 
     Returns:
-        Its intercept (with log odds measured from their unweighted mean) and its slope. The slope is 1 for calibrated scores, below
-        1 for overconfident ones, 0 for scores that are all the same.
+        The intercept (with log odds measured from their unweighted mean) and the slope. The slope is 1 for calibrated scores, below
+        1 for overconfident ones, and 0 for constant ones.
     """
     centred, total = odds - odds.mean(), float(weights.sum())
     at = np.array(start)
@@ -55,8 +58,8 @@ def slope(
         expected = _sigmoid(at[0] + at[1] * centred)
         residual, curvature = weights * (churned - expected), weights * expected * (1 - expected)
         gradient = np.array([residual.sum(), weighted_sum(residual, centred) - RIDGE * at[1]])
-        leaning = weighted_sum(curvature, centred)
-        hessian = np.array([[curvature.sum() + RIDGE, leaning], [leaning, weighted_sum(curvature, centred**2) + RIDGE]])
+        mixed = weighted_sum(curvature, centred)
+        hessian = np.array([[curvature.sum() + RIDGE, mixed], [mixed, weighted_sum(curvature, centred**2) + RIDGE]])
         step = np.linalg.solve(hessian, gradient)
         gain = float(gradient @ step) / total
         if gain < NEGLIGIBLE:
@@ -66,15 +69,15 @@ def slope(
 
 
 def intercept(churned: Floats, odds: Floats, weights: Floats) -> float:
-    """Calibration in the large: what must be added to the log odds, their slope held at 1, so that the mean probability is the rate.
+    """Calibration in the large: the constant that, added to the log odds, makes the mean probability equal to the churn rate.
 
     Args:
-        churned: 1 or 0, one a row, both of them with some weight.
-        odds: log odds of the scores, one a row.
-        weights: weights of the rows, not negative.
+        churned: label of each row, 1 or 0, both with some weight.
+        odds: log odds of each score.
+        weights: weight of each row, not negative.
 
     Returns:
-        0 for scores that are right on the mean, above 0 where more churn than they say.
+        The constant: 0 for scores that are right on average, positive if more customers churn than predicted.
     """
     low, high = -40.0, 40.0
     at = 0.0
@@ -98,7 +101,7 @@ def _sigmoid(values: Floats) -> Floats:
 
 
 def _safe(step: Floats, at: Floats, churned: Floats, centred: Floats, weights: Floats) -> Floats:
-    """The step, halved until the likelihood grows: far from its greatest value Newton's method steps too far."""
+    """The step, halved until the likelihood grows, as Newton's method may overshoot far from the maximum."""
     before = _likelihood(at, churned, centred, weights)
     for _ in range(STEPS):
         if _likelihood(at + step, churned, centred, weights) > before:
@@ -108,5 +111,5 @@ def _safe(step: Floats, at: Floats, churned: Floats, centred: Floats, weights: F
 
 
 def _likelihood(at: Floats, churned: Floats, centred: Floats, weights: Floats) -> float:
-    reached = at[0] + at[1] * centred
-    return weighted_sum(weights, churned * reached - np.logaddexp(0, reached)) - RIDGE / 2 * float(at[1]) ** 2
+    odds = at[0] + at[1] * centred
+    return weighted_sum(weights, churned * odds - np.logaddexp(0, odds)) - RIDGE / 2 * float(at[1]) ** 2

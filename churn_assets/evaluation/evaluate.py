@@ -1,6 +1,6 @@
-"""All that is measured of a model on its judging rows, in the form in which its manifest keeps it.
+"""The evaluation of a model on its judging rows, as its manifest stores it.
 
-Belongs here: which measures a model gets. Does not belong here: what they must be (``champion.gate``), and how they are shown
+Belongs here: which measures a model gets. Does not belong here: their bounds (``champion.gate``), and how they are shown
 (``plots``, ``champion.card``).
 """
 
@@ -24,13 +24,15 @@ from churn_assets.evaluation.profit import (
 from churn_assets.evaluation.segments import segments
 from churn_assets.evaluation.shares import share_intervals
 from churn_assets.periods import day_of
-from churn_assets.settings.company import EvaluationSettings, Profit
+from churn_assets.settings.evaluation import EvaluationSettings
+from churn_assets.settings.profit import Profit
 from churn_assets.tables import JUDGE
 from churn_store.model.scorer import Scorer
 from churn_store.releases.manifest import Evaluation, Interval, ProfitTerms, ReliabilityBin
 
 CONFIDENCE = 0.95
 BINS = 10
+"""Number of bins of the reliability diagram."""
 
 BOOTSTRAPPED = (
     "auc",
@@ -42,27 +44,27 @@ BOOTSTRAPPED = (
     "lift_top_decile",
     "expected_maximum_profit",
 )
-"""The measures whose intervals are drawn: none of them is a share, a count, or what a few customers bring."""
+"""Measures with bootstrap intervals; shares and the profit have intervals of their own, counts have none."""
 
 
 def measured(churned: Labels, scores: Scores, *, threshold: float, profit: Profit) -> dict[str, float]:
     """All measures of a model on some rows.
 
     Args:
-        churned: true labels, of both classes.
-        scores: probabilities, one a label.
-        threshold: at or above it a customer is called a churner.
-        profit: what a decision costs and brings.
+        churned: label of each row; both classes must occur.
+        scores: probability of each row.
+        threshold: decision threshold; at or above it a customer is called a churner.
+        profit: costs and values of a decision.
 
     Returns:
-        Those of ``evaluation.measures.measures``; ``profit``, per customer at the threshold; and ``expected_maximum_profit``, per customer at
-        the best threshold for each acceptance (empulse).
+        The measures of ``evaluation.measures.measures``; ``profit`` per customer at the threshold; and ``expected_maximum_profit`` per
+        customer at the best threshold for each acceptance (empulse).
 
     Raises:
         InputError: all rows churned, or none did.
     """
-    found = measuring(churned, scores, threshold=threshold, profit=profit)(None)
-    return {**found, "expected_maximum_profit": expected_maximum_profit(churned, scores, profit)}
+    values = measuring(churned, scores, threshold=threshold, profit=profit)(None)
+    return {**values, "expected_maximum_profit": expected_maximum_profit(churned, scores, profit)}
 
 
 def evaluate(
@@ -74,24 +76,23 @@ def evaluate(
     evaluation: EvaluationSettings,
     seed: int,
 ) -> Evaluation:
-    """What a model is worth on its judging rows.
+    """Evaluate a model on its judging rows.
 
     Args:
-        training_set: rows of all roles, as the baselines are fitted on those before the judging ones: the model's inputs,
-            ``customer_id``, ``churned``, ``role``, and where data has time ``snapshot_s`` and ``last_seen_days``; and ``churn_kind`` where
-            kinds of churn are told apart.
+        training_set: training set with the rows of every role, as the baselines are fitted on the others; in a history also with
+            ``last_seen_days``, and with ``churn_kind`` if the labels have kinds.
         scorer: scorer of the exported model.
         threshold: decision threshold of the model.
-        profit: what a decision costs and brings.
-        evaluation: which segments, how many draws of the bootstrap.
+        profit: costs and values of a decision.
+        evaluation: settings of the segments and the bootstrap.
         seed: seed of the bootstrap and of the permutations.
 
     Returns:
-        ``by_snapshot`` holds only snapshots at which some churned and some stayed.
+        The evaluation; its ``by_snapshot`` has only snapshots with both classes.
 
     Raises:
-        InputError: all judging rows churned or none did, they are of fewer than two customers, or ``evaluation.segments`` has a name
-            that is no category of the model.
+        InputError: the judging rows have a single class or fewer than two customers, or ``evaluation.segments`` has a name that is no
+            category of the model.
     """
     judging = training_set.filter(pl.col("role") == JUDGE)
     churned, scores = judging["churned"].to_numpy(), scorer.score_frame(judging)
@@ -102,8 +103,8 @@ def evaluate(
         ),
         by_snapshot=by_snapshot(judging, scores, threshold=threshold, profit=profit),
         baselines={
-            name: measured(churned, theirs, threshold=threshold, profit=profit)
-            for name, theirs in baselines(training_set, scorer.signature).items()
+            name: measured(churned, by_baseline, threshold=threshold, profit=profit)
+            for name, by_baseline in baselines(training_set, scorer.signature).items()
         },
         segments=segments(
             judging,
@@ -131,73 +132,75 @@ def intervals(
     seed: int,
     draws: int,
 ) -> dict[str, Interval]:
-    """The measures with their intervals; of mere counts, such as the true positives, there are none.
+    """The measures with their intervals; counts, such as the true positives, have none.
 
-    Shares have those of ``shares``, the profit that of ``intervals.mean_interval``, the others those of ``intervals.bootstrap``. How
-    often each holds the truth is measured by ``make bench-intervals``.
+    Intervals of shares come from ``shares``, that of the profit from ``intervals.mean_interval``, the others from ``intervals.bootstrap``.
+    ``make bench-intervals`` measures their coverage.
 
     Args:
-        churned: true labels, of both classes.
-        scores: probabilities, one for each label.
+        churned: label of each row; both classes must occur.
+        scores: probability of each row.
         customers: customer of each row.
-        threshold: at or above it a customer is called a churner.
-        profit: what a decision costs and brings.
+        threshold: decision threshold; at or above it a customer is called a churner.
+        profit: costs and values of a decision.
         seed: seed of the bootstrap.
-        draws: draws of the bootstrap.
+        draws: number of draws of the bootstrap.
 
     Raises:
-        InputError: fewer than two customers, or too few of one class.
+        InputError: there are fewer than two customers, or too few of one class.
     """
     measure = measuring(churned, scores, threshold=threshold, profit=profit)
 
-    def drawn(weights: Weights | None) -> dict[str, float]:
-        found = measure(weights)
-        return {name: found[name] for name in BOOTSTRAPPED}
+    def bootstrapped(weights: Weights | None) -> dict[str, float]:
+        values = measure(weights)
+        return {name: values[name] for name in BOOTSTRAPPED}
 
-    brought = profit_by_row(churned, scores >= threshold, profit)
+    profits = profit_by_row(churned, scores >= threshold, profit)
     return {
-        **bootstrap(drawn, churned, customers, confidence=CONFIDENCE, seed=seed, draws=draws),
+        **bootstrap(bootstrapped, churned, customers, confidence=CONFIDENCE, seed=seed, draws=draws),
         **share_intervals(churned, scores, customers, threshold=threshold, confidence=CONFIDENCE),
-        "profit": mean_interval(brought, customers, confidence=CONFIDENCE, largest=largest_difference(profit)),
+        "profit": mean_interval(profits, customers, confidence=CONFIDENCE, largest=largest_difference(profit)),
     }
 
 
 def by_snapshot(judging: pl.DataFrame, scores: Scores, *, threshold: float, profit: Profit) -> dict[str, dict[str, float]]:
-    """The measures at each snapshot, in the order of time; at one where all churned or none did there are none."""
+    """The measures at each snapshot with both classes, oldest first."""
     if "snapshot_s" not in judging.columns:
         return {}
     seconds, churned = judging["snapshot_s"].to_numpy(), judging["churned"].to_numpy()
-    found = {}
+    measures = {}
     for second in np.unique(seconds):
         at = seconds == second
         if churned[at].any() and not churned[at].all():
-            found[day_of(int(second)).isoformat()] = measured(churned[at], scores[at], threshold=threshold, profit=profit)
-    return found
+            measures[day_of(int(second)).isoformat()] = measured(
+                churned[at], scores[at], threshold=threshold, profit=profit
+            )
+    return measures
 
 
 def reliability(churned: Labels, scores: Scores, *, bins: int = BINS) -> tuple[ReliabilityBin, ...]:
-    """Mean probability and rate of churn of equally many rows of neighbouring scores."""
+    """The bins of a reliability diagram: mean probability and churn rate of equally many rows with neighbouring scores."""
     order = np.argsort(scores, kind="stable")
     return tuple(
-        ReliabilityBin(len(part), float(scores[part].mean()), float(churned[part].mean()))
-        for part in np.array_split(order, bins)
-        if len(part)
+        ReliabilityBin(len(in_bin), float(scores[in_bin].mean()), float(churned[in_bin].mean()))
+        for in_bin in np.array_split(order, bins)
+        if len(in_bin)
     )
 
 
 def measuring(
     churned: Labels, scores: Scores, *, threshold: float, profit: Profit
 ) -> Callable[[Weights | None], dict[str, float]]:
-    """The measures of some rows under any weights."""
+    """A function that gives the measures of some rows under any weights."""
     ranked = Ranked(churned, scores, threshold=threshold)
     kept, wasted = worth(profit)
 
     def measure(weights: Weights | None) -> dict[str, float]:
-        found = ranked.measures(weights)
+        values = ranked.measures(weights)
         total = len(churned) if weights is None else float(weights.sum())
-        brought = found["true_positives"] * kept + found["false_positives"] * wasted
+        brought = values["true_positives"] * kept + values["false_positives"] * wasted
         return {
-            **found,
+            **values,
             "profit": brought / total,
             "expected_maximum_profit": weighted_expected_maximum_profit(*ranked.groups(weights), profit),
         }

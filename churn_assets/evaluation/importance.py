@@ -1,6 +1,6 @@
-"""Which inputs a model leans on: by how much its AUC falls when one of them is shuffled (Breiman 2001, Machine Learning 45, section 10).
+"""Permutation importance: by how much the AUC falls when an input is shuffled (Breiman 2001, Machine Learning 45, section 10).
 
-The exported model scores, as it will in service. An input that others can stand in for shows little, although the model uses it.
+The exported model scores, as it does in service. An input that is correlated with others has a low importance although the model uses it.
 """
 
 import numpy as np
@@ -10,21 +10,21 @@ from churn_assets.evaluation.measures import auc
 from churn_store.model.scorer import Scorer
 
 ROWS = 4_000
-"""So many judging rows are sampled; more sharpen the figures by little and cost as many scores for each input."""
+"""Number of sampled judging rows; more improve the figures little, and each input costs as many scores."""
 
 
 def permutation_importance(judging: pl.DataFrame, scorer: Scorer, *, seed: int, rows: int = ROWS) -> dict[str, float]:
-    """By how much the AUC on a sample of judging rows falls when an input is shuffled.
+    """The fall of the AUC on a sample of judging rows when each input is shuffled.
 
     Args:
-        judging: the signature's columns and ``churned``.
+        judging: judging rows with the signature's columns and ``churned``.
         scorer: scorer of the model.
         seed: seed of the sample and of the shuffles.
         rows: number of sampled rows.
 
     Returns:
-        By input, greatest first, equal ones by name; about 0, of either sign, for an input that says nothing. Empty where all sampled
-        rows churned or stayed.
+        The fall by input, greatest first and equal ones by name; about 0, of either sign, for an uninformative input. Empty if the sample
+        has a single class.
     """
     sample = judging.sample(min(rows, judging.height), seed=seed)
     churned = sample["churned"].to_numpy()
@@ -32,12 +32,12 @@ def permutation_importance(judging: pl.DataFrame, scorer: Scorer, *, seed: int, 
         return {}
     numbers, categories = scorer.signature.frame_tensors(sample)
     generator = np.random.default_rng(seed)
-    whole = auc(churned, scorer.probabilities(numbers, categories))
-    found = {}
+    unshuffled = auc(churned, scorer.probabilities(numbers, categories))
+    falls = {}
     for names, tensor in ((scorer.signature.numbers, numbers), (scorer.signature.categories, categories)):
-        for place, name in enumerate(names):
-            kept = tensor[:, place].copy()
-            tensor[:, place] = generator.permutation(kept)
-            found[name] = whole - auc(churned, scorer.probabilities(numbers, categories))
-            tensor[:, place] = kept
-    return dict(sorted(found.items(), key=lambda entry: (-entry[1], entry[0])))
+        for position, name in enumerate(names):
+            values = tensor[:, position].copy()
+            tensor[:, position] = generator.permutation(values)
+            falls[name] = unshuffled - auc(churned, scorer.probabilities(numbers, categories))
+            tensor[:, position] = values
+    return dict(sorted(falls.items(), key=lambda entry: (-entry[1], entry[0])))

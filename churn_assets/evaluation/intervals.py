@@ -1,7 +1,7 @@
-"""How sure a figure is, when a customer may have many rows: whole customers are drawn, and deviations are summed by customer.
+"""Intervals of figures, clustered by customer, as a customer may have many rows.
 
 Belongs here: bootstrap intervals of measures, the interval of a mean, and the paired difference of two models with its one-sided
-bounds. Does not belong here: what is measured (``measures``, ``profit``), and what follows (``champion.gate``).
+bounds. Does not belong here: the measures (``measures``, ``profit``), and decisions by them (``champion.gate``).
 """
 
 import math
@@ -11,31 +11,30 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from scipy.stats import norm
-from scipy.stats import t as student
+import scipy
 
 from churn_assets.evaluation.measures import Labels, Scores, Weights, weighted_auc
 from churn_store.errors import InputError
 from churn_store.releases.manifest import Interval
 
 LEAST_DRAWS_USED = 0.5
-"""Share of the draws that must hold both classes, or the interval would speak of other rows."""
+"""Least share of draws with both classes; with fewer, the interval would not be of these rows."""
 
 MOST_DRAWS = 1_000
-"""Few churners need the far ends of the draws, and so more draws than were asked for; at most this many."""
+"""Greatest number of draws; with few churners more draws than requested are needed, to reach far quantiles."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """The mean over rows of what one model brings above another on the same rows.
+    """The mean difference between two models on the same rows, with one-sided bounds.
 
     Attributes:
         mean: mean per row.
-        low: one-sided lower bound: the truth lies below it in at most a share of ``1 - confidence`` of all cases.
-        high: one-sided upper bound, likewise.
+        low: one-sided lower bound: the truth lies below it with probability ``1 - confidence`` at most.
+        high: one-sided upper bound, with the same confidence.
         standard_error: standard error of the mean, clustered by customer.
         customers: number of customers.
-        differing: how many of them have a row that differs.
+        differing: number of customers with a row that differs.
         confidence: confidence level of each bound.
     """
 
@@ -51,23 +50,24 @@ class Difference:
 def paired_difference(
     ours: Scores, theirs: Scores, customers: pl.Series, *, confidence: float, largest: float | None = None
 ) -> Difference:
-    """The mean difference of two models on the same rows, with bounds that hold for few differing customers too.
+    """The mean difference of two models on the same rows, with bounds that also hold if few customers differ.
 
-    Two models that call nearly the same customers differ in a few rows, and what those bring is skewed: many small gains may
-    hide a rare great loss that was not seen. So each bound looks at one more customer, imaginary, whose one row differs by
-    ``largest`` to the wrong side; and it is the wider one of Student's t and of the same corrected for skewness (Hall 1992, "On the removal
-    of skewness by transformation", J. R. Statist. Soc. B 54, section 2). The standard error sums deviations by customer (Cameron and
-    Miller 2015, "A practitioner's guide to cluster-robust inference", section II). Coverage was simulated: docs/decisions/0012.
+    Two models with nearly equal decisions differ in few rows, whose profits are skewed: many small gains may hide a rare great loss that
+    is not in the sample. So each bound adds one imaginary customer, whose only row differs by ``largest`` to the wrong side. Of Student's t
+    and its correction for skewness (Hall 1992, "On the removal of skewness by transformation", J. R. Statist. Soc. B 54, section 2) the wider
+    bound is taken. The standard error is clustered by customer (Cameron and Miller 2015, "A practitioner's guide to cluster-robust
+    inference", section II). Coverage was simulated: docs/decisions/0012.
 
     Args:
-        ours: what each row brings with our model.
-        theirs: the same values of the other model.
+        ours: value of each row by our model.
+        theirs: value of each row by the other model.
         customers: customer of each row.
         confidence: confidence of each bound, such as 0.95.
-        largest: by how much one row could differ at all, such as ``evaluation.profit.largest_difference``; default: the most that was seen.
+        largest: greatest possible difference of a row, such as ``evaluation.profit.largest_difference``; default: the greatest in the
+            sample.
 
     Raises:
-        InputError: fewer than two customers.
+        InputError: there are fewer than two customers.
     """
     values, codes = ours - theirs, customer_codes(customers)
     number = _number(codes)
@@ -85,25 +85,27 @@ def paired_difference(
 
 
 def detectable(difference: Difference, *, power: float = 0.8) -> float:
-    """The smallest true difference of which the lower bound would have been above 0, at this size, with that probability."""
-    reach = float(student.ppf(power, difference.customers - 1)) * difference.standard_error
+    """The smallest true difference whose lower bound would have been above 0 with probability ``power``, at this size."""
+    reach = float(scipy.stats.t.ppf(power, difference.customers - 1)) * difference.standard_error
     return difference.mean - difference.low + reach
 
 
 def mean_interval(values: Scores, customers: pl.Series, *, confidence: float, largest: float | None = None) -> Interval:
-    """The mean of rows with its two-sided interval: both bounds of ``paired_difference`` beside rows of 0.
+    """The mean of rows with a two-sided interval, which has both bounds of ``paired_difference`` from rows of 0.
 
     Args:
-        values: one for each row, such as what asking its customer brings.
+        values: value of each row, such as its profit.
         customers: customer of each row.
         confidence: confidence of the interval.
-        largest: how far from 0 one row could be at all; default: the furthest that was seen.
+        largest: greatest possible distance of a row from 0; default: the greatest in the sample.
 
     Raises:
-        InputError: fewer than two customers.
+        InputError: there are fewer than two customers.
     """
-    found = paired_difference(values, np.zeros_like(values), customers, confidence=(1 + confidence) / 2, largest=largest)
-    return Interval(found.mean, found.low, found.high)
+    above_zero = paired_difference(
+        values, np.zeros_like(values), customers, confidence=(1 + confidence) / 2, largest=largest
+    )
+    return Interval(above_zero.mean, above_zero.low, above_zero.high)
 
 
 def bootstrap(
@@ -115,41 +117,41 @@ def bootstrap(
     seed: int,
     draws: int,
 ) -> dict[str, Interval]:
-    """Measures with their bootstrap intervals, whole customers drawn (Cameron, Gelbach and Miller 2008, section III).
+    """Measures with bootstrap intervals that draw whole customers (Cameron, Gelbach and Miller 2008, section III).
 
-    The ends are quantiles of the draws, corrected for the median bias (Efron 1987, "Better bootstrap confidence intervals", J. Amer.
-    Statist. Assoc. 82, section 2), and further out where few customers churned: by Student's t of as many customers as the rarer class
-    has (Hesterberg 2015, "What teachers should know about the bootstrap", The American Statistician 69, section 5).
+    The ends are quantiles of the draws, corrected for median bias (Efron 1987, "Better bootstrap confidence intervals", J. Amer.
+    Statist. Assoc. 82, section 2). If few customers churned, they are further out: by Student's t with the number of customers of the
+    minority class (Hesterberg 2015, "What teachers should know about the bootstrap", The American Statistician 69, section 5).
 
     Args:
-        measured: the measures of the rows, given how often each was drawn; without, of the rows as they are.
-        churned: true labels, one for each row.
+        measured: function that gives the measures by the rows' weights, or without weights.
+        churned: label of each row.
         customers: customer of each row.
         confidence: confidence of the two-sided intervals.
         seed: seed of the draws.
-        draws: how many; more where the ends lie further out. One that holds a single class has no measures and is left out.
+        draws: least number of draws; more are made if the ends lie further out. Draws with a single class are left out.
 
     Raises:
-        InputError: fewer than two customers, or too many draws hold one class only.
+        InputError: there are fewer than two customers, or too many draws have a single class.
     """
     codes = customer_codes(customers)
     number = _number(codes)
     reach = _reach(churned, codes, confidence)
-    draws = max(draws, min(MOST_DRAWS, math.ceil(1 / float(norm.sf(reach)))))
+    draws = max(draws, min(MOST_DRAWS, math.ceil(1 / float(scipy.stats.norm.sf(reach)))))
     generator = np.random.default_rng(seed)
-    found: list[Mapping[str, float]] = []
+    drawn: list[Mapping[str, float]] = []
     for _ in range(draws):
         weights = np.bincount(generator.integers(0, number, number), minlength=number)[codes].astype(np.float64)
         if 0 < float(weights[churned].sum()) < float(weights.sum()):
-            found.append(measured(weights))
-    if len(found) < LEAST_DRAWS_USED * draws:
+            drawn.append(measured(weights))
+    if len(drawn) < LEAST_DRAWS_USED * draws:
         raise InputError(
-            f"{draws - len(found)} of {draws} draws of {number:,} customers hold only customers who churned, or only such who "
+            f"{draws - len(drawn)} of {draws} draws of {number:,} customers hold only customers who churned, or only customers who "
             f"stayed ({int(churned.sum())} of {len(churned):,} rows churned); expected at most {1 - LEAST_DRAWS_USED:.0%} of them. "
             "Bring more judging rows"
         )
     return {
-        name: _between_draws(value, np.array([values[name] for values in found]), reach)
+        name: _between_draws(value, np.array([values[name] for values in drawn]), reach)
         for name, value in measured(None).items()
     }
 
@@ -164,7 +166,7 @@ def auc_difference_interval(
     draws: int = 200,
     confidence: float = 0.95,
 ) -> tuple[float, float]:
-    """Bootstrap interval of the difference in AUC of two models on the same rows, clustered by customer, as ``bootstrap`` draws.
+    """The bootstrap interval of the difference in AUC between two models on the same rows, clustered by customer.
 
     Returns:
         Lower and upper bound.
@@ -180,21 +182,21 @@ def auc_difference_interval(
 
 
 def _reach(churned: Labels, codes: npt.NDArray[np.int64], confidence: float) -> float:
-    """So many standard errors an end of an interval lies from its middle, where a class has few customers."""
-    rarer = max(2, min(len(np.unique(codes[churned])), len(np.unique(codes[~churned]))))
-    return float(student.ppf((1 + confidence) / 2, rarer - 1)) * math.sqrt(rarer / (rarer - 1))
+    """The distance of an interval's end from its middle in standard errors, by the number of customers of the minority class."""
+    minority = max(2, min(len(np.unique(codes[churned])), len(np.unique(codes[~churned]))))
+    return float(scipy.stats.t.ppf((1 + confidence) / 2, minority - 1)) * math.sqrt(minority / (minority - 1))
 
 
 def _between_draws(value: float, drawn: Scores, reach: float) -> Interval:
     """The bias-corrected quantiles of the draws of one measure."""
     below = (np.sum(drawn < value) + np.sum(drawn == value) / 2) / len(drawn)
-    bias = float(norm.ppf(np.clip(below, 1 / len(drawn), 1 - 1 / len(drawn))))
-    low, high = np.quantile(drawn, norm.cdf([2 * bias - reach, 2 * bias + reach]), method="weibull")
+    bias = float(scipy.stats.norm.ppf(np.clip(below, 1 / len(drawn), 1 - 1 / len(drawn))))
+    low, high = np.quantile(drawn, scipy.stats.norm.cdf([2 * bias - reach, 2 * bias + reach]), method="weibull")
     return Interval(value, min(value, float(low)), max(value, float(high)))
 
 
 def customer_codes(customers: pl.Series) -> npt.NDArray[np.int64]:
-    """Customers as numbers from 0."""
+    """A number from 0 for each row's customer."""
     return (customers.rank("dense") - 1).to_numpy().astype(np.int64)
 
 
@@ -218,11 +220,11 @@ def _clustered(values: Scores, codes: npt.NDArray[np.int64]) -> tuple[float, flo
 
 
 def _lower_bound(values: Scores, codes: npt.NDArray[np.int64], confidence: float, furthest: float) -> float:
-    """One-sided, with the imaginary customer."""
+    """The one-sided lower bound, with the imaginary customer of ``paired_difference``."""
     number = _number(codes)
     mean, error, skewness = _clustered(np.append(values, -furthest), np.append(codes, number))
-    reach = float(student.ppf(confidence, number))
-    lean = skewness / np.sqrt(number + 1)
-    if abs(lean) > 1e-9:  # noqa: PLR2004 - below it the correction is rounding
-        reach = max(reach, float(3 / lean * (np.cbrt(1 + lean * (reach - lean / 6)) - 1)))
+    reach = float(scipy.stats.t.ppf(confidence, number))
+    skew = skewness / np.sqrt(number + 1)
+    if abs(skew) > 1e-9:  # noqa: PLR2004 - below it the correction is rounding
+        reach = max(reach, float(3 / skew * (np.cbrt(1 + skew * (reach - skew / 6)) - 1)))
     return mean - reach * error

@@ -1,7 +1,7 @@
-"""When each customer was last seen before a snapshot: the newest event or payment of any kind, straight from the raw tables.
+"""The time since each customer's newest event or payment of any kind, from the raw tables.
 
-Belongs here: what the recency rule (``baselines``) goes by. It is read anew, and is no feature: it depends on no role of events and
-on no choice of features, and no table of the lake and no release has to hold it.
+Belongs here: the input of the recency rule (``baselines``). It is no feature: it depends neither on the roles of events nor on the choice
+of features, and neither a table of the lake nor a release has to hold it.
 """
 
 from collections.abc import Collection
@@ -13,7 +13,7 @@ from churn_assets.evaluation.baselines import LAST_SEEN
 from churn_assets.lake.contents import PERIOD
 from churn_assets.lake.lake import Lake
 from churn_assets.periods import Calendar, day_of, text
-from churn_assets.settings.company import AtRisk
+from churn_assets.settings.at_risk import AtRisk
 from churn_store.clock import DAY_S
 from churn_store.mapping.tables import Table
 
@@ -27,20 +27,20 @@ def with_last_activity(
 
     Args:
         lake: lake with the raw tables.
-        rows: customers at risk: ``customer_id``, ``snapshot_s``.
+        rows: rows of customers at risk with ``customer_id`` and ``snapshot_s``.
         tables: raw tables of the company.
-        calendar: calendar of the periods in which rows arrived; `None` where the data has no time, and then nothing is added.
-        rule: definition of who is at risk: everyone was seen within so many days, so no older row is read.
+        calendar: calendar of the periods in which rows arrived; `None` if the data has no time, and nothing is added.
+        rule: definition of who is at risk; everyone was seen within its ``active_days``, so older rows are not read.
 
     Returns:
-        The rows in their order. Only what had happened and was known before the snapshot counts.
+        The rows in their order. Only events and payments that had happened and were known before the snapshot count.
     """
     if calendar is None:
         return rows
-    seen = [_newest(lake, second, tables, calendar, rule) for second in rows["snapshot_s"].unique().sort()]
+    newest = [_newest(lake, second, tables, calendar, rule) for second in rows["snapshot_s"].unique().sort()]
     key = ["customer_id", "snapshot_s"]
     days = ((pl.col("snapshot_s") - pl.col("newest_s")) / DAY_S).alias(LAST_SEEN)
-    joined = rows.join(pl.concat(seen), on=key, how="left", maintain_order="left")
+    joined = rows.join(pl.concat(newest), on=key, how="left", maintain_order="left")
     return joined.with_columns(days).drop("newest_s")
 
 
@@ -52,6 +52,11 @@ def _newest(lake: Lake, snapshot_s: int, tables: Collection[Table], calendar: Ca
         pl.col("occurred_s") < snapshot_s,
         pl.col("known_s") < snapshot_s,
     )
-    rows = [lake.scan(table).filter(*known).select("customer_id", "occurred_s") for table in ACTIVITY if table in tables]
-    newest = pl.concat(rows).group_by("customer_id").agg(newest_s=pl.col("occurred_s").max())
-    return newest.with_columns(snapshot_s=pl.lit(snapshot_s, dtype=pl.Int64)).collect(engine="streaming")
+    last = pl.col("occurred_s").max().alias("newest_s")
+    rows = [
+        lake.collect(table, lake.scan(table).filter(*known).group_by("customer_id").agg(last), engine="streaming")
+        for table in ACTIVITY
+        if table in tables
+    ]
+    newest = pl.concat(rows).group_by("customer_id").agg(pl.col("newest_s").max())
+    return newest.with_columns(snapshot_s=pl.lit(snapshot_s, dtype=pl.Int64))

@@ -1,7 +1,7 @@
-"""Measures of given scores and labels.
+"""Measures of scores and labels.
 
-Does not belong here: which rows they are measured on (``training.split``), what they are worth in money (``profit``), how sure
-they are (``intervals``), and what follows from them (``champion.gate``).
+Does not belong here: which rows are measured (``training.split``), profit (``profit``), intervals (``intervals``), and decisions by the
+measures (``champion.gate``).
 """
 
 from collections.abc import Callable
@@ -18,22 +18,22 @@ Labels = npt.NDArray[np.bool_]
 
 DECILE = 0.1
 LEAST = float(np.finfo(np.float64).eps)
-"""The log loss takes no probability to be nearer to 0 and 1 than this, as scikit-learn does."""
+"""Least distance of a probability from 0 and 1 in the log loss, as in scikit-learn."""
 
 Weights = npt.NDArray[np.float64]
-"""One a row, not negative."""
+"""The weight of each row, not negative."""
 
 
 class Ranked:
-    """Labels and scores, sorted once, so that they can be measured under many weights of the rows.
+    """Labels and scores, sorted once to be measured under many weights of the rows.
 
     Args:
-        churned: true labels, of both classes.
-        scores: probabilities, one a label.
-        threshold: at or above it a customer is called a churner.
+        churned: label of each row; both classes must occur.
+        scores: probability of each row.
+        threshold: decision threshold; at or above it a customer is called a churner.
 
     Raises:
-        InputError: all rows churned, or none did: nothing orders them well or badly.
+        InputError: all rows have one class.
     """
 
     def __init__(self, churned: Labels, scores: Scores, *, threshold: float) -> None:
@@ -54,7 +54,7 @@ class Ranked:
         self._fit = calibration.slope(self._churned, self._log_odds, np.ones(len(scores)))
 
     def groups(self, weights: Weights | None = None) -> tuple[Weights, Weights]:
-        """The weight of those who churned and of those who stayed at each score, from the highest score down."""
+        """The weight of churners, and of customers who stayed, at each score from the highest down."""
         weights = self._sorted(weights)
         churners = weights * self._churned
         return np.add.reduceat(churners, self._begins), np.add.reduceat(weights - churners, self._begins)
@@ -63,7 +63,7 @@ class Ranked:
         """The measures, as ``measures`` lists them.
 
         Args:
-            weights: weights of the rows as they were given; default: all alike. Both classes must have some.
+            weights: weights of the rows in their original order; default: equal weights. Both classes must have some.
         """
         churners, stayers = self.groups(weights)
         weights = self._sorted(weights)
@@ -97,15 +97,15 @@ class Ranked:
 
 
 def measures(churned: Labels, scores: Scores, *, threshold: float) -> dict[str, float]:
-    """The measures that are logged of every model, besides those in money.
+    """The measures of every model, without those of profit.
 
     Args:
-        churned: true labels, of both classes.
-        scores: probabilities, one a label.
-        threshold: at or above it a customer is called a churner.
+        churned: label of each row; both classes must occur.
+        scores: probability of each row.
+        threshold: decision threshold; at or above it a customer is called a churner.
 
     Returns:
-        ``auc`` (of equal scores half counts), ``average_precision``, ``log_loss``, ``brier``, ``calibration_slope`` and
+        ``auc`` (ties count half), ``average_precision``, ``log_loss``, ``brier``, ``calibration_slope`` and
         ``calibration_intercept`` (in the large: with the slope held at 1; Cox 1958, ``calibration``), ``lift_top_decile``,
         ``precision``, ``recall``, ``f1``, ``accuracy`` and the counts ``true_positives``, ``false_positives``,
         ``false_negatives``, ``true_negatives`` at the threshold, ``base_rate``.
@@ -117,57 +117,57 @@ def measures(churned: Labels, scores: Scores, *, threshold: float) -> dict[str, 
 
 
 def log_losses(churned: Labels, scores: Scores) -> Scores:
-    """The log loss of each row: minus the log of the probability that was given to what happened."""
+    """The log loss of each row: minus the log of the probability of its label."""
     return np.asarray(-np.log(np.clip(np.where(churned, scores, 1 - scores), LEAST, 1 - LEAST)))
 
 
 def auc(churned: Labels, scores: Scores) -> float:
-    """The area under the ROC curve: how often a churner's score is above that of one who stayed, equal ones counting half.
+    """The area under the ROC curve: how often a churner's score is above that of a customer who stayed; ties count half.
 
     Args:
-        churned: true labels, of both classes.
-        scores: one a label; only their order matters.
+        churned: label of each row; both classes must occur.
+        scores: score of each row; only their order matters.
     """
     return weighted_auc(churned, scores)(None)
 
 
 def weighted_auc(churned: Labels, scores: Scores) -> Callable[[Weights | None], float]:
-    """The AUC of some rows under any weights: the rows are sorted once.
+    """A function that gives the AUC of some rows under any weights, for which the rows are sorted once.
 
     Args:
-        churned: true labels, of both classes.
-        scores: one a label; only their order matters.
+        churned: label of each row; both classes must occur.
+        scores: score of each row; only their order matters.
     """
     order = np.argsort(-scores, kind="stable")
     ranked, left = scores[order], churned[order]
     begins = np.flatnonzero(np.append(True, ranked[1:] != ranked[:-1]))
 
     def measure(weights: Weights | None) -> float:
-        given = np.ones(len(order)) if weights is None else weights[order]
-        churners = given * left
-        return _auc(np.add.reduceat(churners, begins), np.add.reduceat(given - churners, begins))
+        ordered = np.ones(len(order)) if weights is None else weights[order]
+        churners = ordered * left
+        return _auc(np.add.reduceat(churners, begins), np.add.reduceat(ordered - churners, begins))
 
     return measure
 
 
 def lift(churned: Labels, scores: Scores, *, share: float) -> float:
-    """How many times more churners are among the highest scores than among all.
+    """The churn rate of the rows with the highest scores, relative to that of all rows.
 
     Args:
-        churned: true labels, of both classes.
-        scores: scores, one for each label.
-        share: share of the rows that is looked at, at least one row; where it ends among equal scores, a part of each of them.
+        churned: label of each row; both classes must occur.
+        scores: score of each row.
+        share: share of the rows with the highest scores, at least one row; ties at its end count in part.
     """
     return _lift(*Ranked(churned, scores, threshold=0.0).groups(), share=share)
 
 
 def calibration_slope(churned: Labels, scores: Scores) -> float:
-    """Slope of the label's log odds on the score's: 1 is calibrated, below 1 is overconfident, 0 the same score for all."""
+    """The calibration slope: 1 is calibrated, below 1 is overconfident, 0 is a constant score."""
     return calibration.slope(churned.astype(np.float64), calibration.log_odds(scores), np.ones(len(scores)))[1]
 
 
 def calibration_intercept(churned: Labels, scores: Scores) -> float:
-    """Calibration in the large, in log odds: above 0 more churn than the scores say."""
+    """Calibration in the large, in log odds: positive if more customers churn than predicted."""
     return calibration.intercept(churned.astype(np.float64), calibration.log_odds(scores), np.ones(len(scores)))
 
 
@@ -183,5 +183,5 @@ def _lift(churners: Weights, stayers: Weights, *, share: float) -> float:
     reached = np.cumsum(sizes)
     last = min(int(np.searchsorted(reached, looked_at)), len(sizes) - 1)
     part = (looked_at - (reached[last] - sizes[last])) / sizes[last]
-    found = float(churners[:last].sum() + part * churners[last])
-    return found / looked_at / (float(churners.sum()) / total)
+    churning = float(churners[:last].sum() + part * churners[last])
+    return churning / looked_at / (float(churners.sum()) / total)

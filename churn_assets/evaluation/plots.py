@@ -1,6 +1,6 @@
-"""Pictures of what a model is worth, as SVG: for the asset's metadata, MLflow and the model card.
+"""Charts of a model's quality, as SVG, for the asset's metadata, MLflow and the model card.
 
-Belongs here: which figures a picture shows. Does not belong here: how they are drawn (``churn_store.charts``), how they are computed
+Belongs here: which figures a chart shows. Does not belong here: how they are drawn (``churn_store.charts``), how they are computed
 (``measures``, ``profit``, ``evaluate``) and where they are shown.
 """
 
@@ -12,56 +12,58 @@ import numpy as np
 from churn_assets.evaluation.measures import Labels, Scores
 from churn_assets.evaluation.profit import profit_curve
 from churn_assets.evaluation.shares import wilson
-from churn_assets.settings.company import Profit
+from churn_assets.settings.profit import Profit
 from churn_store.charts.bar_chart import bar_chart
 from churn_store.charts.svg_chart import Line, Rule, line_chart, stacked
 from churn_store.releases.manifest import Evaluation, ReliabilityBin
 
 POINTS = 400
-"""A curve is drawn through no more points than these."""
+"""Greatest number of points of a curve."""
 
 BINS = 40
+"""Number of bins of the score distribution."""
+
 INPUTS = 15
-"""So many inputs are shown, those that matter most."""
+"""Greatest number of inputs in the chart of importances."""
 
 SHOWN = {"auc": "AUC", "log_loss": "log loss", "profit": "profit per customer"}
-"""What is followed over the snapshots, by name."""
+"""Measures that are shown over the snapshots, with their labels."""
 
 PANEL = 200
-"""Height of each part of the picture of the snapshots."""
+"""Height of each panel of the chart over the snapshots."""
 
 
 def pictures(
     churned: Labels, scores: Scores, evaluation: Evaluation, *, threshold: float, profit: Profit
 ) -> dict[str, str]:
-    """All pictures of a model on its judging rows, as SVG by name.
+    """All charts of a model on its judging rows.
 
     Args:
-        churned: true labels.
-        scores: probabilities, one a label.
+        churned: label of each row.
+        scores: probability of each row.
         evaluation: evaluation on the same rows.
         threshold: decision threshold of the model.
         profit: costs and values.
 
     Returns:
-        ``reliability``, ``profit_curve``, ``lift``, ``score_distribution``; ``importance`` where inputs were shuffled; ``snapshots``
-        where there are at least two of them.
+        SVG by name: ``reliability``, ``profit_curve``, ``lift``, ``score_distribution``; ``importance`` if inputs were shuffled;
+        ``snapshots`` if there are at least two.
     """
-    drawn = {
+    charts = {
         "reliability": reliability_chart(evaluation.reliability),
         "profit_curve": _profit_curve(churned, scores, threshold, profit),
         "lift": _lift(churned, scores),
         "score_distribution": _score_distribution(churned, scores, threshold),
     }
     if evaluation.importance:
-        drawn["importance"] = _importance(evaluation.importance)
+        charts["importance"] = _importance(evaluation.importance)
     if len(evaluation.by_snapshot) > 1:
-        drawn["snapshots"] = _snapshots(evaluation.by_snapshot)
-    return drawn
+        charts["snapshots"] = _snapshots(evaluation.by_snapshot)
+    return charts
 
 
 def reliability_chart(bins: Sequence[ReliabilityBin]) -> str:
-    """Rate of churn by mean probability, with Wilson's 95 % intervals."""
+    """A reliability diagram: churn rate by mean probability, with Wilson's 95 % intervals."""
     points = tuple((part.predicted, part.observed) for part in bins)
     intervals = [wilson(part.observed, part.rows, confidence=0.95) for part in bins]
     bounds = tuple((interval.low, interval.high) for interval in intervals)

@@ -1,6 +1,6 @@
-"""What a model is worth on parts of the customers: those with one word of a category.
+"""The quality of a model on segments: the customers with one word of a category.
 
-Belongs here: which segments there are and what is measured of each. Does not belong here: how much worse a segment may become
+Belongs here: which segments there are, and the measures of each. Does not belong here: how much worse a segment may become
 (``champion.gate``).
 """
 
@@ -11,7 +11,8 @@ import polars as pl
 from churn_assets.evaluation.intervals import mean_interval
 from churn_assets.evaluation.measures import Scores, auc
 from churn_assets.evaluation.profit import largest_difference, most_profitable_threshold, profit_by_row
-from churn_assets.settings.company import EvaluationSettings, Profit
+from churn_assets.settings.evaluation import EvaluationSettings
+from churn_assets.settings.profit import Profit
 from churn_store.errors import InputError
 from churn_store.model.signature import MISSING_CATEGORY, Signature
 from churn_store.releases.manifest import Segment
@@ -21,9 +22,9 @@ def segment_columns(signature: Signature, judging: pl.DataFrame, settings: Evalu
     """The categories whose words make segments.
 
     Args:
-        signature: signature of the model; its words are those of the training rows, and the missing one.
-        judging: has the categories, perhaps with words that the training rows did not have.
-        settings: names them, or how many words they may have.
+        signature: signature of the model, with the words of the training rows.
+        judging: judging rows, perhaps with words that the training rows did not have.
+        settings: names of the categories, or the greatest number of words.
 
     Raises:
         InputError: a name is no category of the model.
@@ -53,21 +54,21 @@ def segments_of(
     """The segments with enough rows.
 
     Args:
-        judging: judging rows with those columns.
-        columns: category columns.
-        settings: how many rows are enough.
+        judging: judging rows with the columns.
+        columns: names of categories.
+        settings: least number of rows of a segment.
 
     Returns:
-        Column, word (empty where it is missing) and which rows; columns as given, words in alphabetical order.
+        Column, word (empty for a missing value) and a mask of the rows; columns in their order, words in alphabetical order.
     """
-    found = []
+    segments = []
     for column in columns:
         words = judging[column].fill_null(MISSING_CATEGORY)
         for word in words.unique().sort().to_list():
             inside = words == word
             if int(inside.sum()) >= settings.segment_rows:
-                found.append((column, word, inside))
-    return found
+                segments.append((column, word, inside))
+    return segments
 
 
 def segments(
@@ -80,15 +81,15 @@ def segments(
     evaluation: EvaluationSettings,
     confidence: float,
 ) -> tuple[Segment, ...]:
-    """What a model is worth on each segment with enough judging rows.
+    """The quality of a model on each segment with enough judging rows.
 
     Args:
-        judging: ``customer_id``, ``churned`` and the categories.
-        scores: scores of the model, one a row.
+        judging: judging rows with ``customer_id``, ``churned`` and the categories.
+        scores: score of each row.
         signature: signature of the model.
         threshold: decision threshold of the model.
-        profit: what a decision costs and brings.
-        evaluation: which segments, how many rows are enough.
+        profit: costs and values of a decision.
+        evaluation: settings of the segments.
         confidence: confidence of the interval of the profit.
 
     Raises:
@@ -96,26 +97,26 @@ def segments(
     """
     churned = judging["churned"].to_numpy()
     profits = profit_by_row(churned, scores >= threshold, profit)
-    described = []
+    results = []
     columns = segment_columns(signature, judging, evaluation)
     for column, word, rows in segments_of(judging, columns, evaluation):
         inside = rows.to_numpy()
-        left, given = churned[inside], scores[inside]
-        described.append(
+        labels, segment_scores = churned[inside], scores[inside]
+        results.append(
             Segment(
                 column=column,
                 word=word,
-                rows=len(left),
-                base_rate=float(left.mean()),
-                auc=auc(left, given) if left.any() and not left.all() else None,
-                calibration=float(given.mean() - left.mean()),
+                rows=len(labels),
+                base_rate=float(labels.mean()),
+                auc=auc(labels, segment_scores) if labels.any() and not labels.all() else None,
+                calibration=float(segment_scores.mean() - labels.mean()),
                 profit=mean_interval(
                     profits[inside],
                     judging["customer_id"].filter(rows),
                     confidence=confidence,
                     largest=largest_difference(profit),
                 ),
-                threshold=most_profitable_threshold(left, given, profit),
+                threshold=most_profitable_threshold(labels, segment_scores, profit),
             )
         )
-    return tuple(described)
+    return tuple(results)

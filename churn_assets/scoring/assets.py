@@ -14,14 +14,19 @@ from churn_assets.lake.lake import Lake
 from churn_assets.orchestration.code_version import code_version
 from churn_assets.orchestration.failure_policy import wrong_input_is_final
 from churn_assets.orchestration.lost_periods import whole_versions
+from churn_assets.orchestration.pools import SCORES
 from churn_assets.orchestration.table_writer import Built, Events, columns_schema, contract_specs, keys_of, write_table
 from churn_assets.periods import epoch_s
+from churn_assets.reporting.rounding import rounded
 from churn_assets.resources.serving import ServingStore
 from churn_assets.scoring.contracts import scores_contract
 from churn_assets.scoring.in_sample import in_sample
+from churn_store.batch.reasons import REASON_COLUMNS, reasons_of
 from churn_store.batch.scores import scores_of
 from churn_store.clock import Clock
-from churn_store.errors import InputError
+from churn_store.errors import InputError, ReleaseError
+from churn_store.releases.bundles import Bundle
+from churn_store.releases.explaining import explainer_of
 from churn_store.storage.online_store import Snapshot, open_reader, write_snapshot
 
 
@@ -45,12 +50,13 @@ def scoring_assets(
 def _churn_scores(partitions: dg.PartitionsDefinition[Any] | None, *, has_time: bool) -> dg.AssetsDefinition:
     @dg.asset(
         description=(
-            "The probability of churn of every customer at risk at the snapshot, by the release that serves."
+            "The probability of churn of every customer at risk at the snapshot, by the release that serves, with the strongest reasons."
             if has_time
-            else "The probability of churn of every customer at risk, by the release that serves; `in_sample` marks those that it was "
+            else "The probability of churn of every customer at risk, by the release that serves, with the strongest reasons; `in_sample` marks those that it was "
             "trained on. Who left is not in it."
         ),
         group_name="scoring",
+        pool=SCORES,
         kinds={"onnx", "deltalake"},
         owners=["team:retention"],
         partitions_def=partitions,
@@ -73,13 +79,17 @@ def _churn_scores(partitions: dg.PartitionsDefinition[Any] | None, *, has_time: 
                 f"customer_features {key} has no {', '.join(lacking)}, which the serving release was trained on; train and "
                 "release a model of the present features first (`churn approve ID --override` releases a rejected candidate of them)"
             )
-        scores = rows.select(pl.col("^customer_id|snapshot_s$")).hstack(scores_of(bundle, rows))
+        reasons, unexplained = _reasons(bundle, rows)
+        scores = rows.select(pl.col("^customer_id|snapshot_s$")).hstack(scores_of(bundle, rows)).hstack(reasons)
         metadata: dict[str, Any] = {
+            "at_risk": scores.height,
+            "called_churn": int(scores["churn"].sum()),
+            "mean_probability": rounded(float(scores["probability"].mean() or 0.0)),  # type: ignore[arg-type]
+            "threshold": rounded(bundle.manifest.threshold),
+            "family": bundle.manifest.family,
             "snapshot": key,
             "release": bundle.digest,
-            "mean_probability": float(scores["probability"].mean() or 0.0),  # type: ignore[arg-type]
-            "called_churn": int(scores["churn"].sum()),
-            "at_risk": scores.height,
+            "strongest_reasons": unexplained or _strongest(reasons),
         }
         if not has_time:
             scores = scores.with_columns(in_sample(rows["customer_id"], bundle.manifest, lake))
@@ -100,6 +110,7 @@ def _online_features(
     @dg.asset(
         description="The newest snapshot's features by customer at risk, where the service looks them up.",
         group_name="scoring",
+        pool=SCORES,
         kinds={"redis" if online_url.startswith("redis") else "sqlite"},
         owners=["team:retention"],
         partitions_def=partitions,
@@ -150,6 +161,20 @@ def _online_features(
         )
 
     return online_features
+
+
+def _reasons(bundle: Bundle, rows: pl.DataFrame) -> tuple[pl.DataFrame, str]:
+    """The reasons of each row; empty columns, and why, where the release can't be explained."""
+    try:
+        return reasons_of(explainer_of(bundle), rows), ""
+    except ReleaseError as error:
+        return pl.DataFrame({name: [None] * rows.height for name in REASON_COLUMNS}, schema=REASON_COLUMNS), str(error)
+
+
+def _strongest(reasons: pl.DataFrame) -> str:
+    """How many customers have each reason as their strongest, the most frequent first."""
+    counted = reasons["reason_1"].drop_nulls().value_counts().sort("count", "reason_1", descending=[True, False])
+    return ", ".join(f"{code} {count:,}" for code, count in counted.iter_rows()) or "none"
 
 
 def _read(*, has_time: bool) -> list[str]:

@@ -6,7 +6,6 @@ from typing import Any
 
 import dagster as dg
 import polars as pl
-from dagster_mlflow.resources import MlFlow
 from pydantic import Field
 
 from churn_assets.features.feature import Feature
@@ -14,16 +13,22 @@ from churn_assets.lake.lake import Lake
 from churn_assets.orchestration.code_version import code_version
 from churn_assets.orchestration.failure_policy import wrong_input_is_final
 from churn_assets.orchestration.lost_periods import whole_versions
-from churn_assets.orchestration.table_writer import Built, Events, columns_schema, contract_specs, write_table
+from churn_assets.orchestration.pools import BACKGROUND
+from churn_assets.orchestration.table_writer import Built, Events, contract_specs, write_table
 from churn_assets.periods import ALL
+from churn_assets.reporting.rounding import rounded
 from churn_assets.resources.serving import ServingStore
-from churn_assets.settings.company import FittingSettings, Label, Settings, Training, matures_on
+from churn_assets.resources.tracking import Tracking
+from churn_assets.settings.company import Settings
+from churn_assets.settings.fitting import FittingSettings
+from churn_assets.settings.label import Label, matures_on
+from churn_assets.settings.training import Training
 from churn_assets.tables import JUDGE, SELECT, TRAIN
 from churn_assets.training.contracts import no_single_feature_tells, training_contract
-from churn_assets.training.diagnostics import MEASURED_ON, order, searched, selecting_pictures
+from churn_assets.training.diagnostics import MEASURED_ON, order, search_summary, selecting_plots
 from churn_assets.training.equal_rows import equal_rows
 from churn_assets.training.families import FAMILIES
-from churn_assets.training.fitted_family import MODEL, FittedFamily, keep
+from churn_assets.training.fitted_family import MODEL, FittedFamily, store_fitted
 from churn_assets.training.fitting import training_rows
 from churn_assets.training.leakage import single_feature_aucs
 from churn_assets.training.peak_memory import peak_memory_mib
@@ -84,6 +89,7 @@ def _training_set(
             "so its order can't be checked."
         ),
         group_name="training",
+        pool=BACKGROUND,
         kinds={"polars", "deltalake"},
         owners=["team:data-science"],
         deps=["customer_features", "churn_labels"],
@@ -107,7 +113,7 @@ def _training_set(
         rows = (
             rows_by_time(lake, sources, _roles(lake, sources, settings.label, settings.training, as_of=clock.now().date()))
             if settings.has_time
-            else rows_by_customer(lake, sources, settings.training, seen=[feature.name for feature in features])
+            else rows_by_customer(lake, sources, settings.training, inputs=[feature.name for feature in features])
         )
         check_enough(rows, settings.training)
         roles = {role: rows.filter(pl.col("role") == role) for role in (TRAIN, SELECT, JUDGE)}
@@ -122,7 +128,7 @@ def _training_set(
         alone = no_single_feature_tells(single_feature_aucs(rows, features), settings.training.single_feature_auc)
         frame = rows.select(list(contract.columns))
         if not settings.has_time:
-            equal = equal_rows(frame, own=roles_by_id(frame["customer_id"], settings.training), roles=frame["role"])
+            equal = equal_rows(frame, by_id=roles_by_id(frame["customer_id"], settings.training), roles=frame["role"])
             metadata |= {"equal_rows": equal.rows, "equal_rows_moved": equal.moved}
         metadata |= {f"{table}_version": version for table, version in sources.items()}
         built = {ALL: Built(frame, checks={"no_single_feature_tells": alone}, metadata=metadata)}
@@ -137,6 +143,7 @@ class Wanted(dg.Config):
     parameters: dict[str, Any] = Field(default={}, description="of the estimator, by name; the search leaves them alone")
     trials: int | None = Field(default=None, description="of the search; default: training.trials; 1 takes the defaults")
     seed: int | None = Field(default=None, description="of the estimator and the search; default: training.seed")
+    left_out: bool = Field(default=False, description="not fitted in this run, and no candidate of it")
 
 
 def _family(name: str, settings: FittingSettings, features: tuple[Feature, ...]) -> dg.AssetsDefinition:
@@ -149,6 +156,7 @@ def _family(name: str, settings: FittingSettings, features: tuple[Feature, ...])
             "measured on the selecting ones."
         ),
         group_name="training",
+        pool=BACKGROUND,
         kinds={"scikitlearn" if family.package is None else family.package, "onnx", "mlflow"},
         owners=["team:data-science"],
         deps=["training_set"],
@@ -160,42 +168,50 @@ def _family(name: str, settings: FittingSettings, features: tuple[Feature, ...])
         config: Wanted,
         lake: dg.ResourceParam[Lake],
         serving: dg.ResourceParam[ServingStore],
-        mlflow: dg.ResourceParam[MlFlow],
+        mlflow: dg.ResourceParam[Tracking],
     ) -> dg.MaterializeResult[FittedFamily]:
         version = whole_versions(context.instance, lake, ["training_set"])["training_set"]
         rows = lake.read("training_set", ALL, version=version)
+        made_of = TableVersion(version, training_set_digest(rows))
+        if config.left_out:
+            left_out = "not fitted: this run has left the family out"
+            columns = tuple(feature.column for feature in features)
+            return dg.MaterializeResult(
+                value=FittedFamily.without(name, made_of, columns),
+                metadata={"left_out": left_out, "training_set_version": version},
+            )
         fitted = search_and_fit(
             name,
             rows,
             features,
             settings,
-            made_of=TableVersion(version, training_set_digest(rows)),
+            data=made_of,
             fixed=config.parameters,
             trials=config.trials,
             seed=config.seed,
         )
-        kept = keep(serving.files, fitted, rows, seed=settings.training.seed)
-        drawn = selecting_pictures(fitted, rows, settings)
+        kept = store_fitted(serving.files, fitted, rows, seed=settings.training.seed)
+        drawn = selecting_plots(fitted, rows, settings)
         run_id = log_fitted(
             mlflow,
             fitted,
             training_set=rows,
-            data_uri=lake.uri("training_set"),
+            data_uri=lake.shown_uri("training_set"),
             pictures=drawn,
             tags={"dagster_run_id": context.run_id},
-            besides=settings.training.model_dump(include={"minimum_correlation", "resampling"}),
+            parameters=settings.training.model_dump(include={"minimum_correlation", "resampling"}),
         )
         return dg.MaterializeResult(
             value=kept,
             metadata={
-                **fitted.measures,
-                "threshold": fitted.threshold,
+                **{name: rounded(value) for name, value in fitted.measures.items()},
+                "threshold": rounded(fitted.threshold),
                 "measured_on": MEASURED_ON,
                 "order": order(fitted.pipeline),
                 "parameters": dict(fitted.parameters),
                 "ignored": ", ".join(fitted.ignored) or "none",
                 "constant_features": ", ".join(fitted.constant) or "none",
-                **searched(fitted),
+                **search_summary(fitted),
                 **{
                     f"picture_{name}": dg.MetadataValue.md(as_markdown(svg, name.replace("_", " ")))
                     for name, svg in drawn.items()
@@ -205,7 +221,7 @@ def _family(name: str, settings: FittingSettings, features: tuple[Feature, ...])
                 "model_sha256": kept.files[MODEL],
                 "peak_memory_mib": peak_memory_mib(),
                 "dagster/row_count": training_rows(rows, settings.training, seed=fitted.seed).height,
-                "dagster/column_schema": columns_schema(feature.column for feature in features),
+                "seed": fitted.seed,
                 "mlflow_run": run_id,
             },
         )

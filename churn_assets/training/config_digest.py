@@ -1,7 +1,7 @@
-"""What of the configuration a fitted family depends on, as a digest: another one says that it is of other settings.
+"""A digest of the settings and features that a fitted family depends on. If it differs, the family was fitted with other settings.
 
-Belongs here: which settings have a say in a fit. Does not belong here: the rows (their table has a digest of its own) and what a single
-run asks for (seed, trials, parameters), which is that run's own.
+Belongs here: which settings affect a fit. Does not belong here: the rows (their table has a digest of its own), and the seed, trials and
+parameters that a single run asks for.
 """
 
 import hashlib
@@ -11,36 +11,38 @@ from collections.abc import Sequence
 import msgspec
 
 from churn_assets.features.feature import Feature
-from churn_assets.settings.company import FamilyName, FittingSettings, Training
+from churn_assets.settings.fitting import FittingSettings
+from churn_assets.settings.training import FamilyName, Training
 
-BESIDES = {"families", "search"}
-"""Settings of ``training`` that say nothing of a family: which others there are, and what is searched of those. Nor do the kinds of churn:
-all are modelled together."""
-
-
-ADDED = {"most_rows"}
-"""Settings that older versions did not have: as they are by default they say nothing, and what was written down before still holds."""
+OTHER_FAMILIES = {"families", "search"}
+"""Settings of ``training`` that are not part of the digest as they stand: they also concern other families."""
 
 
-def configured_by(family: str, features: Sequence[Feature], settings: FittingSettings) -> str:
-    """A digest of the features, and of the settings that a family is fitted, described and asked with.
+NEWER_SETTINGS = {"most_rows"}
+"""Settings that older versions did not have. They are left out while they have their defaults, so that older digests stay valid."""
+
+
+def config_digest(family: str, features: Sequence[Feature], settings: FittingSettings) -> str:
+    """A digest of the features and of the settings that a family is fitted with. The kinds of churn are no part: all are modelled together.
 
     Args:
         family: name of the family.
         features: inputs of the model.
         settings: what a fit depends on.
     """
-    searched: dict[FamilyName, dict[str, tuple[float, float]]] = settings.training.search
-    read = {
+    search: dict[FamilyName, dict[str, tuple[float, float]]] = settings.training.search
+    content = {
         "features": [msgspec.to_builtins(feature.column) for feature in features],
-        "training": settings.training.model_dump(mode="json", exclude=BESIDES | _by_default(settings.training)),
-        "search": {name: bounds for name, bounds in searched.items() if name == family},
+        "training": settings.training.model_dump(
+            mode="json", exclude=OTHER_FAMILIES | _newer_with_defaults(settings.training)
+        ),
+        "search": {name: bounds for name, bounds in search.items() if name == family},
         "profit": settings.profit.model_dump(mode="json"),
         "label": settings.label.model_dump(mode="json", exclude={"kinds"}),
         "at_risk": settings.at_risk.model_dump(mode="json"),
     }
-    return hashlib.sha256(json.dumps(read, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _by_default(training: Training) -> set[str]:
-    return {name for name in ADDED if getattr(training, name) == Training.model_fields[name].default}
+def _newer_with_defaults(training: Training) -> set[str]:
+    return {name for name in NEWER_SETTINGS if getattr(training, name) == Training.model_fields[name].default}

@@ -16,7 +16,7 @@ from churn_assets.training.leakage import Auc, in_words, leaking, not_measured
 def training_contract(
     features: Sequence[Feature], *, has_time: bool, protected: Collection[str] = (), allowed: Collection[str] = ()
 ) -> pa.DataFrameSchema:
-    """What the training set must keep: a row a customer and snapshot, with its features, its label and its role.
+    """The contract of the training set: one row for each customer and snapshot, with features, label and role.
 
     Args:
         features: features that models see.
@@ -40,19 +40,19 @@ def training_contract(
 
 
 def no_single_feature_tells(aucs: Mapping[str, Auc | None], limit: float) -> Outcome:
-    """A feature that orders the rows by their label almost alone is taken for a leak.
+    """Whether no feature alone orders the rows by their label so well that it must be a leak.
 
     Args:
-        aucs: AUC of each feature alone, by name; None where it could not be measured.
+        aucs: AUC of each feature alone, by name; `None` where it could not be measured.
         limit: the greatest AUC that is plausible.
     """
-    told = leaking(aucs, limit)
+    leaks = leaking(aucs, limit)
     measured = [auc.value for auc in aucs.values() if auc is not None]
     return Outcome(
-        not told,
+        not leaks,
         in_words(aucs, limit),
         {
-            "features": ", ".join(told) or "none",
+            "features": ", ".join(leaks) or "none",
             "not_measured": ", ".join(not_measured(aucs)) or "none",
             **({"largest_auc": max(measured)} if measured else {}),
         },

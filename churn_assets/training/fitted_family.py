@@ -1,4 +1,4 @@
-"""A fitted family as data: what its asset hands to ``candidate_model``. No later asset sees its pipeline.
+"""A fitted family as a document and files, which its asset hands to ``candidate_model``. No later asset sees the pipeline.
 
 Belongs here: the document, and the files that it names by digest. Does not belong here: fitting (``fitting``), and which family
 becomes the candidate (``champion.candidate``).
@@ -14,19 +14,20 @@ from churn_assets.training.fitting import Fitted, Trial
 from churn_assets.training.golden import golden_rows, sampled
 from churn_assets.training.held_out import encode, pipeline_probabilities
 from churn_store.errors import InputError, ReleaseError
-from churn_store.model.signature import Signature
+from churn_store.model.signature import Column, Signature
 from churn_store.releases.manifest import FILE_LIMITS, TableVersion
 from churn_store.releases.manifest import encode as encode_golden
-from churn_store.storage.digest_store import MEBIBYTE, DigestStore
+from churn_store.safe_read import MEBIBYTE
+from churn_store.storage.digest_store import DigestStore
 
 MODEL, GOLDEN, PROBABILITIES = "model.onnx", "golden.json", "probabilities.parquet"
 
 LIMITS = {MODEL: FILE_LIMITS[MODEL], GOLDEN: FILE_LIMITS[GOLDEN], PROBABILITIES: 1024 * MEBIBYTE}
-"""The files that a fitted family leaves, and how large each may be, in bytes. The table is of all held-out rows."""
+"""Greatest size in bytes of each file of a fitted family. The table of probabilities has all held-out rows."""
 
 
 class FittedFamily(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the candidate needs of a fitted family.
+    """The document of a fitted family.
 
     Attributes:
         family: name of the family.
@@ -37,8 +38,9 @@ class FittedFamily(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         training_set: version and digest of the table that it was fitted on.
         seed: seed of the estimator and of the search.
         trials: trials of the search.
-        configured: digest of the settings and features that it was fitted with.
-        files: sha256 of each file of ``LIMITS``, in the store of the release files.
+        configured: digest of the settings and features of the fit (``config_digest``).
+        files: sha256 by name of each file of ``LIMITS``; the store of release files holds them.
+        left_out: whether the run has not asked for the family; it was not fitted then, and nothing else is said of it.
     """
 
     family: str
@@ -51,13 +53,22 @@ class FittedFamily(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     trials: tuple[Trial, ...]
     configured: str
     files: dict[str, str]
+    left_out: bool = False
+
+    @classmethod
+    def without(cls, family: str, training_set: TableVersion, columns: tuple[Column, ...]) -> "FittedFamily":
+        """A family that a run has left out, of the training set and the columns that there were."""
+        return cls(
+            family=family, parameters={}, signature=Signature(columns), measures={}, threshold=0.0, training_set=training_set,
+            seed=0, trials=(), configured="", files={}, left_out=True,
+        )  # fmt: skip
 
 
 def contents(fitted: Fitted, training_set: pl.DataFrame, *, seed: int) -> dict[str, bytes]:
-    """The files of a fitted family by name.
+    """The content of a fitted family's files, by name.
 
     Args:
-        fitted: the family.
+        fitted: fitted family.
         training_set: training set with the rows of every role.
         seed: seed of the sample that the golden rows are taken from.
     """
@@ -66,12 +77,12 @@ def contents(fitted: Fitted, training_set: pl.DataFrame, *, seed: int) -> dict[s
     return {MODEL: fitted.model, GOLDEN: encode_golden(golden), PROBABILITIES: encode(probabilities)}
 
 
-def described(fitted: Fitted, files: Mapping[str, str]) -> FittedFamily:
-    """A fitted family whose files are kept.
+def as_document(fitted: Fitted, files: Mapping[str, str]) -> FittedFamily:
+    """The document of a fitted family.
 
     Args:
-        fitted: the family.
-        files: sha256 of each file.
+        fitted: fitted family.
+        files: sha256 of each stored file, by name.
     """
     return FittedFamily(
         family=fitted.family,
@@ -87,24 +98,27 @@ def described(fitted: Fitted, files: Mapping[str, str]) -> FittedFamily:
     )
 
 
-def keep(store: DigestStore, fitted: Fitted, training_set: pl.DataFrame, *, seed: int) -> FittedFamily:
-    """Keep the files of a fitted family, and describe it.
+def store_fitted(store: DigestStore, fitted: Fitted, training_set: pl.DataFrame, *, seed: int) -> FittedFamily:
+    """Store the files of a fitted family.
+
+    Returns:
+        The document that names them.
 
     Raises:
         StoreAwayError: the store does not answer.
     """
-    made = contents(fitted, training_set, seed=seed)
-    return described(fitted, {name: store.put(content) for name, content in made.items()})
+    by_name = contents(fitted, training_set, seed=seed)
+    return as_document(fitted, {name: store.put(content) for name, content in by_name.items()})
 
 
 def read_file(store: DigestStore, name: str, digest: str, *, asset: str) -> bytes:
-    """A file that an asset has left.
+    """Read a file that an asset has stored.
 
     Args:
-        store: the release files.
-        name: a name of ``LIMITS``.
+        store: store of the release files.
+        name: name of the file, one of ``LIMITS``.
         digest: sha256 of the file.
-        asset: name of the asset that left it.
+        asset: name of the asset that stored it.
 
     Raises:
         InputError: it is missing, was changed, or is too large.

@@ -1,4 +1,4 @@
-"""Fit a family on the training rows, calibrate it on the later, selecting ones, export it, and say what it is worth there.
+"""Fits a family on the training rows, calibrates and measures it on the later selecting rows, and exports it.
 
 Belongs here: what is done with the rows of each role. Does not belong here: which parameters (``tuning``), what is measured
 (``evaluation.measures``) and the judging rows, which nothing here looks at.
@@ -7,23 +7,20 @@ Belongs here: what is done with the rows of each role. Does not belong here: whi
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import polars as pl
-from sklearn.calibration import CalibratedClassifierCV
-from sklearn.frozen import FrozenEstimator
-from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from churn_assets.evaluation.evaluate import measured
 from churn_assets.evaluation.profit import most_profitable_threshold
 from churn_assets.features.feature import Feature
-from churn_assets.settings.company import FittingSettings, Training
+from churn_assets.settings.fitting import FittingSettings
+from churn_assets.settings.training import Training
 from churn_assets.tables import SELECT, TRAIN
-from churn_assets.training.config_digest import configured_by
+from churn_assets.training.config_digest import config_digest
 from churn_assets.training.families import FAMILIES, Value, export, inputs
 from churn_assets.training.preconditions import (
     constant_features,
@@ -31,14 +28,18 @@ from churn_assets.training.preconditions import (
     require_both_to_calibrate,
     require_finite,
     require_two_classes,
-    says_nothing,
+    uninformative_numbers,
 )
 from churn_assets.training.readiness import varying_features
-from churn_assets.training.split import drawn, first_half
+from churn_assets.training.split import first_half, sample_customers
 from churn_assets.training.training_set import signature_of
 from churn_store.model.scorer import Scorer
 from churn_store.model.signature import Signature
 from churn_store.releases.manifest import TableVersion
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from sklearn.pipeline import Pipeline
 
 Scores = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.bool_]
@@ -52,8 +53,8 @@ class Trial:
     Attributes:
         parameters: parameters of the estimator.
         log_loss: mean log loss over the folds of the largest share of the rows that it got to.
-        rows: number of rows of that share; 0 where an older search has not said so. Losses on other shares can't be compared.
-        noise: standard error of its difference from the loss of the first trial, a customer's rows taken together.
+        rows: number of rows of that share; 0 if an older search did not record it. Losses on different shares can't be compared.
+        noise: standard error of the difference between its loss and that of the first trial, clustered by customer.
     """
 
     parameters: Mapping[str, Value]
@@ -69,24 +70,24 @@ class Fitted:
     Attributes:
         family: name of the family.
         parameters: parameters of the estimator.
-        pipeline: from the signature's columns to calibrated probabilities.
+        pipeline: fitted pipeline, from the signature's columns to calibrated probabilities.
         signature: inputs of the model.
-        measures: on the selecting rows, which are later than every label that the estimator was fitted on. Each half of their
-            customers is scored with the calibration that was fitted on the other half.
-        threshold: the most profitable decision threshold there, between two neighbouring scores of the exported model.
-        training_set: the version of the table that all of it was made of, and its digest.
-        model: the exported pipeline, ONNX.
+        measures: measures on the selecting rows, which are later than every label that the estimator was fitted on. Each half of
+            the customers is scored with the calibration that was fitted on the other half.
+        threshold: most profitable decision threshold on the selecting rows, between two neighbouring scores of the exported model.
+        training_set: version and digest of the table that the rows were read from.
+        model: exported pipeline, ONNX.
         seed: seed of the estimator and of the search.
-        scores: scores that the measures are of, one for each selecting row.
-        trials: what the search tried, the defaults first; empty where nothing was searched.
-        ignored: inputs that are taken and not looked at, as they say nothing on the training rows.
-        constant: features that are the same in all training rows, and no inputs.
+        scores: score of each selecting row, from which the measures were computed.
+        trials: trials of the search, the defaults first; empty if there was no search.
+        ignored: inputs that the pipeline drops, as they are uninformative on the training rows.
+        constant: features with one value in all training rows; they are no inputs.
         configured: digest of the settings and features that it was fitted with (``training.config_digest``).
     """
 
     family: str
     parameters: Mapping[str, Value]
-    pipeline: Pipeline
+    pipeline: "Pipeline"
     signature: Signature
     measures: dict[str, float]
     threshold: float
@@ -106,25 +107,25 @@ def fit_family(
     features: tuple[Feature, ...],
     settings: FittingSettings,
     *,
-    made_of: TableVersion,
+    data: TableVersion,
     parameters: Mapping[str, Value] | None = None,
     trials: tuple[Trial, ...] = (),
     seed: int | None = None,
 ) -> Fitted:
-    """Fit a family on the training rows of a training set, calibrate and measure it on its selecting rows, and export it.
+    """Fit a family on the training rows, calibrate and measure it on the selecting rows, and export it.
 
     Args:
         family: name of the family.
-        training_set: rows of every role; those that judge are left alone.
-        features: features that the model may see; those that are constant in the training rows become no inputs.
-        settings: how training rows are drawn, what a decision costs and brings.
-        made_of: the version of the table.
+        training_set: training set with the rows of every role; the judging rows are not used.
+        features: features that the model may see; those constant in the training rows are left out.
+        settings: how training rows are sampled, and what a decision costs and brings.
+        data: version and digest of the table that the rows were read from.
         parameters: parameters of the estimator; those that are not named have their defaults.
-        trials: the search that found them.
+        trials: trials of the search that found the parameters.
         seed: seed of the estimator; default: that of the settings.
 
     Raises:
-        InputError: the rows can't be learned from; says why.
+        InputError: no model can be learned from the rows; the message says why.
     """
     seed = settings.training.seed if seed is None else seed
     training = training_rows(training_set, settings.training, seed=seed)
@@ -153,20 +154,20 @@ def fit_family(
         signature,
         measured(churned, scores, threshold=threshold, profit=settings.profit),
         threshold,
-        made_of,
+        data,
         model,
         seed,
         scores,
         trials,
-        tuple(says_nothing(training, signature, minimum_correlation=settings.training.minimum_correlation)),
+        tuple(uninformative_numbers(training, signature, minimum_correlation=settings.training.minimum_correlation)),
         constant,
-        configured_by(family, features, settings),
+        config_digest(family, features, settings),
     )
 
 
 def training_rows(training_set: pl.DataFrame, training: Training, *, seed: int) -> pl.DataFrame:
-    """The rows that train: of a training set with more than ``training.most_rows`` those of customers drawn by the seed."""
-    return drawn(training_set.filter(pl.col("role") == TRAIN), training.most_rows, draw=f"{seed}:most_rows")
+    """The training rows: all of them, or a sample of whole customers where there are more than ``training.most_rows``."""
+    return sample_customers(training_set.filter(pl.col("role") == TRAIN), training.most_rows, draw=f"{seed}:most_rows")
 
 
 def fit(
@@ -178,18 +179,18 @@ def fit(
     seed: int,
     minimum_correlation: float = 0.0,
     resampling: Resampling = "none",
-) -> tuple[Pipeline, Signature]:
-    """Fit a family on rows with ``churned``, uncalibrated; the categories of these rows become the signature's.
+) -> tuple["Pipeline", Signature]:
+    """Fit a family on rows with ``churned``, without calibration; the categories of these rows become the signature's.
 
     Args:
         family: name of the family.
-        rows: to fit on, and to select numbers by: no other row has a say in either.
+        rows: rows to fit on; they alone also decide which numbers are informative.
         features: inputs of the model.
         parameters: parameters of the estimator; those that are not named have their defaults.
         seed: seed of the estimator and of the resampling.
-        minimum_correlation: numbers that are less correlated with churn are taken and not looked at.
-        resampling: whether rows of the commoner class are left out, or rows of the rarer one repeated, until there are as many of
-            both.
+        minimum_correlation: least correlation with churn of a number; the pipeline drops the others.
+        resampling: how the classes are balanced: not at all, by a sample of the majority class, or by repeated rows of the minority
+            class.
 
     Raises:
         InputError: there is nothing to learn from.
@@ -203,7 +204,7 @@ def fit(
     return pipeline, signature
 
 
-def fit_until(
+def fit_early_stopping(
     family: str,
     rows: pl.DataFrame,
     later: pl.DataFrame,
@@ -213,21 +214,21 @@ def fit_until(
     seed: int,
     minimum_correlation: float = 0.0,
     resampling: Resampling = "none",
-) -> tuple[Pipeline, Signature, int]:
-    """Fit a boosted family as ``fit`` does, until later rows get no better.
+) -> tuple["Pipeline", Signature, int]:
+    """Fit a boosted family as ``fit`` does, with early stopping on later rows.
 
     Args:
         family: name of a family with ``rounds``.
         rows: rows to fit on.
-        later: rows whose loss stops the boosting, later than every label of those that are fitted.
+        later: rows whose loss stops the boosting, later than every label of ``rows``.
         features: inputs of the model.
-        parameters: parameters of the estimator; how many rounds they ask for does not matter.
+        parameters: parameters of the estimator; their number of rounds is ignored.
         seed: seed of the estimator and of the resampling.
-        minimum_correlation: as of ``fit``.
-        resampling: as of ``fit``; the later rows are left as they are.
+        minimum_correlation: least correlation with churn of a number, as in ``fit``.
+        resampling: how the classes of ``rows`` are balanced, as in ``fit``; ``later`` stays as it is.
 
     Returns:
-        The pipeline with its best rounds, the signature, and the number of rounds.
+        The pipeline cut at its best round, the signature, and the number of rounds.
 
     Raises:
         InputError: there is nothing to learn from.
@@ -239,7 +240,7 @@ def fit_until(
     columns, model = pipeline.named_steps["columns"], pipeline.named_steps["model"]
     with one_thread():
         prepared = columns.fit_transform(inputs(fitted_on, signature))
-        rounds = model.fit_until(
+        rounds = model.fit_early_stopping(
             prepared,
             fitted_on["churned"].to_numpy(),
             columns.transform(inputs(later, signature)),
@@ -249,7 +250,7 @@ def fit_until(
 
 
 def one_thread() -> AbstractContextManager[object]:
-    """One thread for scikit-learn: another number adds in another order, and on a busy machine threads wait for each other."""
+    """Limit scikit-learn to one thread: with more, sums are added in another order, and on a busy machine threads wait for each other."""
     limits: AbstractContextManager[object] = threadpool_limits(limits=1)
     return limits
 
@@ -262,43 +263,49 @@ def _unfitted(
     parameters: Mapping[str, Value] | None,
     seed: int,
     minimum_correlation: float,
-) -> tuple[Pipeline, Signature]:
-    """The pipeline for some rows, and their signature."""
+) -> tuple["Pipeline", Signature]:
+    """An unfitted pipeline for these rows, and their signature."""
     signature = signature_of(features, rows)
     require_two_classes(rows, "to train on")
     require_finite(rows, signature, "to train on")
-    without = says_nothing(rows, signature, minimum_correlation=minimum_correlation)
-    return FAMILIES[family].pipeline(signature, parameters=parameters or {}, seed=seed, without=without), signature
+    uninformative = uninformative_numbers(rows, signature, minimum_correlation=minimum_correlation)
+    return FAMILIES[family].pipeline(signature, parameters=parameters or {}, seed=seed, dropped=uninformative), signature
 
 
 def resampled(rows: pl.DataFrame, resampling: Resampling, *, seed: int) -> pl.DataFrame:
-    """Rows of which as many churned as stayed, whole rows drawn; the same rows in the same order for ``none``."""
+    """Rows with as many churners as stayers, by sampling whole rows; for ``none`` the same rows in the same order."""
     if resampling == "none":
         return rows
-    rarer, commoner = sorted((rows.filter("churned"), rows.filter(~pl.col("churned"))), key=lambda part: part.height)
+    minority, majority = sorted(
+        (rows.filter("churned"), rows.filter(~pl.col("churned"))), key=lambda of_class: of_class.height
+    )
     if resampling == "undersample":
-        return pl.concat([rarer, commoner.sample(rarer.height, seed=seed, shuffle=True)])
-    repeated = rarer.sample(commoner.height - rarer.height, with_replacement=True, seed=seed, shuffle=True)
-    return pl.concat([rarer, repeated, commoner])
+        return pl.concat([minority, majority.sample(minority.height, seed=seed, shuffle=True)])
+    repeated = minority.sample(majority.height - minority.height, with_replacement=True, seed=seed, shuffle=True)
+    return pl.concat([minority, repeated, majority])
 
 
-def calibrated(pipeline: Pipeline, columns: pd.DataFrame, churned: Labels) -> Pipeline:
+def calibrated(pipeline: "Pipeline", columns: "pd.DataFrame", churned: Labels) -> "Pipeline":
     """A fitted pipeline with its log odds calibrated by a sigmoid (Platt 1999) on rows that it was not fitted on.
 
     Raises:
         InputError: all of them churned, or all stayed.
     """
+    from sklearn.calibration import CalibratedClassifierCV  # noqa: PLC0415 - seconds of import that only training pays
+    from sklearn.frozen import FrozenEstimator  # noqa: PLC0415
+    from sklearn.pipeline import Pipeline  # noqa: PLC0415
+
     require_both_to_calibrate(churned)
     prepared = pipeline.named_steps["columns"].transform(columns)
-    places_of = np.arange(len(churned))
+    all_rows = np.arange(len(churned))
     estimator = FrozenEstimator(pipeline.named_steps["model"])
     with one_thread():
-        model = CalibratedClassifierCV(estimator, method="sigmoid", cv=[(places_of, places_of)]).fit(prepared, churned)
+        model = CalibratedClassifierCV(estimator, method="sigmoid", cv=[(all_rows, all_rows)]).fit(prepared, churned)
     return Pipeline([("columns", pipeline.named_steps["columns"]), ("model", model)])
 
 
-def cross_calibrated(pipeline: Pipeline, columns: pd.DataFrame, churned: Labels, half: Labels) -> Scores:
-    """Scores of rows that calibrate as well: each half is calibrated on the other, so that none is flattered by its own.
+def cross_calibrated(pipeline: "Pipeline", columns: "pd.DataFrame", churned: Labels, half: Labels) -> Scores:
+    """Scores of the rows that also calibrate: each half is scored with the calibration of the other, so that no row calibrates itself.
 
     Args:
         pipeline: fitted pipeline without calibration.
@@ -307,12 +314,12 @@ def cross_calibrated(pipeline: Pipeline, columns: pd.DataFrame, churned: Labels,
         half: whether a row is of the first half.
 
     Raises:
-        InputError: too few of a class for two halves.
+        InputError: one half of the customers has a single class.
     """
     require_both_halves(churned, half)
     scores = np.empty(len(churned))
-    for one in (half, ~half):
-        other = calibrated(pipeline, columns[~one], churned[~one])
+    for side in (half, ~half):
+        of_other_half = calibrated(pipeline, columns[~side], churned[~side])
         with one_thread():
-            scores[one] = other.predict_proba(columns[one])[:, 1]
+            scores[side] = of_other_half.predict_proba(columns[side])[:, 1]
     return scores

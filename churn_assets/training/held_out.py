@@ -1,18 +1,20 @@
-"""The pipeline's probabilities of all rows that it was not fitted on, as a table that is kept beside the exported model.
+"""The pipeline's probabilities of all held-out rows, as a table that is stored with the exported model.
 
-The gate compares the export with this table, so that it needs no pipeline. Belongs here: which rows are compared, in which order,
-and the form of the table. Does not belong here: the comparison (``champion.gate.export``).
+The gate compares the export with this table, so it needs no pipeline.
+
+Belongs here: which rows are compared, in which order,
+and the format of the table. Does not belong here: the comparison (``champion.gate.export``).
 """
 
 import hashlib
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from sklearn.pipeline import Pipeline
 
 from churn_assets.tables import TRAIN
 from churn_assets.training.families import inputs
@@ -20,8 +22,11 @@ from churn_assets.training.training_set import KEY
 from churn_store.errors import InputError
 from churn_store.model.signature import Column, Signature
 
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
+
 ALTERED_ROWS = 20
-"""Of so many held-out rows each column is taken away, or given a word that nobody has seen."""
+"""Number of held-out rows of which each column is also compared with a missing value or an unseen word."""
 
 UNSEEN = "a word that nobody has seen"
 
@@ -32,7 +37,7 @@ Scores = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class PipelineProbabilities:
-    """What the trained pipeline says of the compared rows.
+    """The trained pipeline's probabilities of the compared rows.
 
     Attributes:
         model: sha256 of the ONNX model that was exported from the pipeline.
@@ -46,15 +51,15 @@ class PipelineProbabilities:
 
 
 def pipeline_probabilities(
-    pipeline: Pipeline, training_set: pl.DataFrame, signature: Signature, *, model: bytes
+    pipeline: "Pipeline", training_set: pl.DataFrame, signature: Signature, *, model: bytes
 ) -> PipelineProbabilities:
-    """Let a pipeline score all held-out rows, also with values missing and words unseen.
+    """Score all held-out rows, and some of them with missing values and unseen words.
 
     Args:
-        pipeline: fitted and calibrated.
+        pipeline: fitted and calibrated pipeline.
         training_set: training set with the rows of every role.
         signature: the pipeline's inputs.
-        model: the pipeline's export, ONNX.
+        model: exported pipeline, ONNX.
     """
     rows, altered = compared_rows(training_set, signature)
     return PipelineProbabilities(
@@ -63,19 +68,19 @@ def pipeline_probabilities(
 
 
 def compared_rows(training_set: pl.DataFrame, signature: Signature) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The held-out rows of a training set, and some of them with values missing and words unseen; the signature's columns."""
+    """The held-out rows with the signature's columns, and some of them with missing values and unseen words."""
     rows = held_out(training_set)
     return rows.select(signature.names), altered_rows(rows.head(ALTERED_ROWS), signature)
 
 
 def held_out(training_set: pl.DataFrame) -> pl.DataFrame:
-    """The rows that the estimator was not fitted on, in the order of their key: those that calibrated it and those that judge."""
+    """The rows that the estimator was not fitted on, sorted by key: the selecting and the judging rows."""
     rows = training_set.filter(pl.col("role") != TRAIN)
     return rows.sort([name for name in KEY if name in rows.columns], maintain_order=True)
 
 
 def altered_rows(rows: pl.DataFrame, signature: Signature) -> pl.DataFrame:
-    """Rows with each column alone, and then all together, missing where that is allowed, and of unseen words.
+    """Copies of rows with missing values and unseen words, in each column alone and then in all together.
 
     Args:
         rows: rows with the signature's columns.
@@ -88,10 +93,11 @@ def altered_rows(rows: pl.DataFrame, signature: Signature) -> pl.DataFrame:
 
 
 def encode(probabilities: PipelineProbabilities) -> bytes:
-    """The table as Parquet: a row for each probability, with the digest of the model that they belong to."""
-    parts = ((False, probabilities.held_out), (True, probabilities.altered))
+    """The table as Parquet: one row for each probability, with the digest of the model."""
+    scores_by_kind = ((False, probabilities.held_out), (True, probabilities.altered))
     table = pl.concat(
-        pl.DataFrame({"altered": np.full(len(scores), altered), "probability": scores}) for altered, scores in parts
+        pl.DataFrame({"altered": np.full(len(scores), altered), "probability": scores})
+        for altered, scores in scores_by_kind
     )
     buffer = io.BytesIO()
     table.select(pl.lit(probabilities.model).alias("model"), "altered", "probability").cast(SCHEMA).write_parquet(
@@ -104,14 +110,14 @@ def decode(content: bytes) -> PipelineProbabilities:
     """Read the table back.
 
     Raises:
-        InputError: it is no such table, holds nothing, or is of several models.
+        InputError: the content is no such table, is empty, or belongs to several models.
     """
     try:
         table = pl.read_parquet(io.BytesIO(content))
     except pl.exceptions.PolarsError as error:
         raise InputError(f"the pipeline's probabilities can't be read: {error}") from error
     if table.schema.names() != SCHEMA.names() or any(
-        found != expected for found, expected in zip(table.dtypes, SCHEMA.dtypes(), strict=True)
+        dtype != expected for dtype, expected in zip(table.dtypes, SCHEMA.dtypes(), strict=True)
     ):
         raise InputError(f"the pipeline's probabilities have the columns {table.schema}; expected {SCHEMA}")
     models = table["model"].unique().to_list()
@@ -123,7 +129,7 @@ def decode(content: bytes) -> PipelineProbabilities:
     return PipelineProbabilities(models[0], of_rows, of_altered)
 
 
-def _scored(pipeline: Pipeline, rows: pl.DataFrame, signature: Signature) -> Scores:
+def _scored(pipeline: "Pipeline", rows: pl.DataFrame, signature: Signature) -> Scores:
     if not rows.height:
         return np.empty(0)
     probabilities: Scores = pipeline.predict_proba(inputs(rows, signature))[:, 1]

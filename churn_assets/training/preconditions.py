@@ -1,6 +1,6 @@
-"""What must be true of rows before anything is fitted on them, and which of their columns say nothing.
+"""Conditions on rows before a model is fitted on them, and which of their columns are uninformative.
 
-Does not belong here: what a table must keep (``training.contracts``), whose checks say more and earlier.
+Does not belong here: the contract of the table (``training.contracts``), whose checks run earlier and say more.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ Labels = npt.NDArray[np.bool_]
 
 
 def require_two_classes(rows: pl.DataFrame, what: str) -> None:
-    """Refuse rows of one class, or none.
+    """Refuse rows of a single class, and no rows.
 
     Raises:
         InputError: all of them churned, or all stayed.
@@ -31,7 +31,7 @@ def require_two_classes(rows: pl.DataFrame, what: str) -> None:
 
 
 def require_both_to_calibrate(churned: Labels) -> None:
-    """Refuse rows to calibrate on that are of one class.
+    """Refuse rows to calibrate on that have a single class.
 
     Raises:
         InputError: all of them churned, or all stayed.
@@ -44,16 +44,16 @@ def require_both_to_calibrate(churned: Labels) -> None:
 
 
 def require_both_halves(churned: Labels, half: Labels) -> None:
-    """Refuse rows to calibrate on of which half the customers are of one class.
+    """Refuse rows to calibrate on if one half of the customers has a single class.
 
     Args:
         churned: labels, one for each row.
         half: whether a row is of the first half.
 
     Raises:
-        InputError: too few of a class for two halves.
+        InputError: one half has a single class.
     """
-    if any(churned[one].all() or not churned[one].any() for one in (half, ~half)):
+    if any(churned[side].all() or not churned[side].any() for side in (half, ~half)):
         fewer = min(int(churned.sum()), int((~churned).sum()))
         raise InputError(
             f"{fewer} of {len(churned)} rows to calibrate on {'churned' if churned.sum() == fewer else 'stayed'}: too few to "
@@ -63,33 +63,33 @@ def require_both_halves(churned: Labels, half: Labels) -> None:
 
 
 def require_finite(rows: pl.DataFrame, signature: Signature, what: str) -> None:
-    """Refuse numbers that a 32-bit float does not hold: infinite ones, and those above 3.4e38. A missing one is no number.
+    """Refuse infinite numbers and those beyond 3.4e38, the range of a 32-bit float. Missing values are allowed.
 
     Raises:
-        InputError: names each column and how many rows of it.
+        InputError: some numbers are not finite; the message names each column and its number of rows.
     """
-    endless = rows.select(
+    not_finite = rows.select(
         (~(pl.col(name).cast(pl.Float64).abs() <= FLOAT32_MAX) & ~pl.col(name).cast(pl.Float64).is_nan()).sum()
         for name in signature.numbers
     )
-    found = (
-        [f"{name} in {count:,} rows" for name, count in zip(endless.columns, endless.row(0), strict=True) if count]
-        if endless.width
+    columns = (
+        [f"{name} in {count:,} rows" for name, count in zip(not_finite.columns, not_finite.row(0), strict=True) if count]
+        if not_finite.width
         else []
     )
-    if found:
+    if columns:
         raise InputError(
-            f"of {rows.height:,} rows {what} an infinite value, or one beyond 3.4e38, is in {', '.join(found)}; expected finite "
+            f"of {rows.height:,} rows {what} an infinite value, or one beyond 3.4e38, is in {', '.join(columns)}; expected finite "
             "numbers, or none where they are missing. Look at the raw tables, or name the feature in features.exclude"
         )
 
 
 def constant_features(rows: pl.DataFrame, features: Sequence[Feature]) -> tuple[str, ...]:
-    """The names of the features that have the same value in every row; a missing value is one as well.
+    """The names of the features with one value in every row; a missing value counts as a value.
 
     Args:
         rows: rows to fit on.
-        features: features of a model, columns of the rows.
+        features: features of a model, which are columns of the rows.
     """
     return tuple(
         feature.name for feature in features if _is_constant(rows, feature.name, is_number=feature.kind == "number")
@@ -101,16 +101,16 @@ def _is_constant(rows: pl.DataFrame, name: str, *, is_number: bool) -> bool:
     return bool(filled.eq_missing(filled.first()).all()) if len(filled) else True
 
 
-def says_nothing(rows: pl.DataFrame, signature: Signature, *, minimum_correlation: float = 0.0) -> list[str]:
-    """The numbers that are taken and not looked at: without any value, the same in every row, or hardly correlated with churn.
+def uninformative_numbers(rows: pl.DataFrame, signature: Signature, *, minimum_correlation: float = 0.0) -> list[str]:
+    """The numbers that a pipeline drops: without any value, constant, or too little correlated with churn.
 
     Args:
         rows: rows to fit on.
         signature: inputs of the model.
-        minimum_correlation: at least so correlated with churn a number must be.
+        minimum_correlation: least absolute correlation with churn of a number that is kept.
 
     Raises:
-        InputError: if nothing else is left.
+        InputError: no informative column is left.
     """
     rows = rows.with_columns(pl.col(name).cast(pl.Float64).fill_nan(None) for name in signature.numbers)
     empty = [name for name in signature.numbers if rows[name].count() == 0]
@@ -119,23 +119,23 @@ def says_nothing(rows: pl.DataFrame, signature: Signature, *, minimum_correlatio
             f"no feature has any value in the {rows.height} rows to train on; look at customer_features and the raw tables"
         )
     constant = [name for name in signature.numbers if name not in empty and _is_constant(rows, name, is_number=True)]
-    words = [name for name in signature.categories if _is_constant(rows, name, is_number=False)]
-    if len(empty) + len(constant) + len(words) == len(signature.columns):
+    constant_categories = [name for name in signature.categories if _is_constant(rows, name, is_number=False)]
+    if len(empty) + len(constant) + len(constant_categories) == len(signature.columns):
         raise InputError(
             f"no feature differs between the {rows.height} rows to train on; look at customer_features and the raw tables"
         )
-    silent = {*empty, *constant}
-    judged = [name for name in signature.numbers if name not in silent] if minimum_correlation > 0 else []
-    weak = [name for name in judged if correlation(rows, name) < minimum_correlation]
-    if len(silent) + len(weak) == len(signature.columns):
+    without_variation = {*empty, *constant}
+    varying = [name for name in signature.numbers if name not in without_variation] if minimum_correlation > 0 else []
+    weak = [name for name in varying if correlation(rows, name) < minimum_correlation]
+    if len(without_variation) + len(weak) == len(signature.columns):
         raise InputError(
             f"no number is correlated with churn by training.minimum_correlation {minimum_correlation:g}, and there is no category; "
             "lower it"
         )
-    return [name for name in signature.numbers if name in silent or name in weak]
+    return [name for name in signature.numbers if name in without_variation or name in weak]
 
 
 def correlation(rows: pl.DataFrame, name: str) -> float:
-    """The absolute point-biserial correlation of a number with churn, where it is there; 0 for one that never changes."""
-    found = rows.select(pl.corr(pl.col(name), pl.col("churned").cast(pl.Float64)).fill_nan(None).abs()).item()
-    return 0.0 if found is None else float(found)
+    """The absolute point-biserial correlation of a number with churn, on rows where it is not missing; 0 for a constant."""
+    value = rows.select(pl.corr(pl.col(name), pl.col("churned").cast(pl.Float64)).fill_nan(None).abs()).item()
+    return 0.0 if value is None else float(value)

@@ -1,7 +1,8 @@
-"""Whether training can begin with these rows: every sentence with which a step of it would refuse them.
+"""Whether training can begin with these rows: the message of every step that would refuse them.
 
-`churn validate` asks here before anything is written, and training itself before anything is searched, so that the two can't
-disagree. Belongs here: the steps in their order. Does not belong here: what each of them demands (``training_set``,
+`churn validate` asks here before anything is written, and training itself before the search, so that the two can't disagree.
+
+Belongs here: the steps in their order. Does not belong here: the conditions themselves (``training_set``,
 ``preconditions``, ``contracts``).
 """
 
@@ -11,7 +12,7 @@ import polars as pl
 
 from churn_assets.contracts import violations
 from churn_assets.features.feature import Feature
-from churn_assets.settings.company import FittingSettings
+from churn_assets.settings.fitting import FittingSettings
 from churn_assets.tables import SELECT, TRAIN
 from churn_assets.training.contracts import no_single_feature_tells, training_contract
 from churn_assets.training.leakage import single_feature_aucs
@@ -21,7 +22,7 @@ from churn_assets.training.preconditions import (
     require_both_to_calibrate,
     require_finite,
     require_two_classes,
-    says_nothing,
+    uninformative_numbers,
 )
 from churn_assets.training.split import first_half
 from churn_assets.training.training_set import check_enough, signature_of
@@ -29,12 +30,12 @@ from churn_store.errors import InputError
 
 
 def refusals(rows: pl.DataFrame, features: tuple[Feature, ...], settings: FittingSettings) -> list[str]:
-    """Every sentence with which ``training_set`` or a family would refuse these rows; none where training begins.
+    """Every message with which ``training_set`` or a family would refuse these rows; empty if training can begin.
 
     Args:
-        rows: a training set: key, features, ``churned`` and ``role``.
+        rows: training set with key, features, ``churned`` and ``role``.
         features: features that models see.
-        settings: what a fit depends on.
+        settings: sections of the settings that a fit depends on.
     """
     return list(dict.fromkeys([*_of_training_set(rows, features, settings), *_of_fit(rows, features, settings)]))
 
@@ -43,52 +44,52 @@ def require_trainable(rows: pl.DataFrame, features: tuple[Feature, ...], setting
     """Refuse a training set that no family can be fitted on.
 
     Raises:
-        InputError: the first thing that is wrong.
+        InputError: a step would refuse the rows; the message is that of the first one.
     """
     for sentence in _of_fit(rows, features, settings):
         raise InputError(sentence)
 
 
 def _of_training_set(rows: pl.DataFrame, features: tuple[Feature, ...], settings: FittingSettings) -> Iterator[str]:
-    yield from _said(lambda: check_enough(rows, settings.training))
-    allowed = [feature.name for feature in features]  # names are judged where the features are chosen
+    yield from _refusal(lambda: check_enough(rows, settings.training))
+    allowed = [feature.name for feature in features]  # names are checked where the features are chosen
     contract = training_contract(features, has_time=settings.has_time, allowed=allowed)
     yield from (f"{broken.kind}: {broken}" for broken in violations(contract, rows.select(list(contract.columns))))
-    alone = no_single_feature_tells(single_feature_aucs(rows, features), settings.training.single_feature_auc)
-    if not alone.passed:
-        yield f"no_single_feature_tells: {alone.found}"
+    leak_check = no_single_feature_tells(single_feature_aucs(rows, features), settings.training.single_feature_auc)
+    if not leak_check.passed:
+        yield f"no_single_feature_tells: {leak_check.found}"
 
 
 def _of_fit(rows: pl.DataFrame, features: tuple[Feature, ...], settings: FittingSettings) -> Iterator[str]:
     training, selecting = (rows.filter(pl.col("role") == role) for role in (TRAIN, SELECT))
     varying = varying_features(training, features)
-    yield from _said(lambda: signature_of(features, training))
-    yield from _said(lambda: require_two_classes(training, "to train on"))
+    yield from _refusal(lambda: signature_of(features, training))
+    yield from _refusal(lambda: require_two_classes(training, "to train on"))
     try:
         signature = signature_of(varying, training)
-    except InputError:  # said already
+    except InputError:  # reported above
         signature = signature_of([feature for feature in varying if feature.kind == "number"], training)
-    yield from _said(lambda: require_finite(training, signature, "to train on"))
+    yield from _refusal(lambda: require_finite(training, signature, "to train on"))
     if signature.columns:
-        yield from _said(
-            lambda: says_nothing(training, signature, minimum_correlation=settings.training.minimum_correlation)
+        yield from _refusal(
+            lambda: uninformative_numbers(training, signature, minimum_correlation=settings.training.minimum_correlation)
         )
-    yield from _said(lambda: require_finite(selecting, signature, "to calibrate on"))
+    yield from _refusal(lambda: require_finite(selecting, signature, "to calibrate on"))
     churned = selecting["churned"].to_numpy()
-    one_class = list(_said(lambda: require_both_to_calibrate(churned)))
+    one_class = list(_refusal(lambda: require_both_to_calibrate(churned)))
     yield from one_class
     if not one_class:
-        yield from _said(lambda: require_both_halves(churned, first_half(selecting, settings.training.seed)))
+        yield from _refusal(lambda: require_both_halves(churned, first_half(selecting, settings.training.seed)))
 
 
 def varying_features(rows: pl.DataFrame, features: tuple[Feature, ...]) -> tuple[Feature, ...]:
-    """The features that are not the same in all rows; all of them where all are, as the fit then says why nothing can be learned."""
+    """The features that vary between rows; all of them if none does, as the fit then says why nothing can be learned."""
     constant = constant_features(rows, features)
     return tuple(feature for feature in features if feature.name not in constant) or features
 
 
-def _said(demand: Callable[[], object]) -> Iterator[str]:
+def _refusal(step: Callable[[], object]) -> Iterator[str]:
     try:
-        demand()
+        step()
     except InputError as error:
         yield str(error)

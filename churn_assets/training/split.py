@@ -1,9 +1,8 @@
-"""Which rows train, which choose between families, which judge: by time, with a gap of one horizon in between.
+"""The split into training, selecting and judging rows: by time, with a gap of one horizon between roles.
 
-A customer appears in many snapshots, so a random split would test on people whose next month was trained on. Rows are
-split by snapshot instead: judging snapshots are the newest mature ones; selecting snapshots end one horizon before those
-begin; training snapshots end one horizon before the selecting ones. Data without time can only be split by customer, and the order
-of time can't be checked there.
+A customer appears in many snapshots, so a random split would judge on people whose next month was trained on. Rows are
+split by snapshot instead. The newest mature snapshots judge. Selecting snapshots end one horizon before the first judging one, and
+training snapshots one horizon before the first selecting one. Data without time can only be split by customer.
 """
 
 import hashlib
@@ -15,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from churn_assets.settings.company import Training
+from churn_assets.settings.training import Training
 from churn_assets.tables import JUDGE, SELECT, TRAIN
-from churn_assets.training.equal_rows import copies_of
+from churn_assets.training.equal_rows import copy_representatives
 from churn_store.errors import InputError
 
 HALF = 0.5
@@ -25,14 +24,14 @@ HALF = 0.5
 
 @dataclass(frozen=True)
 class Roles:
-    """The snapshots by role, each in the order of time."""
+    """The snapshots of each role, oldest first."""
 
     train: tuple[date, ...]
     select: tuple[date, ...]
     judge: tuple[date, ...]
 
     def of(self, snapshot: date) -> str | None:
-        """The role of a snapshot; none for one that falls into a gap."""
+        """The role of a snapshot; `None` for one in a gap."""
         for role, snapshots in ((TRAIN, self.train), (SELECT, self.select), (JUDGE, self.judge)):
             if snapshot in snapshots:
                 return role
@@ -62,27 +61,27 @@ def roles_by_time(mature: Sequence[date], *, horizon: timedelta, training: Train
     return Roles(tuple(train), tuple(select), tuple(judge))
 
 
-def roles_by_customer(rows: pl.DataFrame, training: Training, *, seen: Sequence[str] | None = None) -> pl.Series:
-    """Give each row of data without time its role, by a hash of the customer; rows that a model can't tell apart have one role.
+def roles_by_customer(rows: pl.DataFrame, training: Training, *, inputs: Sequence[str] | None = None) -> pl.Series:
+    """Give each row of data without time its role, by a hash of the customer's id. Rows that are equal to a model have one role.
 
-    A customer keeps the role when others come or go, so no later model is judged on whom an earlier one was trained on. The
-    shares of the roles, and of churn in each, are equal up to chance. Of rows that are equal in everything that a model sees, the
-    one with the least id decides (``equal_rows``).
+    A customer keeps the role when others come or go, so no model is judged on customers that an earlier one was trained on. The
+    shares of the roles follow the settings, and the churn rates of the roles are equal, both up to chance. Of equal rows the one with the
+    least id decides (``equal_rows``).
 
     Args:
-        rows: ``customer_id`` and the features.
-        training: the held-out share and the seed.
-        seen: columns that a model sees; default: all but key, label and role.
+        rows: rows with ``customer_id`` and the features.
+        training: settings with the held-out share and the seed.
+        inputs: columns that a model sees; default: all but key, label and role.
 
     Returns:
-        A role a row.
+        The role of each row.
     """
-    return roles_by_id(copies_of(rows, seen), training)
+    return roles_by_id(copy_representatives(rows, inputs), training)
 
 
 def roles_by_id(customers: pl.Series, training: Training) -> pl.Series:
     """The role of each customer by a hash of the id alone."""
-    ranks = places(customers, str(training.seed))
+    ranks = hash_ranks(customers, str(training.seed))
     judge_from, select_from = 1 - training.held_out_share, 1 - 1.5 * training.held_out_share
     return pl.select(
         pl.when(ranks >= judge_from)
@@ -95,66 +94,65 @@ def roles_by_id(customers: pl.Series, training: Training) -> pl.Series:
 
 
 TOGETHER = ", equal rows together"
-"""What the words of a split say besides where some row is on another side than by its customer's id."""
+"""Addition to the words of a split in which equal rows changed the role of some row."""
 
 
 def split_in_words(rows: pl.DataFrame, training: Training) -> str:
-    """How the judging rows of a training set were kept apart.
+    """The rule by which the judging rows of a training set were held out, for people and the manifest.
 
     Args:
         rows: rows of the training set: ``customer_id``, the features, ``role``, and ``snapshot_s`` where data has time.
-        training: the held-out share and the seed.
+        training: settings with the held-out share and the seed.
 
     Raises:
-        InputError: the rows were split by another share or seed, or by an older rule.
+        InputError: the rows were split with another share or seed, or by an older rule.
     """
     if "snapshot_s" in rows.columns:
         return "by time"
     roles = roles_by_customer(rows, training)
     is_by_id = roles.equals(roles_by_id(rows["customer_id"], training))
-    said = f"by customer{'' if is_by_id else TOGETHER}: seed {training.seed}, held out {training.held_out_share:g}"
+    rule = f"by customer{'' if is_by_id else TOGETHER}: seed {training.seed}, held out {training.held_out_share:g}"
     if not roles.equals(rows["role"]):
-        raise InputError(f"the training set was not split {said}, as the settings say now; materialize training_set first")
-    return said
+        raise InputError(f"the training set was not split {rule}, as the settings say now; materialize training_set first")
+    return rule
 
 
-def draw_of(split: str) -> str:
-    """The draw that a split in words holds customers out by; two of the same draw differ at most in rows that have an equal one."""
+def hold_out_draw(split: str) -> str:
+    """The part of a split in words that decides who is held out; splits with the same part differ at most in rows that have an equal one."""
     return split.replace(TOGETHER, "")
 
 
-def places(customers: pl.Series, draw: str) -> pl.Series:
-    """Each customer's place in [0, 1): the same for ever in the same draw, unrelated to that in another.
+def hash_ranks(customers: pl.Series, draw: str) -> pl.Series:
+    """Hash each customer's id to a number in [0, 1): constant for one name of a draw, independent between names.
 
     Args:
-        customers: ids, repeated or not.
-        draw: name of the draw.
+        customers: ids of customers, with or without repetitions.
+        draw: name of the draw, which salts the hash.
     """
-    found = customers.unique()
-    place = {
+    ranks = {
         customer: int.from_bytes(hashlib.blake2b(f"{draw}:{customer}".encode(), digest_size=8).digest(), "big") / 2**64
-        for customer in found
+        for customer in customers.unique()
     }
-    return customers.replace_strict(place, return_dtype=pl.Float64)
+    return customers.replace_strict(ranks, return_dtype=pl.Float64)
 
 
-def drawn(rows: pl.DataFrame, limit: int, *, draw: str) -> pl.DataFrame:
-    """All rows of as many customers as there are rows to be had; the same customers in the same draw.
+def sample_customers(rows: pl.DataFrame, limit: int, *, draw: str) -> pl.DataFrame:
+    """A sample of whole customers with at most ``limit`` rows; the same customers for the same draw.
 
     Args:
-        rows: ``customer_id`` and any other columns.
-        limit: number of rows, at most.
-        draw: name of the draw.
+        rows: rows with ``customer_id`` and any other columns.
+        limit: greatest number of rows.
+        draw: name of the draw (``hash_ranks``).
     """
     if rows.height <= limit:
         return rows
-    placed = rows.select(place=places(rows["customer_id"], draw))
-    by_customer = placed.group_by("place").len().sort("place").with_columns(pl.col("len").cum_sum())
-    last = by_customer.filter(pl.col("len") <= limit)["place"].max()
-    return rows.filter(placed["place"] <= last)
+    ranked = rows.select(rank=hash_ranks(rows["customer_id"], draw))
+    by_customer = ranked.group_by("rank").len().sort("rank").with_columns(pl.col("len").cum_sum())
+    last = by_customer.filter(pl.col("len") <= limit)["rank"].max()
+    return rows.filter(ranked["rank"] <= last)
 
 
 def first_half(rows: pl.DataFrame, seed: int) -> npt.NDArray[np.bool_]:
-    """Whether each row's customer is in the first half of a draw of all customers."""
-    half: npt.NDArray[np.bool_] = (places(rows["customer_id"], f"{seed}:halves") < HALF).to_numpy()
+    """Whether each row's customer is in the first half of a random split of the customers."""
+    half: npt.NDArray[np.bool_] = (hash_ranks(rows["customer_id"], f"{seed}:halves") < HALF).to_numpy()
     return half

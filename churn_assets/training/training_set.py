@@ -1,6 +1,6 @@
 """The training set: features and labels of mature snapshots, each row with its role.
 
-Also what a signature is made of: the catalogue's columns with the categories that training rows hold.
+Also here: the signature, which has the columns of the catalogue with the categories of the training rows.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from churn_assets.lake.contents import PERIOD
 from churn_assets.lake.lake import Lake
 from churn_assets.lake.row_digest import digest
 from churn_assets.periods import ALL, day_of
-from churn_assets.settings.company import LEAST_ROWS, Training
+from churn_assets.settings.training import LEAST_ROWS, Training
 from churn_assets.tables import JUDGE, SELECT, TRAIN
 from churn_assets.training.split import roles_by_customer
 from churn_store.errors import InputError
@@ -23,15 +23,15 @@ from churn_store.model.signature import MISSING_CATEGORY, Signature
 KEY = ("customer_id", "snapshot_s")
 
 MOST_WORDS = 1_000
-"""So many words may a category have: each is a column of its own in the logistic regressions, and the card and the service list them."""
+"""Greatest number of words of a category: each is a column of the logistic regressions, and the card and the service list them."""
 
 
 def joined(features: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
-    """Features of the rows that have a label, with ``churned``.
+    """Features joined with ``churned``; rows without a label are left out.
 
     Args:
         features: features with ``customer_id``, and ``snapshot_s`` where data has time.
-        labels: the same key, and ``churned``.
+        labels: labels with the same key, and ``churned``.
     """
     key = [name for name in KEY if name in features.columns]
     return features.join(labels.select(*key, "churned"), on=key, how="inner").sort(key)
@@ -42,40 +42,43 @@ def rows_by_time(lake: Lake, versions: Mapping[str, int], roles: Mapping[str, st
 
     Args:
         lake: the lake to read.
-        versions: versions of ``customer_features`` and ``churn_labels``, as which they are read.
-        roles: roles by snapshot.
+        versions: versions of ``customer_features`` and ``churn_labels`` to read.
+        roles: role of each snapshot; others are not read.
 
     Returns:
         The features' columns, ``churned`` and ``role``, sorted by key.
     """
-    used = pl.col(PERIOD).is_in(list(roles))
+    with_role = pl.col(PERIOD).is_in(list(roles))
     features, labels = (
-        lake.scan(table, version=versions[table]).filter(used).collect() for table in ("customer_features", "churn_labels")
+        lake.collect(
+            table, lake.scan(table, version=versions[table], periods=list(roles)).filter(with_role), version=versions[table]
+        )
+        for table in ("customer_features", "churn_labels")
     )
     rows = joined(features, labels)
     return rows.with_columns(role=pl.col(PERIOD).replace_strict(roles, return_dtype=pl.String)).drop(PERIOD)
 
 
 def rows_by_customer(
-    lake: Lake, versions: Mapping[str, int], training: Training, *, seen: Sequence[str] | None = None
+    lake: Lake, versions: Mapping[str, int], training: Training, *, inputs: Sequence[str] | None = None
 ) -> pl.DataFrame:
     """All labelled rows of data without time, each with its role.
 
     Args:
         lake: the lake to read.
-        versions: versions of ``customer_features`` and ``churn_labels``, as which they are read.
-        training: the held-out share and the seed.
-        seen: features that a model sees; default: all.
+        versions: versions of ``customer_features`` and ``churn_labels`` to read.
+        training: settings with the held-out share and the seed.
+        inputs: features that a model sees; default: all.
     """
     rows = joined(*(lake.read(table, ALL, version=versions[table]) for table in ("customer_features", "churn_labels")))
-    return rows.with_columns(role=roles_by_customer(rows, training, seen=seen))
+    return rows.with_columns(role=roles_by_customer(rows, training, inputs=inputs))
 
 
 def check_enough(rows: pl.DataFrame, training: Training) -> None:
     """Refuse a training set that nothing can be learned from.
 
     Raises:
-        InputError: too few rows in a role, or only one class.
+        InputError: a role has too few rows, or a single class.
     """
     for role in (TRAIN, SELECT, JUDGE):
         churned = rows.filter(pl.col("role") == role)["churned"]
@@ -95,17 +98,17 @@ def check_enough(rows: pl.DataFrame, training: Training) -> None:
 
 
 def rows_needed(role: str, minimum_rows: int) -> int:
-    """How many rows a role must have at least."""
+    """The least number of rows of a role."""
     return minimum_rows // 2 if role == SELECT else minimum_rows
 
 
 def training_set_digest(training_set: pl.DataFrame) -> str:
-    """The digest of a training set's rows, whatever order they came in."""
+    """The digest of a training set's rows; their order does not matter."""
     return digest(training_set, key=[name for name in KEY if name in training_set.columns])
 
 
 def snapshots(rows: pl.DataFrame) -> list[str]:
-    """The snapshots of rows as days, in the order of time; none where the data has no time."""
+    """The snapshots of rows as days, oldest first; empty if the data has no time."""
     if "snapshot_s" not in rows.columns:
         return []
     return [day_of(second).isoformat() for second in rows["snapshot_s"].unique().sort()]
@@ -115,11 +118,11 @@ def signature_of(features: Sequence[Feature], training_rows: pl.DataFrame) -> Si
     """The inputs of a model trained on these rows.
 
     Args:
-        features: in the order of the model's columns.
-        training_rows: their categories become the known ones; the missing one always is.
+        features: features in the order of the model's columns.
+        training_rows: rows whose categories become the known ones; the missing category is always known.
 
     Raises:
-        InputError: categories have more than ``MOST_WORDS``, like one that is a number of the customer's own; it names all.
+        InputError: categories have more than ``MOST_WORDS`` words, as an id of the customer would; the message names all of them.
     """
     columns, too_many = [], {}
     for feature in features:
@@ -141,7 +144,7 @@ def signature_of(features: Sequence[Feature], training_rows: pl.DataFrame) -> Si
 
 
 def input_example(signature: Signature, training_set: pl.DataFrame) -> dict[str, Any]:
-    """An invented row: medians and most frequent words of the training rows, so that it shows no customer and nobody who judges."""
+    """An invented row of medians and most frequent words of the training rows; it shows no customer."""
     rows = training_set.filter(pl.col("role") == TRAIN)
     return {
         **{name: rows[name].median() for name in signature.numbers},

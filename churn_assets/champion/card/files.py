@@ -1,10 +1,8 @@
-"""The card of a model that somebody names, written into a folder, and of a candidate that was judged, in its MLflow run."""
+"""Writes model cards: that of a named model into a folder, and that of a judged candidate into its MLflow run."""
 
 from collections.abc import Sequence
 from pathlib import Path
-
-from mlflow.exceptions import MlflowException
-from mlflow.tracking import MlflowClient
+from typing import TYPE_CHECKING
 
 from churn_assets.champion.card.model_card import Card, card_of
 from churn_assets.resources.serving import ServingStore
@@ -16,17 +14,20 @@ from churn_store.releases.manifest import Blessing, Manifest
 from churn_store.releases.resolve import find_manifest
 from churn_store.storage.digest_store import DigestStore
 
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
 
 def card_named(store: ServingStore, named: str | None) -> tuple[str, Card]:
     """The digest of a model and its card.
 
     Args:
-        store: the serving database and the release files.
-        named: as ``churn_store.releases.resolve.find_manifest`` takes it; default: the release that serves.
+        store: serving database and release files.
+        named: name of the model, as ``churn_store.releases.resolve.find_manifest`` takes it; default: the release that serves.
 
     Raises:
         InputError: no model has that name, none serves, or its manifest lacks a fact.
-        ReleaseError: its manifest is missing or was changed.
+        ReleaseError: the manifest is missing or was changed.
     """
     if named is None:
         row = store.newest()
@@ -35,29 +36,33 @@ def card_named(store: ServingStore, named: str | None) -> tuple[str, Card]:
         named = str(row.epoch)
     digest, manifest = find_manifest(store.engine, store.files, named)
     rows = history(store.engine, limit=None)
-    mine = [row for row in rows if _candidate_of(store.files, row) == manifest.candidate]
+    serving_rows = [row for row in rows if _candidate_of(store.files, row) == manifest.candidate]
     verdict = manifest.blessing or newest_blessing(store.engine, manifest.candidate)
-    former = former_champion(store.files, rows, manifest, mine, verdict)
-    return digest, card_of(manifest, former, blessing=verdict, history=mine)
+    former = former_champion(store.files, rows, manifest, serving_rows, verdict)
+    return digest, card_of(manifest, former, blessing=verdict, history=serving_rows)
 
 
 def former_champion(
-    files: DigestStore, rows: Sequence[Serving], manifest: Manifest, mine: Sequence[Serving], verdict: Blessing | None
+    files: DigestStore,
+    rows: Sequence[Serving],
+    manifest: Manifest,
+    serving_rows: Sequence[Serving],
+    verdict: Blessing | None,
 ) -> Manifest | None:
-    """The manifest of the champion before a model first served; of one that never did, of the champion it was compared with.
+    """The manifest of the champion before a model first served; if it never served, of the champion that it was compared with.
 
     Args:
-        files: the release files.
+        files: store of the release files.
         rows: all rows of the table ``releases``.
         manifest: manifest of the model.
-        mine: those rows that name it as the champion.
-        verdict: the gate's verdict on the model.
+        serving_rows: rows that name the model as champion.
+        verdict: verdict of the gate on the model.
 
     Raises:
-        ReleaseError: that champion's manifest is missing or was changed.
+        ReleaseError: the former champion's manifest is missing or was changed.
     """
-    if mine:
-        before = min(row.epoch for row in mine) - 1
+    if serving_rows:
+        before = min(row.epoch for row in serving_rows) - 1
     elif verdict is not None:
         before = verdict.epoch
     else:
@@ -70,10 +75,10 @@ def former_champion(
 
 
 def write_card(card: Card, digest: str, folder: Path) -> tuple[Path, Path]:
-    """Write both forms into a folder, which is made.
+    """Write a card as HTML and as Markdown into a folder, which is created if missing.
 
     Returns:
-        The HTML file and the Markdown file.
+        Paths of the HTML file and the Markdown file.
     """
     folder.mkdir(parents=True, exist_ok=True)
     page, text = (folder / f"model-card-{digest[:12]}.{ending}" for ending in ("html", "md"))
@@ -82,20 +87,22 @@ def write_card(card: Card, digest: str, folder: Path) -> tuple[Path, Path]:
     return page, text
 
 
-def try_to_log_card(client: MlflowClient, store: ServingStore, manifest: Manifest, blessing: Blessing) -> str:
-    """Put the card of a judged candidate into its run; no release waits for it.
+def try_to_log_card(client: "MlflowClient", store: ServingStore, manifest: Manifest, blessing: Blessing) -> str:
+    """Log the card of a judged candidate to its MLflow run; a failure stops no release.
 
     Returns:
-        What happened, in words.
+        The outcome, in words.
     """
+    from mlflow.exceptions import MlflowException  # noqa: PLC0415 - five seconds of import that only training pays
+
     run = manifest.mlflow.get("run_id")
     if run is None:
         return "no model card in MLflow: the candidate has no run"
     try:
         rows = history(store.engine, limit=None)
-        made = card_of(manifest, former_champion(store.files, rows, manifest, [], blessing), blessing=blessing)
-        client.log_text(run, made.html, "model_card.html")
-        client.log_text(run, made.markdown, "model_card.md")
+        card = card_of(manifest, former_champion(store.files, rows, manifest, [], blessing), blessing=blessing)
+        client.log_text(run, card.html, "model_card.html")
+        client.log_text(run, card.markdown, "model_card.md")
     except (MlflowException, ChurnError) as error:
         return f"no model card in MLflow: {' '.join(str(error).split())[:300]}"
     return f"the model card is in MLflow's run {run}"

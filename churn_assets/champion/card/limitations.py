@@ -1,4 +1,4 @@
-"""What follows from a model's facts: where it ends, and by what it differs from the champion before it."""
+"""The limitations of a model, and its differences from the former champion, derived from the manifests."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -8,7 +8,7 @@ from churn_store.model.signature import MISSING_CATEGORY, Column
 from churn_store.releases.manifest import Blessing, Evaluation, Manifest
 
 MOST_NAMED = 8
-"""So many names stand in a sentence; of the others their number."""
+"""Greatest number of names in a sentence; the others are counted."""
 
 
 MEASURES = {
@@ -35,55 +35,55 @@ MEASURES = {
     "auc_hidden_state": "ROC AUC of the simulator's hidden state, which nobody reaches",
     "auc_ceiling": "ROC AUC of the simulator's hidden state, which nobody reaches (name of older releases)",
 }
-"""What a measure is called on a card, in the order of the card; another one stands under its own name behind them."""
+"""Label of each measure, in the order of the card; measures without a label follow under their own names."""
 
 
 def measure_in_words(name: str) -> str:
-    """What a measure is called on a card."""
+    """The label of a measure."""
     return MEASURES.get(name, name.replace("_", " "))
 
 
 def limits(manifest: Manifest, evaluation: Evaluation, verdict: Blessing | None) -> tuple[str, ...]:
-    """What a model is not for and what was not checked, each with the fact that it follows from."""
-    said = [f"It speaks of {manifest.population}, and of nobody else."]
+    """What a model is not for, and what was not checked, each with the fact that it follows from."""
+    sentences = [f"It speaks of {manifest.population}, and of nobody else."]
     if manifest.horizon_days is None:
-        said.append(
+        sentences.append(
             "The data has no time: whether the model holds later than its rows could not be checked, and its probability speaks of no "
             "window."
         )
-        said.append(
-            "What it says of customers that it was trained on is no proof of its worth: the column in_sample of churn_scores marks them."
+        sentences.append(
+            "Its scores of customers that it was trained on prove nothing: the column in_sample of churn_scores marks them."
         )
     else:
-        said.append(
+        sentences.append(
             f"Its probability speaks of the {manifest.horizon_days} days after the snapshot, not of a shorter or a longer window."
         )
-        said.append(
+        sentences.append(
             f"It was fitted and calibrated on snapshots from {manifest.trained_on[0]} to {manifest.trained_on[-1]} and judged up to "
             f"{manifest.judged_on[-1]}; of what has changed since, it knows nothing."
         )
     terms = evaluation.profit
-    said.append(
+    sentences.append(
         f"Its threshold pays for an assumed customer value of {terms.customer_value:g}, an offer of {terms.offer_cost:g} and "
         f"{terms.contact_cost:g} for asking; for other costs it is another."
     )
     if isinstance(manifest.protected, dict) and (
         without := sorted(name for name, why in manifest.protected.items() if not why)
     ):
-        said.append(
+        sentences.append(
             f"It looks at {_listed(without)}, which the law may protect, and nobody has said why; the next one is refused without a "
             "reason in features.allow_protected."
         )
-    said += [*_unknown(manifest), *_unjudged(manifest, evaluation), *_weak(manifest, evaluation)]
+    sentences += [*_unknown(manifest), *_unjudged(manifest, evaluation), *_weak(manifest, evaluation)]
     if verdict is not None and verdict.verdict == "overridden":
-        said.append(f"It was released against the gate by {verdict.actor}: {verdict.reason or 'no reason was given'}.")
+        sentences.append(f"It was released against the gate by {verdict.actor}: {verdict.reason or 'no reason was given'}.")
     if verdict is not None and verdict.undecided_rules:
-        said.append(f"There was too little to decide by for {_listed(verdict.undecided_rules)}.")
-    return tuple(said)
+        sentences.append(f"There was too little to decide by for {_listed(verdict.undecided_rules)}.")
+    return tuple(sentences)
 
 
 class Changed(NamedTuple):
-    """What is not the same in two manifests, and what its values rest on."""
+    """A difference between two manifests, with the kind of evidence of its values."""
 
     name: str
     was: str
@@ -92,16 +92,21 @@ class Changed(NamedTuple):
 
 
 def differences(manifest: Manifest, former: Manifest) -> tuple[Changed, ...]:
-    """What is not the same in two manifests."""
+    """The differences between two manifests.
+
+    Args:
+        manifest: manifest of the model.
+        former: manifest of the former champion.
+    """
     pairs = (
         *(
             Changed(
-                what,
+                label,
                 _plain(getattr(former, field)),
                 _plain(getattr(manifest, field)),
                 basis_of(field) if field == "threshold" else Basis.RECORDED,
             )
-            for field, what in COMPARED.items()
+            for field, label in COMPARED.items()
         ),
         *(
             Changed(f"parameter {name}", was, now)
@@ -111,7 +116,7 @@ def differences(manifest: Manifest, former: Manifest) -> tuple[Changed, ...]:
             Changed(measure_in_words(name), was, now, basis_of(name))
             for name, was, now in _of_mappings(former.metrics, manifest.metrics)
         ),
-        *(Changed(*found) for found in _inputs(manifest, former)),
+        *(Changed(*difference) for difference in _inputs(manifest, former)),
     )
     return tuple(pair for pair in pairs if pair.was != pair.now) or (Changed("nothing", "the same", "the same"),)
 
@@ -132,7 +137,7 @@ COMPARED = {
     "code_commit": "code",
     "lock_sha256": "lock",
 }
-"""What of two manifests is compared, and what it is called."""
+"""Compared fields of manifests, with their labels."""
 
 
 def _unknown(manifest: Manifest) -> list[str]:
@@ -143,7 +148,7 @@ def _unknown(manifest: Manifest) -> list[str]:
 
 
 def _unjudged(manifest: Manifest, evaluation: Evaluation) -> list[str]:
-    """The words of categories by which customers were grouped, or could have been, that were too rare to be judged."""
+    """Sentences on words that were too rare to be judged as segments, and on categories without segments."""
     judged = {(part.column, part.word) for part in evaluation.segments}
     grouped = {column for column, _ in judged}
     rare = [
@@ -153,50 +158,50 @@ def _unjudged(manifest: Manifest, evaluation: Evaluation) -> list[str]:
         for word in column.categories
         if word != MISSING_CATEGORY and (column.name, word) not in judged
     ]
-    apart = [
+    without_segments = [
         column.name for column in manifest.signature.columns if column.kind == "category" and column.name not in grouped
     ]
-    said = []
+    sentences = []
     if rare:
-        said.append(f"Not judged by themselves, as too few rows have them: {_listed(rare)}.")
-    if apart:
-        said.append(f"By {_listed(apart)} no segment was judged.")
-    return said
+        sentences.append(f"Not judged by themselves, as too few rows have them: {_listed(rare)}.")
+    if without_segments:
+        sentences.append(f"By {_listed(without_segments)} no segment was judged.")
+    return sentences
 
 
 def _weak(manifest: Manifest, evaluation: Evaluation) -> list[str]:
-    """Where its own measures speak against it."""
-    said = []
+    """Sentences on measures that speak against the model."""
+    sentences = []
     slope = evaluation.intervals.get("calibration_slope")
     if slope is not None and (slope.low > 1 or slope.high < 1):
-        how = "too timid" if slope.low > 1 else "too sure"
-        said.append(
+        how = "underconfident" if slope.low > 1 else "overconfident"
+        sentences.append(
             f"Its probabilities are {how}: measured calibration slope {slope.value:.3f} ({slope.low:.3f} to {slope.high:.3f})."
         )
     ours = manifest.metrics.get("log_loss")
     better = [
         name.replace("_", " ")
-        for name, found in evaluation.baselines.items()
-        if ours is not None and "log_loss" in found and found["log_loss"] <= ours
+        for name, measures in evaluation.baselines.items()
+        if ours is not None and "log_loss" in measures and measures["log_loss"] <= ours
     ]
     if better:
-        said.append(f"Its log loss is no better than that of {_listed(better)}.")
+        sentences.append(f"Its log loss is no better than that of {_listed(better)}.")
     if less := less_profit_than(evaluation):
-        beside = _listed([f"{name} by {by:.3f}" for name, by in less.items()])
-        said.append(f"It brings less profit per customer than simple rules on the same rows: {beside} (priced).")
+        shortfalls = _listed([f"{name} by {by:.3f}" for name, by in less.items()])
+        sentences.append(f"It brings less profit per customer than simple rules on the same rows: {shortfalls} (priced).")
     worse = [f"{part.column} {part.word!r}" for part in evaluation.segments if part.profit.high < 0]
     if worse:
-        said.append(f"Following it loses money in {_listed(worse)}.")
-    return said
+        sentences.append(f"Following it loses money in {_listed(worse)}.")
+    return sentences
 
 
 def less_profit_than(evaluation: Evaluation) -> dict[str, float]:
-    """The baselines that bring more profit per customer on the judging rows, and how much more; no proof of chance is asked for."""
+    """How much more profit per customer each better baseline brings on the judging rows, significant or not."""
     ours = evaluation.intervals.get("profit")
     return {
-        name.replace("_", " "): found["profit"] - ours.value
-        for name, found in sorted(evaluation.baselines.items())
-        if ours is not None and found.get("profit", ours.value) > ours.value
+        name.replace("_", " "): measures["profit"] - ours.value
+        for name, measures in sorted(evaluation.baselines.items())
+        if ours is not None and measures.get("profit", ours.value) > ours.value
     }
 
 
@@ -204,21 +209,21 @@ def _inputs(manifest: Manifest, former: Manifest) -> list[tuple[str, str, str]]:
     new = {column.name: column for column in manifest.signature.columns}
     old = {column.name: column for column in former.signature.columns}
     added, removed = [name for name in new if name not in old], [name for name in old if name not in new]
-    found = []
+    changes = []
     if added or removed:
-        found.append(
+        changes.append(
             ("inputs", f"without {_listed(added)}" if added else "", f"without {_listed(removed)}" if removed else "")
         )
-    found += [
+    changes += [
         (f"input {name}", *_changed(old[name], column))
         for name, column in new.items()
         if name in old and old[name] != column
     ]
-    return found
+    return changes
 
 
 def _changed(old: Column, new: Column) -> tuple[str, str]:
-    """What differs in an input: of categories the words that one lacks, else the fields."""
+    """What differs in an input: for categories the words that one of them lacks, else the fields."""
     if old.kind == new.kind == "category" and set(old.categories) != set(new.categories):
         gone = [repr(word) for word in old.categories if word not in new.categories]
         come = [repr(word) for word in new.categories if word not in old.categories]
@@ -237,7 +242,7 @@ def _mapping(value: object) -> Mapping[str, object]:
 
 
 def _plain(value: object) -> str:
-    """A value as a card shows it; a format 1 manifest lacks some."""
+    """A value as a card shows it; manifests of format 1 lack some values."""
     if isinstance(value, tuple):
         return f"{value[0]} to {value[-1]}" if len(value) > 1 else "".join(value) or "none"
     if isinstance(value, bool) or value is None:

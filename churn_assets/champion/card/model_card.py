@@ -1,7 +1,7 @@
-"""The model card: what a model is for, what it was made of, what it is worth, where it ends; from its manifest alone.
+"""The model card: purpose, data, quality and limitations of a model, from its manifest alone.
 
 After Mitchell et al. (2019), "Model cards for model reporting". Belongs here: the order of a card and its sentences. Does not
-belong here: which facts there must be (``required_facts``), what follows from them (``limitations``), the form (``reporting.document``).
+belong here: the required facts (``required_facts``), the limitations (``limitations``), the format (``reporting.document``).
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from churn_assets.champion.card.limitations import differences, limits
+from churn_assets.champion.card.reasons import reasons
 from churn_assets.champion.card.required_facts import evaluation_of
 from churn_assets.champion.card.worth import calibration, decision, importance, kinds, segments, worth
 from churn_assets.champion.gate.bases import basis_of_rule
@@ -18,18 +19,18 @@ from churn_store.releases.log import Serving
 from churn_store.releases.manifest import Blessing, Manifest
 
 MOST_WORDS = 12
-"""So many words of a category are listed; of the others their number."""
+"""Greatest number of listed words of a category; the others are counted."""
 
 SHORT = 12
-"""Digits of a digest that are enough for people."""
+"""Number of a digest's digits that people are shown."""
 
 
 UNALLOWED = "nobody has said why: trained on by older code, and for the last time without a reason"
-"""Of a protected input without a reason."""
+"""Text for a protected input without a reason."""
 
 
 class Card(NamedTuple):
-    """A card in both forms."""
+    """A card as Markdown and as HTML."""
 
     markdown: str
     html: str
@@ -46,30 +47,30 @@ def card_of(
 
     Args:
         manifest: manifest of the model's release files.
-        former: manifest of the champion that it was compared with, or took over from; None for the first.
-        blessing: the newest verdict on it, where it is not in the manifest.
-        history: the rows of ``releases`` that name it, in any order.
+        former: manifest of the champion that it was compared with or replaced; `None` for the first.
+        blessing: newest verdict on it, if the manifest has none.
+        history: rows of ``releases`` that name it, in any order.
 
     Raises:
-        InputError: names every fact that the manifest lacks.
+        InputError: the manifest lacks facts; the message names them.
     """
-    made = document_of(manifest, former, verdict=blessing or manifest.blessing, history=history)
-    return Card(made.markdown(), made.html())
+    document = document_of(manifest, former, verdict=blessing or manifest.blessing, history=history)
+    return Card(document.markdown(), document.html())
 
 
 def document_of(
     manifest: Manifest, former: Manifest | None, *, verdict: Blessing | None, history: Sequence[Serving] = ()
 ) -> Document:
-    """The card's parts, whose tables say what each figure rests on.
+    """The card as a document, whose tables name the kind of evidence of each figure.
 
     Args:
         manifest: manifest of the model's release files.
-        former: manifest of the champion before it; None for the first.
-        verdict: the newest verdict on it.
-        history: the rows of ``releases`` that name it, in any order.
+        former: manifest of the former champion; `None` for the first.
+        verdict: newest verdict on it.
+        history: rows of ``releases`` that name it, in any order.
 
     Raises:
-        InputError: names every fact that the manifest lacks.
+        InputError: the manifest lacks facts; the message names them.
     """
     evaluation = evaluation_of(manifest)
     about = _about(manifest)
@@ -81,6 +82,7 @@ def document_of(
         decision(manifest, evaluation),
         segments(evaluation),
         [*_inputs(manifest), *importance(evaluation)],
+        reasons(manifest),
         _protected(manifest),
         _gate(verdict),
         _former(manifest, former, verdict),
@@ -92,7 +94,7 @@ def document_of(
 
 
 def _evidence(parts: Sequence[DocumentPart]) -> list[DocumentPart]:
-    """What the words mean that stand behind the card's figures."""
+    """The meaning of the words for the kinds of evidence on this card."""
     used = [basis for part in parts if isinstance(part, DocumentTable) for basis in part.bases]
     return [
         Heading("Evidence"),
@@ -219,7 +221,7 @@ def _former(manifest: Manifest, former: Manifest | None, verdict: Blessing | Non
     if former is None:
         return [heading, Paragraph("There was no champion before.")]
     compared = verdict is not None and verdict.gain is not None
-    changed = differences(manifest, former)
+    changes = differences(manifest, former)
     return [
         heading,
         Paragraph(
@@ -229,8 +231,8 @@ def _former(manifest: Manifest, former: Manifest | None, verdict: Blessing | Non
         DocumentTable(
             "What differs",
             ("what", "former", "this model"),
-            tuple((found.name, found.was, found.now) for found in changed),
-            tuple(found.basis for found in changed),
+            tuple((change.name, change.was, change.now) for change in changes),
+            tuple(change.basis for change in changes),
         ),
     ]
 
@@ -268,9 +270,9 @@ def _range(low: float | None, high: float | None) -> str:
 
 
 def _words(words: Sequence[str]) -> str:
-    said = [word for word in words if word]
-    more = f" and {len(said) - MOST_WORDS} more" if len(said) > MOST_WORDS else ""
-    return ", ".join(said[:MOST_WORDS]) + more or "no word was seen"
+    listed = [word for word in words if word]
+    more = f" and {len(listed) - MOST_WORDS} more" if len(listed) > MOST_WORDS else ""
+    return ", ".join(listed[:MOST_WORDS]) + more or "no word was seen"
 
 
 def _span(snapshots: Sequence[str]) -> str:

@@ -1,6 +1,6 @@
-"""What a model card must be able to say, and what of it a manifest lacks.
+"""The facts that a model card requires, and those of them that a manifest lacks.
 
-Belongs here: which facts a card can't do without. Does not belong here: how they are told (``model_card``).
+Belongs here: which facts are required. Does not belong here: how a card shows them (``model_card``).
 """
 
 from churn_store.errors import InputError
@@ -29,23 +29,23 @@ ALWAYS = (
     "evaluation.reliability",
     "evaluation.importance",
 )
-"""Facts of every model, each of which is more than nothing."""
+"""Required facts of every model; an empty value counts as missing."""
 
 BY_TIME = ("horizon_days", "trained_on", "calibrated_on", "judged_on", "evaluation.by_snapshot")
-"""Facts of a model that was judged on later snapshots."""
+"""Further required facts of a model that was judged on later snapshots."""
 
 
 def missing(manifest: Manifest) -> list[str]:
     """The names of the facts that a manifest lacks."""
-    wanted = ALWAYS + (BY_TIME if manifest.split == "by time" else ())
-    return [name for name in wanted if not _value(manifest, name)]
+    required = ALWAYS + (BY_TIME if manifest.split == "by time" else ())
+    return [name for name in required if not _value(manifest, name)]
 
 
 def evaluation_of(manifest: Manifest) -> Evaluation:
-    """The evaluation of a manifest that says all that a card must say.
+    """The evaluation of a manifest, after a check that no required fact is missing.
 
     Raises:
-        InputError: names every missing fact.
+        InputError: facts are missing; the message names them.
     """
     named = f"the manifest of candidate {manifest.candidate[:12]}"
     if manifest.format == 1:
@@ -59,8 +59,8 @@ def evaluation_of(manifest: Manifest) -> Evaluation:
 
 
 def _value(manifest: Manifest, name: str) -> object:
-    """A fact by its dotted name; none where it or what holds it is absent."""
-    found: object = manifest
-    for part in name.split("."):
-        found = getattr(found, part, None)  # msgspec's UNSET has no such attribute, and is false itself
-    return found
+    """A fact by its dotted name; `None` if it, or the object that holds it, is absent."""
+    value: object = manifest
+    for attribute in name.split("."):
+        value = getattr(value, attribute, None)  # msgspec's UNSET has no attributes, and is falsy itself
+    return value

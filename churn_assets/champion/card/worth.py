@@ -1,4 +1,4 @@
-"""What a model card says of a model's worth: measures, calibration, money, segments and the importance of inputs.
+"""The parts of a model card on quality: measures, calibration, profit, segments and importance of inputs.
 
 Does not belong here: the other parts of a card and their order (``model_card``).
 """
@@ -13,30 +13,30 @@ from churn_assets.reporting.document import DocumentPart, DocumentTable, Heading
 from churn_store.releases.manifest import Evaluation, Manifest
 
 MANY = 1_000
-"""From here on a number is shown without a fraction."""
+"""Least number that is shown without decimals."""
 
 NO_SLOPE = (BASE_RATE, "calibration_slope")
-"""The baseline that gives all customers the same probability: a constant has no slope, whatever number a fit ends with."""
+"""A baseline and a measure without meaning: a constant probability has no calibration slope, whatever number a fit ends with."""
 
 
 def worth(manifest: Manifest, evaluation: Evaluation) -> list[DocumentPart]:
-    """The measures beside those of the baselines, and at each snapshot."""
+    """The measures, compared with those of the baselines, and at each snapshot."""
     names = _ordered(manifest.metrics)
-    beside = list(evaluation.baselines)
+    baselines = list(evaluation.baselines)
     share = f"{evaluation.confidence:.0%}"
     blocks: list[DocumentPart] = [
         Heading("What it is worth"),
         DocumentTable(
             f"On {manifest.judging_rows:,} judging rows, beside the baselines on the same rows; behind a measure its {share} interval, "
             "a customer's rows counted together",
-            ("measure", "this model", *(name.replace("_", " ") for name in beside)),
+            ("measure", "this model", *(name.replace("_", " ") for name in baselines)),
             tuple(
                 (
                     measure_in_words(name),
                     _with_interval(name, manifest.metrics[name], evaluation),
                     *(
                         "" if (other, name) == NO_SLOPE else number(evaluation.baselines[other].get(name))
-                        for other in beside
+                        for other in baselines
                     ),
                 )
                 for name in names
@@ -45,7 +45,7 @@ def worth(manifest: Manifest, evaluation: Evaluation) -> list[DocumentPart]:
         ),
     ]
     if evaluation.by_snapshot:
-        at_each = [name for name in names if all(name in found for found in evaluation.by_snapshot.values())]
+        at_each = [name for name in names if all(name in measures for measures in evaluation.by_snapshot.values())]
         blocks.append(
             DocumentTable(
                 "At each judging snapshot",
@@ -64,7 +64,7 @@ def worth(manifest: Manifest, evaluation: Evaluation) -> list[DocumentPart]:
 
 
 def kinds(evaluation: Evaluation) -> list[DocumentPart]:
-    """Quality by the kind of churn, where the labels tell kinds apart."""
+    """Quality by the kind of churn, if the labels have kinds."""
     if not isinstance(evaluation.kinds, dict):
         return []
     return [
@@ -76,11 +76,11 @@ def kinds(evaluation: Evaluation) -> list[DocumentPart]:
             tuple(
                 (
                     kind.replace("_", " "),
-                    f"{found.churners:,}",
-                    number(found.auc) or "none",
-                    number(found.recall) or "none",
+                    f"{quality.churners:,}",
+                    number(quality.auc) or "none",
+                    number(quality.recall) or "none",
                 )
-                for kind, found in evaluation.kinds.items()
+                for kind, quality in evaluation.kinds.items()
             ),
             (Basis.MEASURED,),
         ),
@@ -88,7 +88,7 @@ def kinds(evaluation: Evaluation) -> list[DocumentPart]:
 
 
 def calibration(evaluation: Evaluation) -> list[DocumentPart]:
-    """What happened to customers of neighbouring probabilities."""
+    """The churn rate of rows by their predicted probability."""
     bins = evaluation.reliability
     return [
         Heading("Calibration"),
@@ -101,13 +101,13 @@ def calibration(evaluation: Evaluation) -> list[DocumentPart]:
             ("part", "rows", "mean probability", "rate of churn", "rate less probability"),
             tuple(
                 (
-                    str(place),
+                    str(position),
                     f"{part.rows:,}",
                     f"{part.predicted:.4f}",
                     f"{part.observed:.4f}",
                     f"{part.observed - part.predicted:+.4f}",
                 )
-                for place, part in enumerate(bins, start=1)
+                for position, part in enumerate(bins, start=1)
             ),
             (Basis.MEASURED,),
         ),
@@ -115,7 +115,7 @@ def calibration(evaluation: Evaluation) -> list[DocumentPart]:
 
 
 def decision(manifest: Manifest, evaluation: Evaluation) -> list[DocumentPart]:
-    """The threshold, and the assumptions that it pays for."""
+    """The threshold, and the costs and values that it was chosen for."""
     terms = evaluation.profit
     facts = {
         "threshold": f"{manifest.threshold:.6g}",
@@ -136,7 +136,7 @@ def decision(manifest: Manifest, evaluation: Evaluation) -> list[DocumentPart]:
 
 
 def segments(evaluation: Evaluation) -> list[DocumentPart]:
-    """Quality and money by the words of a category."""
+    """Quality and profit of each segment."""
     if not evaluation.segments:
         return [Heading("Segments"), Paragraph("No segment had enough rows to be judged by itself.")]
     names = [f"{part.column}: {part.word or 'missing'}" for part in evaluation.segments]
@@ -174,7 +174,7 @@ def segments(evaluation: Evaluation) -> list[DocumentPart]:
 
 
 def importance(evaluation: Evaluation) -> list[DocumentPart]:
-    """By how much the AUC falls when an input is shuffled, the most important first."""
+    """The permutation importance of the inputs, the most important first."""
     ranked = sorted(evaluation.importance.items(), key=lambda item: -item[1])
     return [
         DocumentTable(
@@ -196,7 +196,7 @@ def _with_interval(name: str, value: float, evaluation: Evaluation) -> str:
 
 
 def number(value: float | None) -> str:
-    """A number as a card shows it; nothing for none."""
+    """A number as a card shows it; an empty text for `None`."""
     if value is None:
         return ""
     is_count = float(value).is_integer() and abs(value) >= 1

@@ -1,7 +1,7 @@
-"""Three verdicts by interval: a figure lies within what is allowed, outside of it, or its interval can't tell.
+"""Three verdicts on a figure by its interval: inside of the allowed band, outside of it, or undecided.
 
-Belongs here: the verdict on one figure, and that the manifest's interval is of that figure. Does not belong here: what is allowed
-(``settings.company.Gate``), and what an undecided rule lets through (``churn_store.releases.manifest.Blessing``).
+Belongs here: the verdict on one figure, and the check that the manifest's interval is of that figure. Does not belong here: the band
+(``settings.gate.Gate``), and what follows from an undecided rule (``churn_store.releases.manifest.Blessing``).
 """
 
 import math
@@ -12,20 +12,20 @@ from churn_store.errors import InputError
 from churn_store.releases.manifest import Interval
 
 SAME = 1e-9
-"""The manifest's figures are those of the judging rows up to rounding."""
+"""Greatest relative difference between the manifest's figure and that of the judging rows, for rounding."""
 
 Place = Literal["inside", "outside", "undecided"]
 
 
 def place(interval: Interval, band: tuple[float, float]) -> Place:
-    """Where a figure lies by its interval.
+    """Whether a figure lies in a band, by its interval.
 
     Args:
-        interval: the figure with its interval.
-        band: the least and the greatest value that is allowed.
+        interval: figure with its interval.
+        band: least and greatest allowed value.
 
     Returns:
-        ``inside`` where all of the interval is allowed, ``outside`` where none of it is, else ``undecided``.
+        ``inside`` if the whole interval is in the band, ``outside`` if none of it is, else ``undecided``.
     """
     least, greatest = band
     if least <= interval.low and interval.high <= greatest:
@@ -34,15 +34,15 @@ def place(interval: Interval, band: tuple[float, float]) -> Place:
 
 
 def interval_of(case: Evidence, name: str, value: float) -> Interval:
-    """The manifest's interval of a measure, once it is known to be of the figure that was just measured.
+    """The manifest's interval of a measure, after a check that it is of the figure that was just measured.
 
     Args:
-        case: the evidence, with the candidate's evaluation.
+        case: evidence with the candidate's evaluation.
         name: name of the measure.
-        value: the measure on the judging rows.
+        value: value of the measure on the judging rows.
 
     Raises:
-        InputError: the manifest has another value, or bounds that are no interval: nothing follows from those.
+        InputError: the manifest has another value, or bounds that are no interval.
     """
     interval = case.evaluation.intervals[name]
     if not abs(interval.value - value) <= SAME * max(1.0, abs(value)):
@@ -58,5 +58,5 @@ def interval_of(case: Evidence, name: str, value: float) -> Interval:
 
 
 def in_words(interval: Interval) -> str:
-    """A figure with its interval."""
+    """A figure with its interval, for people."""
     return f"{interval.value:.3f} ({interval.low:.3f} to {interval.high:.3f})"

@@ -1,4 +1,4 @@
-"""What the figures of each rule rest on."""
+"""The kind of evidence that each rule's figures rest on."""
 
 from churn_assets.reporting.basis import Basis
 
@@ -17,9 +17,9 @@ BASES = {
     "no_segment_worse": Basis.PRICED,
     "latency": Basis.REPLAYED,
 }
-"""By the rule's name."""
+"""Kind of evidence by the rule's name."""
 
 
 def basis_of_rule(name: str) -> Basis:
-    """What a rule's figures rest on; of a rule that is no more only its verdict is kept."""
+    """The kind of evidence of a rule's figures; for a rule that no longer exists, that of its recorded verdict."""
     return BASES.get(name, Basis.RECORDED)

@@ -1,4 +1,4 @@
-"""What the gate looks at, and what a rule says.
+"""The evidence that the gate judges by, and the result of a rule.
 
 Belongs here: the inputs of the rules, and what several rules derive from them. Does not belong here: reading them
 (``champion.blessing_asset``), and the rules.
@@ -14,7 +14,7 @@ import polars as pl
 
 from churn_assets.evaluation.measures import Labels, Scores
 from churn_assets.tables import JUDGE
-from churn_assets.training.equal_rows import with_copies_as_one
+from churn_assets.training.equal_rows import merge_copies
 from churn_assets.training.held_out import PipelineProbabilities
 from churn_store.errors import InputError
 from churn_store.model.scorer import Scorer
@@ -24,14 +24,16 @@ from churn_store.releases.manifest import Evaluation
 
 @dataclass(frozen=True)
 class RuleResult:
-    """What a rule found, what it allows, and the numbers that it went by.
+    """The result of a rule.
 
     Attributes:
-        found: what was found; of a rule that is not passed what it means first, then the numbers.
-        allowed: what is allowed, and by which setting.
-        undecided: not passed, because there was too little to decide by.
-        warning: passed, but a person should look at it.
-        tie: not passed, as the candidate is neither better nor worse than the champion beyond chance.
+        passed: whether the candidate has passed.
+        found: finding in words; if not passed, first its meaning and then the numbers.
+        allowed: what the rule allows, in words, with the setting's name.
+        undecided: whether it is not passed because there were too few data to decide.
+        warning: whether it is passed, but a person should look at it.
+        tie: whether it is not passed because the candidate is not significantly better or worse than the champion.
+        numbers: numbers of the finding, by name.
     """
 
     passed: bool
@@ -45,7 +47,7 @@ class RuleResult:
 
 @dataclass(frozen=True)
 class Checked:
-    """The newest evaluation of a check of a table that the candidate was made of; of one period, where the table has periods."""
+    """The newest evaluation of a check of a table that the candidate was made from; of one period if the table has periods."""
 
     table: str
     check: str
@@ -58,32 +60,32 @@ class Checked:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the gate looks at.
+    """The inputs of the gate's rules.
 
     Attributes:
-        trained: what the trained pipeline said of the rows that the export is compared on.
-        model: sha256 of the export.
-        scorer: the export, which will serve.
-        threshold: the candidate's decision threshold.
-        golden: the bytes of ``golden.json``.
-        training_set: the rows of every role, with ``churned``. Those that judge are later than every label that the candidate or
-            the champion was trained on.
-        checks: checks of the tables that the candidate was made of.
-        evaluation: what the candidate's manifest says of it.
-        baselines: the probabilities that the simple rules of ``evaluation.baselines`` give the judging rows, by name.
-        untuned: the probabilities that the untuned model of each family gives the judging rows, by family.
-        reachable: the best prediction that the tables allow of each judging row, where the source knows it; nobody can order the rows
-            better, but for chance.
-        judging_from: T of the first judging snapshot, in epoch seconds; None where data has no time.
-        candidate_trained_until: the end of the last label window that the candidate was trained on, in epoch seconds.
-        epoch: the newest release when this was read; 0 for none.
-        champion: the release that serves; None before the first.
-        champion_trained_until: likewise, of the champion.
-        nth: which of the different models this is that were compared with this champion on these rows, from 1.
-        split: how the candidate's judging rows were kept apart, in words.
-        champion_split: likewise, of the champion.
-        champion_knows: number of judging rows whose customers the champion was trained on, where data has no time: rows that had
-            other equals then (``training.equal_rows``).
+        trained: trained pipeline's probabilities of the rows on which the export is compared with it.
+        model: sha256 of the exported model.
+        scorer: exported model, which will serve.
+        threshold: candidate's decision threshold.
+        golden: content of ``golden.json``.
+        training_set: training set with the rows of every role and ``churned``. Its judging rows must be later than every label that the
+            candidate or the champion was trained on.
+        checks: evaluated checks of the tables that the candidate was made from.
+        evaluation: evaluation in the candidate's manifest.
+        baselines: probabilities of the judging rows by each simple rule of ``evaluation.baselines``.
+        untuned: probabilities of the judging rows by the untuned model of each family.
+        reachable: best possible probabilities of the judging rows, if the source knows them; no model ranks the rows better, except by
+            chance.
+        judging_from: first judging snapshot, in epoch seconds; `None` if the data has no time.
+        candidate_trained_until: end of the last label window that the candidate was trained on, in epoch seconds.
+        epoch: epoch of the newest release when the evidence was read; 0 before the first.
+        champion: release that serves; `None` before the first.
+        champion_trained_until: end of the last label window that the champion was trained on, in epoch seconds.
+        nth: number of this candidate among the different models compared with this champion on these rows, from 1.
+        split: rule by which the candidate's judging rows were held out, in words.
+        champion_split: rule by which the champion's judging rows were held out, in words.
+        known_to_champion: for data without time, number of judging rows whose customers the champion was trained on, because they had
+            other equal rows then (``training.equal_rows``).
     """
 
     trained: PipelineProbabilities
@@ -105,14 +107,14 @@ class Evidence:
     nth: int
     split: str
     champion_split: str | None
-    champion_knows: int = 0
+    known_to_champion: int = 0
 
     @cached_property
     def judging(self) -> pl.DataFrame:
-        """The rows that judge.
+        """The judging rows.
 
         Raises:
-            InputError: none, or one without a label, or all of one class.
+            InputError: there are none, one has no label, or all have one class.
         """
         rows = self.training_set.filter(pl.col("role") == JUDGE)
         labels = rows["churned"]
@@ -131,8 +133,8 @@ class Evidence:
 
     @cached_property
     def customers(self) -> pl.Series:
-        """Whose the judging rows are; of data without time copies of a row are one customer's."""
-        return with_copies_as_one(self.training_set).filter(pl.col("role") == JUDGE)["customer_id"]
+        """The customer of each judging row; in data without time, copies of a row have one customer."""
+        return merge_copies(self.training_set).filter(pl.col("role") == JUDGE)["customer_id"]
 
     @cached_property
     def scores(self) -> Scores:
@@ -144,7 +146,7 @@ class Evidence:
         """The champion's probabilities of the judging rows.
 
         Raises:
-            InputError: there is none, or it needs columns that no longer exist; its scores are never invented.
+            InputError: no champion serves, or it needs columns that the training set no longer has.
         """
         if self.champion is None:
             raise InputError("no champion serves; nothing to compare with")
@@ -159,10 +161,10 @@ class Evidence:
 
 
 def _finite(who: str, scores: Scores) -> Scores:
-    """Scores, all of which are numbers between 0 and 1.
+    """Return scores after a check that all are numbers between 0 and 1.
 
     Raises:
-        InputError: if some are missing.
+        InputError: some are not.
     """
     wrong = int(np.sum(~((scores >= 0) & (scores <= 1))))
     if wrong:

@@ -1,18 +1,18 @@
-"""Whether the exported model is the trained one: on its golden rows, and on every row that it was not fitted on."""
+"""The rules that the exported model equals the trained pipeline: on the golden rows, and on every held-out row."""
 
 import numpy as np
 
 from churn_assets.champion.gate.evidence import Evidence, RuleResult
 from churn_assets.training.held_out import compared_rows
 from churn_store.errors import InputError
-from churn_store.releases.bundles import replay
+from churn_store.releases.golden_rows import replay
 from churn_store.releases.manifest import GOLDEN_TOLERANCE, decode_golden
 
 OTHER_MODEL = "the export is not the trained model: "
 
 
 def golden_rows_repeat(case: Evidence) -> RuleResult:
-    """The export gives the golden rows the probabilities that the trained pipeline gave."""
+    """The export gives the trained pipeline's probabilities on the golden rows."""
     golden = decode_golden(case.golden)
     difference = replay(case.scorer, golden)
     same = difference <= GOLDEN_TOLERANCE
@@ -25,10 +25,10 @@ def golden_rows_repeat(case: Evidence) -> RuleResult:
 
 
 def export_equals_pipeline(case: Evidence) -> RuleResult:
-    """The export gives what the pipeline gave, and decides alike, on all held-out rows and with values missing and words unseen.
+    """The export gives the pipeline's probabilities and decisions on all held-out rows, also with missing values and unseen words.
 
     Raises:
-        InputError: the pipeline's probabilities are another model's, or of other rows.
+        InputError: the pipeline's probabilities are of another model or of other rows.
     """
     if case.trained.model != case.model:
         raise InputError(
@@ -41,7 +41,7 @@ def export_equals_pipeline(case: Evidence) -> RuleResult:
             f"the pipeline gave probabilities of {len(case.trained.held_out)} held-out rows and {len(case.trained.altered)} altered ones; "
             f"expected {rows.height} and {altered.height}, and at least one; run the job retrain"
         )
-    exported = np.concatenate([case.scorer.score_frame(part) for part in (rows, altered)])
+    exported = np.concatenate([case.scorer.score_frame(frame) for frame in (rows, altered)])
     trained = np.concatenate([case.trained.held_out, case.trained.altered])
     difference = float(np.max(np.abs(exported - trained)))
     flipped = int(np.sum((exported >= case.threshold) != (trained >= case.threshold)))

@@ -1,18 +1,17 @@
-"""Whether a candidate orders the customers better than the floor."""
-
-from sklearn.metrics import roc_auc_score
+"""The rule that the AUC is above a floor."""
 
 from churn_assets.champion.gate.band import in_words, interval_of, place
 from churn_assets.champion.gate.evidence import Evidence, RuleResult
+from churn_assets.evaluation.measures import auc as auc_of
 
 
 def auc_above_floor(case: Evidence, floor: float) -> RuleResult:
     """The AUC is at least the floor.
 
-    No proof is asked for: that the order is no chance the rule ``baselines_beaten`` shows, beside simple rules. But one below the floor whose interval reaches above it
-    is undecided: few rows put a sound model there by chance.
+    The AUC itself is compared, without its interval: ``baselines_beaten`` tests significance. If the AUC is below the floor but its interval
+    reaches above it, the rule is undecided, as few rows put a sound model there by chance.
     """
-    auc = float(roc_auc_score(case.churned, case.scores))
+    auc = float(auc_of(case.churned, case.scores))
     interval = interval_of(case, "auc", auc)
     passed, below = auc >= floor, place(interval, (floor, 1.0)) == "outside"
     meaning = "" if passed else "orders the customers hardly better than chance: "

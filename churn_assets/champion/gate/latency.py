@@ -1,6 +1,6 @@
-"""Whether the candidate answers quickly enough: a single prediction, beside the champion's, in the same process.
+"""The rule that a single prediction takes not much longer than the champion's, in the same process.
 
-The two take turns in many short rounds, so that whatever else the machine does befalls both.
+The two models take turns in many short rounds, so that other load of the machine slows both.
 """
 
 import time
@@ -14,20 +14,20 @@ from churn_store.model.scorer import Scorer
 
 ROUNDS = 150
 PREDICTIONS = 5
-"""Of each model in a round, one after the other."""
+"""Number of successive predictions of each model in a round."""
 
 
 def latency(case: Evidence, greatest: float) -> RuleResult:
-    """The median time of a single prediction in those of the champion.
+    """The median time of a single prediction is at most a multiple of the champion's.
 
     Args:
-        case: the evidence, with a champion.
-        greatest: largest ratio that is allowed.
+        case: evidence with or without a champion.
+        greatest: greatest allowed ratio of the two times.
     """
     allowed = f"at most {greatest:g} times the champion's (gate.latency_ratio)"
     if case.champion is None:
         return RuleResult(True, "no champion yet", allowed)
-    _ = case.champion_scores  # says in a sentence why the champion can't score these rows, where it can't
+    _ = case.champion_scores  # raises a sentence if the champion can't score these rows
     ours, theirs = interleaved(
         one_prediction(case.scorer, case.judging), one_prediction(case.champion.scorer, case.judging)
     )
@@ -41,19 +41,19 @@ def latency(case: Evidence, greatest: float) -> RuleResult:
 
 
 def one_prediction(scorer: Scorer, rows: pl.DataFrame) -> Callable[[], object]:
-    """A prediction of a single row, as the service makes it from plain values."""
+    """A function that scores a single row from plain values, as the service does."""
     row = rows.select(scorer.signature.names).row(0, named=True)
     return lambda: scorer.score_rows([row])
 
 
 def interleaved(ours: Callable[[], object], theirs: Callable[[], object]) -> tuple[float, float]:
-    """The median seconds of one call of each, taken in turns; who begins changes from round to round."""
+    """The median seconds of one call of each function, taken in turns; the first changes from round to round."""
     taken: tuple[list[float], list[float]] = ([], [])
     for turn in range(ROUNDS):
-        for which in (0, 1) if turn % 2 else (1, 0):
-            call = (ours, theirs)[which]
+        for model in (0, 1) if turn % 2 else (1, 0):
+            call = (ours, theirs)[model]
             began = time.perf_counter()
             for _ in range(PREDICTIONS):
                 call()
-            taken[which].append((time.perf_counter() - began) / PREDICTIONS)
+            taken[model].append((time.perf_counter() - began) / PREDICTIONS)
     return median(taken[0]), median(taken[1])

@@ -1,35 +1,33 @@
-"""Whether the order of the customers is too good to be true.
+"""The rule that the AUC is not too good to be true.
 
-Does not belong here: which columns make it so good (``carriers``), and features that tell the label alone before anything is fitted
-(``training.leakage``).
+Does not belong here: which columns carry it (``carriers``), and single features that tell the label, which are found before a model is
+fitted (``training.leakage``).
 """
-
-from sklearn.metrics import roc_auc_score
 
 from churn_assets.champion.gate.carriers import Carriers, carriers
 from churn_assets.champion.gate.evidence import Evidence, RuleResult
 from churn_assets.evaluation.intervals import auc_difference_interval
-from churn_assets.settings.company import Gate
+from churn_assets.evaluation.measures import auc as auc_of
+from churn_assets.settings.gate import Gate
 
 LEAK = "too good to be true: "
 WAY_OUT = "look whether it was written down after the label, and name it in features.exclude; if it was known before, raise gate.auc_plausible"
 
 
 def auc_plausible(case: Evidence, bounds: Gate, *, seed: int) -> RuleResult:
-    """The order of the customers is not too good to be true.
+    """The AUC is not too good to be true.
 
-    Above the bound it is taken for a leak; so it is above the AUC of the best prediction that the tables allow, where the source knows
-    it, by more than chance: nobody who does not know the future is better. Rows without time may be ordered as well by honest columns, many of
-    them together: there an AUC above the bound is only a warning if no column, no group of correlated columns and no pair of groups
-    carries it, as a leak would.
+    An AUC above the bound is taken for a leak. So is one that is significantly above the best that the tables allow, if the source knows
+    it: only a model that knows the future is better. In data without time, many honest columns together may reach an AUC above the bound.
+    There it is only a warning, unless a column, a group of correlated columns or a pair of groups carries it, as a leak would.
     """
-    auc = float(roc_auc_score(case.churned, case.scores))
+    auc = float(auc_of(case.churned, case.scores))
     bound = bounds.auc_plausible
     numbers = {"auc": auc, "bound": bound}
     allowed = f"AUC at most {bound:g} (gate.auc_plausible); more is taken for a leak"
     beside, beyond = "", False
     if case.reachable is not None:
-        ceiling = float(roc_auc_score(case.churned, case.reachable))
+        ceiling = float(auc_of(case.churned, case.reachable))
         low, _ = auc_difference_interval(
             case.churned,
             case.scores,
@@ -45,15 +43,15 @@ def auc_plausible(case: Evidence, bounds: Gate, *, seed: int) -> RuleResult:
     if beyond or "snapshot_s" in case.judging.columns or auc <= bound:
         plausible = auc <= bound and not beyond
         return RuleResult(plausible, f"{'' if plausible else LEAK}AUC {auc:.4f}{beside}", allowed, numbers=numbers)
-    found = carriers(case.training_set, case.scorer.signature, auc=auc, seed=seed)
-    return _without_time(found, auc, f"{allowed}, unless no column, group or pair of groups carries it", numbers)
+    strongest = carriers(case.training_set, case.scorer.signature, auc=auc, seed=seed)
+    return _without_time(strongest, auc, f"{allowed}, unless no column, group or pair of groups carries it", numbers)
 
 
-def _without_time(found: Carriers, auc: float, allowed: str, numbers: dict[str, float]) -> RuleResult:
-    """The verdict on rows without time that are ordered better than the bound."""
-    most = found.strongest
-    numbers = {**numbers, "most_telling_auc": most.auc, "most_telling_share": most.share, "groups": found.groups}
-    if found.carry:
+def _without_time(carrying: Carriers, auc: float, allowed: str, numbers: dict[str, float]) -> RuleResult:
+    """The result for data without time with an AUC above the bound."""
+    most = carrying.strongest
+    numbers = {**numbers, "most_telling_auc": most.auc, "most_telling_share": most.share, "groups": carrying.groups}
+    if carrying.carry:
         return RuleResult(
             False,
             f"{LEAK}AUC {auc:.4f}, which {most} carries with AUC {most.auc:.4f} alone; {WAY_OUT}",
@@ -62,7 +60,7 @@ def _without_time(found: Carriers, auc: float, allowed: str, numbers: dict[str, 
         )
     return RuleResult(
         True,
-        f"a warning: AUC {auc:.4f} is higher than usual, but no column, no group of correlated columns and no pair of {found.groups} groups "
+        f"a warning: AUC {auc:.4f} is higher than usual, but no column, no group of correlated columns and no pair of {carrying.groups} groups "
         f"carries it; the most telling, {most}, reaches {most.auc:.4f} alone",
         allowed,
         warning=True,

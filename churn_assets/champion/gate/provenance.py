@@ -1,43 +1,48 @@
-"""What the candidate and its judging rows were made of: checked tables, mature labels, later snapshots."""
+"""The rules on the data of a candidate: checked tables, mature labels, judging rows later than training."""
 
 from datetime import date
 
 from churn_assets.champion.gate.evidence import Evidence, RuleResult
 from churn_assets.periods import day_of
-from churn_assets.settings.company import Label, matures_on
-from churn_assets.training.split import draw_of
+from churn_assets.settings.label import Label, matures_on
+from churn_assets.training.split import hold_out_draw
 from churn_assets.training.training_set import snapshots
 from churn_store.errors import InputError
 
 SHOWN = 3
+"""Greatest number of faults that the sentence names."""
 
 
 def data_quality_green(case: Evidence, label: Label, *, now_s: int) -> RuleResult:
-    """Every blocking check of what the candidate was made of has passed, and the judging labels are mature.
+    """Every blocking check of the candidate's tables has passed, and the judging labels are mature.
 
     Args:
-        case: case with the checks that must have passed; if none of them is found, that is as bad as one that failed.
-        label: label settings, for maturity.
+        case: evidence with the checks that must have passed; having no checks counts as a failure.
+        label: definition of churn, which says when labels are mature.
         now_s: time by the platform's clock, in epoch seconds.
     """
     today = day_of(now_s)
-    ripens = {day: matures_on(date.fromisoformat(day), label) for day in snapshots(case.judging)}
-    unripe = [f"the labels of {day} are not mature before {ripe}" for day, ripe in ripens.items() if ripe > today]
-    bad = [str(checked) for checked in case.checks if checked.status != "passed"]
-    wrong = [*bad, *unripe] if case.checks else ["no check was found", *unripe]
-    shown = "; ".join(wrong[:SHOWN]) + (f"; and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else "")
+    mature_on = {day: matures_on(date.fromisoformat(day), label) for day in snapshots(case.judging)}
+    immature = [f"the labels of {day} are not mature before {then}" for day, then in mature_on.items() if then > today]
+    not_passed = [str(checked) for checked in case.checks if checked.status != "passed"]
+    faults = [*not_passed, *immature] if case.checks else ["no check was found", *immature]
+    shown = "; ".join(faults[:SHOWN]) + (f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else "")
     green = f"{len(case.checks)} checks of {len({checked.table for checked in case.checks})} tables have passed"
-    ripe = f"the labels of {', '.join(ripens)} are mature" if ripens else "data without time, whose labels are as they come"
+    mature = (
+        f"the labels of {', '.join(mature_on)} are mature"
+        if mature_on
+        else "data without time, whose labels are as they come"
+    )
     return RuleResult(
-        not wrong,
-        f"not proven to be made of right data: {shown}" if wrong else f"{green}; {ripe}",
+        not faults,
+        f"not proven to be made of right data: {shown}" if faults else f"{green}; {mature}",
         "each blocking check of the tables that the candidate was made of has passed when it was last evaluated, and "
         f"each judging label is mature by the clock ({today}; label.horizon_days and label.grace_days); make the table named again",
         numbers={
             "checks": len(case.checks),
-            "not_passed": len(bad),
-            "judging_snapshots": len(ripens),
-            "not_mature": len(unripe),
+            "not_passed": len(not_passed),
+            "judging_snapshots": len(mature_on),
+            "not_mature": len(immature),
         },
     )
 
@@ -45,15 +50,15 @@ def data_quality_green(case: Evidence, label: Label, *, now_s: int) -> RuleResul
 def judging_rows_are_later(case: Evidence) -> RuleResult:
     """No model was trained on a label that reaches into the judging rows.
 
-    Of data without time the champion must have held out the same customers, or it was trained on who judges now. Rows that moved
-    beside an equal one since are few, and what they change is in the champion's favour; they are told.
+    In data without time the champion must have held out the same customers, else it was trained on the present judging rows. A few rows may
+    have moved since to the role of an equal row. They favour the champion, and their number is reported.
     """
     has_time = "snapshot_s" in case.judging.columns
-    if not 0 <= case.champion_knows <= case.judging.height:
+    if not 0 <= case.known_to_champion <= case.judging.height:
         raise InputError(
-            f"the champion is said to be trained on {case.champion_knows} of {case.judging.height} judging rows; expected 0 to as many"
+            f"the champion is said to be trained on {case.known_to_champion} of {case.judging.height} judging rows; expected 0 to as many"
         )
-    if case.champion is not None and draw_of(str(case.champion_split)) != draw_of(case.split):
+    if case.champion is not None and hold_out_draw(str(case.champion_split)) != hold_out_draw(case.split):
         return RuleResult(
             False,
             f"judged on rows that the champion may know: split {case.split}; the champion's split {case.champion_split}",
@@ -61,17 +66,17 @@ def judging_rows_are_later(case: Evidence) -> RuleResult:
             "training.held_out_share back",
         )
     if not has_time and case.judging_from is None:
-        known = (
-            f"; {case.champion_knows} of {case.judging.height} judging rows trained the champion, as they had other equal rows then: "
+        moved = (
+            f"; {case.known_to_champion} of {case.judging.height} judging rows trained the champion, as they had other equal rows then: "
             "that is in its favour"
-            if case.champion_knows
+            if case.known_to_champion
             else ""
         )
         return RuleResult(
             bool(case.split),
-            f"split {case.split}; the data has no time, so its order can't be checked{known}",
+            f"split {case.split}; the data has no time, so its order can't be checked{moved}",
             "rows of customers that the candidate was not trained on, nor the champion but for rows that have an equal one",
-            numbers={"known_to_champion": case.champion_knows},
+            numbers={"known_to_champion": case.known_to_champion},
         )
     first = int(case.judging["snapshot_s"].to_numpy().min())
     if not case.split or case.judging_from is None or first != case.judging_from:
@@ -84,9 +89,9 @@ def judging_rows_are_later(case: Evidence) -> RuleResult:
     if case.champion is not None:
         ends["champion"] = case.champion_trained_until
     late = [who for who, until in ends.items() if until is None or until > case.judging_from]
-    said = ", ".join(f"{who} until {'unknown' if until is None else day_of(until)}" for who, until in ends.items())
+    training_ends = ", ".join(f"{who} until {'unknown' if until is None else day_of(until)}" for who, until in ends.items())
     return RuleResult(
         not late,
-        f"{'judged on rows that a model was trained on: ' if late else ''}judging from {day_of(case.judging_from)}, trained: {said}",
+        f"{'judged on rows that a model was trained on: ' if late else ''}judging from {day_of(case.judging_from)}, trained: {training_ends}",
         "every label that a model was trained on ends before the first judging snapshot, which no setting allows otherwise; run the job retrain",
     )

@@ -1,4 +1,4 @@
-"""Whether a candidate is worse than a model of the company's own families that nobody has tuned.
+"""The rule that a candidate is not worse than an untuned model of any of the company's families.
 
 Does not belong here: how those are fitted (``champion.untuned``), and rules simpler than a model (``quality``).
 """
@@ -11,22 +11,22 @@ import numpy as np
 from churn_assets.champion.gate.evidence import Evidence, RuleResult
 from churn_assets.evaluation.intervals import auc_difference_interval, paired_difference
 from churn_assets.evaluation.measures import Scores, auc, log_losses
-from churn_assets.settings.company import Gate
+from churn_assets.settings.gate import Gate
 from churn_store.errors import InputError
 
 MEASURES = ("AUC", "log loss")
 
 
 @dataclass(frozen=True)
-class Beside:
-    """A measure of the candidate less that of an untuned model; above 0 the candidate is better.
+class Comparison:
+    """A measure of the candidate compared with that of an untuned model.
 
     Attributes:
         family: family of the untuned model.
         measure: name of the measure.
-        gain: the difference.
-        bound: its one-sided upper bound: more than this it is not.
-        margin: how much worse the candidate may be.
+        gain: difference of the measure; positive if the candidate is better.
+        bound: one-sided upper bound of the difference.
+        margin: greatest allowed loss.
     """
 
     family: str
@@ -37,12 +37,12 @@ class Beside:
 
     @property
     def is_worse(self) -> bool:
-        """Whether the candidate was seen to be worse by more than the margin."""
+        """Whether the candidate is worse by more than the margin on these rows."""
         return self.gain < -self.margin
 
     @property
     def is_proven_worse(self) -> bool:
-        """Whether chance does not explain that."""
+        """Whether it is significantly worse by more than the margin."""
         return self.bound < -self.margin
 
     def __str__(self) -> str:
@@ -51,11 +51,11 @@ class Beside:
 
 
 def not_worse_than_untuned(case: Evidence, bounds: Gate, *, seed: int) -> RuleResult:
-    """In AUC and log loss not worse than the untuned model of any family, but for the margins.
+    """The candidate is not worse in AUC and log loss than the untuned model of any family, by more than the margins.
 
-    Worse is one that is worse beyond the margin by the one-sided bound of the paired difference too, a customer's rows taken together: it was
-    tuned for the worse. One that only looks so passes with a warning: on the judging rows of 4,000 customers that is common, and no reason to
-    keep a champion that brings less (docs/decisions/0032). The bounds are Bonferroni's, for so many families and measures.
+    The rule fails if the one-sided bound of the paired difference, clustered by customer, is beyond the margin: then tuning did harm. If only
+    the difference itself is, the rule passes with a warning. That is common on the judging rows of 4,000 customers, and no reason to keep a
+    champion that brings less (docs/decisions/0032). The bounds have Bonferroni's correction for the number of families and measures.
 
     Raises:
         InputError: there are no untuned models, or one does not give every judging row a probability.
@@ -64,36 +64,41 @@ def not_worse_than_untuned(case: Evidence, bounds: Gate, *, seed: int) -> RuleRe
         raise InputError("no untuned model of a family was fitted; there is nothing to compare with")
     if wrong := [
         name
-        for name, given in case.untuned.items()
-        if given.shape != case.scores.shape or not ((given >= 0) & (given <= 1)).all()
+        for name, scores in case.untuned.items()
+        if scores.shape != case.scores.shape or not ((scores >= 0) & (scores <= 1)).all()
     ]:
         raise InputError(f"the untuned {', '.join(wrong)} does not give every judging row a probability")
-    found = [one for family, theirs in case.untuned.items() for one in _beside(case, family, theirs, bounds, seed=seed)]
-    proven, seen = [one for one in found if one.is_proven_worse], [one for one in found if one.is_worse]
+    comparisons = [
+        comparison
+        for family, scores in case.untuned.items()
+        for comparison in _compared(case, family, scores, bounds, seed=seed)
+    ]
+    proven = [comparison for comparison in comparisons if comparison.is_proven_worse]
+    seeming = [comparison for comparison in comparisons if comparison.is_worse]
     meaning = ""
     if proven:
         meaning = f"worse than {_named(proven)} that nobody has tuned: "
-    elif seen:
-        meaning = f"too few rows to tell whether it is worse than {_named(seen)} that nobody has tuned: "
-    said = [
-        f"beside untuned {family} {' and '.join(str(one) for one in found if one.family == family)}"
+    elif seeming:
+        meaning = f"too few rows to tell whether it is worse than {_named(seeming)} that nobody has tuned: "
+    sentences = [
+        f"beside untuned {family} {' and '.join(str(one) for one in comparisons if one.family == family)}"
         for family in case.untuned
     ]
     return RuleResult(
         not proven,
-        f"{meaning}{'; '.join(said)}",
+        f"{meaning}{'; '.join(sentences)}",
         f"one-sided bounds ({bounds.confidence:.0%} for all of them together, gate.confidence) that are not below {-bounds.untuned_auc_margin:g} of AUC "
         f"(gate.untuned_auc_margin) and {-bounds.untuned_log_loss_margin:g} of log loss (gate.untuned_log_loss_margin)",
-        warning=bool(seen) and not proven,
-        numbers={f"{one.measure.replace(' ', '_')}_gain_on_{one.family}": one.gain for one in found},
+        warning=bool(seeming) and not proven,
+        numbers={f"{one.measure.replace(' ', '_')}_gain_on_{one.family}": one.gain for one in comparisons},
     )
 
 
-def _beside(case: Evidence, family: str, theirs: Scores, bounds: Gate, *, seed: int) -> Iterator[Beside]:
+def _compared(case: Evidence, family: str, theirs: Scores, bounds: Gate, *, seed: int) -> Iterator[Comparison]:
     confidence = 1 - (1 - bounds.confidence) / (len(MEASURES) * len(case.untuned))
     gain = auc(case.churned, case.scores) - auc(case.churned, theirs)
     bound = gain
-    if gain < -bounds.untuned_auc_margin:  # the bootstrap is dear, and a gain within the margin needs no bound
+    if gain < -bounds.untuned_auc_margin:  # the bootstrap takes long, and a gain within the margin needs no bound
         _, bound = auc_difference_interval(
             case.churned,
             case.scores,
@@ -102,15 +107,15 @@ def _beside(case: Evidence, family: str, theirs: Scores, bounds: Gate, *, seed: 
             seed=seed,
             confidence=2 * confidence - 1,
         )
-    yield Beside(family, "AUC", gain, max(gain, bound), bounds.untuned_auc_margin)
-    less = paired_difference(
+    yield Comparison(family, "AUC", gain, max(gain, bound), bounds.untuned_auc_margin)
+    saving = paired_difference(
         log_losses(case.churned, theirs),
         log_losses(case.churned, case.scores),
         case.customers,
         confidence=confidence,
     )
-    yield Beside(family, "log loss", less.mean, less.high, bounds.untuned_log_loss_margin)
+    yield Comparison(family, "log loss", saving.mean, saving.high, bounds.untuned_log_loss_margin)
 
 
-def _named(found: list[Beside]) -> str:
-    return " and ".join(str(name) for name in np.unique([one.family for one in found]))
+def _named(comparisons: list[Comparison]) -> str:
+    return " and ".join(str(name) for name in np.unique([comparison.family for comparison in comparisons]))

@@ -1,8 +1,8 @@
-"""The verdict: every rule on its own, and what follows from all of them together. It fails closed.
+"""The verdict: runs every rule on its own, and combines the results. It fails closed.
 
-A rule that raises, that takes longer than ``gate.rule_seconds``, or whose inputs can't be read, has failed with that as what was
-found. A candidate is accepted only if every rule has passed. One of which none has failed, but some could not be decided, is undecided: the
-champion stays, and where there is none it may be the first (``churn_store.releases.manifest.Blessing.releasable``).
+A rule that raises, takes longer than ``gate.rule_seconds``, or has inputs that can't be read, has failed; its finding says so. A candidate is
+accepted only if every rule has passed. If no rule has failed but some are undecided, the candidate is undecided: the champion stays, and
+without a champion the candidate may be the first (``churn_store.releases.manifest.Blessing.releasable``).
 """
 
 import threading
@@ -23,7 +23,7 @@ from churn_assets.champion.gate.provenance import data_quality_green, judging_ro
 from churn_assets.champion.gate.quality import baselines_beaten
 from churn_assets.champion.gate.segments import no_segment_worse
 from churn_assets.champion.gate.untuned import not_worse_than_untuned
-from churn_assets.settings.company import JudgingSettings
+from churn_assets.settings.judging import JudgingSettings
 from churn_store.releases.manifest import Blessing, Rule
 
 Judging = Callable[[Evidence, JudgingSettings, int], RuleResult]
@@ -51,18 +51,18 @@ RULES: Mapping[str, Judging] = {
 }
 """The gate's rules, each an asset check of ``model_blessing``."""
 
-SAID = 600
-"""So many letters of an error are kept."""
+ERROR_LENGTH = 600
+"""Greatest length of an error's message in a finding."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """A verdict, and what each rule found with its numbers."""
+    """A verdict, and the result of each rule."""
 
     blessing: Blessing
-    found: Mapping[str, RuleResult]
+    results: Mapping[str, RuleResult]
 
 
 def judge(
@@ -77,22 +77,22 @@ def judge(
     """Judge a candidate by every rule.
 
     Args:
-        read: reads what the gate looks at; if that fails, every rule has failed.
+        read: function that reads the evidence; if it fails, every rule has failed.
         candidate: digest of the candidate.
-        settings: the bounds, the costs, the segments, the definition of churn, the seed.
-        actor: id of the run that asks.
+        settings: settings of the gate.
+        actor: name of the run that asks, for the record.
         now_s: time by the platform's clock, in epoch seconds.
         rules: rules by name.
 
     Returns:
-        ``accepted`` if every rule passed; ``undecided`` if none failed, but there was too little to decide by; else ``rejected``.
+        The verdict: ``accepted`` if every rule passed, ``undecided`` if none failed but some are undecided, else ``rejected``.
     """
     case, error = _attempt(read, settings.gate.reading_seconds, "gate.reading_seconds")
     if case is None:
-        found = dict.fromkeys(rules, RuleResult(False, error, "inputs that can be read"))
-        return Judgement(_blessing(found, candidate, actor, now_s, epoch=0), found)
-    found = {name: _judged(rule, case, settings, now_s) for name, rule in rules.items()}
-    return Judgement(_blessing(found, candidate, actor, now_s, epoch=case.epoch), found)
+        unread = dict.fromkeys(rules, RuleResult(False, error, "inputs that can be read"))
+        return Judgement(_blessing(unread, candidate, actor, now_s, epoch=0), unread)
+    results = {name: _judged(rule, case, settings, now_s) for name, rule in rules.items()}
+    return Judgement(_blessing(results, candidate, actor, now_s, epoch=case.epoch), results)
 
 
 def failed(blessing: Blessing) -> Sequence[Rule]:
@@ -101,19 +101,21 @@ def failed(blessing: Blessing) -> Sequence[Rule]:
 
 
 def _judged(rule: Judging, case: Evidence, settings: JudgingSettings, now_s: int) -> RuleResult:
-    found, error = _attempt(lambda: rule(case, settings, now_s), settings.gate.rule_seconds, "gate.rule_seconds")
-    if isinstance(found, RuleResult) and isinstance(found.passed, bool | np.bool_):
-        return found
-    said = found.passed if isinstance(found, RuleResult) else found
-    return RuleResult(False, error or f"a rule that says {said!r}", "a rule that can be judged")
+    result, error = _attempt(lambda: rule(case, settings, now_s), settings.gate.rule_seconds, "gate.rule_seconds")
+    if isinstance(result, RuleResult) and isinstance(result.passed, bool | np.bool_):
+        return result
+    answer = result.passed if isinstance(result, RuleResult) else result
+    return RuleResult(False, error or f"a rule that says {answer!r}", "a rule that can be judged")
 
 
-def _blessing(found: Mapping[str, RuleResult], candidate: str, actor: str, now_s: int, *, epoch: int) -> Blessing:
+def _blessing(results: Mapping[str, RuleResult], candidate: str, actor: str, now_s: int, *, epoch: int) -> Blessing:
     rules = tuple(
-        Rule(name, bool(one.passed), one.found, one.allowed, undecided=bool(one.undecided) and not one.passed)
-        for name, one in found.items()
+        Rule(
+            name, bool(result.passed), result.found, result.allowed, undecided=bool(result.undecided) and not result.passed
+        )
+        for name, result in results.items()
     )
-    money = found.get("more_profit_than_champion")
+    money = results.get("more_profit_than_champion")
     return Blessing(
         candidate=candidate,
         verdict=_verdict(rules),
@@ -134,9 +136,9 @@ def _verdict(rules: Sequence[Rule]) -> Literal["accepted", "undecided", "rejecte
 
 
 def _attempt(work: Callable[[], T], seconds: float, setting: str) -> tuple[T | None, str]:
-    """What some work gives, or why it gave nothing.
+    """The result of some work, or why there is none.
 
-    It works in a thread of its own, which is left behind if it takes too long: Python can't end it.
+    The work runs in a thread of its own, which is left behind if it takes too long, as Python can't end threads.
     """
     results: list[T] = []
     errors: list[BaseException] = []
@@ -144,18 +146,18 @@ def _attempt(work: Callable[[], T], seconds: float, setting: str) -> tuple[T | N
     def run() -> None:
         try:
             results.append(work())
-        except BaseException as error:  # whatever it is, it must not promote
+        except BaseException as error:  # no error of any kind may promote a candidate
             errors.append(error)
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
     thread.join(seconds)
     if errors:
-        return None, _said(errors[0])
+        return None, _in_words(errors[0])
     if results:
         return results[0], ""
     return None, f"took longer than the {seconds:g} seconds of {setting}"
 
 
-def _said(error: BaseException) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:SAID]}"
+def _in_words(error: BaseException) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:ERROR_LENGTH]}"

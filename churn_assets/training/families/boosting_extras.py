@@ -9,14 +9,14 @@ from churn_assets.training.families.family import Family, Parameter, Value
 def _lightgbm(parameters: Mapping[str, Value], seed: int) -> Any:
     from churn_assets.training.families.light_gbm import LightGbm  # noqa: PLC0415
 
-    given: dict[str, Any] = {**parameters, "n_jobs": 1, "verbose": -1, "deterministic": True, "force_row_wise": True}
-    return LightGbm(**given, random_state=seed)
+    options: dict[str, Any] = {**parameters, "n_jobs": 1, "verbose": -1, "deterministic": True, "force_row_wise": True}
+    return LightGbm(**options, random_state=seed)
 
 
 def _xgboost(parameters: Mapping[str, Value], seed: int) -> Any:
     from churn_assets.training.families.xg_boost import XgBoost  # noqa: PLC0415
 
-    # A base score of one half adds nothing to the leaves; the calibration sets the level right.
+    # A base score of one half adds nothing to the leaves; calibration corrects the level.
     return XgBoost(**parameters, tree_method="hist", base_score=0.5, n_jobs=1, random_state=seed)
 
 

@@ -1,36 +1,36 @@
-"""What a family of models is: one entry with its estimator, its parameters and how it is exported.
+"""The type of a model family: its estimator, its parameters and how it is exported.
 
-Belongs here: what all families have in common. Does not belong here: one of them (a module each beside this one) and the
+Belongs here: what all families have in common. Does not belong here: a single family (each has a module in this folder) and the
 search for parameters (``training.tuning``).
 """
 
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.compose import ColumnTransformer
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import OneHotEncoder
 
 from churn_store.errors import InputError
 from churn_store.model.scorer import CATEGORIES, NUMBERS
 from churn_store.model.signature import Signature
 
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
+
 Value = int | float
-"""Of a parameter."""
+"""A value of a parameter."""
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """A number that an estimator takes.
+    """A numeric parameter of an estimator.
 
     Attributes:
-        default: a whole number where only whole numbers are taken.
-        takes: least and greatest value that make sense to the estimator.
-        search: least and greatest value that the search tries; None where it leaves the parameter as it is.
-        logarithmic: whether the search draws it by its logarithm.
+        default: default value; if it is an `int`, only whole numbers are allowed.
+        takes: least and greatest value that the estimator accepts.
+        search: least and greatest value that the search tries; `None` if the parameter is not searched.
+        logarithmic: whether the search samples on a logarithmic scale.
     """
 
     default: Value
@@ -40,24 +40,24 @@ class Parameter:
 
     @property
     def is_whole(self) -> bool:
-        """Whether only whole numbers are taken."""
+        """Whether only whole numbers are allowed."""
         return isinstance(self.default, int)
 
     @property
     def allowed(self) -> str:
-        """What is taken, in words."""
+        """The allowed values, in words."""
         least, greatest = self.takes
         kind = "a whole number" if self.is_whole else "a number"
         return f"{kind} of at least {least:g}" if greatest == np.inf else f"{kind} from {least:g} to {greatest:g}"
 
     def takes_value(self, value: object) -> bool:
-        """Whether the estimator can be given a value."""
+        """Whether a value is allowed."""
         if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
             return False
         return self.takes[0] <= value <= self.takes[1] and not (self.is_whole and value != int(value))
 
     def of(self, value: Value) -> Value:
-        """A value that is taken, in the parameter's own type."""
+        """An allowed value in the parameter's type."""
         return int(value) if self.is_whole else float(value)
 
 
@@ -66,18 +66,18 @@ class Family:
     """A kind of model.
 
     Attributes:
-        name: name of the asset and in the manifest.
-        description: description in words.
+        name: name in the settings, of the asset and in the manifest.
+        description: description for people.
         parameters: parameters of the estimator, by name.
-        estimator: makes an unfitted one from parameters and a seed. It gives log odds, ``decision_function``, as they are what a
-            sigmoid calibrates best; and exports itself, ``onnx``: writes what it computes into a graph, from the name of the columns'
-            tensor (float32, or float64 where numbers are prepared) to the name of the log odds' (float64 ``[n, 1]``).
-        prepare: makes what numbers go through before the estimator; None where it takes them as they are, missing ones included.
-            What it makes exports itself likewise.
-        package: package that has to be installed besides; None where the platform brings the estimator.
-        library: the library's own parameters where they are others than ours, which suit smaller companies.
-        rounds: the parameter that counts the rounds of boosting, which stops by itself: the estimator then also has ``fit_until``, which
-            fits rows until later ones get no better and says how many rounds that took. None where nothing is boosted.
+        estimator: function that makes an unfitted estimator from parameters and a seed. Its ``decision_function`` gives log odds, which
+            a sigmoid calibrates best. Its ``onnx`` writes this computation into a graph, from the name of the columns' tensor (float32,
+            or float64 where numbers are prepared) to the name of the log odds' tensor (float64 ``[n, 1]``).
+        prepare: function that makes the transformer of the numbers, which has ``onnx`` as well; `None` if the estimator takes the numbers as
+            they are, missing ones included.
+        package: optional package that has to be installed; `None` if the platform's own packages have the estimator.
+        library: defaults of the library that differ from ours; ours suit smaller companies.
+        rounds: name of the parameter with the number of boosting rounds, if early stopping may set it. The estimator then has
+            ``fit_early_stopping``, which stops on the loss of later rows and returns the number of rounds. `None` without boosting.
     """
 
     name: str
@@ -96,27 +96,27 @@ class Family:
 
     @property
     def untuned(self) -> dict[str, Value]:
-        """What somebody takes who tunes nothing: the library's own parameters."""
+        """The parameters without any tuning: the library's own defaults."""
         return {**self.defaults, **self.library}
 
-    def with_parameters(self, given: Mapping[str, object], *, where: str) -> dict[str, Value]:
-        """Checked parameters in the types of the family.
+    def with_parameters(self, values: Mapping[str, object], *, where: str) -> dict[str, Value]:
+        """Check values of parameters, and convert them to the parameters' types.
 
         Args:
-            given: parameter values by name.
-            where: they were given, for the error.
+            values: values by name of the parameter.
+            where: place of the values, for the message.
 
         Raises:
-            InputError: an unknown name, or a value that the estimator does not take.
+            InputError: a name is unknown, or a value is not allowed.
         """
-        for name, value in given.items():
+        for name, value in values.items():
             parameter = self.parameter(name, where=where)
             if not parameter.takes_value(value):
                 raise InputError(f"{where}: {name} of {self.name} is {value!r}; expected {parameter.allowed}")
-        return {name: self.parameters[name].of(value) for name, value in given.items()}  # type: ignore[arg-type]
+        return {name: self.parameters[name].of(value) for name, value in values.items()}  # type: ignore[arg-type]
 
     def parameter(self, name: str, *, where: str) -> Parameter:
-        """A parameter by name.
+        """The parameter of a name.
 
         Raises:
             InputError: there is none of that name.
@@ -128,10 +128,10 @@ class Family:
         return self.parameters[name]
 
     def require_installed(self) -> None:
-        """Refuse a family whose package is not there.
+        """Refuse a family whose package is not installed.
 
         Raises:
-            InputError: with what to install.
+            InputError: the package is not installed; the message says how to install it.
         """
         if self.package is not None and importlib.util.find_spec(self.package) is None:
             raise InputError(
@@ -140,25 +140,29 @@ class Family:
             )
 
     def pipeline(
-        self, signature: Signature, *, parameters: Mapping[str, Value], seed: int, without: Sequence[str] = ()
-    ) -> Pipeline:
+        self, signature: Signature, *, parameters: Mapping[str, Value], seed: int, dropped: Sequence[str] = ()
+    ) -> "Pipeline":
         """An unfitted pipeline for a signature.
 
         Args:
             signature: inputs of the model.
             parameters: parameters of the estimator; those that are not named have their defaults.
             seed: seed of the estimator.
-            without: numbers that it takes and does not look at, such as those without any value to learn from.
+            dropped: inputs that are numbers and not passed on to the estimator, such as those without any value.
         """
-        before = len(signature.numbers)
-        numbers = [position for position, name in enumerate(signature.numbers) if name not in without]
-        categories = list(range(before, before + len(signature.categories)))
+        from sklearn.compose import ColumnTransformer  # noqa: PLC0415 - seconds of import that only training pays
+        from sklearn.pipeline import Pipeline  # noqa: PLC0415
+        from sklearn.preprocessing import OneHotEncoder  # noqa: PLC0415
+
+        first_category = len(signature.numbers)
+        numbers = [position for position, name in enumerate(signature.numbers) if name not in dropped]
+        categories = list(range(first_category, first_category + len(signature.categories)))
         steps: list[tuple[str, Any, list[int]]] = []
         if numbers:
             steps.append((NUMBERS, "passthrough" if self.prepare is None else self.prepare(), numbers))
         if categories:
-            known = [list(column.categories) for column in signature.columns if column.kind == "category"]
-            encoder = OneHotEncoder(categories=known, handle_unknown="ignore", sparse_output=False, dtype=np.float32)
+            words = [list(column.categories) for column in signature.columns if column.kind == "category"]
+            encoder = OneHotEncoder(categories=words, handle_unknown="ignore", sparse_output=False, dtype=np.float32)
             steps.append((CATEGORIES, encoder, categories))
         estimator = self.estimator({**self.defaults, **parameters}, seed)
         return Pipeline([("columns", ColumnTransformer(steps)), ("model", estimator)])

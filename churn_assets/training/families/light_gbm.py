@@ -1,4 +1,4 @@
-"""LightGBM (Ke et al. 2017), with log odds. Imported only where the family is used: the package is an extra."""
+"""LightGBM (Ke et al. 2017), with log odds. Import it only where the family is used: its package is an extra."""
 
 from typing import Any
 
@@ -18,19 +18,19 @@ class LightGbm(LGBMClassifier):
         return np.asarray(self.booster_.predict(columns, raw_score=True))
 
     def onnx(self, graph: OnnxGraph, columns: str) -> str:
-        """Write the log odds into a graph; their name."""
+        """Write the log odds into a graph; returns the name of their tensor."""
         return sum_of_trees(trees_of(self), graph, columns, goes_left=LESS_OR_EQUAL)
 
 
 def trees_of(estimator: LightGbm) -> list[Tree]:
-    """The fitted trees; a tree that found nothing to split is one leaf."""
+    """The fitted trees; a tree without a split is one leaf."""
     return [_tree(info["tree_structure"]) for info in estimator.booster_.dump_model()["tree_info"]]
 
 
 def _tree(root: dict[str, Any]) -> Tree:
     nodes: list[dict[str, Any]] = [root]
     left, right = [], []
-    for node in nodes:  # grows while it is walked: children are put at the end
+    for node in nodes:  # grows while it is walked: children are appended
         if "split_feature" in node:
             left.append(len(nodes))
             right.append(len(nodes) + 1)
@@ -49,7 +49,7 @@ def _tree(root: dict[str, Any]) -> Tree:
 
 
 def _missing_left(node: dict[str, Any]) -> bool:
-    """LightGBM takes a missing number for 0 where the column had none in training (``Tree::NumericalDecision``)."""
+    """Whether a missing number goes left; it counts as 0 if none was missing in training (``Tree::NumericalDecision`` of LightGBM)."""
     if node.get("missing_type") == "NaN":
         return bool(node["default_left"])
     return float(node.get("threshold", 0.0)) >= 0.0

@@ -1,7 +1,7 @@
-"""Trees of any library as one ONNX node.
+"""The trees of any library as one ONNX node.
 
-Thresholds and leaves stay the 64-bit numbers that they are, and the inputs become such numbers before they are compared, so that no
-split point moves and no sum is rounded on its way: the exported trees give what the library's own give.
+Thresholds and leaves stay 64-bit numbers, and the inputs are converted to 64 bits before they are compared. So no split point moves, no
+sum is rounded, and the exported trees give what the library's own trees give.
 """
 
 from collections.abc import Sequence
@@ -14,29 +14,29 @@ from onnx import helper
 from churn_assets.training.families.onnx_graph import DOUBLE, ML, OnnxGraph
 
 LESS_OR_EQUAL, LESS = "BRANCH_LEQ", "BRANCH_LT"
-"""When a row goes to the left: its number is at most the threshold, or below it."""
+"""The comparison that sends a row to the left: at most the threshold, or below it."""
 
 Floats = npt.NDArray[np.float64]
-Places = npt.NDArray[np.int64]
+Indices = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Tree:
-    """A binary tree, one entry a node, the root first.
+    """A binary tree as arrays with one entry for each node, the root first.
 
     Attributes:
-        column: column that a node compares.
+        column: index of the compared column.
         threshold: threshold of the comparison.
-        left: the node that follows where the comparison is true; below 0 for a leaf.
-        right: the node that follows where it is not.
+        left: next node if the comparison is true; negative for a leaf.
+        right: next node if it is false.
         missing_left: whether a missing number goes to the left.
         value: value of a leaf.
     """
 
-    column: Places
+    column: Indices
     threshold: Floats
-    left: Places
-    right: Places
+    left: Indices
+    right: Indices
     missing_left: npt.NDArray[np.bool_]
     value: Floats
 
@@ -47,17 +47,17 @@ class Tree:
 
 
 def sum_of_trees(trees: Sequence[Tree], graph: OnnxGraph, columns: str, *, goes_left: str, base: float = 0.0) -> str:
-    """Write the sum of the leaves that each row falls into.
+    """Write the sum, over the trees, of the leaf values of each row.
 
     Args:
-        trees: trees to write.
+        trees: trees of one model.
         graph: ONNX graph to write to.
-        columns: name of the tensor that the trees look at.
-        goes_left: ``LESS_OR_EQUAL`` or ``LESS``.
+        columns: name of the tensor of the compared columns.
+        goes_left: comparison of the trees, ``LESS_OR_EQUAL`` or ``LESS``.
         base: constant added to each sum.
 
     Returns:
-        The name of the sums, float64 ``[n, 1]``.
+        The name of the tensor of sums, float64 ``[n, 1]``.
     """
     sizes = [len(tree.left) for tree in trees]
     leaf = np.concatenate([tree.is_leaf for tree in trees])

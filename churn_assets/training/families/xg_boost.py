@@ -1,4 +1,4 @@
-"""XGBoost (Chen and Guestrin 2016), with log odds. Imported only where the family is used: the package is an extra."""
+"""XGBoost (Chen and Guestrin 2016), with log odds. Import it only where the family is used: its package is an extra."""
 
 import json
 from typing import Any
@@ -10,35 +10,35 @@ from xgboost import XGBClassifier
 from churn_assets.training.families.onnx_graph import OnnxGraph
 from churn_assets.training.families.trees import LESS, Tree, sum_of_trees
 
-ROWS = 20_000
-"""So many rows are followed through the trees at a time."""
+BATCH_ROWS = 20_000
+"""Number of rows that are scored at a time."""
 
 
 class XgBoost(XGBClassifier):
     """A classifier of XGBoost that gives log odds and exports itself.
 
-    XGBoost says into which leaf of each tree a row falls. The leaves are added in 64 bits: its own sum, in 32, is off by more than
-    1e-6 after some hundred trees.
+    XGBoost finds the leaf of each tree that a row falls into, and the leaf values are added here in 64 bits. XGBoost's own sum in 32 bits
+    is off by more than 1e-6 after some hundred trees.
     """
 
     def decision_function(self, columns: Any) -> npt.NDArray[np.float64]:
         """Log odds of churn."""
         trees = trees_of(self)
         leaves = np.zeros((len(trees), max(len(tree.value) for tree in trees)))
-        for place, tree in enumerate(trees):
-            leaves[place, : len(tree.value)] = tree.value
+        for number, tree in enumerate(trees):
+            leaves[number, : len(tree.value)] = tree.value
         rows = np.asarray(columns)
-        found = [self.apply(rows[at : at + ROWS]).astype(np.int64) for at in range(0, len(rows), ROWS)]
-        parts = [part.reshape(-1, len(trees)) for part in found]  # of a single tree XGBoost leaves the second axis out
-        return np.concatenate([leaves[np.arange(len(trees)), part].sum(axis=1) for part in parts])
+        batches = [self.apply(rows[at : at + BATCH_ROWS]).astype(np.int64) for at in range(0, len(rows), BATCH_ROWS)]
+        positions = [batch.reshape(-1, len(trees)) for batch in batches]  # with a single tree XGBoost omits the second axis
+        return np.concatenate([leaves[np.arange(len(trees)), batch].sum(axis=1) for batch in positions])
 
     def predict_proba(self, columns: Any) -> npt.NDArray[np.float64]:  # type: ignore[override]
-        """Probabilities of staying and churning that go with the log odds."""
+        """Probabilities of staying and churning, by the log odds."""
         churned = 1 / (1 + np.exp(-self.decision_function(columns)))
         return np.column_stack([1 - churned, churned])
 
     def onnx(self, graph: OnnxGraph, columns: str) -> str:
-        """Write the log odds into a graph; their name."""
+        """Write the log odds into a graph; returns the name of their tensor."""
         return sum_of_trees(trees_of(self), graph, columns, goes_left=LESS)
 
 
