@@ -1,4 +1,4 @@
-"""Which periods are due: the plain arithmetic behind the schedules.
+"""Which periods are due: the plain arithmetic behind the sensors.
 
 Each function takes the periods that exist, and returns those that are missing and can be made now. Nothing here asks Dagster or
 the clock.
@@ -11,7 +11,9 @@ from churn_assets.coverage import unbroken_until
 from churn_assets.features.catalogue import CATALOGUE
 from churn_assets.features.feature import longest_window_days
 from churn_assets.periods import Calendar, epoch_s, text
-from churn_assets.settings.company import AtRisk, Features, Label, matures_on
+from churn_assets.settings.at_risk import AtRisk
+from churn_assets.settings.features import Features
+from churn_assets.settings.label import Label, matures_on
 from churn_store.mapping.tables import Table
 
 

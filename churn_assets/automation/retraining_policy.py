@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from churn_assets.periods import Calendar
-from churn_assets.settings.company import Label, Retraining, Training, matures_on
+from churn_assets.settings.label import Label, matures_on
+from churn_assets.settings.retraining import Retraining
+from churn_assets.settings.training import Training
 from churn_assets.training.split import Roles, roles_by_time
 from churn_store.errors import InputError
 

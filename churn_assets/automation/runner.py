@@ -1,6 +1,6 @@
 """Runs all due jobs of the graph once, in order and in this process, and skips those that are unchanged.
 
-The demo and the checks run to the end what the schedules and the sensor request one by one. A job is skipped if its newest
+The demo and the checks run to the end what the sensors request one by one. A job is skipped if its newest
 run succeeded with the same fingerprint: the same code, sections of settings, periods and upstream data versions. The asset graph
 knows which assets a job makes, and from which others.
 """
@@ -12,30 +12,28 @@ from dataclasses import dataclass
 import dagster as dg
 
 from churn_assets.automation.due import contiguous, features_due, first_snapshot, labels_due, raw_due
+from churn_assets.automation.due_sensors import RANGE_END, RANGE_START, REASON
 from churn_assets.automation.jobs import FEATURES, INGEST, LABELS, ORDER, RETRAIN, SCORE
-from churn_assets.automation.schedules import RANGE_END, RANGE_START, REASON
 from churn_assets.lake.lake import Lake
 from churn_assets.orchestration.code_version import sections_of
 from churn_assets.orchestration.dagster_internals import AssetNode
 from churn_assets.orchestration.in_process import execute
+from churn_assets.orchestration.lost_checks import IN_LAKE
 from churn_assets.orchestration.lost_periods import lost
-from churn_assets.orchestration.run_history import data_version, data_versions, digest_of, raw_periods
+from churn_assets.orchestration.run_history import data_version, data_versions, digest_of, ingested
 from churn_assets.periods import text
 from churn_assets.raw.assets import ANEW
 from churn_assets.resources.serving import ServingStore
 from churn_assets.settings.company import Settings
 from churn_assets.tables import Source
-from churn_store.errors import InputError, LostError
+from churn_store.errors import ChurnError, InputError
 from churn_store.releases.blessings import newest_blessings
 from churn_store.releases.lifecycle import SHOWN_DIGITS, how_to_approve, waiting
 
-FINGERPRINT = "churn/fingerprint"
+FINGERPRINT = "churn/run_fingerprint"
 
 CHAMPION = "champion"
 """The asset whose version is the serving release."""
-
-IN_LAKE = "deltalake"
-"""The kind of an asset that is a table of the lake."""
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
 """The run config that keeps the console to errors; all events of a run are in the instance."""
@@ -125,7 +123,7 @@ def _to_ingest(graph: Graph, keys: list[str], *, changed: bool, anew: bool) -> l
     settings = graph.settings
     if anew or (changed and all(graph.source.says_when_known(table) for table in settings.tables)):
         return keys
-    stored = raw_periods(graph.instance, Lake(settings.lake_url), settings.tables)
+    stored = ingested(graph.instance, Lake(settings.lake_url), settings.tables)
     return [key for key in keys if key not in stored]
 
 
@@ -209,7 +207,7 @@ def _newest_fingerprint(instance: dg.DagsterInstance, job: str) -> str | None:
 
 
 def _run(graph: Graph, job: str, keys: list[str] | None, fingerprint: str, *, anew: bool) -> Step:
-    tags = {FINGERPRINT: fingerprint, REASON: "asked for by hand, with all that is due", **({ANEW: "true"} if anew else {})}
+    tags = {REASON: "asked for by hand, with all that is due", FINGERPRINT: fingerprint, **({ANEW: "true"} if anew else {})}
     partition_key = None
     if keys is not None:
         first, last = keys[0], keys[-1]
@@ -254,5 +252,5 @@ def why(result: dg.ExecuteInProcessResult) -> tuple[str, bool]:
         return "the run failed without an error", False
     name, _, message = " ".join(error.message.split()).partition(": ")
     is_input = error.cls_name == InputError.__name__
-    is_own = is_input or error.cls_name == LostError.__name__
+    is_own = is_input or error.cls_name in {one.__name__ for one in ChurnError.__subclasses__()}
     return (message if is_own else f"{name}: {message}"), is_input

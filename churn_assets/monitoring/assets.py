@@ -1,7 +1,6 @@
 """The drift report: our rule decides, Evidently draws."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -12,29 +11,36 @@ from churn_assets.features.todays_customers import features_of_today
 from churn_assets.lake.lake import Lake
 from churn_assets.monitoring.drift import (
     LEAST_ROWS,
-    MOST_ALLOWED,
     Drift,
     FeatureDrift,
     judge_windows,
     require_columns,
 )
 from churn_assets.monitoring.evidently_report import draw
+from churn_assets.monitoring.report_page import About, document, features_table, headline
 from churn_assets.orchestration.code_version import code_version
 from churn_assets.orchestration.failure_policy import wrong_input_is_final
 from churn_assets.orchestration.lost_periods import whole_versions
-from churn_assets.orchestration.table_writer import columns_schema, keys_of
+from churn_assets.orchestration.pools import BACKGROUND
+from churn_assets.orchestration.table_writer import keys_of
 from churn_assets.periods import ALL
+from churn_assets.reporting.document import Document
+from churn_assets.resources.reports import how_to_open
 from churn_assets.resources.serving import ServingStore
-from churn_assets.settings.company import Monitoring
+from churn_assets.settings.monitoring import Monitoring
 from churn_assets.tables import SCORE
 from churn_store.clock import Clock
 from churn_store.errors import InputError
 from churn_store.model.signature import Column
 from churn_store.releases.bundles import load_file
 from churn_store.releases.reference_sample import read_sample
+from churn_store.reports import address_of, publish
+from churn_store.storage.digest_store import digest_of
 
 SCORED = Column(name=SCORE, kind="number", low=0.0, high=1.0, description="probability of churn by the serving release")
 """The release's score as a column, shown beside the features. It is no feature, so it is not judged."""
+
+SHOWN_DECIMALS = 4
 
 ANY_PSI = 1e9
 """The allowed PSI of a column that is not judged, so large that the page always draws it as not drifted."""
@@ -44,8 +50,8 @@ def monitoring_assets(
     features: tuple[Feature, ...],
     partitions: dg.PartitionsDefinition[Any] | None,
     *,
+    company: str,
     monitoring: Monitoring,
-    reports: Path,
     seed: int,
 ) -> Sequence[dg.AssetsDefinition]:
     """``drift_report``.
@@ -53,19 +59,19 @@ def monitoring_assets(
     Args:
         features: all features of the company.
         partitions: periods of a history.
+        company: name of the company, for titles.
         monitoring: section ``monitoring``, with the bounds of drift.
-        reports: folder of the drawn reports.
         seed: seed of the sample of rows to draw.
     """
-    return [_drift_report(features, partitions, monitoring=monitoring, reports=reports, seed=seed)]
+    return [_drift_report(features, partitions, company=company, monitoring=monitoring, seed=seed)]
 
 
 def _drift_report(
     features: tuple[Feature, ...],
     partitions: dg.PartitionsDefinition[Any] | None,
     *,
+    company: str,
     monitoring: Monitoring,
-    reports: Path,
     seed: int,
 ) -> dg.AssetsDefinition:
     moving = [feature.name for feature in features if feature.drifts_anyway]
@@ -76,6 +82,7 @@ def _drift_report(
             "that matters. An alert asks for a retraining; it never promotes."
         ),
         group_name="monitoring",
+        pool=BACKGROUND,
         kinds={"evidently"},
         owners=["team:data-science"],
         partitions_def=partitions,
@@ -121,34 +128,50 @@ def _drift_report(
         }
         columns = [*bundle.manifest.signature.columns, SCORED]
         drift = judge_windows(reference, windows, columns, [*moving, SCORE], monitoring)
-        page = reports.absolute() / f"drift-{key}-{bundle.digest[:12]}.html"
-        left_out = draw(
+        newest = drift.windows[key]
+        drawing = draw(
             reference,
             windows[key],
             columns,
-            page,
-            allowed=_allowed(drift.windows[key], columns, monitoring.effect),
+            allowed=_allowed(newest, columns, monitoring.effect),
+            order=[row.feature for row in sorted(newest, key=lambda row: -row.psi)],
             rows=monitoring.report_rows,
             seed=seed,
+        )
+        as_of = clock.now().isoformat()
+        about = About(company, key, bundle.digest, as_of, windows[key].height)
+        frame = None if drawing.page is None else address_of(digest_of(drawing.page.encode()))
+        page = document(about, drift, drawing, frame=frame)
+        report = publish(
+            serving.engine,
+            serving.files,
+            page.html(),
+            name="drift",
+            title=about.title,
+            verdict=headline(drift),
+            now_s=clock.now_s(),
+            snapshot=key,
+            release=bundle.digest,
+            drawing=drawing.page,
         )
         verdict = drift.verdict
         yield dg.MaterializeResult(
             metadata={
+                "verdict": dg.MetadataValue.md(f"**{headline(drift)}**"),
+                "report": how_to_open(report),
+                "features": dg.MetadataValue.md(_table(newest)),
                 "alert": drift.alert,
                 "judged": drift.judged,
-                "verdict": verdict,
                 "drifted": ", ".join(drift.agreeing) or "no feature",
                 "snapshot": key,
-                "release": bundle.digest,
-                "as_of": clock.now().isoformat(),
-                "report": dg.MetadataValue.path(page),
                 "windows": ", ".join(windows),
                 "not_judged": ", ".join(drift.unjudged) or "none",
+                "not_drawn": ", ".join((*drawing.empty, *drawing.omitted)) or "none",
+                "release": bundle.digest,
+                "report_sha256": report.digest,
+                "as_of": as_of,
                 "delta_version": version,
                 "dagster/row_count": windows[key].height,
-                "dagster/column_schema": columns_schema(columns),
-                "features": dg.MetadataValue.md(_table(drift.windows[key])),
-                "not_drawn": ", ".join(left_out) or "none",
             },
         )
         yield dg.AssetCheckResult(
@@ -156,7 +179,7 @@ def _drift_report(
             passed=drift.judged and not drift.alert,
             severity=dg.AssetCheckSeverity.WARN,
             description=verdict,
-            metadata={"judged": drift.judged, "largest_psi": _largest(drift, key)},
+            metadata={"judged": drift.judged, "largest_psi": round(_largest(drift, key), SHOWN_DECIMALS)},
         )
 
     return drift_report
@@ -182,14 +205,4 @@ def _largest(drift: Drift, key: str) -> float:
 def _table(rows: Sequence[FeatureDrift]) -> str:
     if not rows:
         return f"not judged: fewer than {LEAST_ROWS} rows"
-    head = "| feature | PSI | allowed | p | verdict |\n|---|---|---|---|---|\n"
-    foot = (
-        f"\n\nAllowed: the configured effect, or what the training snapshots did among each other, that at most {MOST_ALLOWED}. "
-        "p: of what is judged, corrected for the number of judged features."
-    )
-    lines = [
-        f"| {row.feature} | {row.psi:.3f} | {row.allowed:.3f} | {row.p_value:.2g} | "
-        f"{'drifted' if row.drifted else 'stable' if row.judged else 'shown, not judged'} |"
-        for row in sorted(rows, key=lambda row: -row.psi)
-    ]
-    return head + "\n".join(lines) + foot
+    return Document("Features", (features_table(rows),)).markdown()

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from scipy import stats
+import scipy
 
-from churn_assets.settings.company import Monitoring
+from churn_assets.settings.monitoring import Monitoring
 from churn_store.errors import InputError
 from churn_store.model.psi import population_stability_index
 from churn_store.model.signature import MISSING_CATEGORY, Column
@@ -157,7 +157,7 @@ def p_value(reference: pl.Series, window: pl.Series, column: Column) -> float:
     left, right = reference.drop_nulls().to_numpy(), window.drop_nulls().to_numpy()
     tests = []
     if left.size and right.size:
-        tests.append(float(stats.ks_2samp(left, right, method="asymp").pvalue))
+        tests.append(float(scipy.stats.ks_2samp(left, right, method="asymp").pvalue))
     if reference.null_count() or window.null_count():
         gaps = [
             np.array([side.len() - side.null_count(), side.null_count()], dtype=np.float64) for side in (reference, window)
@@ -197,7 +197,7 @@ def _window(
     p_values = {column.name: p_value(reference[column.name], window[column.name], column) for column in columns}
     judged = [column.name for column in columns if column.name not in shown]
     if judged:
-        corrected = stats.false_discovery_control([p_values[name] for name in judged], method="bh")
+        corrected = scipy.stats.false_discovery_control([p_values[name] for name in judged], method="bh")
         p_values |= dict(zip(judged, corrected.tolist(), strict=True))
     drifts = []
     for column in columns:
@@ -210,7 +210,7 @@ def _window(
 def _chi_square(left: npt.NDArray[np.float64], right: npt.NDArray[np.float64]) -> float:
     table = np.vstack([left, right])
     table = table[:, table.sum(axis=0) > 0]
-    return 1.0 if table.shape[1] < 2 else float(stats.chi2_contingency(table).pvalue)  # noqa: PLR2004
+    return 1.0 if table.shape[1] < 2 else float(scipy.stats.chi2_contingency(table).pvalue)  # noqa: PLR2004
 
 
 def _counts(

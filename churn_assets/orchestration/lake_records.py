@@ -49,7 +49,7 @@ def record_files(instance: dg.DagsterInstance, lake: Lake) -> dict[str, int]:
 def verify(instance: dg.DagsterInstance, lake: Lake, table: str) -> Iterator[tuple[str, str]]:
     """Read every row of a table that Dagster knows of, and compare it with what was written.
 
-    A period with other rows counts as lost from then on: whatever is made from it is blocked, and the schedules ask for it again. One that was
+    A period with other rows counts as lost from then on: whatever is made from it is blocked, and the sensors ask for it again. One that was
     found so before, and has its rows back, is whole again.
 
     Yields:

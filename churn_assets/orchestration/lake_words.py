@@ -11,7 +11,7 @@ from churn_assets.lake.lake import Lake
 from churn_assets.lake.normalisation import is_older
 from churn_assets.lake.rewrite import Rewritten, rewrite_words
 from churn_assets.orchestration.instance import report_restored, require_no_run, untold
-from churn_assets.settings.company import SourceSettings
+from churn_assets.settings.source import SourceSettings
 from churn_assets.tables import Source
 from churn_store.mapping.tables import Table
 

@@ -14,6 +14,7 @@ import dagster as dg
 from churn_assets.lake.identity import ensure_lake_id, lake_id
 from churn_assets.orchestration.instance import instance_in_words
 from churn_store.errors import InputError
+from churn_store.redaction import without_password
 
 KEY = "churn/owner"
 
@@ -91,8 +92,8 @@ def adopt(instance: dg.DagsterInstance, company: str, lake_url: str) -> Owner | 
 
 def _refusal(known: Owner, company: str, lake_url: str) -> str:
     return (
-        f"{instance_in_words()} holds the history of company {known.company} with the lake {known.lake_url}, but churn.yaml is of "
-        f"company {company} with the lake {lake_url}; set DAGSTER_HOME to a folder of its own for {company}, or run this in the "
+        f"{instance_in_words()} holds the history of company {known.company} with the lake {without_password(known.lake_url)}, but churn.yaml is of "
+        f"company {company} with the lake {without_password(lake_url)}; set DAGSTER_HOME to a folder of its own for {company}, or run this in the "
         f"company's own folder with DAGSTER_HOME unset. If {known.company} was renamed, or its lake begun anew at another place, "
         "`churn data adopt` says so to the instance"
     )

@@ -16,19 +16,29 @@ from churn_assets.lake.lake import Lake
 from churn_assets.orchestration.dagster_internals import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
+    BACKFILL_ID_TAG,
     DATA_VERSION_TAG,
     NOT_FINISHED_STATUSES,
     PARTITION_NAME_TAG,
+    RETRY_NUMBER_TAG,
+    WILL_RETRY_TAG,
+    BulkActionsFilter,
+    BulkActionStatus,
 )
 from churn_assets.orchestration.failure_policy import WRONG_INPUT_TAG
-from churn_assets.orchestration.lost_periods import LACKING, lost_among
+from churn_assets.orchestration.lost_periods import LACKING, lost, lost_among
 from churn_assets.periods import Calendar, text
+from churn_assets.tables import quarantine_of
 from churn_store.mapping.tables import Table
 
 RUN_KEY_LENGTH = 32
 
-CAUSE = "churn/cause"
-"""The tag of a run with the digest of its cause, in addition to its periods."""
+CAUSE = "churn/run_cause"
+"""The tag of a run with the digest of its cause, in addition to its periods. The Dagster UI shows tags in the order of their names, so that
+digests are named to stand behind the reason."""
+
+OLDER_CAUSE = "churn/cause"
+"""The same tag of runs that an older version has requested; what they answered is not requested again."""
 
 UNDER_WAY = [status for status in NOT_FINISHED_STATUSES if status != dg.DagsterRunStatus.NOT_STARTED]
 """The statuses of a run that is queued or running. One not yet submitted does not count: Dagster submits it when it resumes the
@@ -37,6 +47,9 @@ tick."""
 
 KNOWN_UNTIL = "known_until"
 """Metadata of a label partition: the day up to which arrivals count in it."""
+
+FAILURES_CURSOR = f"EVENT_LOG_CONSUMER_CURSOR-{dg.DagsterEventType.RUN_FAILURE.value}"
+"""The key under which Dagster's daemon remembers up to which failure it has decided on repetitions."""
 
 ATTEMPTS = 3
 """The number of runs, each with its own retries, that are requested for a cause before it is given up."""
@@ -82,6 +95,15 @@ def present(instance: dg.DagsterInstance, lake: Lake, table: str) -> set[str]:
 def raw_periods(instance: dg.DagsterInstance, lake: Lake, tables: Collection[Table]) -> set[str]:
     """The periods that every one of a company's raw tables has."""
     return set.intersection(*(present(instance, lake, table) for table in tables))
+
+
+def ingested(instance: dg.DagsterInstance, lake: Lake, tables: Collection[Table]) -> set[str]:
+    """The periods that need not be ingested: every raw table has them, and their quarantines are as they were written.
+
+    A later ingest looks in the quarantine for rows that it has met before.
+    """
+    gone = {period for table in tables for period in lost(instance, lake, quarantine_of(table))}
+    return raw_periods(instance, lake, tables) - gone
 
 
 def data_versions(instance: dg.DagsterInstance, asset: str) -> dict[str, str]:
@@ -130,28 +152,66 @@ def metadata_of(instance: dg.DagsterInstance, asset: str, name: str, *, periods:
     return values
 
 
-def asked_for(instance: dg.DagsterInstance, calendar: Calendar, job: str, cause: str) -> set[str]:
-    """The periods that need not be requested again: they were, for the same cause, or a run with them is under way.
+def asked_for(
+    instance: dg.DagsterInstance, calendar: Calendar, job: str, cause: str, *, makes: Collection[str] = ()
+) -> set[str]:
+    """The periods that need not be requested again: they were, for the same cause, or a run or a backfill with them is under way.
 
     A failed run does not count, unless its input was wrong or the period has failed ``ATTEMPTS`` times: then it is given up until
-    its cause changes. This is checked here because Dagster compares run keys only among the requests of one tick.
+    its cause changes.
+
+    Args:
+        instance: instance that remembers the runs.
+        calendar: periods of the company.
+        job: job that would be requested.
+        cause: digest of the cause of its run.
+        makes: assets that the job makes, which a person may be materializing in the Dagster UI.
     """
-    same = instance.get_runs(dg.RunsFilter(job_name=job, tags={CAUSE: cause}))
+    same = _of_cause(instance, job, cause)
     answered = [run for run in same if run.status != dg.DagsterRunStatus.NOT_STARTED and not _may_pass(run)]
-    answered += instance.get_runs(dg.RunsFilter(job_name=job, statuses=UNDER_WAY))
+    answered += unfinished(instance, job, makes=makes)
     failed = Counter(period for run in same if _may_pass(run) for period in _periods(run, calendar))
     given_up = {period for period, times in failed.items() if times >= ATTEMPTS}
-    return given_up | {period for run in answered for period in _periods(run, calendar)}
+    return given_up | backfilled(instance, makes) | {period for run in answered for period in _periods(run, calendar)}
+
+
+def backfilled(instance: dg.DagsterInstance, assets: Collection[str]) -> set[str]:
+    """The periods of some assets for which a backfill goes on.
+
+    Dagster's daemon makes the runs of a backfill up to half a minute after a person has asked for it, and those of later assets after the
+    earlier ones: until then no run says that they will be made.
+    """
+    going_on = instance.get_backfills(BulkActionsFilter(statuses=[BulkActionStatus.REQUESTED]))
+    return {
+        wanted.partition_key
+        for backfill in going_on
+        if backfill.asset_backfill_data is not None
+        for wanted in backfill.asset_backfill_data.target_subset.iterate_asset_partitions()
+        if wanted.partition_key is not None and wanted.asset_key.to_user_string() in assets
+    }
+
+
+def attempts(instance: dg.DagsterInstance, job: str, cause: str) -> int:
+    """The number of runs of a job that a cause has had, for the key of the next one.
+
+    Dagster remembers the keys of a sensor's runs for ever, and would drop a repetition without a word. A run that was made and not yet
+    submitted does not count, so that it is found by its key and submitted.
+    """
+    runs = _of_cause(instance, job, cause)
+    return sum(run.status != dg.DagsterRunStatus.NOT_STARTED for run in runs)
 
 
 def failures(instance: dg.DagsterInstance, job: str, cause: str) -> tuple[int, bool]:
     """The number of failures of a job for a cause, and whether it is given up: after wrong input or ``ATTEMPTS`` failures."""
-    failed = [
-        run
-        for run in instance.get_runs(dg.RunsFilter(job_name=job, tags={CAUSE: cause}))
-        if run.status == dg.DagsterRunStatus.FAILURE
-    ]
+    failed = [run for run in _of_cause(instance, job, cause) if run.status == dg.DagsterRunStatus.FAILURE]
     return len(failed), len(failed) >= ATTEMPTS or any(not _may_pass(run) for run in failed)
+
+
+def _of_cause(instance: dg.DagsterInstance, job: str, cause: str) -> list[dg.DagsterRun]:
+    """The runs of a job that were requested for a cause."""
+    return [
+        run for tag in (CAUSE, OLDER_CAUSE) for run in instance.get_runs(dg.RunsFilter(job_name=job, tags={tag: cause}))
+    ]
 
 
 def _may_pass(run: dg.DagsterRun) -> bool:
@@ -159,9 +219,53 @@ def _may_pass(run: dg.DagsterRun) -> bool:
     return run.status == dg.DagsterRunStatus.FAILURE and WRONG_INPUT_TAG not in run.tags
 
 
-def is_under_way(instance: dg.DagsterInstance, job: str) -> bool:
-    """Whether a run of a job is queued or running."""
-    return bool(instance.get_runs(dg.RunsFilter(job_name=job, statuses=UNDER_WAY), limit=1))
+def is_under_way(instance: dg.DagsterInstance, job: str, *, makes: Collection[str] = ()) -> bool:
+    """Whether a run of a job is queued or running, or will be by itself."""
+    return bool(unfinished(instance, job, makes=makes))
+
+
+def unfinished(instance: dg.DagsterInstance, job: str, *, makes: Collection[str] = ()) -> list[dg.DagsterRun]:
+    """The runs of a job that are queued or running, and those whose worker has died and that Dagster has not repeated yet.
+
+    Dagster repeats a run of a backfill only if the backfill goes on, so such a run is not waited for. Nor is one whose failure Dagster has
+    passed over, as after its cursor was lost: it would be waited for without end.
+
+    Args:
+        instance: instance that remembers the runs.
+        job: name of the job.
+        makes: assets of the job; a run from the Dagster UI that makes one of them counts as well.
+    """
+    assets = {dg.AssetKey(name) for name in makes}
+    under_way = [
+        run
+        for run in instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY))
+        if run.job_name == job or assets & set(run.asset_selection or ())
+    ]
+    made = instance.get_runs(dg.RunsFilter(job_name=job, statuses=[dg.DagsterRunStatus.NOT_STARTED]))
+    died = instance.get_runs(
+        dg.RunsFilter(job_name=job, statuses=[dg.DagsterRunStatus.FAILURE], tags={WILL_RETRY_TAG: "true"})
+    )
+    waiting = [run for run in died if run.is_complete_and_waiting_to_retry and BACKFILL_ID_TAG not in run.tags]
+    if instance.run_retries_enabled:  # for a moment after the failure Dagster has not said yet whether it repeats the run
+        newest = instance.get_runs(dg.RunsFilter(job_name=job, statuses=[dg.DagsterRunStatus.FAILURE]), limit=1)
+        waiting += [run for run in newest if WILL_RETRY_TAG not in run.tags]
+    if waiting and (unread := _unread_failures(instance)) is not None:
+        waiting = [run for run in waiting if run.run_id in unread]
+    return [*under_way, *(run for run in made if RETRY_NUMBER_TAG in run.tags), *waiting]
+
+
+def _unread_failures(instance: dg.DagsterInstance) -> set[str] | None:
+    """The runs whose failure Dagster has not looked at yet to decide on a repetition; `None` before its first look.
+
+    Its cursor moves only after the repetitions of what it has read were made.
+    """
+    cursor = instance.daemon_cursor_storage.get_cursor_values({FAILURES_CURSOR}).get(FAILURES_CURSOR)
+    if cursor is None:
+        return None
+    unread = instance.event_log_storage.get_logs_for_all_runs_by_log_id(
+        after_cursor=int(cursor), dagster_event_type=dg.DagsterEventType.RUN_FAILURE
+    )
+    return {entry.run_id for entry in unread.values()}
 
 
 def _periods(run: dg.DagsterRun, calendar: Calendar) -> list[str]:

@@ -7,6 +7,7 @@ contract is not written; the others are, and the run fails with the name of the 
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -17,7 +18,7 @@ from churn_assets.contracts import KINDS, column_types_of, violations
 from churn_assets.lake.lake import Lake
 from churn_assets.lake.row_digest import sorted_digest
 from churn_assets.orchestration.dagster_internals import DATA_VERSION_TAG
-from churn_assets.orchestration.lost_periods import FILES_TAG
+from churn_assets.orchestration.lost_periods import FILES_TAG, RANGE, nothing_is_left
 from churn_assets.orchestration.run_history import digest_of
 from churn_assets.periods import ALL
 from churn_store.model.signature import Column
@@ -133,6 +134,7 @@ class TableWriter:
         self._found: dict[str, Mapping[str, Outcome]] = {}
         self._written: dict[str, dict[str, Any]] = {}
         self._pending: dict[str, pl.DataFrame] = {}
+        self._is_first = True
 
     def add(self, period: str, built: Built) -> None:
         """Add a partition; it is written if all checks in ``built`` have passed."""
@@ -151,6 +153,10 @@ class TableWriter:
         much = sum(waiting.height * waiting.width for waiting in self._pending.values()) >= FLUSHED_CELLS
         if much and self._replaced_together.isdisjoint(self._pending) and self._lake.takes(self._table, frame):
             self._flush()
+
+    def refuse(self, period: str, checks: Mapping[str, Outcome]) -> None:
+        """Say why a partition is not written; those that are go on."""
+        self._found[period] = checks
 
     def rows(self, period: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
         """The rows of a period: those added in this run, else those in the lake."""
@@ -175,7 +181,7 @@ class TableWriter:
         """
         self.finish()
         shared = {
-            "dagster/uri": self._lake.uri(self._table),
+            "dagster/uri": self._lake.shown_uri(self._table),
             "dagster/column_schema": dg.TableSchema(
                 [
                     dg.TableColumn(name, str(column.dtype), description=column.description)
@@ -186,7 +192,17 @@ class TableWriter:
         yield from report(self._context, dg.AssetKey(self._table), self._found, self._written, shared)
 
     def _flush(self) -> None:
-        done = self._lake.replace(self._table, self._pending, run_id=self._context.run_id, sources=self._sources)
+        done = self._lake.replace(
+            self._table,
+            self._pending,
+            run_id=self._context.run_id,
+            sources=self._sources,
+            # Only before the first write: afterwards what this run wrote is not recorded yet.
+            is_foreign=partial(nothing_is_left, self._context.instance, self._lake, self._table)
+            if self._is_first
+            else None,
+        )
+        self._is_first = False
         for period in self._pending:
             self._written[period] |= {"delta_version": done.version, "files": done.files[period]}
         self._pending = {}
@@ -329,5 +345,5 @@ def _totals(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {
         "dagster/row_count": sum(int(part["dagster/row_count"]) for part in parts),
         "delta_version": max(int(part["delta_version"]) for part in parts),
-        "periods": len(parts),
+        RANGE: len(parts),
     }

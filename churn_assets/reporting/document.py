@@ -30,9 +30,13 @@ tbody th { font-weight: 600; }
 .number { text-align: right; white-space: nowrap; }
 figure { margin: .8rem 0 1.2rem; }
 figure svg { max-width: 100%; height: auto; }
+iframe { width: 100%; height: 46rem; border: 1px solid #c9ced6; }
 figcaption { color: #4a5361; font-size: .9rem; max-width: 46rem; }
 @media print { main { max-width: none; padding: 0; } h2 { break-after: avoid; } tr, figure { break-inside: avoid; } }
 """
+
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-src 'self' file:; base-uri 'none'; form-action 'none'"
+"""What a document may do wherever it is opened: no script runs in it, and nothing is fetched from another host."""
 
 NUMBER = re.compile(r"[-+]?[\d,]*\.?\d+(e[-+]?\d+)?( ?%)?( \([^)]*\))?")
 """The pattern of cells that are aligned to the right: a number, perhaps followed by an interval."""
@@ -110,7 +114,20 @@ class Picture:
     caption: str
 
 
-DocumentPart = Heading | Paragraph | Bullets | DocumentTable | Picture
+@dataclass(frozen=True)
+class Frame:
+    """Another page, shown in a sandbox: its scripts run without the origin of this one. Markdown leaves it out.
+
+    Attributes:
+        file: name of its file, beside this one.
+        title: what it shows.
+    """
+
+    file: str
+    title: str
+
+
+DocumentPart = Heading | Paragraph | Bullets | DocumentTable | Picture | Frame
 
 
 @dataclass(frozen=True)
@@ -126,14 +143,19 @@ class Document:
         body = "\n".join(_html(block) for block in self.blocks)
         return (
             f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n'
+            f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
             f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<style>{STYLE}</style>\n</head>\n'
             f"<body>\n<main>\n<h1>{title}</h1>\n{body}\n</main>\n</body>\n</html>\n"
         )
 
     def markdown(self) -> str:
-        """The document as Markdown, without pictures."""
-        parts = [f"# {_marked(self.title)}", *(_markdown(block) for block in self.blocks if not isinstance(block, Picture))]
+        """The document as Markdown, without pictures and frames."""
+        parts = [f"# {_marked(self.title)}", *map(_markdown, filter(_is_text, self.blocks))]
         return "\n\n".join(parts) + "\n"
+
+
+def _is_text(block: DocumentPart) -> bool:
+    return not isinstance(block, Picture | Frame)
 
 
 def _html(block: DocumentPart) -> str:
@@ -146,6 +168,8 @@ def _html(block: DocumentPart) -> str:
             return f"<ul>{''.join(f'<li>{html.escape(item)}</li>' for item in items)}</ul>"
         case Picture(svg, caption):
             return f"<figure>{svg}<figcaption>{html.escape(caption)}</figcaption></figure>"
+        case Frame(file, title):
+            return f'<iframe sandbox="allow-scripts" src="{html.escape(file)}" title="{html.escape(title)}"></iframe>'
         case DocumentTable():
             table = block.written_out
             return _html_table(table.caption, table.head, table.rows)
@@ -187,8 +211,8 @@ def _markdown(block: DocumentPart) -> str:
                 for place, line in enumerate(lines)
             )
             return f"{_marked(table.caption)}\n\n{text}"
-        case Picture():
-            raise ValueError("Markdown leaves pictures out")
+        case Picture() | Frame():
+            raise ValueError("Markdown leaves pictures and frames out")
 
 
 def _marked(text: str) -> str:

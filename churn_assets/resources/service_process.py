@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import sqlalchemy as sa
 
-from churn_store.errors import ChurnError
+from churn_store.database.schema import api_keys, connect
+from churn_store.errors import ChurnError, InputError
 
 LOOPBACK = "127.0.0.1"
 STOP_WITHIN_S = 15
@@ -48,9 +50,16 @@ class Client:
         return answer.status_code, answer.json() if answer.content else None
 
 
-def key_in_file(file: Path) -> str:
-    """The API key in a file that only the user can read; created by `churn keys create` if there is none."""
-    if not file.exists():
+def key_in_file(file: Path, database_url: str) -> str:
+    """The API key in a file that only the user can read; created by `churn keys create` if there is none.
+
+    Raises:
+        InputError: if there is one, and the serving database knows no key at all.
+        ChurnError: if none could be made.
+    """
+    if file.exists():
+        _require_some_key(file, database_url)
+    else:
         file.parent.mkdir(parents=True, exist_ok=True)
         made = subprocess.run(  # noqa: S603
             [*churn_command(), "keys", "create", "--name", "demo", "--file", str(file)],
@@ -61,6 +70,19 @@ def key_in_file(file: Path) -> str:
         if made.returncode != 0:
             raise ChurnError(f"no API key could be made: {made.stderr.strip()}")
     return file.read_text(encoding="utf-8").strip()
+
+
+def _require_some_key(file: Path, database_url: str) -> None:
+    engine = connect(database_url)
+    try:
+        with engine.connect() as connection:
+            is_known = connection.execute(sa.select(api_keys.c.key_id).limit(1)).first() is not None
+    finally:
+        engine.dispose()
+    if not is_known:
+        raise InputError(
+            f"the key in {file} is of another serving database; move the file away, and this command makes another one"
+        )
 
 
 def churn_command() -> list[str]:

@@ -49,6 +49,15 @@ class ServingStore:
         """The row that says which release serves now."""
         return newest(self.engine)
 
+    def newest_or_away(self) -> tuple[Serving | None, str]:
+        """The row that says which release serves now, and why it can't be read, in a sentence; an empty one where it can."""
+        try:
+            return self.newest(), ""
+        except ChurnError as error:
+            return None, str(error)
+        except SQLAlchemyError as error:
+            return None, f"the serving database does not answer ({type(error).__name__}); `churn doctor` says what to do"
+
     def newest_manifest(self) -> Manifest | None:
         """What the release that serves now says of itself; `None` before the first."""
         row = self.newest()

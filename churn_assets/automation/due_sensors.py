@@ -1,14 +1,14 @@
-"""Schedules: each tick requests the periods that are due by the clock, an unbroken stretch of periods as one run.
+"""Sensors of the stages that follow the calendar: each asks for the periods that are due by the clock, an unbroken stretch as one run.
 
-The cron expression only says how often to look. The requests follow from the clock and from the stored periods, so a week off is
-caught up. Nothing is requested twice: a run is tagged with its cause, a digest of the code and the data that it reads. No period is
-requested while a run with it is under way, or after a run with the same cause. A period that failed is requested again when its
-cause has changed.
+A sensor looks every few seconds, so that a stage is asked for as soon as the one before it is done. The requests follow from the clock
+and from the stored periods, so a week off is caught up. Nothing is requested twice: a run is tagged with its cause, a digest of the
+code and the data that it reads. No period is requested while a run with it is under way, or after a run with the same cause. A period
+that failed is requested again when its cause has changed.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 
 import dagster as dg
 from pydantic import BaseModel
@@ -24,6 +24,7 @@ from churn_assets.automation.due import (
     raw_due,
 )
 from churn_assets.automation.jobs import BACKTEST, FEATURES, INGEST, LABELS, MONITOR, SCORE
+from churn_assets.automation.watch import Signs, Watch
 from churn_assets.backtest.origins import origins
 from churn_assets.coverage import unbroken_until
 from churn_assets.lake.lake import Lake
@@ -31,12 +32,15 @@ from churn_assets.orchestration.code_version import code_version
 from churn_assets.orchestration.dagster_internals import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 from churn_assets.orchestration.lost_periods import causes_of
 from churn_assets.orchestration.ownership import require_own
+from churn_assets.orchestration.pools import EVERY_S, ensure_limits
 from churn_assets.orchestration.run_history import (
     CAUSE,
     KNOWN_UNTIL,
     asked_for,
+    attempts,
     digest_of,
     failures,
+    ingested,
     is_under_way,
     materialized,
     metadata_of,
@@ -49,57 +53,77 @@ from churn_assets.orchestration.run_history import (
 from churn_assets.periods import Calendar, text
 from churn_assets.raw.assets import STAGES
 from churn_assets.resources.serving import ServingStore
-from churn_assets.settings.company import EvaluationSettings, Label, Settings, Training, matures_on
-from churn_assets.tables import Source
+from churn_assets.settings.company import Settings
+from churn_assets.settings.evaluation import EvaluationSettings
+from churn_assets.settings.label import Label, matures_on
+from churn_assets.settings.training import Training
+from churn_assets.tables import Source, quarantine_of
 from churn_store.clock import Clock
 from churn_store.errors import InputError
 from churn_store.mapping.tables import Table
 
-EVERY_MINUTE = "* * * * *"
 REASON = "churn/reason"
 
 Requests = Iterator[dg.RunRequest | dg.SkipReason]
 RANGE_START, RANGE_END = ASSET_PARTITION_RANGE_START_TAG, ASSET_PARTITION_RANGE_END_TAG
 
 
-def schedules(
-    settings: Settings, source: Source, clock: Clock, serving: ServingStore, jobs: dict[str, Any]
-) -> list[dg.ScheduleDefinition]:
-    """One schedule for each stage that follows the calendar; no schedules where the data has no time.
+class Stage(NamedTuple):
+    """A stage that follows the calendar.
+
+    Attributes:
+        requests: what it asks for now, or why it asks for nothing.
+        description: what it does, in a sentence.
+    """
+
+    requests: Callable[[dg.DagsterInstance], Requests]
+    description: str
+
+
+class Cause(NamedTuple):
+    """What the periods of a stage are made from.
+
+    Attributes:
+        digest: another one means that they are made again.
+        gone: periods that are lost, which is part of the digest.
+    """
+
+    digest: str
+    gone: set[str]
+
+
+def due_stages(settings: Settings, source: Source, clock: Clock, serving: ServingStore) -> dict[str, Stage]:
+    """The stages that follow the calendar, by their jobs; none where the data has no time.
 
     For its due periods and its cause each stage reads only its own sections of the settings.
     """
     if settings.timeline is None:
-        return []
+        return {}
     calendar, tables, lake = settings.timeline, settings.tables, Lake(settings.lake_url)
     first = first_snapshot(calendar.start, tables, at_risk=settings.at_risk, features=settings.features)
 
     def ingest(instance: dg.DagsterInstance) -> Requests:
         # A period that only one table lacks is due as well; all tables of a period are read together.
-        due = raw_due(calendar, clock.now().date(), raw_periods(instance, lake, tables))
-        yield from _stretches(
-            instance,
-            calendar,
-            INGEST,
-            due,
-            lambda: digest_of(
-                source.fingerprint(),
-                code_version(*STAGES),
-                settings.raw.model_dump_json(),
-                *causes_of(instance, lake, tables),
-            ),
-        )
+        due = raw_due(calendar, clock.now().date(), ingested(instance, lake, tables))
 
-    def built_from(instance: dg.DagsterInstance, *sections: BaseModel) -> str:
+        def cause() -> Cause:
+            gone = causes_of(instance, lake, [*tables, *map(quarantine_of, tables)])
+            made_from = source.fingerprint(), code_version(*STAGES), settings.raw.model_dump_json(), *gone
+            return Cause(digest_of(*made_from), {period for _, period, _ in gone})
+
+        yield from _stretches(instance, calendar, INGEST, due, cause, makes=tables)
+
+    def built_from(instance: dg.DagsterInstance, table: str, *sections: BaseModel) -> Cause:
+        """The cause of one of the tables that are built from the raw ones; a loss of either of them makes another cause."""
         texts = [section.model_dump_json() for section in sections]
         gone = causes_of(instance, lake, ["customer_features", "churn_labels"])
-        return digest_of(versions_digest(instance, tables), code_version("features"), *texts, *gone)
+        digest = digest_of(versions_digest(instance, tables), code_version("features"), *texts, *gone)
+        return Cause(digest, {period for of_table, period, _ in gone if of_table == table})
 
-    def labelled_from(instance: dg.DagsterInstance) -> str:
+    def labelled_from(instance: dg.DagsterInstance) -> Cause:
         # The cause includes the labels, so that labels that a restore brought back are restated again by the same arrivals.
-        return digest_of(
-            built_from(instance, settings.at_risk, settings.label), versions_digest(instance, ["churn_labels"])
-        )
+        built = built_from(instance, "churn_labels", settings.at_risk, settings.label)
+        return built._replace(digest=digest_of(built.digest, versions_digest(instance, ["churn_labels"])))
 
     def features(instance: dg.DagsterInstance) -> Requests:
         due = features_due(
@@ -110,7 +134,12 @@ def schedules(
             have=present(instance, lake, "customer_features"),
         )
         yield from _stretches(
-            instance, calendar, FEATURES, due, lambda: built_from(instance, settings.at_risk, settings.features)
+            instance,
+            calendar,
+            FEATURES,
+            due,
+            lambda: built_from(instance, "customer_features", settings.at_risk, settings.features),
+            makes=["customer_features"],
         )
 
     def labels(instance: dg.DagsterInstance) -> Requests:
@@ -123,12 +152,19 @@ def schedules(
             have=present(instance, lake, "churn_labels"),
         )
         due += _to_restate(instance, lake, tables, calendar, settings.label)
-        yield from _stretches(instance, calendar, LABELS, sorted(due), lambda: labelled_from(instance))
+        yield from _stretches(
+            instance,
+            calendar,
+            LABELS,
+            sorted(due),
+            lambda: labelled_from(instance),
+            makes=["churn_labels"],
+        )
 
     def scores(instance: dg.DagsterInstance) -> Requests:
         gone = causes_of(instance, lake, ["churn_scores"])
         code, today = code_version("scoring"), clock.now().date()
-        yield from _newest(instance, calendar, serving, SCORE, "churn_scores", code, today, lost=gone)
+        yield from _newest(instance, calendar, serving, SCORE, "churn_scores", code, today, gone=gone)
 
     def monitoring(instance: dg.DagsterInstance) -> Requests:
         yield from _newest(
@@ -146,24 +182,29 @@ def schedules(
             evaluation=settings.evaluation,
         )
 
-    return [
-        _schedule("ingest_due_periods", jobs[INGEST], settings, ingest, "Ingests the periods that have ended."),
-        _schedule(
-            "build_due_features", jobs[FEATURES], settings, features, "Computes the features of snapshots whose T has come."
-        ),
-        _schedule("build_due_labels", jobs[LABELS], settings, labels, "Labels the snapshots that have matured."),
-        _schedule(
-            "score_newest_snapshot", jobs[SCORE], settings, scores, "Scores the newest snapshot with the serving release."
-        ),
-        _schedule("monitor_newest_snapshot", jobs[MONITOR], settings, monitoring, "Measures the newest snapshot's drift."),
-        _schedule(
-            "backtest_each_month",
-            jobs[BACKTEST],
-            settings,
-            backtest,
-            "Tests the family that serves, once a month of labels.",
-        ),
-    ]
+    return {
+        INGEST: Stage(ingest, "Ingests the periods that have ended."),
+        FEATURES: Stage(features, "Computes the features of snapshots whose T has come."),
+        LABELS: Stage(labels, "Labels the snapshots that have matured."),
+        SCORE: Stage(scores, "Scores the newest snapshot with the serving release."),
+        MONITOR: Stage(monitoring, "Measures the newest snapshot's drift."),
+        BACKTEST: Stage(backtest, "Tests the family that serves, once a month of labels."),
+    }
+
+
+def due_sensors(
+    stages: dict[str, Stage], jobs: dict[str, Any], *, company: str, lake_url: str, signs: Signs
+) -> list[dg.SensorDefinition]:
+    """One sensor for each stage.
+
+    Args:
+        stages: the stages by their jobs.
+        jobs: jobs to request, by name.
+        company: name of the company, to which the instance must belong.
+        lake_url: address of its lake.
+        signs: what the sensors see cheaply, before they look at length.
+    """
+    return [_sensor(jobs[job], stage, Watch(signs), company=company, lake_url=lake_url) for job, stage in stages.items()]
 
 
 def _backtest(
@@ -188,10 +229,11 @@ def _backtest(
         return dg.SkipReason(f"the backtest of {month} is there")
     cause = digest_of(BACKTEST, month)
     failed, given_up = failures(instance, BACKTEST, cause)
-    if given_up or is_under_way(instance, BACKTEST):
+    if given_up or is_under_way(instance, BACKTEST, makes=["backtest_report"]):
         return dg.SkipReason(f"the backtest of {month} {f'failed {failed} times' if given_up else 'is under way'}")
     return dg.RunRequest(
-        run_key=run_key(BACKTEST, cause, failed), tags={CAUSE: cause, REASON: f"snapshot {newest} of {month} has labels"}
+        run_key=run_key(BACKTEST, cause, failed),
+        tags={REASON: f"the labels of {month} are there, newest snapshot {newest}", CAUSE: cause},
     )
 
 
@@ -216,46 +258,69 @@ def _to_restate(
     )
 
 
-def _schedule(
-    name: str, job: Any, settings: Settings, requests: Callable[[dg.DagsterInstance], Requests], description: str
-) -> dg.ScheduleDefinition:
-    @dg.schedule(
-        name=name,
+def _sensor(job: Any, stage: Stage, watch: Watch, *, company: str, lake_url: str) -> dg.SensorDefinition:
+    @dg.sensor(
+        name=f"{job.name}_when_due",
         job=job,
-        cron_schedule=EVERY_MINUTE,
-        execution_timezone="UTC",
-        default_status=dg.DefaultScheduleStatus.RUNNING,
-        description=description,
+        minimum_interval_seconds=EVERY_S,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=stage.description,
     )
-    def evaluate(context: dg.ScheduleEvaluationContext) -> Requests:
-        require_own(context.instance, settings.company, settings.lake_url)
-        yield from requests(context.instance)
+    def evaluate(context: dg.SensorEvaluationContext) -> Requests:
+        require_own(context.instance, company, lake_url)
+        ensure_limits(context.instance)
+        yield from watch.answers(context.instance, stage.requests)
 
     return evaluate
 
 
 def _stretches(
-    instance: dg.DagsterInstance, calendar: Calendar, job: str, due: list[str], cause_of: Callable[[], str]
+    instance: dg.DagsterInstance,
+    calendar: Calendar,
+    job: str,
+    due: list[str],
+    cause_of: Callable[[], Cause],
+    *,
+    makes: Collection[str],
 ) -> Requests:
+    """Runs for the due periods that were not asked for yet, one for each unbroken stretch.
+
+    Args:
+        instance: instance that remembers the runs.
+        calendar: calendar of the periods.
+        job: job that makes them.
+        due: periods that are due, in their order.
+        cause_of: what they are made from; asked only where a period is due.
+        makes: assets of the job.
+    """
     if not due:
         yield dg.SkipReason("no period is due")
         return
-    cause = cause_of()
-    asked = asked_for(instance, calendar, job, cause)
+    cause, gone = cause_of()
+    asked = asked_for(instance, calendar, job, cause, makes=makes)
     wanted = [period for period in due if period not in asked]
     if not wanted:
         yield dg.SkipReason(f"{', '.join(due)}: asked for already, and nothing that it is made from has changed since")
         return
     for first, last in contiguous(calendar, wanted):
         yield dg.RunRequest(
-            run_key=run_key(job, first, last, cause),
+            run_key=run_key(job, first, last, cause, attempts(instance, job, cause)),
             partition_key=first if first == last else None,
             tags={
+                REASON: _why([period for period in wanted if first <= period <= last], gone),
                 CAUSE: cause,
-                REASON: f"{first} is due" if first == last else f"{first} to {last} are due",
                 **({} if first == last else {RANGE_START: first, RANGE_END: last}),
             },
         )
+
+
+def _why(periods: Sequence[str], gone: Collection[str]) -> str:
+    """Why a run makes an unbroken stretch of periods, for its tag."""
+    where = f"{periods[0]} is" if len(periods) == 1 else f"{periods[0]} to {periods[-1]} are"
+    again = [period for period in periods if period in gone]
+    if len(again) == len(periods):
+        return f"{where} lost and made again"
+    return f"{where} due{f', of them {len(again)} lost and made again' if again else ''}"
 
 
 def _newest(
@@ -267,13 +332,17 @@ def _newest(
     code: str,
     today: date,
     *,
-    lost: Sequence[tuple[str, str, int]] = (),
+    gone: Sequence[tuple[str, str, int]] = (),
 ) -> Requests:
-    row = serving.newest()
+    row, away = serving.newest_or_away()
+    if away:
+        yield dg.SkipReason(away)
+        return
     snapshots = {key for key in materialized(instance, "customer_features") if key <= text(today)}
     last = newest_materialization(instance, asset)
     done = None if last is None or last.period is None else (last.period, str(last.metadata.get("release")))
-    if done is not None and done[0] in {period for _, period, _ in lost}:
+    is_lost = done is not None and done[0] in {period for _, period, _ in gone}
+    if is_lost:
         done = None
     key = newest_due(snapshots, release=None if row is None else row.champion, done=done)
     if row is None:
@@ -282,12 +351,15 @@ def _newest(
         yield dg.SkipReason("the serving release has done the newest snapshot already")
     else:
         # The cause has the epoch and not the release, so that after a rollback the former release is due again.
-        cause = digest_of(row.epoch, versions_digest(instance, ["customer_features"]), code, *lost)
-        if key in asked_for(instance, calendar, job, cause):
+        cause = digest_of(row.epoch, versions_digest(instance, ["customer_features"]), code, *gone)
+        if key in asked_for(instance, calendar, job, cause, makes=[asset]):
             yield dg.SkipReason(f"{key}: asked for already, and neither the release nor the features have changed since")
             return
         yield dg.RunRequest(
-            run_key=run_key(job, key, cause),
+            run_key=run_key(job, key, cause, attempts(instance, job, cause)),
             partition_key=key,
-            tags={CAUSE: cause, REASON: f"snapshot {key} is the newest, release {row.champion[:12]} serves"},
+            tags={
+                REASON: f"snapshot {key} is the newest, release {row.champion[:12]} serves{f'; its {asset} is lost and made again' if is_lost else ''}",
+                CAUSE: cause,
+            },
         )
