@@ -35,5 +35,5 @@ def backtest(family: str | None, folds: int | None) -> None:
         family=asked,
         features=features,
     ).run(Lake(settings.lake_url), as_of=as_of, folds=folds)
-    page, figures = write(found, settings.reports, as_of=as_of.isoformat())
+    page, figures = write(found, settings.reports, as_of=as_of.isoformat(), floor=settings.gate.auc_floor)
     click.echo("\n".join([f"backtest of {asked}, {settings.company}", *screen(found), f"  {page}", f"  {figures}"]))

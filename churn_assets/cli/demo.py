@@ -7,6 +7,7 @@ graph published, and its answers equal the scores in the lake.
 import contextlib
 import logging
 import os
+import shlex
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -35,9 +36,10 @@ from churn_assets.resources.service_process import Client, free_port, key_in_fil
 from churn_assets.resources.serving import ServingStore
 from churn_assets.settings.company import Settings
 from churn_store.clock import parse_time
-from churn_store.database.migrate import migrate
 from churn_store.errors import ChurnError
+from churn_store.private_files import keep_private
 from churn_store.releases.bundles import Bundle
+from churn_store.releases.installation import migrate_installation
 
 TOLERANCE = 1e-6
 BATCH = 200
@@ -61,8 +63,10 @@ def run_demo(as_of: datetime | None, *, anew: bool = False) -> int:
     """Run the demo in the current folder; the exit status."""
     begun = time.monotonic()
     settings = Settings.load()
+    keep_private(settings.home)
     settings.home.mkdir(parents=True, exist_ok=True)
-    log = Path(os.path.relpath(settings.home / "demo.log"))
+    # Absolute: whoever types `make demo DATA=telco` is not in the folder that the demo runs in.
+    log = (settings.home / "demo.log").absolute()
     store = ServingStore(settings.database_url, settings.releases_url, settings.online_url)
     screen = Screen()
     with _own_instance(settings, log) as instance:
@@ -71,7 +75,7 @@ def run_demo(as_of: datetime | None, *, anew: bool = False) -> int:
             settings.clock.fix(as_of)
         click.echo(f"company {settings.company}, as of {settings.clock.now():%Y-%m-%d}; details go to {log}")
         click.echo(f"runs are kept in {instance_in_words()}")
-        migrate(settings.database_url)
+        migrate_installation(settings.database_url, settings.releases_url)
         source = open_source(settings)
         migrate_lake(Lake(settings.lake_url), {table: source.given(table) for table in settings.tables})
         for line in migrate_words(Lake(settings.lake_url), settings.source, source, instance):
@@ -86,27 +90,30 @@ def run_demo(as_of: datetime | None, *, anew: bool = False) -> int:
     describe_release(screen, bundle.manifest)
     row = store.newest()
     screen.line("release", Basis.RECORDED, f"epoch {row.epoch if row else '?'}, digest {bundle.digest}")
-    key_file = Path(os.path.relpath(settings.home / "api-key"))
+    key_file = (settings.home / "api-key").absolute()
     click.echo("starting the service and asking it for predictions")
-    with serving(free_port(), settings.home / "service.log", key=key_in_file(key_file)) as client:
+    with serving(free_port(), settings.home / "service.log", key=key_in_file(key_file, settings.database_url)) as client:
         _ask(screen, client, bundle, Lake(settings.lake_url))
     took = ", ".join(f"{step.job} {'unchanged' if step.skipped else f'{step.seconds:.1f} s'}" for step in steps)
     screen.line("seconds", Basis.RECORDED, f"{took}; all {time.monotonic() - begun:.1f} s")
     click.echo("\n".join(["", *screen.lines, "", *screen.legend()]))
     if screen.untrue:
         return _failed(screen)
+    address = f"http://127.0.0.1:{settings.service.port}"
     click.echo(
-        f"\nNext: `make dev{_company()}` opens the Dagster UI on http://127.0.0.1:3000 and the service on http://127.0.0.1:8000 "
-        f'(key in {key_file});\n      `curl -H "X-API-Key: $(cat {key_file})" http://127.0.0.1:8000/model/version`'
-        + ("; `churn clock set` moves the time on, and the schedules follow" if settings.has_time else "")
+        f"\nNext: `{_dev()}` opens the Dagster UI on http://127.0.0.1:3000 and the service on {address} "
+        f'(key in {key_file});\n      `curl -H "X-API-Key: $(cat {shlex.quote(str(key_file))})" {address}/model/version`'
+        + ("; `churn clock set` moves the time on, and the graph follows" if settings.has_time else "")
     )
     return 0
 
 
-def _company() -> str:
-    """How `make` names the company in the current folder."""
+def _dev() -> str:
+    """The command that opens the UI: of `make` where that has run the demo, else `churn dev` in the same folder."""
     folder = Path.cwd()
-    return f" DATA={folder.name}" if folder.parent.name == "examples" else ""
+    if "MAKELEVEL" not in os.environ:
+        return "churn dev"
+    return f"make dev{f' DATA={folder.name}' if folder.parent.name == 'examples' else ''}"
 
 
 def _failed(screen: Screen, *, status: int = 1) -> int:
@@ -155,7 +162,7 @@ def _progress(job: str) -> None:
 def _describe_data(screen: Screen, settings: Settings) -> None:
     lake = Lake(settings.lake_url)
     rows = {
-        table: lake.scan(table).select(pl.len()).collect().item()
+        table: lake.collect(table, lake.scan(table).select(pl.len())).item()
         for table in (*settings.tables, "customer_features", "churn_labels", "training_set", "churn_scores")
     }
     if settings.source.kind == "synthetic":
@@ -176,9 +183,10 @@ def _describe_data(screen: Screen, settings: Settings) -> None:
             screen.line(name, Basis.RECORDED, value)
         left = had_left(lake)
         screen.must(left == 0, f"{left:,} customers who left are scored as at risk; run the job score again")
-    rates = lake.scan("churn_labels").group_by(PERIOD).agg(pl.col("churned").mean()).collect()["churned"].to_list()
+    labels = lake.collect("churn_labels", lake.scan("churn_labels").select(PERIOD, "churned"))
+    rates = labels.group_by(PERIOD).agg(pl.col("churned").mean())["churned"].to_list()
     spread = f" ({min(rates):.1%} to {max(rates):.1%} over {len(rates)} snapshots)" if settings.has_time else ""
-    total = lake.scan("churn_labels").select(pl.col("churned").mean()).collect().item()
+    total = labels.select(pl.col("churned").mean()).item()
     screen.line("churn rate", Basis.MEASURED, f"{total:.1%}{spread}")
 
 

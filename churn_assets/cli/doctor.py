@@ -10,9 +10,9 @@ from churn_assets.doctor.doctor import examine
 
 
 @click.command()
-@click.option("--port", default=8000, show_default=True, help="Where the service listens, if it runs.")
+@click.option("--port", type=int, help="Where the service listens, if it runs; default: service.port.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line for machines.")
-def doctor(port: int, as_json: bool) -> None:
+def doctor(port: int | None, as_json: bool) -> None:
     """Say whether the set-up works, part by part, and what to do where it does not. Exit status 1 if a part fails."""
     states = set()
     for found in examine(Path.cwd(), port=port):

@@ -14,7 +14,7 @@ from churn_assets.lake.lake import Lake
 from churn_assets.resources.serving import ServingStore
 from churn_assets.settings.company import Settings
 from churn_assets.training.families import Value
-from churn_assets.training.feature_audit import FeatureAudit, LeftOut
+from churn_assets.training.feature_audit import Ablation, FeatureAudit
 from churn_store.errors import InputError
 from churn_store.releases.manifest import Manifest
 
@@ -65,14 +65,14 @@ def audit(drops: tuple[str, ...], seed: int | None, as_json: bool) -> None:
         seed=settings.training.seed if seed is None else seed,
         confidence=CONFIDENCE,
     )
-    sets = [tuple(drop.split(",")) for drop in drops] or audited.sets()
-    whole = audited.whole()
-    found = []
-    for number, left_out in enumerate(audited.without(sets, whole), start=1):
-        found.append(left_out)
+    sets = [tuple(drop.split(",")) for drop in drops] or audited.default_sets()
+    full = audited.full_model()
+    ablations = []
+    for number, left_out in enumerate(audited.ablations(sets, full), start=1):
+        ablations.append(left_out)
         click.echo(f"\r[{number}/{len(sets)}] {time.monotonic() - begun:.0f} s", nl=False, err=True)
     click.echo("", err=True)
-    ranked = sorted(found, key=lambda left_out: (left_out.profit.value, left_out.log_loss.value), reverse=True)
+    ranked = sorted(ablations, key=lambda left_out: (left_out.profit.value, left_out.log_loss.value), reverse=True)
     seconds = time.monotonic() - begun
     if as_json:
         click.echo(
@@ -80,7 +80,7 @@ def audit(drops: tuple[str, ...], seed: int | None, as_json: bool) -> None:
                 {
                     "release": bundle.digest,
                     "family": manifest.family,
-                    "rows": len(whole.scores),
+                    "rows": len(full.scores),
                     "confidence": CONFIDENCE,
                     "seconds": round(seconds, 1),
                     "left_out": [_as_object(left_out) for left_out in ranked],
@@ -89,7 +89,7 @@ def audit(drops: tuple[str, ...], seed: int | None, as_json: bool) -> None:
         )
         return
     click.echo(
-        f"feature audit of {manifest.family}, release {bundle.digest[:12]}, {len(whole.scores):,} later rows that do not judge"
+        f"feature audit of {manifest.family}, release {bundle.digest[:12]}, {len(full.scores):,} later rows that do not judge"
     )
     click.echo("\n".join([*in_words(ranked), f"{len(ranked) + 1} fits in {seconds:.0f} s"]))
 
@@ -122,7 +122,7 @@ def parameters_of(manifest: Manifest) -> dict[str, Value]:
     return {name: value for name, value in manifest.parameters.items() if isinstance(value, int | float)}
 
 
-def in_words(ranked: Sequence[LeftOut]) -> list[str]:
+def in_words(ranked: Sequence[Ablation]) -> list[str]:
     """The audit as lines for a person.
 
     Args:
@@ -146,12 +146,12 @@ def in_words(ranked: Sequence[LeftOut]) -> list[str]:
     ]
 
 
-def _named(left_out: LeftOut) -> str:
+def _named(left_out: Ablation) -> str:
     more = len(left_out.features) - NAMED_IN_GROUP
     return " + ".join(left_out.features[:NAMED_IN_GROUP]) + (f" and {more} more" if more > 0 else "")
 
 
-def _as_object(left_out: LeftOut) -> dict[str, object]:
+def _as_object(left_out: Ablation) -> dict[str, object]:
     return {
         "features": left_out.features,
         "profit": left_out.profit,

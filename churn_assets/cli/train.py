@@ -16,8 +16,8 @@ from typing import Any
 import click
 import dagster as dg
 
+from churn_assets.automation.due_sensors import REASON
 from churn_assets.automation.runner import QUIET, why
-from churn_assets.automation.schedules import REASON
 from churn_assets.build import build_defs
 from churn_assets.champion.candidate import require_configured
 from churn_assets.cli.without_time import trained_on
@@ -31,10 +31,10 @@ from churn_assets.orchestration.run_history import newest_materialization
 from churn_assets.resources.serving import ServingStore
 from churn_assets.settings.company import Settings
 from churn_assets.training.families import FAMILIES
-from churn_store.database.migrate import migrate
 from churn_store.errors import InputError
+from churn_store.releases.installation import migrate_installation
 
-JUDGED = ("candidate_model", "model_blessing", "champion")
+JUDGED = ("candidate_model", "model_blessing", "champion", "waiting_candidates")
 MEASURES = {
     "auc": "AUC",
     "average_precision": "avg prec",
@@ -114,7 +114,7 @@ def run_train(folder: Path, asked: TrainingRequest, *, judge: bool) -> int:
     config = asked.config()
     if not Lake(settings.lake_url).has("training_set"):
         raise InputError("there is no training_set yet; run `churn demo`, or the job retrain, first")
-    migrate(settings.database_url)
+    migrate_installation(settings.database_url, settings.releases_url)
     log = settings.home / "train.log"
     assets = [asked.family, *(JUDGED if judge else ())]
     with open(log, "w", encoding="utf-8") as details, instance_of(folder) as instance:

@@ -27,8 +27,11 @@ from churn_assets.features.lookback import lookback_days
 from churn_assets.features.snapshot import features_at
 from churn_assets.periods import Calendar, epoch_s
 from churn_assets.raw.contracts import raw_contract
-from churn_assets.settings.company import AtRisk, Features, Label, Training, matures_on
+from churn_assets.settings.at_risk import AtRisk
 from churn_assets.settings.events import EventRoles
+from churn_assets.settings.features import Features
+from churn_assets.settings.label import Label, matures_on
+from churn_assets.settings.training import Training
 from churn_assets.simulator.months import months_of
 from churn_assets.simulator.source import SyntheticSettings, SyntheticSource
 from churn_assets.training.families import inputs

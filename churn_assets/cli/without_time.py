@@ -11,7 +11,7 @@ import polars as pl
 from churn_assets.lake.lake import Lake
 from churn_assets.periods import ALL
 from churn_assets.scoring.in_sample import in_words
-from churn_assets.settings.company import Training
+from churn_assets.settings.training import Training
 from churn_assets.tables import LABEL
 from churn_assets.training.equal_rows import EqualRows, equal_rows
 from churn_assets.training.split import roles_by_id
@@ -44,4 +44,4 @@ def _counts(lake: Lake) -> LabelCounts:
 
 def _equal(lake: Lake, training: Training) -> EqualRows:
     rows = lake.read("training_set", ALL)
-    return equal_rows(rows, own=roles_by_id(rows["customer_id"], training), roles=rows["role"])
+    return equal_rows(rows, by_id=roles_by_id(rows["customer_id"], training), roles=rows["role"])

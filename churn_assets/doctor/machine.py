@@ -95,13 +95,12 @@ def clock(shown: Clock) -> str:
 
 
 def home(home_folder: Path) -> str:
-    """Check that the folder of all state is writable and has room.
+    """Check that the folder of all state is writable.
 
     Raises:
-        InputError: if it is not writable, or has too little room.
+        InputError: if it is not writable.
     """
-    folder = home_folder.absolute()
-    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    folder, existing = home_folder.absolute(), _existing(home_folder)
     try:
         with tempfile.NamedTemporaryFile(dir=existing, prefix=".doctor-"):
             pass
@@ -109,9 +108,25 @@ def home(home_folder: Path) -> str:
         raise InputError(
             f"{existing} can't be written ({error.strerror}); let this user write there, or set `home` in churn.yaml"
         ) from error
+    return f"{folder}{'' if folder == existing else ' (made by the first run)'}"
+
+
+def room(home_folder: Path) -> str:
+    """Check that the disk of the folder of all state has room.
+
+    Raises:
+        InputError: if it has too little.
+    """
+    existing = _existing(home_folder)
     free = shutil.disk_usage(existing).free
     if free < FREE_BYTES:
         raise InputError(
             f"{existing} has {free / 2**20:,.0f} MiB of free disk; expected at least {FREE_BYTES / 2**20:,.0f} MiB. Make room"
         )
-    return f"{folder}{'' if folder == existing else ' (made by the first run)'}, {free / 2**30:,.1f} GiB free"
+    return f"{free / 2**30:,.1f} GiB free"
+
+
+def _existing(folder: Path) -> Path:
+    """A folder, or the nearest one above it that exists."""
+    whole = folder.absolute()
+    return next(parent for parent in (whole, *whole.parents) if parent.exists())

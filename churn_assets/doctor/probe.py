@@ -10,12 +10,15 @@ from typing import Literal
 
 from churn_store.errors import AbsentError, ChurnError
 
-ProbeState = Literal["ok", "failed", "absent"]
+ProbeState = Literal["ok", "failed", "absent", "follows"]
 
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """The result of a probe: the part, whether it works, and what was found or has to be done."""
+    """The result of a probe: the part, whether it works, and what was found or has to be done.
+
+    A part that ``follows`` was not looked at, as a part that it needs fails.
+    """
 
     part: str
     state: ProbeState

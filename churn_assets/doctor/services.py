@@ -6,16 +6,16 @@ from pathlib import Path
 
 import httpx
 
+from churn_assets.connectors.open_source import given_files
 from churn_assets.connectors.postgres.connection import reading, server
 from churn_assets.orchestration.instance import daemon_in_words, instance_in_words, instance_of
 from churn_assets.orchestration.ownership import require_not_another
 from churn_assets.resources.service_process import LOOPBACK, Client
-from churn_assets.settings.company import EngineName, SourceSettings, Spark
+from churn_assets.settings.engine import EngineName, Spark
 from churn_assets.settings.postgres import PostgresSettings
+from churn_assets.settings.source import SourceSettings
 from churn_store.errors import AbsentError, InputError
-from churn_store.mapping.csv_reader import matching_files
 from churn_store.mapping.file_settings import FilesSettings
-from churn_store.settings import config_file
 
 OK = 200
 PATIENCE_S = 3.0
@@ -28,13 +28,7 @@ def source(described: SourceSettings) -> str:
         ChurnError: if a file does not exist, or the server does not answer.
     """
     if isinstance(described, FilesSettings):
-        folder = config_file().absolute().parent
-        files = [
-            file
-            for table in ("customers", "events", "payments")
-            if (table_settings := getattr(described, table)) is not None
-            for file in matching_files(table_settings, folder, where=f"source.{table}")
-        ]
+        files = given_files(described)
         unreadable = [file for file in files if not _opens(file)]
         if unreadable:
             raise InputError(f"{unreadable[0]} can't be opened; let this user read it, or change `path` in churn.yaml")
@@ -87,14 +81,16 @@ def daemon(folder: Path) -> str:
 
 
 def service(port: int) -> str:
-    """Check that the service on this machine answers.
+    """Check that the service on this machine answers, and say whether it tells strangers how many customers there are.
 
     Raises:
         AbsentError: if nothing listens there.
         InputError: if it is not ready, or another program listens there.
     """
+    stranger = Client(port, "")
     try:
-        status, answer = Client(port, "").ask("/health", timeout_s=PATIENCE_S)
+        status, answer = stranger.ask("/health", timeout_s=PATIENCE_S)
+        is_open = stranger.ask("/health/detailed", timeout_s=PATIENCE_S)[0] == OK
     except httpx.ConnectError as error:
         raise AbsentError(f"nobody listens on {LOOPBACK}:{port}; `churn serve` or `churn dev` starts it") from error
     except (httpx.HTTPError, ValueError) as error:
@@ -108,7 +104,9 @@ def service(port: int) -> str:
     if answer["status"] != "ready":
         reasons = "; ".join([*answer.get("not_ready", []), *answer.get("degraded", [])])
         raise InputError(f"the service on port {port} is {answer['status']}: {reasons}")
-    return f"{LOOPBACK}:{port} is ready"
+    if is_open:
+        return f"{LOOPBACK}:{port} is ready; /metrics and /health/detailed answer everybody (service.open_metrics)"
+    return f"{LOOPBACK}:{port} is ready; /metrics and /health/detailed need a key with the scope read"
 
 
 def _opens(file: str) -> bool:

@@ -16,34 +16,41 @@ from churn_assets.lake.lake import Lake
 from churn_assets.lake.migrate import lacking
 from churn_assets.lake.versions import TABLES
 from churn_assets.orchestration.instance import instance_of
-from churn_assets.orchestration.lost_periods import in_words, lost
+from churn_assets.orchestration.lost_checks import what_is_lost
+from churn_assets.orchestration.lost_periods import is_being_written, recorded, unknown, unknown_in_words
 from churn_assets.resources.serving import ServingStore
+from churn_assets.resources.tracking_identity import require_not_lost
 from churn_assets.resources.tracking_server import is_server, sign_of_life
-from churn_assets.settings.company import Features, SourceSettings
+from churn_assets.settings.features import Features
+from churn_assets.settings.source import SourceSettings
 from churn_assets.tables import Source
 from churn_store.database.migrate import require_migrated
 from churn_store.database.schema import REVISION, connect
-from churn_store.errors import AbsentError, ChurnError, InputError, LostError, StoreAwayError
+from churn_store.errors import AbsentError, ChurnError, InputError, LostError
 from churn_store.mapping.tables import KEYS
 from churn_store.redaction import without_password
+from churn_store.releases.installation import require_database_not_lost
 from churn_store.storage.object_storage import in_object_store, open_store
 
 PATIENCE_S = 5.0
 REDIS = ("redis://", "rediss://", "unix://")
 
 
-def database(url: str, *, embedded: bool) -> str:
+def database(url: str, releases_url: str, *, embedded: bool) -> str:
     """Check that the serving database answers and is migrated.
 
     Args:
         url: address of the database.
+        releases_url: address of the release files.
         embedded: whether it is the file that the first run creates.
 
     Raises:
         AbsentError: if it is the embedded one and was never created.
+        LostError: if it has no tables, and there are release files.
         InputError: if it does not answer, or has another revision.
     """
     address = sa.make_url(url)
+    require_database_not_lost(url, releases_url)
     if embedded and not Path(str(address.database)).exists():
         raise AbsentError(f"{address.database} is made by `churn demo` or `churn migrate`")
     engine = connect(url)
@@ -68,7 +75,7 @@ def writable(place: Lake) -> str:
         place.replace(table, {"all": rows}, run_id="churn doctor")
         same = place.read(table, "all").equals(rows)
         _remove(place, table, made)
-    except StoreAwayError as error:
+    except ChurnError as error:
         raise InputError(f"{where} can't be written and read: {error}") from error
     except Exception as error:  # deltalake, polars and obstore have no base in common
         raise InputError(
@@ -126,13 +133,34 @@ def lake_contents(folder: Path, place: Lake) -> str:
 
     Raises:
         AbsentError: if nothing was written yet.
-        InputError: if there is no Dagster instance.
+        InputError: if there is no Dagster instance, or if a loss of some periods would not be noticed.
         LostError: if a period is lost.
     """
+    gone, unrecorded, unknown_periods = [], {}, {}
     with instance_of(folder) as instance:
-        gone = {table: found for table in TABLES if (found := lost(instance, place, table))}
+        for table in TABLES:
+            if said := what_is_lost(instance, place, table):
+                gone.append(said)
+            try:
+                written = recorded(instance, table)
+                if untold := sum(tag is None for tag in written.values()):
+                    unrecorded[table] = untold
+                if (number := len(unknown(written, place.files(table) or {}))) and not is_being_written(
+                    instance, place, table
+                ):
+                    unknown_periods[table] = number
+            except LostError:  # Delta's log of this table, named above; the others are looked at all the same
+                continue
     if gone:
-        raise LostError("; ".join(in_words(table, found) for table, found in gone.items()))
+        raise LostError("; ".join(gone))
+    if unknown_periods:
+        raise InputError(unknown_in_words(unknown_periods))
+    if unrecorded:
+        listed = ", ".join(f"{number} of {table}" for table, number in unrecorded.items())
+        raise InputError(
+            f"the files of {sum(unrecorded.values())} periods were never recorded ({listed}), so nobody would notice if they were lost or "
+            "replaced; run `churn data migrate`"
+        )
     if not (present := [table for table in TABLES if place.has(table)]):
         raise AbsentError("nothing was written yet")
     return f"{len(present)} tables have the files that were written"
@@ -193,14 +221,27 @@ def online(url: str) -> str:
     return f"{without_password(url)} answers"
 
 
-def tracking(uri: str) -> str:
-    """Check that MLflow can be reached.
+def tracking(folder: Path, uri: str, experiment: str) -> str:
+    """Check that MLflow can be reached, and is the one that earlier trainings wrote to.
+
+    Args:
+        folder: folder of dagster.yaml, used if ``DAGSTER_HOME`` is not set.
+        uri: address of a server or a database.
+        experiment: name of the company's experiment.
 
     Raises:
         AbsentError: if it is the embedded one and was never created.
         InputError: if it does not answer.
+        LostError: if it was removed or replaced.
     """
-    shown = sign_of_life(uri)
+    try:
+        instance = instance_of(folder)
+    except ChurnError:  # told by a part of its own; MLflow may be well
+        shown = sign_of_life(uri)
+    else:
+        with instance:
+            require_not_lost(instance, uri, experiment)
+        shown = without_password(uri)
     return f"{shown} answers" if is_server(uri) else shown
 
 

@@ -14,6 +14,7 @@ from churn_assets.orchestration.lake_records import record_files
 from churn_assets.orchestration.lake_words import migrate_words
 from churn_assets.resources.serving import ServingStore
 from churn_assets.settings.company import Settings
+from churn_store.redaction import without_password
 
 
 @click.command()
@@ -34,4 +35,4 @@ def migrate() -> None:
     for complaint in complaints:
         click.echo(complaint)
     if not complaints:
-        click.echo(f"the lake {lake.url} has the present columns")
+        click.echo(f"the lake {without_password(lake.url)} has the present columns")

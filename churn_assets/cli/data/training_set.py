@@ -32,5 +32,5 @@ def training_set(release: str, out: Path | None) -> None:
     if out is not None:
         rebuilt.rows.write_parquet(out)
         click.echo(f"written to {out}")
-    click.echo(rebuilt.said)
+    click.echo(rebuilt.comparison)
     sys.exit(0 if rebuilt.is_equal else 1)
