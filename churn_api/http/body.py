@@ -3,11 +3,15 @@
 Belongs here: reading a body within a limit, and answers that are bytes already. Does not belong here: what the bytes mean.
 """
 
+import asyncio
+import logging
+from collections.abc import AsyncIterator
 from typing import Any, Final
 
 from litestar.types import Receive, Scope, Send
 
 from churn_api.http.problems import Problem
+from churn_api.telemetry.json_log import say, where_raised
 
 JSON: Final = (b"content-type", b"application/json")
 OK: Final = 200
@@ -34,6 +38,51 @@ class RawResponse:
         length = (b"content-length", b"%d" % len(self._body))
         await send({"type": "http.response.start", "status": self.status, "headers": [*self._headers, *more, length]})
         await send({"type": "http.response.body", "body": self._body, "more_body": False})
+
+
+class StreamedResponse:
+    """An answer that is made while it is sent, piece by piece.
+
+    A caller that does not read stops the making; one that is gone ends it.
+
+    Args:
+        pieces: the pieces of the body.
+        receive: ASGI channel, on which a caller that is gone is announced.
+        headers: headers of the answer.
+    """
+
+    __slots__ = ("_headers", "_pieces", "_receive", "status")
+
+    def __init__(self, pieces: AsyncIterator[bytes], receive: Receive, *headers: tuple[bytes, bytes]) -> None:
+        self._pieces = pieces
+        self._receive = receive
+        self._headers = headers
+        self.status = OK
+
+    async def send(self, send: Send, *more: tuple[bytes, bytes]) -> None:
+        """Send the answer, with additional headers. One that fails on the way ends without its last piece, which a caller sees."""
+        await send({"type": "http.response.start", "status": self.status, "headers": [*self._headers, *more]})
+        gone = asyncio.ensure_future(self._is_gone())
+        try:
+            async for piece in self._pieces:
+                if gone.done():
+                    return
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+        except Exception as error:
+            say("answer_broken_off", logging.ERROR, error=where_raised(error))
+            return
+        finally:
+            gone.cancel()
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _is_gone(self) -> None:
+        message: Any = None
+        while message is None or message["type"] != "http.disconnect":
+            message = await self._receive()
+
+
+Sendable = RawResponse | StreamedResponse
+"""What a route of the fast lane may answer."""
 
 
 async def read_body(scope: Scope, receive: Receive, *, at_most: int) -> bytes:

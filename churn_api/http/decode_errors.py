@@ -14,6 +14,7 @@ from churn_store.model.signature import Column
 _PLACE: Final = re.compile(r"^(?P<found>.*?)(?: - at `\$(?P<path>.*)`)?$", re.DOTALL)
 _GOT: Final = re.compile(r"got `(\w+)`")
 _FIELD: Final = re.compile(r"(missing required|contains unknown) field `(.*)`", re.DOTALL)
+_TYPES: Final = re.compile(r"`(\w+(?: \| \w+)*)`")
 _BYTE: Final = re.compile(r"\(byte (\d+)\)")
 _ID: Final = re.compile(r"(customer_id|customer_ids\[\d+\])$")
 _WORDS: Final = {
@@ -71,7 +72,8 @@ def explain(said: str, columns: Mapping[str, Column]) -> Problem:
         )
     if _ID.search(path):
         return malformed(path, f"expected text of 1 to 256 characters without control characters; {_found(message)}")
-    plain = re.sub(r"`(\w+)`", lambda match: _WORDS.get(match[1], match[1]), message)
+    plain = _TYPES.sub(lambda match: " or ".join(_WORDS.get(one, one) for one in match[1].split(" | ")), message)
+    plain = re.sub(r"text of length <= (\d+)", r"text of at most \1 characters", plain)
     plain = plain.replace("a list of length <= ", "at most so many entries: ").replace("a list of length >= ", "at least ")
     return malformed(path, plain[:1].lower() + plain[1:])
 

@@ -18,13 +18,29 @@ from litestar.routes import HTTPRoute
 SCOPE: Final = "scope"
 FAST: Final = "fast"
 
+UNLIMITED: Final = "unlimited"
+CHANGES: Final = "changes"
+
 PUBLIC: Final[dict[str, Any]] = {SCOPE: None}
-"""``opt`` of a route that needs no key."""
+"""``opt`` of a route that needs no key; it is limited by address."""
+
+PROBED: Final[dict[str, Any]] = {SCOPE: None, UNLIMITED: True}
+"""``opt`` of a route that needs no key and has no limit: whoever asks too often must not let the service look dead to others."""
 
 
 def needs(scope: str) -> dict[str, Any]:
     """``opt`` of an ordinary route that needs a key with a scope."""
     return {SCOPE: scope}
+
+
+def asks(scope: str) -> dict[str, Any]:
+    """``opt`` of an ordinary route that takes a body and changes nothing, for keys with a scope: it is not in the audit."""
+    return {SCOPE: scope, CHANGES: False}
+
+
+def changes(handler: HTTPRouteHandler, method: str) -> bool:
+    """Whether a route changes something, so that each call of it is in the audit: all but GET, unless they say otherwise."""
+    return method != "GET" and not is_fast(handler) and bool(handler.opt.get(CHANGES, True))
 
 
 def fast_lane(scope: str) -> dict[str, Any]:

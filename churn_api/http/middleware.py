@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from litestar.exceptions import HTTPException, MethodNotAllowedException
 from litestar.handlers import HTTPRouteHandler
@@ -20,17 +20,22 @@ from litestar.routes import HTTPRoute
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from prometheus_client import Counter, Histogram
 
-from churn_api.http.body import RawResponse
+from churn_api.http.body import RawResponse, Sendable
 from churn_api.http.call import Call, known_call
-from churn_api.http.lanes import SCOPE, is_fast
+from churn_api.http.lanes import SCOPE, UNLIMITED, changes, is_fast
 from churn_api.http.ordinary import Inputs
 from churn_api.http.problems import MEDIA_TYPE, Problem, problem_of
-from churn_api.security.key_ring import KeyRing
-from churn_api.telemetry.access_log import AccessLine, AccessLog
+from churn_api.security.audit import AuditTrail
+from churn_api.security.key_ring import KeyRing, Refusal
+from churn_api.security.rate_limits import RateLimits, Refused, What, network_of
+from churn_api.telemetry.access_log import ERRORS_FROM, AccessLine, AccessLog
 from churn_api.telemetry.metrics import Metrics
+from churn_api.telemetry.refusals import Refusals
 
 UNMATCHED: Final = "unmatched"
-"""Name in metrics and log lines for requests that matched no route."""
+"""Name in metrics for requests that matched no route."""
+
+UNAUTHORIZED: Final = 401
 
 _CALLERS_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}").fullmatch
 _BEARER: Final = b"bearer "
@@ -41,8 +46,16 @@ class PipelineParts:
     """The parts that the pipelines of all routes share."""
 
     ring: KeyRing
+    limits: RateLimits
+    audit: AuditTrail
     metrics: Metrics
     access_log: AccessLog
+    refusals: Refusals
+
+    def note_unmatched(self, address: str, status: int) -> None:
+        """Count a request that reached no route."""
+        self.metrics.requests.labels(UNMATCHED, "", status).inc()
+        self.refusals.count(address, status)
 
 
 class RequestPipeline:
@@ -60,7 +73,9 @@ class RequestPipeline:
         self._is_known = False
         self._route = self._method = ""
         self._needs: str | None = None
-        self._fast: Callable[[Scope], Awaitable[RawResponse]] | None = None
+        self._is_limited = True
+        self._changes = False
+        self._fast: Callable[[Scope], Awaitable[Sendable]] | None = None
         self._inputs: Inputs | None = None
         self._histogram: Histogram
 
@@ -70,24 +85,19 @@ class RequestPipeline:
             self._learn(scope)
         call = Call(receive)
         call.enter(scope)
-        key = bearer = None
-        for name, value in scope["headers"]:
-            if name == b"x-api-key":
-                key = value
-            elif name == b"authorization":
-                bearer = value[len(_BEARER) :].strip() if value[: len(_BEARER)].lower() == _BEARER else b""
-            elif name == b"x-request-id" and _CALLERS_ID(value):
-                call.request_id = value.decode("ascii")
+        presented = _presented(scope, call)
         try:
             if self._needs is not None:
-                self._check(call, key if key is not None else bearer, self._needs)
+                await self._admit(call, scope, presented, self._needs)
+            elif self._is_limited:
+                await self._limit_address(call, scope)
             if self._fast is not None:
-                answer = await self._fast(scope)
+                answer: Sendable | None = await self._fast(scope)
             else:
                 await self._inputs.check(scope, call)  # type: ignore[union-attr]
                 answer = None
         except Exception as error:
-            answer = _answer_of(problem_of(error), call)
+            answer = _answer_of(problem_of(error), call, scope)
         if answer is None:
             await self._call_ordinary(call, scope, receive, send)
             return
@@ -95,7 +105,7 @@ class RequestPipeline:
             await answer.send(send)
         else:
             await answer.send(send, (b"x-request-id", call.request_id.encode()))
-        self._note(call, answer.status)
+        self._note(call, scope, answer.status)
 
     async def _call_ordinary(self, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
         """Let Litestar call the handler and turn its exceptions into problems; note the status that was sent."""
@@ -112,7 +122,7 @@ class RequestPipeline:
         try:
             await self._app(scope, receive, noting)
         finally:
-            self._note(call, status)
+            self._note(call, scope, status)
 
     def _learn(self, scope: Scope) -> None:
         """Learn once per route its template, its lane, its inputs and the scope that it needs."""
@@ -121,6 +131,8 @@ class RequestPipeline:
         if self._method == "OPTIONS":  # Litestar adds it to every route, with the opt of its controller
             raise MethodNotAllowedException
         self._needs = handler.opt[SCOPE]
+        self._is_limited = UNLIMITED not in handler.opt
+        self._changes = changes(handler, self._method)
         self._route = scope["path_template"]
         self._histogram = self._parts.metrics.latency.labels(self._route, self._method)
         if is_fast(handler):
@@ -131,13 +143,42 @@ class RequestPipeline:
             self._inputs = Inputs.of(route, handler, self._method)
         self._is_known = True
 
-    def _check(self, call: Call, presented: bytes | None, needed: str) -> None:
+    async def _admit(self, call: Call, scope: Scope, presented: bytes | None, needed: str) -> None:
+        """Check the key, and its limits; those of the address where it is no usable one."""
         call.key_id, refusal = self._parts.ring.check(presented, needed)
-        if refusal is None:
-            return
+        if call.key_id is None or refusal == "expired":
+            await self._limit_address(call, scope)
+        else:
+            keys = self._parts.limits.keys
+            if not keys.take(call.key_id) and (refused := await keys.wait(call.key_id)) is not None:
+                raise self._limited(call, refused, "key", "This key has made more requests than it may")
+        if refusal is not None:
+            call.refusal = refusal
+            self._refuse(refusal, needed)
+
+    async def _limit_address(self, call: Call, scope: Scope) -> None:
+        addresses, name = self._parts.limits.addresses, network_of(address_of(scope))
+        if not addresses.take(name) and (refused := await addresses.wait(name)) is not None:
+            said = "More requests without a usable key came from this address than are answered"
+            raise self._limited(call, refused, "address", said)
+
+    def _limited(self, call: Call, refused: Refused, by: What, said: str) -> Problem:
+        call.refusal = "limit"
+        self._parts.metrics.limited.labels(by).inc()
+        detail = f"{said}: at most {refused.rule}. Try again in {refused.wait_s} s."
+        return Problem(429, "limit", detail, headers={"retry-after": str(refused.wait_s)})
+
+    def _refuse(self, refusal: Refusal, needed: str) -> NoReturn:
+        """Raise what a caller is told about its key."""
         self._parts.metrics.refused_keys.labels(refusal).inc()
         if refusal == "scope":
             raise Problem(403, "scope", f"This key is not for that: it lacks the scope {needed!r}.")
+        if refusal == "unconfirmed":
+            raise Problem(
+                503,
+                "keys-unconfirmed",
+                "The serving database has been away for so long that no key can be known to be in use; try again later.",
+            )
         raise Problem(
             401,
             "key",
@@ -145,14 +186,26 @@ class RequestPipeline:
             headers={"www-authenticate": "Bearer"},
         )
 
-    def _note(self, call: Call, status: int) -> None:
+    def _note(self, call: Call, scope: Scope, status: int) -> None:
         seconds = time.perf_counter() - call.begun
         counter = self._counters.get(status)
         if counter is None:
             counter = self._counters[status] = self._parts.metrics.requests.labels(self._route, self._method, status)
         counter.inc()
         self._histogram.observe(seconds)
-        if self._parts.access_log.wants(status):
+        if call.key_id is not None and (self._changes or call.refusal is not None):
+            self._parts.audit.note(
+                key_id=call.key_id,
+                address=address_of(scope),
+                method=self._method,
+                route=self._route,
+                status=status,
+                reason=call.refusal,
+                request_id=call.id,
+            )
+        if status >= ERRORS_FROM and (call.key_id is None or status == UNAUTHORIZED):
+            self._parts.refusals.count(address_of(scope), status, is_known=call.key_id is not None)
+        elif self._parts.access_log.wants(status):
             self._parts.access_log.add(
                 AccessLine(
                     ts=datetime.now(UTC),
@@ -168,7 +221,7 @@ class RequestPipeline:
 
 
 def note_unmatched(parts: PipelineParts) -> Callable[[Exception, Scope], Awaitable[None]]:
-    """Litestar's hook for exceptions: counts and logs requests that reached no route (404, 405, a bad host).
+    """Litestar's hook for exceptions: counts requests that reached no route (404, 405, a bad host).
 
     Such requests pass no pipeline, which counts all others.
     """
@@ -179,17 +232,38 @@ def note_unmatched(parts: PipelineParts) -> Callable[[Exception, Scope], Awaitab
         call = Call(_nothing)
         call.enter(scope)
         status = error.status_code if isinstance(error, HTTPException) else 500
-        parts.metrics.requests.labels(UNMATCHED, "", status).inc()
-        parts.access_log.add(AccessLine(ts=datetime.now(UTC), id=call.id, route=UNMATCHED, status=status))
+        parts.note_unmatched(address_of(scope), status)
 
     return note
 
 
-def _answer_of(problem: Problem, call: Call) -> RawResponse:
+def address_of(scope: Scope) -> str:
+    """The caller's address; behind a proxy the proxy's."""
+    client = scope["client"]
+    return client[0] if client else ""
+
+
+def _answer_of(problem: Problem, call: Call, scope: Scope) -> RawResponse:
     headers = [(name.encode(), value.encode()) for name, value in problem.headers.items()]
     return RawResponse(
-        problem.body(call.request_id), (b"content-type", MEDIA_TYPE.encode()), *headers, status=problem.status
+        problem.body(call.request_id, scope["path"]),
+        (b"content-type", MEDIA_TYPE.encode()),
+        *headers,
+        status=problem.status,
     )
+
+
+def _presented(scope: Scope, call: Call) -> bytes | None:
+    """The key that a request presents; takes its id besides."""
+    key = bearer = None
+    for name, value in scope["headers"]:
+        if name == b"x-api-key":
+            key = value
+        elif name == b"authorization":
+            bearer = value[len(_BEARER) :].strip() if value[: len(_BEARER)].lower() == _BEARER else b""
+        elif name == b"x-request-id" and _CALLERS_ID(value):
+            call.request_id = value.decode("ascii")
+    return key if key is not None else bearer
 
 
 async def _nothing() -> Any:

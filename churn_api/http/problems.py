@@ -36,6 +36,8 @@ class ProblemDetails(msgspec.Struct, kw_only=True, omit_defaults=True):
         detail: explanation for people.
         errors: places in a request with wrong content, and what was expected there.
         snapshot: date of the features that were searched for an unknown customer.
+        newest: row of the release that serves, where another one than the caller's was written.
+        error: the same as ``detail``, for clients of the Open Inference Protocol, on routes below ``/v2``.
     """
 
     type: str
@@ -44,7 +46,9 @@ class ProblemDetails(msgspec.Struct, kw_only=True, omit_defaults=True):
     detail: str
     errors: list[dict[str, str]] | None = None
     snapshot: str | None = None
+    newest: dict[str, Any] | None = None
     request_id: str | None = None
+    error: str | None = None
 
 
 class Problem(Exception):  # noqa: N818 - the word of RFC 9457
@@ -55,7 +59,7 @@ class Problem(Exception):  # noqa: N818 - the word of RFC 9457
         name: short, stable name: the end of the type's URI.
         detail: what was found, what was expected, what to do.
         errors: places in the request, each with ``path`` and ``detail``.
-        snapshot: date of the features, as in ``ProblemDetails``.
+        snapshot, newest: as in ``ProblemDetails``.
         headers: additional headers of the answer.
     """
 
@@ -67,6 +71,7 @@ class Problem(Exception):  # noqa: N818 - the word of RFC 9457
         *,
         errors: list[dict[str, str]] | None = None,
         snapshot: str | None = None,
+        newest: dict[str, Any] | None = None,
         headers: dict[str, str] | None = None,
     ) -> None:
         super().__init__(name)
@@ -79,11 +84,13 @@ class Problem(Exception):  # noqa: N818 - the word of RFC 9457
             detail=detail,
             errors=errors,
             snapshot=snapshot,
+            newest=newest,
         )
 
-    def body(self, request_id: str) -> bytes:
-        """The encoded problem details."""
-        return msgspec.json.encode(msgspec.structs.replace(self.details, request_id=request_id))
+    def body(self, request_id: str, path: str = "") -> bytes:
+        """The encoded problem details; ``path`` is the address that was asked."""
+        error = self.details.detail if path.startswith("/v2") else None
+        return msgspec.json.encode(msgspec.structs.replace(self.details, request_id=request_id, error=error))
 
 
 def problem_spec(description: str) -> ResponseSpec:
@@ -109,6 +116,8 @@ def problem_of(error: Exception, *, said_by_a_handler: bool = False) -> Problem:
     if isinstance(error, HTTPException):
         status = error.status_code
         headers = {name: value for name, value in (error.headers or {}).items() if name in {"allow", "retry-after"}}
+        if "allow" in headers:
+            headers["allow"] = _answered(headers["allow"])
         repeats_the_body = isinstance(error.__cause__, SerializationException)
         if said_by_a_handler and not repeats_the_body and error.detail != HTTPStatus(status).phrase:
             detail = error.detail
@@ -119,6 +128,12 @@ def problem_of(error: Exception, *, said_by_a_handler: bool = False) -> Problem:
         known.details.detail = _SAID_OF[INTERNAL]
         say("request_failed", logging.ERROR, error=where_raised(error))
     return known
+
+
+def _answered(allow: str) -> str:
+    """The methods that an address answers, from those that Litestar has: OPTIONS is refused, HEAD answered like GET."""
+    methods = {method.strip() for method in allow.split(",")} - {"OPTIONS"}
+    return ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))
 
 
 def _of_parameters(error: ValidationException) -> Problem:
@@ -143,7 +158,7 @@ def problem_response(request: Request[Any, Any, Any], error: Exception) -> Respo
     call = call_of(request.scope)
     problem = problem_of(error, said_by_a_handler="route_handler" in request.scope)
     return Response(
-        problem.body(call.request_id),
+        problem.body(call.request_id, request.scope["path"]),
         status_code=problem.status,
         media_type=MEDIA_TYPE,
         headers=problem.headers,

@@ -1,6 +1,6 @@
-"""Whether a request's body is CSV, and in which encoding, by its Content-Type.
+"""Whether a request's body is a file, and of which kind and encoding, by its Content-Type.
 
-Belongs here: the header. Does not belong here: what the body holds (``predictions.company_csv``, ``validation.parsing``).
+Belongs here: the header. Does not belong here: what the body holds (``predictions.company_files``, ``validation.parsing``).
 """
 
 from dataclasses import dataclass
@@ -30,6 +30,29 @@ class CsvType:
     """
 
     encoding: Encoding | None
+
+
+@dataclass(frozen=True)
+class ParquetType:
+    """A body that is Parquet."""
+
+
+FileType = CsvType | ParquetType
+
+PARQUET: Final = ("application/vnd.apache.parquet", "application/x-parquet")
+"""The registered name of Parquet, and the one that was usual before."""
+
+
+def file_type(scope: Scope) -> FileType | None:
+    """The type of a body that is a file; ``None`` if the request says that it is anything else, or nothing.
+
+    Raises:
+        Problem: as ``csv_type`` does.
+    """
+    for name, value in scope["headers"]:
+        if name == b"content-type" and value.split(b";")[0].strip().lower().decode("latin-1") in PARQUET:
+            return ParquetType()
+    return csv_type(scope)
 
 
 def csv_type(scope: Scope) -> CsvType | None:

@@ -1,0 +1,74 @@
+"""What holds for every answer, whatever route gave it: HEAD, and the headers that keep browsers and caches from misusing it.
+
+Belongs here: rules about answers as a whole. Does not belong here: keys, counts and logs (``http.middleware``).
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from litestar import Litestar
+from litestar.config.cors import CORSConfig
+from litestar.enums import ScopeType
+from litestar.types import Message, Receive, Scope, Send
+
+_UNLESS_SET: Final = (
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+)
+
+_ALWAYS: Final = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)
+
+ON_EVERY_ANSWER: Final = (*_UNLESS_SET, *_ALWAYS)
+"""Headers of every answer. A route may set a Cache-Control and a Content-Security-Policy of its own in place of these two."""
+
+PREFLIGHT_S: Final = 600
+"""Time for which a browser may remember what it was allowed."""
+
+_NAMES: Final = frozenset(name for name, _ in _UNLESS_SET)
+
+
+def cors_of(origins: Sequence[str]) -> CORSConfig | None:
+    """What pages of other origins may ask from a browser; ``None`` for nothing at all. Cookies are never taken."""
+    if not origins:
+        return None
+    return CORSConfig(
+        allow_origins=list(origins),
+        allow_methods=["GET", "POST"],
+        allow_headers=["X-API-Key", "Authorization", "Content-Type", "X-Request-ID", "Idempotency-Key"],
+        expose_headers=["X-Request-ID", "Retry-After", "X-Release"],
+        allow_credentials=False,
+        max_age=PREFLIGHT_S,
+    )
+
+
+class ServiceApp(Litestar):
+    """Litestar, with what holds for every answer."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # type: ignore[override]
+        """Answer a request; a HEAD as the GET of the same address, without the body."""
+        if scope["type"] != ScopeType.HTTP:  # a websocket, or a start and a stop, which have no method
+            await super().__call__(scope, receive, send)
+            return
+        is_head = scope["method"] == "HEAD"
+
+        async def finish(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = list(message["headers"])
+                own = {name for name, _ in headers if name in _NAMES}
+                if own:
+                    headers += [field for field in ON_EVERY_ANSWER if field[0] not in own]
+                else:
+                    headers += ON_EVERY_ANSWER
+                message["headers"] = headers
+            elif is_head and message["type"] == "http.response.body":
+                message["body"] = b""
+            await send(message)
+
+        if is_head:
+            scope = {**scope, "method": "GET"}
+        await super().__call__(scope, receive, finish)
