@@ -1,17 +1,16 @@
-"""The access log: one JSON line per request on standard output, for all errors and for a share of the successes.
+"""The access log: one JSON line per request, for the errors of those who have a key and for a share of the successes.
 
-The default share is 1 %: counters and histograms cover the rest. A line names the route's template and the service's own id of
+The default share is 1 %: counters and histograms cover the rest. What is refused without a key is counted (``refusals``). A line names the route's template and the service's own id of
 the request, never the path, the caller's id, or anything else that the caller chose.
 """
 
 import asyncio
-import os
-from contextlib import suppress
 from datetime import datetime
 
 import msgspec
 
-STDOUT = 1
+from churn_api.telemetry.line_writer import LineWriter
+
 ERRORS_FROM = 400
 WRITTEN_AFTER_S = 0.2
 TOGETHER = 100
@@ -32,13 +31,15 @@ class AccessLine(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class AccessLog:
-    """Collects lines and writes them together, several times a second.
+    """Collects lines and hands them on together, several times a second.
 
     Args:
+        writer: writer of the lines.
         share: share of the successful requests that are logged, between 0 and 1, evenly spread.
     """
 
-    def __init__(self, share: float) -> None:
+    def __init__(self, writer: LineWriter, share: float) -> None:
+        self._writer = writer
         self._share = share
         self._owed = 0.0
         self._lines: list[AccessLine] = []
@@ -63,8 +64,7 @@ class AccessLog:
             self.flush()
 
     def flush(self) -> None:
-        """Write the collected lines; a closed standard output does not keep requests from being answered."""
+        """Hand on the collected lines."""
         lines, self._lines = self._lines, []
         if lines:
-            with suppress(OSError):
-                os.write(STDOUT, self._encode(lines))
+            self._writer.put(self._encode(lines))

@@ -5,12 +5,13 @@ raised. Belongs here: the form of a line. Does not belong here: who writes which
 """
 
 import logging
-import sys
 import traceback
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+
+from churn_api.telemetry.line_writer import LineWriter, PromptWriter
 
 LOGGER = logging.getLogger("churn_api")
 
@@ -28,7 +29,15 @@ def where_raised(error: BaseException) -> str:
 
 
 class JsonLines(logging.Formatter):
-    """A log record as one JSON object."""
+    """A log record as one JSON object.
+
+    Args:
+        worker: number of this process among several, which every line names; ``None`` for the only one.
+    """
+
+    def __init__(self, worker: int | None = None) -> None:
+        super().__init__()
+        self._worker = {} if worker is None else {"worker": worker}
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, without its end."""
@@ -37,17 +46,34 @@ class JsonLines(logging.Formatter):
             "level": record.levelname.lower(),
             "event": record.getMessage() if record.name == LOGGER.name else _known(record),
         }
+        line.update(self._worker)
         line.update(getattr(record, "fields", {}))
         if record.exc_info and record.exc_info[1] is not None:
             line["error"] = where_raised(record.exc_info[1])
         return msgspec.json.encode(line).decode()
 
 
-def log_to_stdout(level: int = logging.INFO) -> None:
-    """Make this process write the log lines of all libraries in this form."""
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(JsonLines())
-    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+class QueuedLines(logging.Handler):
+    """Hands records to a writer as lines.
+
+    Args:
+        writer: writer of the lines.
+        worker: number of this process among several.
+    """
+
+    def __init__(self, writer: LineWriter | PromptWriter, worker: int | None) -> None:
+        super().__init__()
+        self.setFormatter(JsonLines(worker))
+        self._writer = writer
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Queue one record."""
+        self._writer.put(self.format(record).encode() + b"\n")
+
+
+def log_to(writer: LineWriter | PromptWriter, level: int = logging.INFO, *, worker: int | None = None) -> None:
+    """Make this process write the log lines of all libraries in this form, with its number among several."""
+    logging.basicConfig(level=logging.WARNING, handlers=[QueuedLines(writer, worker)], force=True)
     LOGGER.setLevel(level)
 
 

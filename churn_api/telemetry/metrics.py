@@ -5,25 +5,24 @@ Belongs here: every metric's name, help and labels. Does not belong here: when i
 
 from typing import Final, Literal
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, disable_created_metrics
-from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 LoadFailure = Literal["database", "store", "release", "unexpected"]
 """Reason why a release was not taken: the database or the store does not answer, the release is bad, or none of these."""
 
-ShipFailure = Literal["database", "unexpected"]
+ShipFailure = Literal["database", "segment", "unexpected"]
 """Reason why predictions stay in the spool."""
 
 LATENCIES_S: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 
 class Metrics:
-    """All metrics of one service, in a registry of their own."""
+    """All metrics of one process, in a registry of their own. Of several workers, gauges are shown by their highest value."""
 
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a time stamp beside every counter doubles the text and is read by nobody
         self.registry = CollectorRegistry()
-        ProcessCollector(registry=self.registry)
         self.requests = Counter(
             "churn_requests", "Requests answered", ["route", "method", "status"], registry=self.registry
         )
@@ -37,11 +36,34 @@ class Metrics:
         self.refused_keys = Counter(
             "churn_keys_refused", "Requests refused for their key", ["reason"], registry=self.registry
         )
+        self.limited = Counter(
+            "churn_requests_limited",
+            "Requests refused because their key or address has made too many",
+            ["by"],
+            registry=self.registry,
+        )
+        self.audit_dropped = Counter(
+            "churn_audit_dropped", "Rows of the audit that did not fit into its queue", registry=self.registry
+        )
+        self.connections_cut = Counter(
+            "churn_connections_cut",
+            "Connections ended by the service: slow, too many, or holding too much",
+            ["reason"],
+            registry=self.registry,
+        )
+        self.log_lines_dropped = Counter(
+            "churn_log_lines_dropped",
+            "Log lines that nobody read in time, or that could not be written",
+            registry=self.registry,
+        )
         self.predictions = Counter(
             "churn_predictions", "Predictions answered", ["release", "role", "churn"], registry=self.registry
         )
-        self.not_finite = Counter(
-            "churn_predictions_not_finite", "Probabilities that were not a number, never sent", registry=self.registry
+        self.no_probability = Counter(
+            "churn_predictions_no_probability",
+            "Answers of a model that were not a number from 0 to 1, never sent",
+            ["release", "role"],
+            registry=self.registry,
         )
         self.unknown_categories = Counter(
             "churn_unknown_categories", "Words that training never saw", ["column"], registry=self.registry
@@ -64,6 +86,9 @@ class Metrics:
         self.refresh_failures = Counter(
             "churn_refresh_failures", "Failed looks at keys, online features or the clock", ["what"], registry=self.registry
         )
+        self.online_lookups = Counter(
+            "churn_online_lookups", "Customers looked up in the online features", ["result"], registry=self.registry
+        )
         self.age = Gauge("churn_poll_age_seconds", "Since the last successful look", ["what"], registry=self.registry)
         self.log_dropped = Counter(
             "churn_prediction_log_dropped", "Predictions answered but not logged", ["reason"], registry=self.registry
@@ -80,11 +105,10 @@ class Metrics:
         self.ship_failures = Counter(
             "churn_prediction_log_ship_failures", "Failed attempts to ship", ["reason"], registry=self.registry
         )
+        self.database_replaced = Counter(
+            "churn_database_replaced", "Times that the serving database was another one than before", registry=self.registry
+        )
         self.spool_bytes = Gauge("churn_spool_bytes", "Bytes waiting for the database", registry=self.registry)
-
-    def expose(self) -> bytes:
-        """The text that Prometheus reads."""
-        return generate_latest(self.registry)
 
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 
-class LogLine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
+class LogLine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     """A prediction as it was answered.
 
     Attributes:
@@ -21,6 +21,7 @@ class LogLine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         answered_s: time of the answer, by the platform's clock.
         snapshot_s: time T of looked-up features; ``None`` where the caller sent the attributes.
         features: the model's inputs by name.
+        experiment, arm, unit: place in an experiment (``releases.traffic_split``); left out without one.
     """
 
     request_id: str
@@ -37,6 +38,9 @@ class LogLine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     features: dict[str, Any]
     latency_us: int
     key_id: str | None
+    experiment: str | None = None
+    arm: str | None = None
+    unit: str | None = None
 
 
 class StoredLine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
@@ -56,6 +60,9 @@ class StoredLine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     features: msgspec.Raw
     latency_us: int
     key_id: str | None
+    experiment: str | None = None
+    arm: str | None = None
+    unit: str | None = None
 
 
 encode_lines = msgspec.json.Encoder().encode_lines

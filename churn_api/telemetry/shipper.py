@@ -1,37 +1,30 @@
 """Moves complete segments of the spool into the table ``prediction_log``.
 
 A segment is deleted only after the commit that holds its last line, and a line that is already in the table is left alone. So a
-shipper that dies anywhere, or ships a segment again, neither loses nor doubles a prediction.
+shipper that dies anywhere, or ships a segment again, neither loses nor doubles a prediction. A segment that can't be shipped does not
+stop the others: it stays, and health names it.
 
-Belongs here: from lines to rows. Does not belong here: files and locks (``spool``).
+Belongs here: from segments to rows. Does not belong here: files and locks (``spool``), and single lines (``log_rows``).
 """
 
 import logging
+import os
 import threading
 import time
-from collections.abc import Sequence
-from itertools import chain
-from typing import Any
 
-import msgspec
 import sqlalchemy as sa
-from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
 from churn_api.telemetry.json_log import say, where_raised
+from churn_api.telemetry.log_rows import BATCH, LogRows
 from churn_api.telemetry.metrics import Metrics, ShipFailure
-from churn_api.telemetry.prediction_log import StoredLine, decode_line
-from churn_api.telemetry.spool import Spool, SpoolSegment
-from churn_store.database.schema import prediction_log
+from churn_api.telemetry.spool import REFUSED, Spool, SpoolSegment
 
-BATCH = 5_000
-"""Rows per commit: enough that each page of an index is written once for several rows."""
+NAMED = 3
+"""So many files are named in words."""
 
-TOGETHER = 100
-"""Rows per statement. With one statement per row, the GIL would change between this thread and the event loop at every row, which
-costs the requests more than the inserts themselves."""
-
-GIL_YIELD_S = 0.001
-"""Sleep between statements so that the event loop gets the GIL; otherwise only every 5 ms while a segment is shipped."""
+HELD_FOR_S = 60.0
+"""While the database takes no segment at all, a new one is completed this rarely, so that the spool does not fill with small files."""
 
 
 class Shipper:
@@ -45,26 +38,29 @@ class Shipper:
 
     def __init__(self, spool: Spool, engine: sa.Engine, metrics: Metrics) -> None:
         self._spool = spool
-        self._engine = engine
+        self._rows = LogRows(engine)
         self._metrics = metrics
-        self._mark = "?" if engine.dialect.name == "sqlite" else "%s"
         self._is_failing = False
+        self._stuck: dict[str, str] = {}
+        self._aside: list[str] = []
+        self._held_until = 0.0
 
     def ship(self) -> None:
         """Ship all complete segments: this worker's own lines and those of dead workers.
 
         Raises:
-            SQLAlchemyError: if the database does not take them now; lines that were not committed stay in the spool.
+            SQLAlchemyError: if the database takes none of them now; lines that were not committed stay in the spool.
         """
-        self._spool.complete()
         try:
-            for file in self._spool.segments():
-                with self._spool.adopt(file) as segment:
-                    if segment is not None:
-                        self._ship_segment(segment)
+            self._spool.sweep()
+            self._rows.require_table()  # before a segment is completed, so that few large ones wait for a database that is away
+            if time.monotonic() >= self._held_until:
+                self._spool.complete()
+            self._ship_all()
             self._is_failing = False
         finally:
             self._spool.measure()
+            self._aside = [file.name for file in self._spool.put_aside()]
             self._metrics.spool_bytes.set(self._spool.waiting_bytes)
 
     def ship_the_rest(self, at_most_s: float) -> None:
@@ -83,62 +79,55 @@ class Shipper:
             say("prediction_log_not_shipped", logging.WARNING, error=where_raised(error))
         self._is_failing = True
 
+    def words(self) -> list[str]:
+        """The files of the spool that somebody has to look at."""
+        said = []
+        if self._stuck:
+            named = ", ".join(f"{name} ({reason})" for name, reason in list(self._stuck.items())[:NAMED])
+            said.append(f"{len(self._stuck)} in the spool can't be moved into the database: {named}")
+        if self._aside:
+            said.append(f"lines that the database does not take lie in the spool: {', '.join(self._aside[:NAMED])}")
+        return said
+
     def _try_to_ship(self) -> None:
         try:
             self.ship()
         except Exception as error:
             self.failed(error)
 
+    def _ship_all(self) -> None:
+        stuck: dict[str, str] = {}
+        shipped, refusal = 0, None
+        for file in self._spool.segments():
+            try:
+                with self._spool.adopt(file) as segment:
+                    if segment is not None:
+                        self._ship_segment(segment)
+                        shipped += 1
+            except SQLAlchemyError as error:
+                self._rows.require_table()  # a database that went away stops here; else it may be this segment's fault
+                stuck[file.name], refusal = type(error).__name__, error
+            except OSError as error:
+                stuck[file.name] = error.strerror or type(error).__name__
+        for name in stuck.keys() - self._stuck.keys():
+            say("prediction_log_segment_stuck", logging.ERROR, file=name, reason=stuck[name])
+        self._metrics.ship_failures.labels("segment").inc(len(stuck))
+        self._stuck = stuck
+        if refusal is not None and not shipped:
+            self._held_until = time.monotonic() + HELD_FOR_S
+            raise refusal
+        self._held_until = 0.0
+
     def _ship_segment(self, segment: SpoolSegment) -> None:
-        refused: list[bytes] = []
+        refused = [segment.torn] if segment.torn else []
         for start in range(0, len(segment.lines), BATCH):
-            refused += self._insert_lines(segment.lines[start : start + BATCH])
+            refused += self._rows.insert(segment.lines[start : start + BATCH])
         if refused:
-            with open(segment.file.with_suffix(".refused"), "wb") as file:
+            aside = segment.file.with_suffix(REFUSED)
+            with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
                 file.write(b"\n".join(refused) + b"\n")
-            self._metrics.log_refused.inc(len(refused))
-            say("prediction_log_lines_refused", logging.ERROR, lines=len(refused), file=segment.file.stem + ".refused")
+            say("prediction_log_lines_refused", logging.ERROR, lines=len(refused), file=aside.name)
         segment.file.unlink()
-        self._metrics.log_torn.inc(int(segment.torn))
-        self._metrics.log_shipped.inc(len(segment.lines) - len(refused))
-
-    def _insert_lines(self, lines: Sequence[bytes]) -> list[bytes]:
-        """Insert in one transaction what can be inserted.
-
-        Returns:
-            The lines that no retry would help: those of another form, or refused for a value in them.
-        """
-        refused: list[bytes] = []
-        try:
-            with self._engine.begin() as connection:
-                for start in range(0, len(lines), TOGETHER):
-                    rows = []
-                    for line in lines[start : start + TOGETHER]:
-                        try:
-                            rows.append(_row(decode_line(line)))
-                        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                            refused.append(line)
-                    if rows:
-                        connection.exec_driver_sql(self._statement(len(rows)), tuple(chain(*rows)))
-                    time.sleep(GIL_YIELD_S)
-        except (DataError, IntegrityError):
-            if len(lines) == 1:
-                return list(lines)
-            return [line for one in lines for line in self._insert_lines([one])]
-        return refused
-
-    def _statement(self, rows: int) -> str:
-        """SQL that inserts a number of rows and skips those that exist already; the same in SQLite and PostgreSQL."""
-        names, row = ", ".join(_COLUMNS), f"({', '.join([self._mark] * len(_COLUMNS))})"
-        values = ", ".join([row] * rows)
-        return f"INSERT INTO {prediction_log.name} ({names}) VALUES {values} ON CONFLICT DO NOTHING"  # noqa: S608
-
-
-def _row(line: StoredLine) -> tuple[Any, ...]:
-    """The values in the order of ``StoredLine``; the features as JSON text, unchanged."""
-    values = msgspec.structs.astuple(line)
-    return (*values[:_FEATURES], str(values[_FEATURES], "utf-8"), *values[_FEATURES + 1 :])
-
-
-_COLUMNS = StoredLine.__struct_fields__
-_FEATURES = _COLUMNS.index("features")
+        self._metrics.log_refused.inc(len(refused) - bool(segment.torn))
+        self._metrics.log_torn.inc(bool(segment.torn))
+        self._metrics.log_shipped.inc(len(segment.lines) - len(refused) + bool(segment.torn))
