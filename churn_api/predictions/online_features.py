@@ -55,12 +55,16 @@ class OnlineFeatures:
     Args:
         reader: reader of the address to which the graph writes the features.
         metrics: metrics that count failures.
+
+    Attributes:
+        hits, misses: customers that were looked up and were in the snapshot, and those that were not.
     """
 
     def __init__(self, reader: OnlineReader, metrics: Metrics) -> None:
         self._reader = reader
         self._metrics = metrics
         self._plan: _Plan | None = None
+        self.hits = self.misses = 0
         self._succeeded = time.monotonic()
         self._is_away = False
 
@@ -89,6 +93,38 @@ class OnlineFeatures:
         self._succeeded = time.monotonic()
         self._is_away = False
         return True
+
+    async def require_newest(self) -> None:
+        """Look for the newest snapshot now.
+
+        Raises:
+            Problem: if the pointer can't be read (503); the former snapshot stays.
+        """
+        if not await self.refresh():
+            raise _away()
+
+    async def reload(self) -> None:
+        """Drop what is kept of the snapshot, and read the newest anew.
+
+        Raises:
+            Problem: if it can't be read (503); the former snapshot stays.
+        """
+        self._reader.forget()
+        await self.require_newest()
+
+    @property
+    def kept_in(self) -> str:
+        """Where look-ups read: ``file`` or ``redis``."""
+        return self._reader.kept_in
+
+    async def size(self) -> int | None:
+        """Bytes of what look-ups read; ``None`` if they can't be told now."""
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                return await self._reader.size()
+        except Exception as error:  # whatever Redis or the disk raises
+            self._failed(error)
+            return None
 
     async def follow(self, every_s: float) -> None:
         """Refresh for ever, less often while refreshes fail."""
@@ -123,15 +159,30 @@ class OnlineFeatures:
                 looked_up = await self._reader.get(customer_ids[len(rows) : len(rows) + TOGETHER])
             except Exception as error:  # whatever Redis or SQLite raises
                 self._failed(error)
-                raise Problem(
-                    503,
-                    "online-features-away",
-                    "The online features can't be read at the moment; try again, or send the attributes to POST /predict.",
-                ) from error
+                raise _away() from error
             rows += [
                 None if values is None else dict(zip(plan.names, plan.pick(values), strict=True)) for values in looked_up
             ]
+        missed = rows.count(None)
+        self.hits += len(rows) - missed
+        self.misses += missed
         return FoundFeatures(snapshot=plan.snapshot, rows=rows)
+
+    async def of_customer(self, customer_id: str) -> tuple[Snapshot | None, dict[str, Any] | None]:
+        """The snapshot, and all features that it has of a customer; it is no look-up for a prediction and not counted as one.
+
+        Raises:
+            Problem: if they can't be read now (503).
+        """
+        snapshot = self._reader.snapshot
+        if snapshot is None:
+            return None, None
+        try:
+            (values,) = await self._reader.get((customer_id,))
+        except Exception as error:  # whatever Redis or SQLite raises
+            self._failed(error)
+            raise _away() from error
+        return snapshot, None if values is None else dict(zip(snapshot.columns, values, strict=True))
 
     def _plan_for(self, served: Served) -> _Plan:
         """How to read a release's columns from the current snapshot.
@@ -176,6 +227,14 @@ class OnlineFeatures:
         if not self._is_away:
             say("online_features_away", logging.WARNING, error=where_raised(error))
         self._is_away = True
+
+
+def _away() -> Problem:
+    return Problem(
+        503,
+        "online-features-away",
+        "The online features can't be read at the moment; try again, or send the attributes to POST /predict.",
+    )
 
 
 def date_of(snapshot: Snapshot) -> str:

@@ -17,11 +17,14 @@ from churn_store.model.signature import Column, Signature
 
 LONGEST_ID: Final = 256
 
-_ID: Final = "^[^\\x00-\\x1f\\x7f]+$(?!\\n)"  # Python's $ also matches before a line feed at the end
+ID_PATTERN: Final = "^[^\\x00-\\x1f\\x7f]+$(?!\\n)"  # Python's $ also matches before a line feed at the end
 
 CustomerId = Annotated[
-    str, msgspec.Meta(min_length=1, max_length=LONGEST_ID, pattern=_ID, description="as in your own systems")
+    str, msgspec.Meta(min_length=1, max_length=LONGEST_ID, pattern=ID_PATTERN, description="as in your own systems")
 ]
+
+_NUL: Final = b"\\u0000"
+"""How JSON writes U+0000, which it does not take as it is."""
 
 Row = dict[str, Any]
 """Attributes by column name."""
@@ -33,7 +36,7 @@ def require_customer_id(text: str) -> str:
     Raises:
         Problem: if the id is empty, too long or holds control characters (400).
     """
-    if len(text) > LONGEST_ID or not re.search(_ID, text):
+    if len(text) > LONGEST_ID or not re.search(ID_PATTERN, text):
         raise malformed("customer_id", "expected text of 1 to 256 characters without control characters; found other text")
     return text
 
@@ -86,6 +89,8 @@ class RequestTypes:
             Problem: if the body does not fit (400); names the attribute and what it should be.
         """
         asked: Any = self._decode(self._decode_single, body)
+        if _NUL in body:
+            self._refuse_nul(asked.attributes)
         _refuse_repeated_names(body, self._names(asked))
         return asked.customer_id or None, self._signature.row(asked.attributes)
 
@@ -100,6 +105,7 @@ class RequestTypes:
             asked: Any = msgspec.convert(record, self.single)
         except msgspec.ValidationError as error:
             raise explain(str(error), self._columns) from None
+        self._refuse_nul(asked.attributes)
         return asked.customer_id or None, self._signature.row(asked.attributes)
 
     def decode_batch(self, body: bytes) -> tuple[list[str] | None, list[tuple[str | None, Row]]]:
@@ -120,8 +126,21 @@ class RequestTypes:
         if records is msgspec.UNSET:
             _refuse_repeated_names(body, 1)
             return ids, []
+        if _NUL in body:
+            for index, record in enumerate(records):
+                self._refuse_nul(record.attributes, where=f"records[{index}].attributes.")
         _refuse_repeated_names(body, 1 + sum(self._names(record) for record in records))
         return None, [(record.customer_id or None, self._signature.row(record.attributes)) for record in records]
+
+    def _refuse_nul(self, attributes: Any, *, where: str = "attributes.") -> None:
+        """Refuse a text with U+0000, which no database keeps.
+
+        Raises:
+            Problem: if there is one (400).
+        """
+        for name, value in self._signature.row(attributes).items():
+            if isinstance(value, str) and "\0" in value:
+                raise malformed(f"{where}{name}", "expected a text without U+0000, found one with it")
 
     def _names(self, asked: Any) -> int:
         """Number of names in the JSON of a decoded prediction if none occurs twice."""

@@ -13,10 +13,10 @@ from litestar.types import Scope
 
 from churn_api.http.body import OK
 from churn_api.http.call import Call
-from churn_api.http.csv_type import CsvType, csv_type
-from churn_api.http.lanes import needs
+from churn_api.http.file_type import CsvType, csv_type
+from churn_api.http.lanes import asks
 from churn_api.http.problems import problem_spec
-from churn_api.predictions.company_csv import CsvBodies, records_of
+from churn_api.predictions.company_files import FileBodies, records_of
 from churn_api.predictions.service import Predictor
 from churn_api.releases.served import Served
 from churn_api.schemas.validation import Validation
@@ -25,7 +25,7 @@ from churn_api.validation.explain import validate
 from churn_api.validation.parsing import csv_records, json_records
 
 
-def validation_controller(settings: ServiceSettings, bodies: CsvBodies) -> type[Controller]:
+def validation_controller(settings: ServiceSettings, bodies: FileBodies) -> type[Controller]:
     """The route with the limits of a batch.
 
     Args:
@@ -40,7 +40,7 @@ def validation_controller(settings: ServiceSettings, bodies: CsvBodies) -> type[
 
         @post(
             "/validate",
-            opt=needs("predict"),
+            opt=asks("predict"),
             status_code=OK,
             summary="Whether rows fit the release, before predictions are asked for; nothing is scored or logged",
             responses={
@@ -63,7 +63,7 @@ def validation_controller(settings: ServiceSettings, bodies: CsvBodies) -> type[
 
 
 def _validated(
-    body: bytes, kind: CsvType | None, served: Served, request_id: str, max_records: int, bodies: CsvBodies
+    body: bytes, kind: CsvType | None, served: Served, request_id: str, max_records: int, bodies: FileBodies
 ) -> Validation:
     signature = served.champion.bundle.manifest.signature
     if kind is None:

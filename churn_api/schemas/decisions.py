@@ -1,0 +1,14 @@
+"""What a request says with a decision of a person: about a release, or an experiment.
+
+Belongs here: fields that several routes take alike. Does not belong here: the rules of the words (``churn_store.releases.attribution``).
+"""
+
+from typing import Annotated
+
+import msgspec
+
+from churn_store.releases.attribution import LONGEST_REASON
+
+GivenReason = Annotated[
+    str, msgspec.Meta(min_length=1, max_length=LONGEST_REASON, description="one line with a letter or a digit")
+]
