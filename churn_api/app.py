@@ -4,9 +4,12 @@ Belongs here: wiring. Does not belong here: behaviour.
 """
 
 import asyncio
+import logging
+import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from functools import partial
 
 import sqlalchemy as sa
 from litestar import Litestar
@@ -14,49 +17,82 @@ from litestar.di import Provide
 from litestar.middleware import DefineMiddleware
 from litestar.types import ControllerRouterHandler
 
-from churn_api.background import PeriodicTask
+from churn_api.admin.audit import AuditController
+from churn_api.admin.limits import LimitsController
+from churn_api.background import PeriodicTask, write_last
 from churn_api.clock import FollowedClock
-from churn_api.disk_cache import CachedValue
 from churn_api.docs.openapi import OpenApiDocuments
 from churn_api.docs.routes import DocsController
+from churn_api.experiments.routes import ExperimentController, ExperimentReader
+from churn_api.explanations.routes import ExplanationController
+from churn_api.explanations.service import Explanations
 from churn_api.http.call import call_of
+from churn_api.http.edge import ServiceApp, cors_of
 from churn_api.http.lanes import require_answerable
 from churn_api.http.middleware import PipelineParts, RequestPipeline, note_unmatched
 from churn_api.http.ordinary import CheckedRequest
 from churn_api.http.problems import problem_response
-from churn_api.monitoring.health import HealthController, Monitor
-from churn_api.predictions.company_csv import CsvBodies
+from churn_api.monitoring.exposition import Exposition
+from churn_api.monitoring.health import HealthController, Monitor, detailed_controller
+from churn_api.monitoring.status import StatusController
+from churn_api.open_inference.routes import ModelMetadataController, ServerController, infer_routes
+from churn_api.outcomes.parsing import OutcomeBodies
+from churn_api.outcomes.routes import OutcomeService, outcome_controller
+from churn_api.predictions.batch_reasons import BatchReasons
+from churn_api.predictions.batch_route import batch_route
+from churn_api.predictions.batch_rows import BatchRows
+from churn_api.predictions.company_files import FileBodies
+from churn_api.predictions.customer_routes import CustomerController
+from churn_api.predictions.feature_routes import FeaturesController
 from churn_api.predictions.online_features import OnlineFeatures
 from churn_api.predictions.routes import prediction_routes
 from churn_api.predictions.service import Predictor
+from churn_api.releases.decision_routes import ArmsController, DecisionController
+from churn_api.releases.decisions import Decisions
+from churn_api.releases.follow_up import FollowUp
 from churn_api.releases.last_good import LastGood
 from churn_api.releases.poller import ReleasePoller
-from churn_api.releases.rollback import Rollback, RollbackController
+from churn_api.releases.rollback import RollbackController
 from churn_api.releases.routes import ModelController
 from churn_api.releases.served import Preparation
-from churn_api.security.key_ring import KeyRing
-from churn_api.security.keys import HashedKey
+from churn_api.reports.routes import ReportController
+from churn_api.security.access import Access
 from churn_api.settings import ServiceConfig
+from churn_api.surveys.routes import SurveyController
+from churn_api.surveys.service import SurveyService
 from churn_api.telemetry.access_log import AccessLog
+from churn_api.telemetry.json_log import say
+from churn_api.telemetry.line_writer import LineWriter
 from churn_api.telemetry.metrics import Metrics
+from churn_api.telemetry.refusals import Refusals
 from churn_api.telemetry.shipper import Shipper
 from churn_api.telemetry.spool import Spool
 from churn_api.validation.routes import validation_controller
+from churn_api.workers.worker import Worker
+from churn_store.clock import wall_s
 from churn_store.database.migrate import require_migrated
 from churn_store.database.schema import connect
+from churn_store.database.watch import DatabaseWatch
 from churn_store.errors import DatabaseAwayError, InputError
+from churn_store.releases.risk_bands import bands_of
+from churn_store.releases.trial import Trials
 from churn_store.storage.online_store import open_reader
 
 FIRST_LOOK_S = 6.0
 """Longest wait of the start for the first look at the releases, so that the service can answer at once where possible."""
 
 
-def create_app(settings: ServiceConfig, *, more_routes: Sequence[ControllerRouterHandler] = ()) -> Litestar:
+def create_app(
+    settings: ServiceConfig, *, more_routes: Sequence[ControllerRouterHandler] = (), writer: LineWriter | None = None,
+    worker: Worker = Worker(),  # noqa: B008 - frozen
+) -> ServiceApp:  # fmt: skip
     """The service.
 
     Args:
         settings: settings of ``churn.yaml`` and the environment.
         more_routes: ordinary controllers in addition to the service's own.
+        writer: writer of the log lines; default: one on standard output.
+        worker: which of several workers this process is; default: the only one.
 
     Raises:
         TypeError: if the request pipeline could not answer a route correctly.
@@ -65,44 +101,75 @@ def create_app(settings: ServiceConfig, *, more_routes: Sequence[ControllerRoute
     """
     limits = settings.service
     clock = FollowedClock(settings.clock)
-    metrics = Metrics()
-    documents = OpenApiDocuments()
+    writer = writer or LineWriter()
+    metrics, documents = Metrics(), OpenApiDocuments()
     engine = connect(settings.database_url)
-    away = _away(engine)
-    ring = KeyRing(
-        engine,
-        CachedValue(
-            settings.cache_folder / "keys.json", list[HashedKey], max_age_s=limits.cache_max_age_s, now_s=clock.now_s
-        ),
-        clock.now_s,
-    )
-    ring.open(away)
-
+    watch = DatabaseWatch(engine)
+    access = Access.open(settings, engine, _away(engine), metrics)
+    last_good = LastGood(settings.cache_folder, max_age_s=limits.cache_max_age_s, now_s=wall_s)
+    trials = Trials(settings.cache_folder / "trials")
     releases = ReleasePoller(
         engine,
         settings.releases_url,
-        LastGood(settings.cache_folder, max_age_s=limits.cache_max_age_s, now_s=clock.now_s),
-        Preparation(max_batch=limits.max_batch, metrics=metrics, document=documents.of_release, now_s=clock.now_s),
+        last_good,
+        trials,
+        Preparation(
+            max_batch=limits.max_batch,
+            metrics=metrics,
+            document=documents.of_release,
+            now_s=clock.now_s,
+            bands=partial(bands_of, bounds=limits.risk_bands),
+        ),
         metrics,
         clock.now_s,
     )
-    online = OnlineFeatures(open_reader(settings.online_url), metrics)
+    follow_up = FollowUp(releases, last_good)
+    online = OnlineFeatures(open_reader(settings.online_url, copies=settings.cache_folder / "online"), metrics)
     spool = Spool(settings.spool_folder, limit_bytes=limits.spool_limit_bytes)
     shipper = Shipper(spool, engine, metrics)
     threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="batch")
     predictor = Predictor(releases, spool, metrics, clock.now_s)
-    bodies = CsvBodies(settings.customers, limits.max_batch)
-
-    rollback = Rollback(engine, releases, ring.name_of, clock.now_s)
+    bodies, explanations = FileBodies(settings.customers, limits.max_batch), Explanations(metrics, threads)
 
     tasks = {
+        "database": PeriodicTask(
+            "database", partial(_look, watch, metrics), every_s=limits.poll_s, on_failure=_counted(metrics, "database")
+        ),
         "releases": PeriodicTask("releases", releases.poll, every_s=limits.poll_s, on_failure=_already_noted),
-        "keys": PeriodicTask("keys", ring.refresh, every_s=limits.poll_s, on_failure=_counted(metrics, "keys")),
+        "copy of the release": PeriodicTask(
+            "copy", follow_up.copy, every_s=limits.poll_s, on_failure=_counted(metrics, "copy")
+        ),
+        "reference sample": PeriodicTask(
+            "reference", follow_up.read_reference, every_s=limits.poll_s, on_failure=_counted(metrics, "reference")
+        ),
+        "keys": PeriodicTask("keys", access.ring.refresh, every_s=limits.poll_s, on_failure=_counted(metrics, "keys")),
         "prediction log": PeriodicTask("log", shipper.ship, every_s=limits.ship_s, on_failure=shipper.failed),
+        **{
+            name: PeriodicTask(name, write, every_s=limits.ship_s, on_failure=_counted(metrics, name))
+            for name, write in access.writers.items()
+        },
     }
-    monitor = Monitor(releases, online, spool, tasks, metrics, clock.now_s)
-    access_log = AccessLog(limits.access_log_share)
-    pipeline = PipelineParts(ring=ring, metrics=metrics, access_log=access_log)
+    monitor = Monitor(
+        releases,
+        online,
+        access.ring,
+        spool,
+        writer,
+        tasks,
+        metrics,
+        clock,
+        parts=[watch.words, shipper.words, access.words, worker.words],
+    )
+    exposition = Exposition(metrics.registry, worker, os.getpid(), monitor.refresh_metrics)
+    access_log, refusals = AccessLog(writer, limits.access_log_share), Refusals(writer, access.audit.note_strangers)
+    pipeline = PipelineParts(
+        ring=access.ring,
+        limits=access.limits,
+        audit=access.audit,
+        metrics=metrics,
+        access_log=access_log,
+        refusals=refusals,
+    )
 
     @asynccontextmanager
     async def running(_: Litestar) -> AsyncIterator[None]:
@@ -112,6 +179,7 @@ def create_app(settings: ServiceConfig, *, more_routes: Sequence[ControllerRoute
         await asyncio.to_thread(tasks["releases"].wait_for_first, FIRST_LOOK_S)
         followers = [
             asyncio.create_task(online.follow(limits.poll_s)),
+            asyncio.create_task(exposition.follow()),
             asyncio.create_task(_follow_clock(clock, limits.poll_s, metrics)),
         ]
         try:
@@ -122,26 +190,57 @@ def create_app(settings: ServiceConfig, *, more_routes: Sequence[ControllerRoute
             await asyncio.gather(*followers, return_exceptions=True)
             for task in tasks.values():
                 await asyncio.to_thread(task.stop)
-            await online.close()
+            await asyncio.gather(online.close(), access.limits.store.close())
             threads.shutdown(wait=False, cancel_futures=True)
             await asyncio.to_thread(shipper.ship_the_rest, limits.shutdown_s)
+            refusals.flush()
+            await asyncio.to_thread(write_last, access.last_writers, limits.shutdown_s)
             engine.dispose()
+            watch.close()
             access_log.flush()
+            await asyncio.to_thread(writer.close)
 
     parts = {
-        "documents": documents, "engine": engine, "monitor": monitor, "predictor": predictor, "releases": releases,
-        "rollback": rollback, "threads": threads,
+        "experiments": ExperimentReader(engine, clock.now_s),
+        "outcomes": OutcomeService(engine, OutcomeBodies(limits.max_batch, clock.now_s), releases, clock.now_s),
+        "surveys": SurveyService(engine, predictor, online, clock.now_s),
+        "access": access, "documents": documents, "engine": engine, "explanations": explanations, "monitor": monitor, "predictor": predictor, "releases": releases,
+        "decisions": Decisions(engine, releases, trials, access.ring.name_of, clock.now_s), "threads": threads, "online": online, "clock": clock, "worker": worker, "exposition": exposition,
     }  # fmt: skip
     ordinary = [
+        ServerController,
+        ModelMetadataController,
         ModelController,
+        ExplanationController,
         RollbackController,
+        DecisionController,
+        ArmsController,
+        ExperimentController,
+        FeaturesController,
+        CustomerController,
+        StatusController,
         HealthController,
+        detailed_controller(is_open=limits.open_metrics),
+        ReportController,
         validation_controller(limits, bodies),
+        LimitsController,
+        AuditController,
+        outcome_controller(limits.max_batch_body_bytes),
+        SurveyController,
         DocsController,
         *more_routes,
     ]
-    app = Litestar(
-        route_handlers=[*prediction_routes(predictor, online, threads, limits, bodies), *ordinary],
+    app = ServiceApp(
+        route_handlers=[
+            *infer_routes(predictor, threads, limits),
+            *prediction_routes(predictor, online, limits, explanations.of),
+            batch_route(
+                predictor,
+                BatchRows(online, threads, limits, bodies),
+                BatchReasons(predictor, explanations.now, explanations.require, limits.max_explained_rows),
+            ),
+            *ordinary,
+        ],
         dependencies={
             "call": Provide(call_of, sync_to_thread=False),
             **{name: _always(part) for name, part in parts.items()},
@@ -153,8 +252,10 @@ def create_app(settings: ServiceConfig, *, more_routes: Sequence[ControllerRoute
         after_exception=[note_unmatched(pipeline)],
         lifespan=[running],
         openapi_config=None,
+        cors_config=cors_of(limits.cors_origins),
         logging_config=None,
     )
+    app.state.pipeline = pipeline
     require_answerable(app)
     documents.take(app, ordinary)
     return app
@@ -174,11 +275,17 @@ def _away(engine: sa.Engine) -> DatabaseAwayError | None:
     return None
 
 
+def _look(watch: DatabaseWatch, metrics: Metrics) -> None:
+    if watch.look():
+        metrics.database_replaced.inc()
+        say("database_replaced", logging.ERROR)
+
+
 async def _follow_clock(clock: FollowedClock, every_s: float, metrics: Metrics) -> None:
     while True:
         await asyncio.sleep(every_s)
         try:
-            clock.follow()
+            await asyncio.to_thread(clock.follow)
         except (InputError, OSError) as error:
             _counted(metrics, "clock")(error)
 

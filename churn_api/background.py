@@ -3,7 +3,8 @@
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 SLOWEST_S = 5.0
 """Longest pause between attempts while a step keeps failing."""
@@ -72,3 +73,16 @@ class PeriodicTask:
             return self._every_s
         slower = min(self._every_s * 2.0 ** min(failures, 16), max(SLOWEST_S, self._every_s))
         return slower * random.uniform(0.8, 1.0)  # noqa: S311
+
+
+def write_last(steps: Sequence[Callable[[], None]], at_most_s: float) -> None:
+    """Call steps once more at the end of the process, within a time limit; one that fails stops none of the others."""
+
+    def run() -> None:
+        for step in steps:
+            with suppress(Exception):
+                step()
+
+    last = threading.Thread(target=run, name="last writes", daemon=True)
+    last.start()
+    last.join(at_most_s)

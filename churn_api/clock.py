@@ -7,14 +7,20 @@ Belongs here: the time that answers, log rows, ages and expiries carry. Does not
 import time
 
 from churn_store.clock import Clock
+from churn_store.errors import InputError
 
 
 class FollowedClock:
-    """The time of ``churn_store.clock`` as it was last seen."""
+    """The time of ``churn_store.clock`` as it was last seen.
+
+    Attributes:
+        fault: reason why the time can't be read now; ``None`` if it can.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._fixed_s: float | None = None
+        self.fault: str | None = None
         self.follow()
 
     def follow(self) -> None:
@@ -23,7 +29,17 @@ class FollowedClock:
         Raises:
             InputError: if the file ``as_of`` holds no time; the clock goes on as it was.
         """
-        self._fixed_s = self._clock.now().timestamp() if self._clock.is_fixed else None
+        try:
+            self._fixed_s = self._clock.now().timestamp() if self._clock.is_fixed else None
+        except (InputError, OSError) as error:
+            self.fault = str(error)
+            raise
+        self.fault = None
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether the time stands still."""
+        return self._fixed_s is not None
 
     def now_s(self) -> float:
         """Epoch seconds."""

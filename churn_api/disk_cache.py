@@ -12,7 +12,13 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from churn_store.errors import UnsafeFileError
+from churn_store.safe_read import MEBIBYTE, read_regular
+
 T = TypeVar("T")
+
+LARGEST = 64 * MEBIBYTE
+"""Largest file that is read: some 200,000 keys."""
 
 CONFIRMED_EVERY_S = 60.0
 """Shortest time after which an unchanged value is written again, to record that it was still right."""
@@ -30,7 +36,7 @@ class CachedValue(Generic[T]):
         file: file of the value.
         type_: type that the value is decoded as.
         max_age_s: age above which a value is not returned.
-        now_s: the platform's clock.
+        now_s: the clock that ages are measured by.
     """
 
     def __init__(self, file: Path, type_: type[T], *, max_age_s: float, now_s: Callable[[], float]) -> None:
@@ -63,10 +69,15 @@ class CachedValue(Generic[T]):
         self._written = now_s, value
 
     def read(self) -> T | None:
-        """The value; ``None`` if there is none, it is too old, or the file can't be decoded."""
+        """The value; ``None`` if there is none, it is too old, or the file is none or can't be decoded."""
+        kept = self.read_dated()
+        return None if kept is None else kept[0]
+
+    def read_dated(self) -> tuple[T, float] | None:
+        """The value, and when it was last known to be right. A time to come is as wrong as one that is too old."""
         try:
-            kept = self._decoder.decode(self._file.read_bytes())
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+            kept = self._decoder.decode(read_regular(self._file, at_most=LARGEST))
+        except (OSError, UnsafeFileError, msgspec.DecodeError, UnicodeDecodeError):
             return None
         value: T = kept.value
-        return value if self._now_s() - kept.confirmed_s <= self._max_age_s else None
+        return (value, kept.confirmed_s) if abs(self._now_s() - kept.confirmed_s) <= self._max_age_s else None

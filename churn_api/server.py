@@ -5,40 +5,78 @@ Belongs here: the socket, the server's options, and the log line at the start. D
 """
 
 import gc
-import socket
+import logging
+import resource
+from typing import Final
 
 import uvicorn
 from litestar import Litestar
 
 from churn_api.app import create_app
+from churn_api.http.crowd import Crowd
+from churn_api.http.edge import ServiceApp
+from churn_api.http.middleware import PipelineParts
 from churn_api.http.protocol import PatientProtocol
 from churn_api.settings import ServiceConfig, ServiceSettings
-from churn_api.telemetry.json_log import log_to_stdout, say
-from churn_store.errors import InputError
+from churn_api.telemetry.json_log import log_to, say
+from churn_api.telemetry.line_writer import LineWriter
+from churn_api.workers.sockets import address_of, listen, share
+from churn_api.workers.supervisor import longest_end_s
+from churn_api.workers.worker import Worker
+from churn_store.private_files import keep_private
 
-BACKLOG = 2048
+OTHER_FILES: Final = 256
+"""File descriptors that are kept free for databases, the spool and release files."""
 
 
-def run(settings: ServiceConfig) -> None:
+def run(settings: ServiceConfig, worker: Worker = Worker()) -> None:  # noqa: B008 - frozen
     """Serve until the process is asked to end; before it ends, open requests are answered and logged predictions shipped.
+
+    Args:
+        settings: settings of the service.
+        worker: which of several workers this process is; default: the only one.
 
     Raises:
         InputError: if the address is taken, the database has another schema, or there is no usable key.
     """
-    log_to_stdout()
-    app = create_app(settings)
+    writer = LineWriter(is_shared=worker.is_one_of_several)
+    log_to(writer, worker=worker.number if worker.is_one_of_several else None)
+    worker.end_with_the_supervisor(longest_end_s(settings.service))
+    try:
+        keep_private(settings.home)
+        app = create_app(settings, writer=writer, worker=worker)
+        app.on_startup.append(_settle_memory)
+        if worker.port is None:
+            socket = listen(settings.service)
+            say("listening", address=address_of(socket))
+        else:
+            socket = share(settings.service, worker.port)
+            app.on_startup.append(worker.ready)
+        uvicorn.Server(uvicorn_config(app, settings.service)).run(sockets=[socket])
+    finally:
+        writer.close()
+
+
+def application() -> ServiceApp:
+    """The service for another ASGI server than uvicorn, which then has to bound what a connection may hold.
+
+    Raises:
+        InputError: as ``run`` does.
+    """
+    writer = LineWriter()
+    log_to(writer)
+    settings = ServiceConfig.load()
+    keep_private(settings.home)
+    app = create_app(settings, writer=writer)
     app.on_startup.append(_settle_memory)
-    listening = _listen(settings.service)
-    host, port = listening.getsockname()[:2]
-    say("listening", address=f"http://{f'[{host}]' if ':' in host else host}:{port}")
-    uvicorn.Server(uvicorn_config(app, settings.service)).run(sockets=[listening])
+    return app
 
 
 def uvicorn_config(app: Litestar, limits: ServiceSettings) -> uvicorn.Config:
-    """Options of uvicorn: one worker, no log lines or headers of uvicorn's own."""
+    """Options of uvicorn: this process alone, no log lines or headers of uvicorn's own."""
     return uvicorn.Config(
         app,
-        http=_protocol(limits.request_s),
+        http=_protocol(app, limits),
         loop="uvloop",
         ws="none",
         lifespan="on",
@@ -63,25 +101,37 @@ def _settle_memory() -> None:
     gc.set_threshold(10_000, 20, 20)
 
 
-def _protocol(patience_s: float) -> type[PatientProtocol]:
+def _protocol(app: Litestar, limits: ServiceSettings) -> type[PatientProtocol]:
+    pipeline: PipelineParts | None = app.state.get("pipeline")
+
     class Protocol(PatientProtocol):
-        request_s = patience_s
+        request_s = limits.request_s
+        write_s = limits.write_s
+        crowd = Crowd(_connections(limits.connections))
 
-    return Protocol
+    if pipeline is None:
+        return Protocol
+    note_unmatched, connections_cut = pipeline.note_unmatched, pipeline.metrics.connections_cut
+
+    class CountedProtocol(Protocol):
+        def note_refusal(self, address: str, status: int) -> None:
+            note_unmatched(address, status)
+
+        def note_cut(self, reason: str) -> None:
+            connections_cut.labels(reason).inc()
+
+    return CountedProtocol
 
 
-def _listen(limits: ServiceSettings) -> socket.socket:
-    family = socket.AF_INET6 if ":" in limits.host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind((limits.host, limits.port))
-    except OSError as error:
-        listening.close()
-        raise InputError(
-            f"can't listen on {limits.host} port {limits.port}: {error.strerror}; stop what listens there, or set "
-            "service.host and service.port in churn.yaml"
-        ) from error
-    listening.listen(BACKLOG)
-    listening.set_inheritable(True)
-    return listening
+def _connections(wanted: int) -> int:
+    """The most connections at once for which this process may have file descriptors; raises its own limit as far as it may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = wanted + OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return wanted
+    fewer = max(soft - OTHER_FILES, soft // 2)
+    say("fewer_connections", logging.WARNING, connections=fewer, wanted=wanted, open_files=soft)
+    return fewer

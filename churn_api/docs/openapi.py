@@ -9,16 +9,25 @@ Belongs here: the merge, and what the routes of the fast lane take and give. Doe
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 from litestar import Litestar
 from litestar.types import ControllerRouterHandler
 
 from churn_api.docs.ordinary import REFERENCE, operation_id, ordinary_document, problem_response_object, secure
+from churn_api.http.file_type import PARQUET
 from churn_api.http.problems import ProblemDetails
-from churn_api.schemas.predictions import Batch, Prediction
+from churn_api.open_inference.tensors import InferAnswer, InferBody
+from churn_api.predictions.options import DESCRIPTIONS
+from churn_api.predictions.streamed import COLUMNS, NDJSON
+from churn_api.predictions.streamed import CSV as CSV_LINES
+from churn_api.releases.decision_routes import ApproveRequest, ArmsRequest, RejectRequest
+from churn_api.releases.rollback import RollbackRequest
+from churn_api.schemas.outcomes import OutcomeRecord
+from churn_api.schemas.predictions import Batch, Prediction, StreamedPrediction
 from churn_api.schemas.requests import RequestTypes
+from churn_api.schemas.surveys import SurveySubmission
 from churn_store.releases.bundles import Bundle
 
 CSV: Final = (
@@ -29,6 +38,71 @@ CSV: Final = (
 
 TAKES_CSV: Final = {"text/csv": {"schema": {"type": "string", "description": CSV}}}
 
+TAKES_FILES: Final = {
+    **TAKES_CSV,
+    PARQUET[0]: {
+        "schema": {
+            "type": "string",
+            "contentMediaType": PARQUET[0],
+            "description": "A file like CSV's, with the same columns in their own types; null is a missing value.",
+        }
+    },
+}
+
+STREAMS: Final[dict[str, Any]] = {
+    NDJSON: {"schema": {"$ref": REFERENCE.format(name="StreamedPrediction")}},
+    CSV_LINES: {
+        "schema": {"type": "string", "description": f"A header line with {', '.join(COLUMNS)}, then a line a row."}
+    },
+}
+
+
+IN_PATH: Final[dict[str, dict[str, Any]]] = {
+    "customer_id": {
+        "name": "customer_id", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1, "maxLength": 256, "pattern": "^[^\\x00-\\x1f\\x7f/]+$"},
+        "description": "An id with a slash can't be asked here: use POST /predict/batch.",
+    },
+    "version": {
+        "name": "version", "in": "path", "required": True, "schema": {"type": "string"},
+        "description": "The epoch that serves; another one is 404.",
+    },
+}  # fmt: skip
+"""Parameters of addresses by name."""
+
+BINARY: Final[dict[str, Any]] = {
+    "application/octet-stream": {
+        "schema": {
+            "type": "string",
+            "contentMediaType": "application/octet-stream",
+            "description": "JSON as in application/json, whose bytes Inference-Header-Content-Length counts, then the bytes of the tensors.",
+        }
+    }
+}
+
+_INFER_PROBLEMS: Final = (
+    (400, "The request is malformed; `errors` and `error` name the places."),
+    (413, "The body is too large."),
+    (415, "The body is compressed."),
+    (503, "No release serves yet."),
+)
+
+
+OUTCOMES_IN_CSV: Final = {
+    "type": "string",
+    "description": "A header line with some of customer_id, churned, snapshot, occurred and idempotency_key, the first two needed; "
+    "commas; UTF-8 or the charset's encoding; churned is true, false, yes, no, 1 or 0; an empty cell says nothing.",
+}
+
+
+class OutcomeBatch(msgspec.Struct):
+    """Outcomes of several customers: all of them are saved, or none."""
+
+    outcomes: Annotated[list[OutcomeRecord], msgspec.Meta(min_length=1)]
+
+
+BODIES: Final = (OutcomeRecord, ApproveRequest, RejectRequest, ArmsRequest, RollbackRequest, SurveySubmission)
+"""Bodies of ordinary routes, described by msgspec: Litestar leaves out open bounds, and puts bounds beside the alternative of null."""
+
 
 @dataclass(frozen=True)
 class Operation:
@@ -37,7 +111,9 @@ class Operation:
     Attributes:
         scope: scope that its key needs.
         takes, gives: names of the schemas of request and answer.
-        takes_csv: whether the request may be CSV, too.
+        parameters: names of its query parameters.
+        takes_files: whether the request may be a file, too, and the answer be streamed.
+        takes_tensors: whether request and answer may hold binary tensors.
         problems: status and meaning of each error.
     """
 
@@ -47,7 +123,9 @@ class Operation:
     scope: str
     gives: str
     takes: str | None = None
-    takes_csv: bool = False
+    parameters: tuple[str, ...] = ()
+    takes_files: bool = False
+    takes_tensors: bool = False
     problems: tuple[tuple[int, str], ...] = ()
 
 
@@ -60,17 +138,30 @@ _ANSWERS: Final = (
 OPERATIONS: Final = (
     Operation(
         "get", "/predict/{customer_id}", "One customer, with the newest online features", "predict", "Prediction",
-        problems=((404, "The customer is not in the online features; names their date."), _ANSWERS[0], _ANSWERS[2]),
+        parameters=("explain", "features", "use_cache"),
+        problems=(
+            (404, "The customer is not in the online features; names their date."), _ANSWERS[0],
+            (422, "The customer lacks a feature that the release can't do without; names it."), _ANSWERS[2],
+        ),
     ),
     Operation(
-        "post", "/predict", "One prediction from attributes", "predict", "Prediction", "PredictRequest", problems=_ANSWERS
+        "post", "/predict", "One prediction from attributes", "predict", "Prediction", "PredictRequest",
+        parameters=("explain", "features"), problems=_ANSWERS,
     ),
     Operation(
-        "post", "/predict/batch", "Many at once, by customer ids or from records of attributes", "predict", "Batch",
-        "BatchRequest", takes_csv=True,
+        "post", "/predict/batch", "Many at once, by customer ids, from records of attributes or from a file", "predict", "Batch",
+        "BatchRequest", parameters=("explain", "features", "use_cache"), takes_files=True,
         problems=(
             _ANSWERS[0], _ANSWERS[1], (415, "CSV is compressed, or in a charset that is not read here."), _ANSWERS[2],
         ),
+    ),
+    Operation(
+        "post", "/v2/models/churn/infer", "Many at once as tensors, by the Open Inference Protocol V2", "predict", "InferAnswer",
+        "InferBody", takes_tensors=True, problems=_INFER_PROBLEMS,
+    ),
+    Operation(
+        "post", "/v2/models/churn/versions/{version}/infer", "The same, only while an epoch serves", "predict", "InferAnswer",
+        "InferBody", takes_tensors=True, problems=(*_INFER_PROBLEMS, (404, "Another epoch serves.")),
     ),
 )  # fmt: skip
 
@@ -106,16 +197,34 @@ class OpenApiDocuments:
 
     def _merged(self, about: str, request_types: list[type]) -> bytes:
         _, schemas = msgspec.json.schema_components(
-            [*request_types, Prediction, Batch, ProblemDetails], ref_template=REFERENCE
+            [
+                *request_types,
+                *BODIES,
+                OutcomeBatch,
+                Prediction,
+                Batch,
+                StreamedPrediction,
+                InferBody,
+                InferAnswer,
+                ProblemDetails,
+            ],
+            ref_template=REFERENCE,
         )
+        schemas["BatchRequest"]["oneOf"] = [
+            {"properties": {name: {}}, "required": [name]} for name in ("customer_ids", "records")
+        ]
         paths: dict[str, dict[str, Any]] = {}
         for operation in OPERATIONS:
             paths.setdefault(operation.path, {})[operation.method] = _operation(operation)
         for path, item in self._ordinary["paths"].items():
-            paths[path] = dict(item)
+            paths[path] = {method: _with_ids(operation) for method, operation in item.items()}
         rows = {**_content("ValidateRequest"), **TAKES_CSV}
         validate = paths["/validate"]["post"]
         paths["/validate"]["post"] = {**validate, "requestBody": {"required": True, "content": rows}}
+        paths["/outcomes"]["post"] = {
+            **paths["/outcomes"]["post"],
+            "requestBody": {"required": True, "content": {**_one_or_many(), "text/csv": {"schema": OUTCOMES_IN_CSV}}},
+        }
         return msgspec.json.encode(
             {
                 "openapi": self._ordinary["openapi"],
@@ -130,6 +239,15 @@ class OpenApiDocuments:
                 },
             }
         )
+
+
+def _with_ids(operation: dict[str, Any]) -> dict[str, Any]:
+    """An operation whose customer in the address is described as in the fast lane."""
+    in_path = IN_PATH["customer_id"]
+    parameters = [
+        in_path if (one["name"], one["in"]) == ("customer_id", "path") else one for one in operation.get("parameters", ())
+    ]
+    return {**operation, "parameters": parameters} if parameters else operation
 
 
 def _generic_types() -> list[type]:
@@ -161,20 +279,30 @@ def _operation(operation: Operation) -> dict[str, Any]:
         "operationId": operation_id(operation.method, operation.path),
         "responses": {"200": {"description": "OK", "content": _content(operation.gives)}},
     }
-    if "{customer_id}" in operation.path:
-        described["parameters"] = [
-            {
-                "name": "customer_id", "in": "path", "required": True, "schema": {"type": "string", "maxLength": 256},
-                "description": "An id with a slash can't be asked here: use POST /predict/batch.",
-            }
-        ]  # fmt: skip
+    in_path = [IN_PATH[name] for name in IN_PATH if f"{{{name}}}" in operation.path]
+    in_query = [
+        {"name": name, "in": "query", "schema": {"type": "boolean"}, "description": DESCRIPTIONS[name]}
+        for name in operation.parameters
+    ]
+    if in_path or in_query:
+        described["parameters"] = [*in_path, *in_query]
     if operation.takes:
-        csv = TAKES_CSV if operation.takes_csv else {}
-        described["requestBody"] = {"required": True, "content": {**_content(operation.takes), **csv}}
+        files = TAKES_FILES if operation.takes_files else {}
+        described["requestBody"] = {"required": True, "content": {**_content(operation.takes), **files}}
+    if operation.takes_tensors:
+        described["requestBody"]["content"].update(BINARY)
+        described["responses"]["200"]["content"].update(BINARY)
+    if operation.takes_files:
+        described["responses"]["200"]["content"].update(STREAMS)
     for status, meaning in operation.problems:
         described["responses"][str(status)] = problem_response_object(meaning)
     secure(described, operation.scope)
     return described
+
+
+def _one_or_many() -> dict[str, Any]:
+    either = [{"$ref": REFERENCE.format(name=name)} for name in ("OutcomeRecord", "OutcomeBatch")]
+    return {"application/json": {"schema": {"anyOf": either}}}
 
 
 def _content(name: str) -> dict[str, Any]:

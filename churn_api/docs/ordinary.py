@@ -17,7 +17,7 @@ from litestar.routes import HTTPRoute
 from litestar.types import ControllerRouterHandler, Method
 from litestar.types.internal_types import PathParameterDefinition
 
-from churn_api.http.lanes import SCOPE
+from churn_api.http.lanes import SCOPE, UNLIMITED
 from churn_api.http.problems import MEDIA_TYPE, ProblemDetails
 
 REFERENCE: Final = "#/components/schemas/{name}"
@@ -43,7 +43,7 @@ def ordinary_document(app: Litestar, routes: Sequence[ControllerRouterHandler]) 
         ),
         logging_config=None,
     )
-    made: dict[str, Any] = documented.openapi_schema.to_schema()
+    made: dict[str, Any] = _any_of(documented.openapi_schema.to_schema())
     problems = msgspec.json.schema(ProblemDetails, ref_template=REFERENCE)["$defs"]["ProblemDetails"]
     made.setdefault("components", {}).setdefault("schemas", {})["ProblemDetails"] = problems
     for route in app.routes:
@@ -55,12 +55,21 @@ def ordinary_document(app: Litestar, routes: Sequence[ControllerRouterHandler]) 
     return made
 
 
+def _any_of(part: Any) -> Any:
+    """A part of the document with ``anyOf`` in place of Litestar's ``oneOf``: a whole number is both an integer and a number."""
+    if isinstance(part, dict):
+        return {"anyOf" if name == "oneOf" else name: _any_of(inner) for name, inner in part.items()}
+    return [_any_of(inner) for inner in part] if isinstance(part, list) else part
+
+
 def _complete(operation: dict[str, Any], handler: HTTPRouteHandler) -> None:
     """Add the errors and the security that the pipeline brings to the handler."""
     takes_body = {"data", "body"} & set(handler.parsed_fn_signature.parameters)
     operation["responses"]["400"] = problem_response_object("The request is malformed; `errors` names the places.")
     if takes_body:
         operation["responses"]["413"] = problem_response_object("The body is too large.")
+    if UNLIMITED not in handler.opt:
+        limit(operation)
     secure(operation, handler.opt[SCOPE])
 
 
@@ -68,10 +77,16 @@ def secure(operation: dict[str, Any], scope: str | None) -> None:
     """Add the key that an operation needs, and its errors without one."""
     if scope is None:
         return
+    limit(operation)
     operation["security"] = [{"key": []}, {"bearer": []}]
     operation["description"] = f"Needs a key with the scope `{scope}`."
     operation["responses"]["401"] = problem_response_object("No usable key.")
     operation["responses"]["403"] = problem_response_object("The key lacks the scope.")
+
+
+def limit(operation: dict[str, Any]) -> None:
+    """Add the error of a caller that asks too often."""
+    operation["responses"]["429"] = problem_response_object("Too many requests; `Retry-After` says when to try again.")
 
 
 def problem_response_object(meaning: str) -> dict[str, Any]:

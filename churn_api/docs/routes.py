@@ -11,7 +11,8 @@ from churn_api.releases.poller import ReleasePoller
 
 PAGE: Final = files("churn_api.docs").joinpath("page.html").read_bytes()
 NOTHING_FROM_ELSEWHERE: Final = (
-    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'"
+    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'"
 )
 
 

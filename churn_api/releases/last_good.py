@@ -1,4 +1,4 @@
-"""The last champion and challenger that served, on local disk, for a start while the database or the store is away.
+"""The last champion and challenger that served, and the experiment that ran, on local disk, for a start while the database or the store is away.
 
 The files are named by their digests, so they are verified by the same code as files from the store.
 """
@@ -6,11 +6,18 @@ The files are named by their digests, so they are verified by the same code as f
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import msgspec
+
 from churn_api.disk_cache import CachedValue
+from churn_store.experiments.history import Running
 from churn_store.releases.bundles import load_file, load_manifest
 from churn_store.releases.log import Serving
 from churn_store.releases.manifest import FILE_LIMITS, MANIFEST_LIMIT
 from churn_store.storage.digest_store import DigestStore
+
+
+class _Ran(msgspec.Struct, frozen=True):
+    running: Running | None
 
 
 class LastGood:
@@ -19,12 +26,26 @@ class LastGood:
     Args:
         folder: folder of the copy.
         max_age_s: seconds since the database last confirmed the row, above which the copy is not served.
-        now_s: the platform's clock.
+        now_s: the wall clock.
     """
 
     def __init__(self, folder: Path, *, max_age_s: float, now_s: Callable[[], float]) -> None:
         self._files = folder / "release"
         self._row = CachedValue(folder / "release.json", Serving, max_age_s=max_age_s, now_s=now_s)
+        self._ran = CachedValue(folder / "experiment.json", _Ran, max_age_s=max_age_s, now_s=now_s)
+
+    def keep_experiment(self, running: Running | None) -> None:
+        """Record which experiment runs, so that customers stay in their arms when the service starts without the database.
+
+        Raises:
+            OSError: if the folder can't be written.
+        """
+        self._ran.keep(_Ran(running))
+
+    def experiment(self) -> Running | None:
+        """The experiment that ran; ``None`` if there was none or that is too long ago."""
+        ran = self._ran.read()
+        return None if ran is None else ran.running
 
     def keep(self, store: DigestStore, row: Serving, digests: Sequence[str]) -> None:
         """Copy the releases that serve: the files first, then the row that names them; then delete unnamed files.

@@ -4,19 +4,22 @@ Belongs here: everything that is computed once per row of ``releases``, so that 
 when a row is taken (``releases.poller``).
 """
 
-import logging
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from churn_api.releases.reference import Reference, read_reference
+from churn_api.releases.reference import Reference
 from churn_api.releases.serving_model import SHOWN_DIGITS, ServingModel, serving_model
-from churn_api.releases.traffic_split import Challenge
+from churn_api.releases.traffic_split import Assigned, Assignment, Challenge, Headers
 from churn_api.schemas.requests import RequestTypes
-from churn_api.telemetry.json_log import say
 from churn_api.telemetry.metrics import Metrics
 from churn_store.errors import ReleaseError
+from churn_store.experiments.history import Running
+from churn_store.experiments.plan import Subject
 from churn_store.releases.bundles import Bundle
 from churn_store.releases.log import Serving
+from churn_store.releases.manifest import Manifest
+from churn_store.releases.risk_bands import RiskBands, bands_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,7 @@ class Served:
         openapi: OpenAPI document with the columns.
         reference: reference sample that new rows are compared with; ``None`` until it is read, and if it can't be read, which does
             not keep the release from serving.
+        assignment: experiment that runs; ``None`` without one, and while another row serves than the one that its challenger rides on.
     """
 
     champion: ServingModel
@@ -43,12 +47,33 @@ class Served:
     requests: RequestTypes
     openapi: bytes
     reference: Reference | None
+    assignment: Assignment | None = None
 
-    def answering(self, customer_id: str | None) -> ServingModel:
-        """The release that answers a customer; without a customer, the champion."""
-        if self.challenge is None or customer_id is None or not self.challenge.takes(customer_id):
-            return self.champion
-        return self.challenge.challenger
+    def answering(self, customer_id: str | None, headers: Headers) -> tuple[ServingModel, Assigned | None]:
+        """The release that answers a request, and its place in the experiment that runs; without a customer, the champion and none."""
+        assigned = None if self.assignment is None else self.assignment.of(customer_id, headers)
+        if self.challenge is None:
+            return self.champion, assigned
+        if self.assignment is not None and self.assignment.splits_models:
+            is_challengers = assigned is not None and assigned.is_treated
+        else:
+            is_challengers = customer_id is not None and self.challenge.takes(customer_id)
+        return (self.challenge.challenger if is_challengers else self.champion), assigned
+
+    def with_experiment(self, running: Running | None) -> "Served":
+        """The same with the experiment that runs, where it fits what serves."""
+        fits = running is not None and running.epoch in (None, self.row.epoch)
+        return dataclasses.replace(self, assignment=Assignment(running) if running is not None and fits else None)
+
+    @property
+    def running(self) -> Running | None:
+        """The experiment by which customers are assigned."""
+        return None if self.assignment is None else self.assignment.running
+
+    @property
+    def subject(self) -> Subject | None:
+        """What that experiment compares."""
+        return None if self.assignment is None else self.assignment.running.experiment.subject
 
     @property
     def roles(self) -> tuple[ServingModel, ...]:
@@ -65,12 +90,14 @@ class Preparation:
         metrics: metrics that count its predictions.
         document: function that makes the OpenAPI document.
         now_s: the platform's clock.
+        bands: function that gives a release its risk bands.
     """
 
     max_batch: int
     metrics: Metrics
     document: Callable[[RequestTypes, Bundle], bytes]
     now_s: Callable[[], float]
+    bands: Callable[[Manifest], RiskBands] = bands_of
 
     def prepare(self, bundle: Bundle, row: Serving, *, from_cache: bool) -> Served:
         """Compute everything that follows from a champion.
@@ -85,7 +112,7 @@ class Preparation:
                 f"release {row.champion[:SHOWN_DIGITS]} has a signature that can't be served: {error}"
             ) from error
         return Served(
-            champion=serving_model(bundle, row, "champion", self.metrics),
+            champion=serving_model(bundle, self.bands(bundle.manifest), row, "champion", self.metrics),
             challenge=None,
             row=row,
             since_s=self.now_s(),
@@ -94,12 +121,3 @@ class Preparation:
             openapi=self.document(requests, bundle),
             reference=None,
         )
-
-
-def reference_of(bundle: Bundle) -> Reference | None:
-    """A release's reference sample; ``None`` if it can't be read."""
-    try:
-        return read_reference(bundle.reference, bundle.manifest.signature)
-    except ReleaseError as error:
-        say("reference_not_read", logging.WARNING, release=bundle.digest[:SHOWN_DIGITS], detail=str(error))
-        return None

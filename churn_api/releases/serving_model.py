@@ -9,6 +9,7 @@ from churn_api.schemas.predictions import Model
 from churn_api.telemetry.metrics import Metrics
 from churn_store.releases.bundles import Bundle
 from churn_store.releases.log import Serving
+from churn_store.releases.risk_bands import RiskBands
 
 Role = Literal["champion", "challenger"]
 
@@ -22,6 +23,7 @@ class ServingModel:
 
     Attributes:
         bundle: manifest and scorer.
+        bands: risk bands of its probabilities.
         model: its description in every answer.
         header: response header that names it.
         short: first digits of its digest.
@@ -29,6 +31,7 @@ class ServingModel:
     """
 
     bundle: Bundle
+    bands: RiskBands
     model: Model
     header: tuple[bytes, bytes]
     short: str
@@ -36,11 +39,12 @@ class ServingModel:
     leaves: Counter
 
 
-def serving_model(bundle: Bundle, row: Serving, role: Role, metrics: Metrics) -> ServingModel:
+def serving_model(bundle: Bundle, bands: RiskBands, row: Serving, role: Role, metrics: Metrics) -> ServingModel:
     """A release in the role that a row of ``releases`` gives it."""
     short = bundle.digest[:SHOWN_DIGITS]
     return ServingModel(
         bundle=bundle,
+        bands=bands,
         model=Model(release=bundle.digest, epoch=row.epoch, family=bundle.manifest.family, role=role),
         header=(b"x-release", bundle.digest.encode()),
         short=short,

@@ -1,0 +1,1 @@
+"""Experiments by HTTP: planned, started, read and stopped."""

@@ -1,0 +1,1 @@
+"""The pages that the graph publishes for people."""

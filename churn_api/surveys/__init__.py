@@ -1,0 +1,1 @@
+"""Answers of customers to surveys over HTTP."""
