@@ -7,7 +7,8 @@ model with its calibration, which few rows make uncertain too. Beside it what a 
 from collections import Counter
 
 import numpy as np
-from gate import GATE, PROFIT, case_of, draw, frame_of, trained, weights_of
+from gate import GATE, case_of, frame_of, trained
+from gate_samples import PROFIT, draw, weights_of
 
 from churn_assets.champion.gate.calibrated import INTERCEPT, SLOPE, calibrated
 from churn_assets.settings.company import Settings

@@ -19,13 +19,13 @@ import hashlib
 import sys
 import tempfile
 from collections import Counter
-from dataclasses import dataclass
 from datetime import date
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import polars as pl
+from gate_samples import PROFIT, Sample, decisions, draw, true_gain, weights_of
 from scipy.stats import beta
 from sklearn.metrics import roc_auc_score
 
@@ -36,11 +36,12 @@ from churn_assets.champion.gate.verdict import judge
 from churn_assets.champion.untuned import untuned_scores
 from churn_assets.evaluation.baselines import baselines
 from churn_assets.evaluation.evaluate import evaluate
-from churn_assets.evaluation.measures import Labels, Scores
-from churn_assets.evaluation.profit import profit_by_row, worth
 from churn_assets.features.feature_sets import features_of
 from churn_assets.periods import epoch_s
-from churn_assets.settings.company import EvaluationSettings, Gate, Profit, Settings, Training
+from churn_assets.settings.company import Settings
+from churn_assets.settings.evaluation import EvaluationSettings
+from churn_assets.settings.gate import Gate
+from churn_assets.settings.training import Training
 from churn_assets.tables import JUDGE, SELECT, TRAIN
 from churn_assets.training.fitted_family import GOLDEN, MODEL, contents
 from churn_assets.training.fitting import Fitted, fit_family
@@ -58,93 +59,14 @@ DIFFERENCES = {"none": 0.0, "small": 0.35, "medium": 0.7, "large": 1.0}
 SHARED = {"most": 0.9, "little": 0.3}
 """The share of the signals' variance that both models know."""
 
-SPREAD = 1.6
-"""Standard deviation of the true log odds; the AUC of the truth is then about 0.84."""
-
-BASE = -3.4
-"""The log odds of an average customer; about 7 % churn."""
-
-KEPT = 0.5
-"""The share of a signal's variance that stays from snapshot to snapshot."""
-
 ALLOWED = 0.05
-GATE, PROFIT = Gate(), Profit()
+GATE = Gate()
 ONLY_CUSTOMERS: tuple[Table, ...] = ("customers",)
 FEATURES = features_of(
     ONLY_CUSTOMERS, [Column(name=name, kind="number") for name in ("both", "ours", "theirs")], has_time=False
 )
 FIRST = epoch_s(date(2025, 1, 1))
 MONTH_S = 31 * DAY_S
-NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(9)
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """Customers at some snapshots.
-
-    Attributes:
-        customers: whose row it is.
-        snapshots: which snapshot, from 0.
-        signals: ``[rows, 3]``: what both know, what the candidate knows, what the champion knows; unit normal.
-        truth: the probability of churn.
-        churned: what happened; who has churned is not at risk later.
-    """
-
-    customers: pl.Series
-    snapshots: np.ndarray
-    signals: np.ndarray
-    truth: Scores
-    churned: Labels
-
-
-def weights_of(shared: float, difference: float) -> np.ndarray:
-    """How much the true log odds lean on each of the three signals."""
-    own = 1 - shared
-    variances = np.array([shared, own * (1 + difference) / 2, own * (1 - difference) / 2])
-    return np.asarray(SPREAD * np.sqrt(variances))
-
-
-def draw(customers: int, snapshots: int, weights: np.ndarray, generator: np.random.Generator) -> Drawn:
-    """Draw customers and what happens to them."""
-    own = generator.normal(size=(customers, 3))
-    present = np.ones(customers, dtype=bool)
-    parts = []
-    for snapshot in range(snapshots):
-        signals = np.sqrt(KEPT) * own + np.sqrt(1 - KEPT) * generator.normal(size=(customers, 3))
-        truth = 1 / (1 + np.exp(-(BASE + signals @ weights)))
-        churned = generator.random(customers) < truth
-        at_risk = np.flatnonzero(present)
-        parts.append((at_risk, np.full(len(at_risk), snapshot), signals[at_risk], truth[at_risk], churned[at_risk]))
-        present &= ~churned
-    at_risk, when, signals, truth, churned = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return Drawn(pl.Series(at_risk), when, signals, truth, churned)
-
-
-def knowing(drawn: Drawn, weights: np.ndarray, *, unknown: int) -> Scores:
-    """The probability of churn for somebody who knows all signals but one: calibrated, as the unknown one is averaged over."""
-    known = BASE + drawn.signals @ np.where(np.arange(3) == unknown, 0.0, weights)
-    inside = 1 / (1 + np.exp(-(known[:, None] + weights[unknown] * NODES)))
-    return np.asarray(inside @ WEIGHTS / WEIGHTS.sum())
-
-
-def decisions(drawn: Drawn, weights: np.ndarray) -> tuple[Scores, Scores, Labels, Labels]:
-    """Scores and decisions of the candidate and of the champion, each at the threshold that pays."""
-    kept, wasted = worth(PROFIT)
-    pays = -wasted / (kept - wasted)
-    ours, theirs = knowing(drawn, weights, unknown=2), knowing(drawn, weights, unknown=1)
-    return ours, theirs, ours >= pays, theirs >= pays
-
-
-def true_gain(weights: np.ndarray) -> float:
-    """What the candidate truly brings per customer above the champion."""
-    drawn = draw(500_000, 2, weights, np.random.default_rng(0))
-    _, _, ours, theirs = decisions(drawn, weights)
-    expected = [
-        drawn.truth * profit_by_row(np.ones_like(called), called, PROFIT)
-        + (1 - drawn.truth) * profit_by_row(np.zeros_like(called), called, PROFIT)
-        for called in (ours, theirs)
-    ]
-    return float(np.mean(expected[0] - expected[1]))
 
 
 def interval(hits: int, of: int) -> tuple[float, float]:
@@ -202,7 +124,7 @@ def print_rule(sizes: tuple[int, ...], repetitions: int) -> bool:
     return kept
 
 
-def frame_of(drawn: Drawn, first: int, role: list[str]) -> pl.DataFrame:
+def frame_of(drawn: Sample, first: int, role: list[str]) -> pl.DataFrame:
     """Rows as a training set has them, from the snapshot ``first`` on, with the role of each snapshot."""
     return pl.DataFrame(
         {
@@ -218,7 +140,7 @@ def frame_of(drawn: Drawn, first: int, role: list[str]) -> pl.DataFrame:
 
 def trained(rows: pl.DataFrame, settings: Settings) -> tuple[Fitted, Candidate]:
     """A logistic regression, trained and calibrated on rows."""
-    chosen = fit_family("logistic_regression", rows, FEATURES, settings.fitting, made_of=TableVersion(0, "0" * 64))
+    chosen = fit_family("logistic_regression", rows, FEATURES, settings.fitting, data=TableVersion(0, "0" * 64))
     left = contents(chosen, rows, seed=1)
     return chosen, build(chosen.signature, model=left[MODEL], golden=left[GOLDEN], training_set=rows, seed=1)
 

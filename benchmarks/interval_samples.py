@@ -17,7 +17,7 @@ from scipy.optimize import brentq
 
 from churn_assets.evaluation.measures import Labels, Scores
 from churn_assets.evaluation.profit import worth
-from churn_assets.settings.company import Profit
+from churn_assets.settings.profit import Profit
 
 PROFIT = Profit()
 SIGNAL, UNSEEN = 1.4, 2.5

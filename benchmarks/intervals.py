@@ -26,15 +26,15 @@ from interval_samples import POPULATION, PROFIT, Cell, Sample, draw, population,
 from scipy.stats import beta
 
 from churn_assets.backtest import clustered_variance
-from churn_assets.backtest.ageing import aged
+from churn_assets.backtest.ageing import quality_by_age
 from churn_assets.evaluation.evaluate import intervals, measured, reliability
 from churn_assets.evaluation.intervals import auc_difference_interval, paired_difference
 from churn_assets.evaluation.measures import Scores, auc, log_losses
 from churn_assets.evaluation.profit import largest_difference, profit_by_row
 from churn_assets.evaluation.shares import share_intervals, wilson
 from churn_assets.periods import Calendar
-from churn_assets.settings.company import EvaluationSettings
-from churn_assets.training.equal_rows import with_copies_as_one
+from churn_assets.settings.evaluation import EvaluationSettings
+from churn_assets.training.equal_rows import merge_copies
 from churn_assets.training.leakage import ENOUGH_ROWS, Auc
 from churn_assets.training.split import Roles
 from churn_store.releases.manifest import Interval
@@ -129,7 +129,7 @@ def _of_a_table(sample: Sample, truths: Mapping[str, float]) -> Iterator[tuple[s
         yield "AUC of one feature, lower bound", not Auc(auc(churned, scores), *classes).above(truths["auc"])
     copied = np.repeat(np.arange(len(churned)), np.where(np.arange(len(churned)) % 3 == 0, 3, 1))
     table = pl.DataFrame({"customer_id": np.arange(len(copied)), "seen": scores[copied]})
-    whose = with_copies_as_one(table)["customer_id"]
+    whose = merge_copies(table)["customer_id"]
     found = share_intervals(churned[copied], scores[copied], whose, threshold=threshold(), confidence=NOMINAL)["base_rate"]
     yield "rate of churn, of a table with copies", found.low <= truths["base_rate"] <= found.high
 
@@ -157,7 +157,7 @@ def _through_time(sample: Sample, every: Sample) -> Iterator[tuple[str, bool]]:
     yield "trend of the AUC", low <= 0 <= high
     months = MONTHS.keys(date(2026, 1, 1))
     folds = [Roles((months[place],), (months[place + 1],), (months[place + 2],)) for place in range(len(tests))]
-    ages = aged(folds, [Column("aged", threshold())] * len(tests), tests, fresh, MONTHS, PROFIT, ages=len(tests))
+    ages = quality_by_age(folds, [Column("aged", threshold())] * len(tests), tests, fresh, MONTHS, PROFIT, ages=len(tests))
     excess = float(np.subtract(*_losses(every)).mean())
     yield "excess log loss of an age, all bounds", all(age.low <= excess for age in ages)
 

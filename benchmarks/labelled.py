@@ -23,7 +23,8 @@ from churn_assets.features.lookback import lookback_days
 from churn_assets.features.snapshot import features_at, features_of_table
 from churn_assets.periods import epoch_s
 from churn_assets.raw.contracts import labelled_contract, raw_contract
-from churn_assets.settings.company import Settings, matures_on
+from churn_assets.settings.company import Settings
+from churn_assets.settings.label import matures_on
 from churn_assets.tables import Source
 from churn_assets.training.training_set import joined
 from churn_store.clock import DAY_S

@@ -16,7 +16,7 @@ from labelled import Company
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.preprocessing import OneHotEncoder
 
-from churn_assets.champion.candidate import better
+from churn_assets.champion.candidate import best_family
 from churn_assets.evaluation.intervals import auc_difference_interval, paired_difference
 from churn_assets.evaluation.measures import Scores, auc, log_losses
 from churn_assets.evaluation.profit import expected_maximum_profit
@@ -74,7 +74,7 @@ def beside_untuned(company: Company, rows: pl.DataFrame, *, seed: int) -> Beside
             f"  {family:<24}{seconds[family]:>8.1f} s  selecting log loss {families[family].measures['log_loss']:.5f}",
             flush=True,
         )
-    chosen = better(list(families.values()))
+    chosen = best_family(list(families.values()))
     judging = rows.filter(role=JUDGE)
     theirs, untuned_seconds = _untuned(rows, chosen.signature, seed=seed)
     ours = Scorer(chosen.model, chosen.signature).score_frame(judging)
@@ -111,7 +111,7 @@ def show(title: str, found: BesideUntuned) -> None:
 
 
 def _ours(family: str, company: Company, rows: pl.DataFrame) -> Fitted:
-    return search_and_fit(family, rows, company.features, company.settings.fitting, made_of=TableVersion(0))
+    return search_and_fit(family, rows, company.features, company.settings.fitting, data=TableVersion(0))
 
 
 def _untuned(rows: pl.DataFrame, signature: Signature, *, seed: int) -> tuple[Scores, float]:

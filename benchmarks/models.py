@@ -21,72 +21,33 @@ import argparse
 import sys
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 from labelled import Company, example, labelled
 from large_company import beside_untuned
 from large_company import show as show_large
-from scipy.stats import t as student
-from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
-from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression
+from model_comparison import MEASURES, OURS, SEED, Fold, best_baselines, judged, over_customers, over_folds, table
 from sklearn.model_selection import RepeatedStratifiedKFold
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from churn_assets.champion.candidate import better
 from churn_assets.champion.oracle import reachable_probabilities
 from churn_assets.connectors.open_source import open_source
-from churn_assets.evaluation.evaluate import measuring
-from churn_assets.evaluation.intervals import bootstrap
-from churn_assets.evaluation.measures import Labels, Scores, auc
-from churn_assets.evaluation.profit import worth
+from churn_assets.evaluation.measures import Labels, auc
 from churn_assets.periods import day_of
-from churn_assets.settings.company import Settings, matures_on
+from churn_assets.settings.company import Settings
+from churn_assets.settings.label import matures_on
 from churn_assets.simulator.source import SyntheticSettings
 from churn_assets.tables import JUDGE, SELECT, TRAIN
-from churn_assets.training.fitting import fit_family
-from churn_assets.training.split import places, roles_by_time
-from churn_assets.training.tuning import best, tune
-from churn_store.model.scorer import Scorer
-from churn_store.model.signature import Signature
-from churn_store.releases.manifest import Interval, TableVersion
-
-OURS = "ours"
-MEASURES = {"auc": 1, "log_loss": -1, "brier": -1, "lift_top_decile": 1, "profit": 1}
-"""What is compared, and whether more of it is better."""
+from churn_assets.training.split import hash_ranks, roles_by_time
+from churn_store.releases.manifest import Interval
 
 HEADS = {"auc": "AUC", "log_loss": "log loss", "brier": "Brier", "lift_top_decile": "lift", "profit": "profit"}
-NOT_READ = TableVersion(0)
-SEED = 20
 LARGE = 200_000
 MOST_TIME = 6.0
 """So many times the time of the untuned model all families may take."""
-
-
-@dataclass(frozen=True)
-class Fold:
-    """A fold: its judging rows, and the scores and the threshold of every model for them."""
-
-    name: str
-    churned: Labels
-    customers: pl.Series
-    fitted_on: int
-    family: str
-    known_rate: float
-    scores: Mapping[str, Scores]
-    thresholds: Mapping[str, float]
-
-    def measuring(self, model: str, settings: Settings) -> Any:
-        """The measures of a model under any weights of the rows."""
-        threshold = self.thresholds[model]
-        return measuring(self.churned, self.scores[model], threshold=threshold, profit=settings.profit)
 
 
 @dataclass(frozen=True)
@@ -98,63 +59,13 @@ class Target:
     enforced: bool = True
 
 
-def judged(name: str, rows: pl.DataFrame, company: Company) -> Fold:
-    """Fit all models on the rows of a fold that do not judge, and score those that do."""
-    settings, training = company.settings, rows.filter(role=TRAIN)
-    families = []
-    for family in settings.training.families:
-        trials = tune(family, training, company.features, settings.fitting)
-        parameters = best(trials).parameters if trials else None
-        families.append(
-            fit_family(
-                family, rows, company.features, settings.fitting, made_of=NOT_READ, parameters=parameters, trials=trials
-            )
-        )
-    chosen = better(families)
-    known, judging = rows.filter(pl.col("role") != JUDGE), rows.filter(role=JUDGE)
-    scores = {OURS: Scorer(chosen.model, chosen.signature).score_frame(judging)}
-    scores |= plain(known, judging, chosen.signature)
-    kept, wasted = worth(settings.profit)
-    pays_from = wasted / (wasted - kept)
-    return Fold(
-        name,
-        judging["churned"].to_numpy(),
-        judging["customer_id"],
-        known.height,
-        chosen.family,
-        float(known["churned"].to_numpy().mean()),
-        scores,
-        dict.fromkeys(scores, pays_from) | {OURS: chosen.threshold},
-    )
-
-
-def plain(known: pl.DataFrame, judging: pl.DataFrame, signature: Signature) -> dict[str, Scores]:
-    """scikit-learn's models with their defaults."""
-    numbers, words = zip(*(signature.frame_tensors(rows) for rows in (known, judging)), strict=True)
-    encoder = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
-    encoded = [np.empty((len(rows), 0)) for rows in words]
-    if signature.categories:
-        encoder.fit(words[0])
-        encoded = [encoder.transform(rows) for rows in words]
-    median = SimpleImputer(strategy="median", keep_empty_features=True).fit(numbers[0])
-    filled = [np.hstack([median.transform(part), more]) for part, more in zip(numbers, encoded, strict=True)]
-    gaps = [np.hstack([part, more]) for part, more in zip(numbers, encoded, strict=True)]
-    models: dict[str, tuple[Any, Sequence[npt.NDArray[Any]]]] = {
-        "logistic regression": (make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)), filled),
-        "random forest": (RandomForestClassifier(random_state=SEED, n_jobs=2), filled),
-        "gradient boosting": (HistGradientBoostingClassifier(random_state=SEED), gaps),
-    }
-    churned = known["churned"].to_numpy()
-    return {name: model.fit(x, churned).predict_proba(asked)[:, 1] for name, (model, (x, asked)) in models.items()}
-
-
 def telco_folds(company: Company, *, repeats: int, splits: int) -> Iterator[Fold]:
     """Stratified folds, repeated. Of the rows that do not judge as large a share calibrates as in the platform's own split."""
     held_out = company.settings.training.held_out_share
     calibrates = 0.5 * held_out / (1 - held_out)
     folds = RepeatedStratifiedKFold(n_splits=splits, n_repeats=repeats, random_state=SEED)
     churned = company.rows["churned"].to_numpy()
-    selecting = (places(company.rows["customer_id"], "bench:select") < calibrates).to_numpy()
+    selecting = (hash_ranks(company.rows["customer_id"], "bench:select") < calibrates).to_numpy()
     for number, (_, test) in enumerate(folds.split(churned, churned)):
         judges = np.isin(np.arange(len(churned)), test)
         role = np.where(judges, JUDGE, np.where(selecting, SELECT, TRAIN))
@@ -181,53 +92,6 @@ def with_roles(company: Company, days: list[date]) -> pl.DataFrame:
     }
     inside = company.rows.filter(pl.col("snapshot_s").is_in(list(by_second)))
     return inside.with_columns(role=pl.col("snapshot_s").replace_strict(by_second, return_dtype=pl.String))
-
-
-def table(folds: Sequence[Fold], settings: Settings) -> dict[str, dict[str, float]]:
-    """The mean of each measure over the folds, by model."""
-    return {model: _mean([fold.measuring(model, settings)(None) for fold in folds]) for model in folds[0].scores}
-
-
-def best_baselines(found: Mapping[str, Mapping[str, float]]) -> dict[str, str]:
-    """The best baseline by measure."""
-    return {
-        name: max((model for model in found if model != OURS), key=lambda model: sign * found[model][name])
-        for name, sign in MEASURES.items()
-    }
-
-
-def over_folds(folds: Sequence[Fold], against: Mapping[str, str], settings: Settings) -> dict[str, Interval]:
-    """Ours less the best baseline, with the corrected resampled t."""
-    found = {}
-    values = [{model: fold.measuring(model, settings)(None) for model in fold.scores} for fold in folds]
-    tested = float(np.mean([len(fold.churned) / fold.fitted_on for fold in folds]))
-    for name, theirs in against.items():
-        differences = np.array([value[OURS][name] - value[theirs][name] for value in values])
-        error = np.sqrt((1 / len(folds) + tested) * differences.var(ddof=1))
-        reach = float(student.ppf(0.975, len(folds) - 1) * error)
-        mean = float(differences.mean())
-        found[name] = Interval(mean, mean - reach, mean + reach)
-    return found
-
-
-def over_customers(
-    folds: Sequence[Fold], against: Mapping[str, str], settings: Settings, *, draws: int = 200
-) -> dict[str, Interval]:
-    """Ours less the best baseline, with the bootstrap of whole customers."""
-    measured = [{model: fold.measuring(model, settings) for model in fold.scores} for fold in folds]
-    ends = np.cumsum([len(fold.churned) for fold in folds])[:-1]
-
-    def differences(weights: npt.NDArray[np.float64] | None) -> dict[str, float]:
-        parts = [None] * len(folds) if weights is None else np.split(weights, ends)
-        each = []
-        for models, part in zip(measured, parts, strict=True):
-            values = {model: models[model](part) for model in {OURS, *against.values()}}
-            each.append({name: values[OURS][name] - values[theirs][name] for name, theirs in against.items()})
-        return _mean(each)
-
-    churned = np.concatenate([fold.churned for fold in folds])
-    customers = pl.concat([fold.customers for fold in folds])
-    return bootstrap(differences, churned, customers, confidence=0.95, seed=SEED, draws=draws)
 
 
 def show(
@@ -353,10 +217,6 @@ def large(customers: int) -> list[Target]:
             f"{name}: {found.ratio:.1f} times its time, at most {MOST_TIME:g}", found.ratio <= MOST_TIME, customers >= LARGE
         ),
     ]
-
-
-def _mean(values: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    return {name: float(np.mean([value[name] for value in values])) for name in values[0]}
 
 
 def _constant_loss(churned: Labels, rate: float) -> float:

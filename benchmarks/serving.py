@@ -6,7 +6,11 @@ Litestar handler that takes the same JSON body and gives it back, under the same
 second one that reads no body and gives back a path parameter. Servers are pinned to one core and wrk to another, in
 interleaved rounds after a warm-up; compare the ratios, absolute figures follow the machine.
 
-Exit status: 0 if both routes make at least half of the echo's requests per second, 1 if not, 2 if wrk is missing.
+Then the start of a service, from its command to the first answer, and the memory of each of two workers (PSS: what it shares with others is
+counted in parts) after requests to a champion and a challenger.
+
+Exit status: 0 if both routes make at least half of the echo's requests per second, the start takes at most 3 s and each worker at most
+200 MB; 1 if not, 2 if wrk is missing. With ``--at-least 0`` neither start nor memory decides.
 """
 
 import argparse
@@ -23,7 +27,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,9 +39,16 @@ CONNECTIONS = 16
 CUSTOMERS = 50_000
 AT_LEAST = 0.5
 WARM_UP_S = 0.7
+START_AT_MOST_S = 3.0
+MEMORY_AT_MOST_MB = 200.0
+REQUESTS_BEFORE_MEMORY = 10_000
+PACKAGES = {"wrk": "wrk", "taskset": "util-linux"}
+"""Debian's packages of the programs that are needed."""
+WORKERS = 2
 
 WRK = f"""
-local path, body = os.getenv("BENCH_PATH"), os.getenv("BENCH_BODY")
+local path, body, file = os.getenv("BENCH_PATH"), nil, os.getenv("BENCH_BODY")
+if file then body = io.open(file, "rb"):read("*a") end
 wrk.headers["X-API-Key"] = os.getenv("BENCH_KEY")
 if body then
   wrk.method, wrk.body = "POST", body
@@ -81,13 +92,18 @@ def main() -> int:
     chosen = options.parse_args()
     if chosen.echo is not None:
         return serve_echo(chosen.echo)
-    for program in ("wrk", "taskset"):
-        if shutil.which(program) is None:
-            package = {"wrk": "wrk", "taskset": "util-linux"}[program]
-            print(f"{program} is missing; install the Debian package `{package}`", file=sys.stderr)
-            return 2
+    if not has_programs():
+        return 2
     with tempfile.TemporaryDirectory(prefix="churn-bench-") as folder:
         return measure(Path(folder), chosen.rounds, chosen.seconds, chosen.at_least)
+
+
+def has_programs() -> bool:
+    """Whether what drives and pins the servers is installed; what is missing is said."""
+    missing = {program: package for program, package in PACKAGES.items() if shutil.which(program) is None}
+    for program, package in missing.items():
+        print(f"{program} is missing; install the Debian package `{package}`", file=sys.stderr)
+    return not missing
 
 
 def measure(folder: Path, rounds: int, seconds: float, at_least: float) -> int:
@@ -111,8 +127,86 @@ def measure(folder: Path, rounds: int, seconds: float, at_least: float) -> int:
                 drive(target, script, key, WARM_UP_S)
                 note(target, *drive(target, script, key, seconds))
                 if target.pid == service:
-                    wait_until_shipped(service_port)
-    return report(echo_body, echo_path, by_id, by_attributes, folder, at_least)
+                    wait_until_shipped(service_port, key)
+    started = [start(folder, churn) for _ in range(rounds)]
+    memory_mb = memory_of_workers(folder, churn, key, script, body)
+    is_fast = report(echo_body, echo_path, by_id, by_attributes, folder, at_least)
+    is_small = report_process(started, memory_mb)
+    return max(is_fast, is_small if at_least else 0)
+
+
+def start(folder: Path, churn: str) -> tuple[float, float]:
+    """Seconds from the command to the first time that every prediction can be answered, and CPU seconds of the process until then."""
+    began = time.monotonic()
+    with running(folder, [churn, "serve"], free_port(), "/health/ready") as service:
+        return time.monotonic() - began, cpu_s(service)
+
+
+def memory_of_workers(folder: Path, churn: str, key: str, script: Path, body: bytes) -> list[float]:
+    """Megabytes of each worker, with a champion and a challenger, after ``REQUESTS_BEFORE_MEMORY`` requests of each."""
+    challenge(folder)
+    port = free_port()
+    with running(folder, [churn, "serve", "--workers", str(WORKERS)], port, "/health/ready", core=None) as supervisor:
+        conditions: list[Callable[[], bool]] = [
+            lambda: len(children_of(supervisor)) == WORKERS,
+            lambda: len({asked(port, key, "/status")["worker"] for _ in range(4 * WORKERS)}) == WORKERS,
+            lambda: asked(port, key, "/health/detailed")["release"]["challenger"] is not None,
+        ]
+        for is_there in conditions:
+            until = time.monotonic() + 120
+            while not is_there():
+                assert time.monotonic() < until, "the workers do not serve within 120 s"
+                time.sleep(0.5)
+        workers = children_of(supervisor)
+        answered = 0
+        target = Target("", port, supervisor, "/predict/c", None)
+        while answered < 2 * WORKERS * REQUESTS_BEFORE_MEMORY:
+            for target.path, target.body in (("/predict/c", None), ("/predict", body)):
+                answered += drive(target, script, key, 2.0)[0][0]
+        return [pss_mb(worker) for worker in workers]
+
+
+def children_of(pid: int) -> list[int]:
+    """The processes that a process has started and that still run."""
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def challenge(folder: Path) -> None:
+    """Let another release answer a share beside the one that serves."""
+    from churn_store.database.schema import connect  # noqa: PLC0415
+    from churn_store.releases.blessings import record_blessing  # noqa: PLC0415
+    from churn_store.releases.bundles import stage  # noqa: PLC0415
+    from churn_store.releases.challenge import challenge as let_answer  # noqa: PLC0415
+    from churn_store.releases.log import newest  # noqa: PLC0415
+    from churn_store.settings import ConfigFile  # noqa: PLC0415
+    from churn_store.storage.digest_store import DigestStore  # noqa: PLC0415
+    from tests.release_factory import NOW_S, bless, train  # noqa: PLC0415
+
+    settings = ConfigFile(home=folder / "home")
+    engine, files = connect(settings.database_url), DigestStore(settings.releases_url)
+    serving = newest(engine)
+    assert serving is not None
+    candidate = train(seed=5)
+    staged = stage(files, candidate.contents, candidate.manifest)
+    record_blessing(engine, msgspec.structs.replace(bless(engine, staged), epoch=serving.epoch))
+    let_answer(engine, files, staged.candidate, share=0.5, by="bench", reason="memory", now_s=NOW_S)
+
+
+def pss_mb(pid: int) -> float:
+    """Proportional set size of a process."""
+    found = re.search(r"^Pss:\s+(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)
+    assert found is not None
+    return int(found[1]) * 1024 / 1e6
+
+
+def report_process(started: list[tuple[float, float]], memory_mb: list[float]) -> int:
+    """Start and memory beside their limits."""
+    started_s, cpu = (statistics.median(values) for values in zip(*started, strict=True))
+    print(f"start to the first answer: {started_s:.1f} s (at most {START_AT_MOST_S:.0f}), {cpu:.1f} CPU s")
+    each = ", ".join(f"{one:.0f}" for one in memory_mb)
+    print(f"PSS of each of {WORKERS} workers, champion and challenger: {each} MB (at most {MEMORY_AT_MOST_MB:.0f})")
+    is_good = started_s <= START_AT_MOST_S and max(memory_mb) <= MEMORY_AT_MOST_MB
+    return 0 if is_good else 1
 
 
 def prepare(folder: Path) -> bytes:
@@ -172,14 +266,18 @@ def serve_echo(port: int) -> int:
 
 
 @contextlib.contextmanager
-def running(folder: Path, command: list[str], port: int, ready: str) -> Iterator[int]:
-    """A server on the first core of this process until the block ends."""
+def running(folder: Path, command: list[str], port: int, ready: str, core: int | None = 0) -> Iterator[int]:
+    """A server on one core of this process, or on all, until the block ends."""
     with open(folder / f"server-{port}.log", "wb") as log:
         server = subprocess.Popen(
-            pinned(0, command), cwd=folder, env=environment(folder, port), stdout=log, stderr=subprocess.STDOUT
+            command if core is None else pinned(core, command),
+            cwd=folder,
+            env=environment(folder, port),
+            stdout=log,
+            stderr=subprocess.STDOUT,
         )
         try:
-            for _ in range(200):
+            for _ in range(900):
                 with contextlib.suppress(OSError):
                     urllib.request.urlopen(f"http://127.0.0.1:{port}{ready}", timeout=1).close()
                     break
@@ -188,6 +286,7 @@ def running(folder: Path, command: list[str], port: int, ready: str) -> Iterator
                 time.sleep(0.1)
             else:
                 server.kill()
+                server.wait()
             if server.poll() is not None:
                 sys.exit(f"{' '.join(command)} did not start:\n{(folder / log.name).read_text()}")
             yield server.pid
@@ -206,7 +305,9 @@ def drive(target: Target, script: Path, key: str, seconds: float) -> tuple[list[
     """Requests without a pause; what wrk says, and the server's CPU seconds meanwhile."""
     env = {**os.environ, "BENCH_PATH": target.path, "BENCH_KEY": key}
     if target.body is not None:
-        env["BENCH_BODY"] = target.body.decode()
+        body = script.with_suffix(".body")  # a variable of the environment holds 128 KiB at most
+        body.write_bytes(target.body)
+        env["BENCH_BODY"] = str(body)
     command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds:g}s" if seconds >= 1 else "-d1s", "-s", str(script)]
     before = cpu_s(target.pid)
     done = subprocess.run(
@@ -252,13 +353,19 @@ def beside(ours: Target, echo: Target) -> float:
     return statistics.median(one / other for one, other in zip(ours.per_second, echo.per_second, strict=True))
 
 
-def wait_until_shipped(port: int) -> None:
+def wait_until_shipped(port: int, key: str) -> None:
     """Let the service empty its spool, so that no work of one measurement falls into the next."""
     for _ in range(50):
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as answer:
-            if msgspec.json.decode(answer.read())["spool"]["waiting_bytes"] == 0:
-                return
+        if asked(port, key, "/health/detailed")["spool"]["waiting_bytes"] == 0:
+            return
         time.sleep(0.1)
+
+
+def asked(port: int, key: str, path: str) -> Any:
+    """What a service answers, on a connection of its own."""
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers={"X-API-Key": key})
+    with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
+        return msgspec.json.decode(answer.read())
 
 
 def cpu_s(pid: int) -> float:
