@@ -4,6 +4,7 @@ Belongs here: a small scikit-learn pipeline, its ONNX export and the files aroun
 platform trains (``churn_assets.training``).
 """
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 import sqlalchemy as sa
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import FloatTensorType, StringTensorType
@@ -21,6 +23,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from churn_store.model.reasons.plan import ReasonPlan
 from churn_store.model.scorer import CATEGORIES, NUMBERS, PROBABILITIES
 from churn_store.model.signature import Column, Signature
 from churn_store.model.words import NORMALISATION
@@ -95,6 +98,8 @@ def train(
     threshold: float = 0.5,
     horizon_days: int | None = 30,
     golden_shift: float = 0.0,
+    reference: bool = False,
+    reasons: ReasonPlan | None = None,
 ) -> Candidate:
     """Fit, export and describe a model.
 
@@ -104,6 +109,8 @@ def train(
         threshold: of the decision.
         horizon_days: of the label.
         golden_shift: added to the golden probabilities, for a release that lies.
+        reference: whether its ``reference.parquet`` is a sample that can be read.
+        reasons: plan of its reasons, as a manifest of today has; ``None`` as of older ones.
     """
     signature = Signature(tuple(columns or small_columns()))
     rows = rows_of(signature.columns, 600, seed)
@@ -163,14 +170,21 @@ def train(
             profit=ProfitTerms(200.0, 10.0, 1.0, 6.0, 14.0),
         ),
         normalisation=NORMALISATION,
+        reasons=reasons or msgspec.UNSET,
     )
     contents = {
         "model.onnx": _export(pipeline, signature),
         "golden.json": encode(golden),
-        "reference.parquet": b"PAR1 is not read by the service",
+        "reference.parquet": _parquet(rows) if reference else b"PAR1 is not read by the service",
     }
     assert set(contents) == set(FILE_LIMITS)
     return Candidate(manifest=manifest, contents=contents, pipeline=pipeline)
+
+
+def _parquet(rows: list[dict[str, Any]]) -> bytes:
+    buffer = io.BytesIO()
+    pl.DataFrame(rows).write_parquet(buffer)
+    return buffer.getvalue()
 
 
 def bless(

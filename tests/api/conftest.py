@@ -14,14 +14,15 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 import yaml
-from litestar import Litestar
 from litestar.testing import TestClient
 from litestar.types import ControllerRouterHandler
 from prometheus_client.parser import text_string_to_metric_families
 
 from churn_api.app import create_app
+from churn_api.http.edge import ServiceApp
 from churn_api.security.keys import KeyStore, NewKey
 from churn_api.settings import ServiceConfig
+from churn_store.clock import DAY_S, wall_s
 from churn_store.database.migrate import migrate
 from churn_store.database.schema import connect, prediction_log, releases
 from churn_store.releases.blessings import record_blessing
@@ -71,9 +72,9 @@ class Installation:
         finally:
             engine.dispose()
 
-    def make_key(self, name: str, *scopes: str, now_s: int = NOW_S, expires_days: int | None = None) -> NewKey:
+    def make_key(self, name: str, *scopes: str, days_ago: int = 0, expires_days: int | None = None) -> NewKey:
         """Make a key and remember it under its name."""
-        store = KeyStore(self.engine, now_s=now_s)
+        store = KeyStore(self.engine, now_s=int(wall_s()) - days_ago * DAY_S)
         self.keys[name] = store.create(name=name, scopes=scopes, expires_days=expires_days)
         return self.keys[name]
 
@@ -126,9 +127,10 @@ class Installation:
             return [dict(row._mapping) for row in connection.execute(sa.select(prediction_log).order_by(*order))]
 
     def spooled(self) -> list[dict[str, Any]]:
-        """The lines that wait in the spool."""
+        """The lines that wait in the spool, with what they leave out."""
         files = sorted(self.config.spool_folder.glob("*.jsonl"))
-        return [msgspec.json.decode(line) for file in files for line in file.read_bytes().splitlines()]
+        none = {"experiment": None, "arm": None, "unit": None}
+        return [{**none, **msgspec.json.decode(line)} for file in files for line in file.read_bytes().splitlines()]
 
     @contextmanager
     def serve(self, *more_routes: ControllerRouterHandler) -> Iterator["Service"]:
@@ -143,8 +145,8 @@ class Service:
     """A service that runs in this process, and a client of it."""
 
     installation: Installation
-    app: Litestar
-    client: TestClient[Litestar]
+    app: ServiceApp
+    client: TestClient[ServiceApp]
 
     def get(self, path: str, *, key: str | None = "both", headers: dict[str, str] | None = None) -> httpx.Response:
         """Ask with the key of that name; none for no key."""
@@ -191,12 +193,12 @@ class Service:
         """The sum of a metric's samples that carry the labels."""
         return sum(
             sample.value
-            for family in text_string_to_metric_families(self.get("/metrics", key=None).text)
+            for family in text_string_to_metric_families(self.get("/metrics").text)
             for sample in family.samples
             if sample.name == name and labels.items() <= sample.labels.items()
         )
 
-    def until(self, reached: Callable[[], Any], *, within_s: float = 5.0) -> Any:
+    def until(self, reached: Callable[[], Any], *, within_s: float = 20.0) -> Any:
         """Wait for something that the service does by itself; the true value that ended the waiting."""
         end = time.monotonic() + within_s
         while time.monotonic() < end:
@@ -216,6 +218,11 @@ def problem(response: httpx.Response, status: int) -> dict[str, Any]:
     return body
 
 
+def refused_since(began: datetime, lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The lines of refusals that were counted since ``began``; the session's service writes its own to the same output."""
+    return [line for line in lines if line["event"] == "refused" and datetime.fromisoformat(line["since"]) >= began]
+
+
 def _bytes(text: str | bytes) -> bytes:
     return text if isinstance(text, bytes) else text.encode("latin-1")
 
@@ -227,7 +234,7 @@ def candidate() -> Candidate:
 
 @pytest.fixture(scope="session")
 def other_candidate() -> Candidate:
-    return train(seed=5)
+    return train(seed=5, reference=True)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,8 +30,10 @@ class Process:
         self._log = log
         self.lines: list[dict[str, Any]] = []
         self._read: queue.Queue[str] = queue.Queue()
+        self._may_read = threading.Event()
+        self._may_read.set()
         threading.Thread(target=self._read_on, daemon=True).start()
-        self.port = int(self.wait_for("listening")["address"].rsplit(":", 1)[1])
+        self.port = int(self.wait_for("listening", within_s=90.0)["address"].rsplit(":", 1)[1])
 
     def wait_for(self, event: str, *, within_s: float = 20.0) -> dict[str, Any]:
         """Read the log until a line about an event."""
@@ -51,7 +53,16 @@ class Process:
     def _read_on(self) -> None:
         assert self._started.stdout is not None
         for line in self._started.stdout:
+            self._may_read.wait()
             self._read.put(line)
+
+    def stop_reading(self) -> None:
+        """Let its standard output fill up, as a log collector that hangs does."""
+        self._may_read.clear()
+
+    def read_again(self) -> None:
+        """Go on reading its standard output."""
+        self._may_read.set()
 
     def connect(self) -> http.client.HTTPConnection:
         """A connection of one's own, kept alive."""
@@ -80,15 +91,20 @@ class Process:
             time.sleep(0.05)
         raise AssertionError(f"{path} was {found}, not {status}; {self._log.read_text()}")
 
+    @property
+    def pid(self) -> int:
+        """Its id."""
+        return self._started.pid
+
     def kill(self) -> None:
         """As the kernel does it: no chance to say anything."""
         self._started.kill()
-        self._started.wait(10)
+        self._started.wait(60)
 
     def stop(self) -> int:
         """Ask it to end; its exit status."""
         self._started.send_signal(signal.SIGTERM)
-        return self._started.wait(20)
+        return self._started.wait(60)
 
 
 def ask(connection: http.client.HTTPConnection, path: str, *, key: str = "", body: Any = None) -> tuple[int, Any]:
@@ -101,12 +117,21 @@ def ask(connection: http.client.HTTPConnection, path: str, *, key: str = "", bod
 
 
 @contextmanager
-def serving(home: Path, **environment: str) -> Iterator[Process]:
-    """`churn serve` on a free port with the ``churn.yaml`` in ``home``, until the block ends."""
+def serving(
+    home: Path, *, before: Sequence[str] = (), command: Sequence[str | Path] = (CHURN, "serve"), **environment: str
+) -> Iterator[Process]:
+    """`churn serve` on a free port with the ``churn.yaml`` in ``home``, until the block ends.
+
+    Args:
+        home: the folder of the company.
+        before: the words before the command, such as those of strace.
+        command: another command that serves.
+        environment: settings besides.
+    """
     log = home / "serve.err"
     with open(log, "a", encoding="utf-8") as errors:
         started = subprocess.Popen(
-            [CHURN, "serve"],
+            [*before, *command],
             cwd=home,
             env=settings_of(home, CHURN_SERVICE__PORT="0", **environment),
             stdout=subprocess.PIPE,
@@ -118,7 +143,7 @@ def serving(home: Path, **environment: str) -> Iterator[Process]:
     finally:
         if started.poll() is None:
             started.kill()
-        started.wait(10)
+        started.wait(60)
 
 
 def run(home: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

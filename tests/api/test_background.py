@@ -18,7 +18,7 @@ class PanicError(BaseException):
     """As pyo3's PanicException is one: no ``Exception``."""
 
 
-def panics(*_: object) -> None:
+def panics(*_: object, **__: object) -> None:
     raise PanicError("request valid: InvalidUri")
 
 
@@ -78,6 +78,6 @@ def test_a_service_whose_object_store_has_no_address_says_so_and_goes_on_looking
         installation.name("a" * 64)
         with installation.serve() as service:
             service.until(lambda: service.metric("churn_model_load_failures_total", reason="store") >= 2)
-            assert service.get("/health/ready").json()["release"]["reason"] == "store"
+            assert service.get("/health/detailed").json()["release"]["reason"] == "store"
     [said] = [record for record in caplog.records if record.getMessage() == "release_not_taken"]
     assert "AWS_ENDPOINT_URL is 'localhost:9000'; expected http://" in said.__dict__["fields"]["detail"]

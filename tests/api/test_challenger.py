@@ -140,7 +140,7 @@ def test_the_version_and_the_metrics_show_the_challenger_and_its_end(challenged:
         short = version.challenger.release[:12]
         assert service.metric("churn_challenger_share", release=short) == 0.4
         assert service.metric("churn_release_epoch", release=version.release[:12]) == 2
-        assert (health := service.get("/health").json())["status"] == "ready"
+        assert (health := service.get("/health/detailed").json())["status"] == "ready"
         assert (health["release"]["challenger"], health["release"]["challenger_share"]) == (version.challenger.release, 0.4)
         listed = service.get("/models").json()["releases"]
         assert [(row["kind"], row["challenger"], row["challenger_share"], row["former"]) for row in listed] == [
@@ -189,7 +189,7 @@ def test_a_challenger_that_cannot_serve_leaves_the_champion_alone_and_is_shown_w
         assert version["challenger_not_taken"]["reason"] == "release"
         assert said in version["challenger_not_taken"]["detail"]
         assert version["not_taken"] is None
-        health = service.get("/health").json()
+        health = service.get("/health/detailed").json()
         assert (health["status"], health["degraded"]) == ("degraded", ["the challenger is not taken: release"])
         assert (health["release"]["challenger_refused"], health["release"]["challenger_reason"]) == (challenger, "release")
         assert set(answered_by(service, IDS[:10]).values()) == {"champion"}

@@ -7,11 +7,18 @@ from typing import Any
 
 import pytest
 
+from churn_api.security.keys import SCOPES
+from churn_store.experiments.history import Event, append
+from churn_store.experiments.lifecycle import create
+from churn_store.experiments.plan import Wish
 from churn_store.model.signature import FLOAT32_MAX
+from churn_store.releases.bundles import stage
+from churn_store.reports import publish
 from tests.api.conftest import ONLINE_ROWS, Installation, Service, problem
-from tests.release_factory import Candidate, small_columns, train
+from tests.release_factory import NOW_S, Candidate, bless, small_columns, train
 
 DOCS = {"/docs", "/docs/openapi.json"}
+CALLS: dict[str, Any] = {"subject": "actions", "metric": "retention", "effect": 0.05, "deviation": 0.3}
 METHODS = {"get", "post", "put", "delete", "patch", "head", "options", "trace"}
 
 
@@ -146,15 +153,45 @@ def test_every_route_is_in_the_document_and_every_documented_route_is_there(serv
     assert {path for path, _ in there} >= DOCS
 
 
-def ask(service: Service, path: str, method: str, key: str | None) -> Any:
-    record = {"attributes": ONLINE_ROWS[0]}
+COLUMNS = small_columns()
+INFER = {
+    "id": "mine",
+    "inputs": [
+        {
+            "name": name, "datatype": datatype, "shape": [1, len(columns)],
+            "data": [ONLINE_ROWS[1][column.name] for column in columns],
+        }
+        for name, datatype, columns in (
+            ("numbers", "FP64", [column for column in COLUMNS if column.kind == "number"]),
+            ("categories", "BYTES", [column for column in COLUMNS if column.kind == "category"]),
+        )
+    ],
+}  # fmt: skip
+
+
+def ask(service: Service, path: str, method: str, key: str | None, **named: str) -> Any:
+    record, version = {"attributes": ONLINE_ROWS[0]}, str(service.installation.newest_epoch())
     bodies = {
         "/predict": record, "/predict/batch": {"customer_ids": ["c1"]}, "/validate": {"records": [record]},
         "/releases/rollback": {"reason": "a test"},
+        "/releases/approve": {"candidate": version, "reason": "a test"},
+        "/releases/reject": {"candidate": named.get("rejected", ""), "reason": "a test"},
+        "/ab/config": {"challenger": named.get("challenger", ""), "share": 0.1, "reason": "a test", "override": True},
+        "/v2/models/churn/infer": INFER, "/v2/models/churn/versions/{version}/infer": INFER,
+        "/outcomes": {"customer_id": "c1", "churned": True},
+        "/experiments": {"name": "calls", **CALLS, "reason": "a test"},
+        **{f"/experiments/{{name}}/{what}": {"reason": "a test"} for what in ("start", "stop", "promote")},
+        "/survey/submit": {
+            "customer_id": "c1", "survey": "s", "answers": [{"question": "q", "answer": 1}], "idempotency_key": "k",
+        },
     }  # fmt: skip
     headers = service.key_header(key)
     return service.client.request(
-        method, path.replace("{customer_id}", "c1"), json=bodies.get(path) if method == "post" else None, headers=headers
+        method,
+        path.format(customer_id="c1", report="card", version=version, name="new" if path.endswith("/start") else "won")
+        + ("?customer_id=c1" if (path, method) in {("/outcomes", "get"), ("/survey/answers", "get")} else ""),
+        json=bodies.get(path) if method in {"post", "put"} else None,
+        headers=headers,
     )
 
 
@@ -162,14 +199,24 @@ def test_every_answer_has_the_documented_fields_and_every_key_is_needed_as_docum
     fresh: Service, other_candidate: Candidate
 ) -> None:
     service = fresh
-    service.installation.make_key("all", "predict", "read", "release")
+    service.installation.make_key("all", *SCOPES)
     service.installation.release(other_candidate)
+    engine, files = service.installation.engine, service.installation.files
+    publish(engine, files, "<p>page", name="card", title="Card", verdict="accepted", now_s=NOW_S)
+    named = {}
+    for name, other in (("rejected", train(seed=8)), ("challenger", train(seed=9))):
+        staged = stage(files, other.contents, other.manifest)
+        named[name] = bless(engine, staged, epoch=2).candidate
+    for name in ("new", "won"):
+        create(engine, files, Wish(name=name, **CALLS), by="Ada", reason="a test", now_s=NOW_S)
+    append(engine, Event(experiment="won", number=2, kind="promoted", actor="Ada", reason="a test", at_s=NOW_S))
     service.until(lambda: service.get("/models", key="all").status_code == 200)
     api = document(service)
     for path, method, operation in operations(api):
-        response = ask(service, path, method, "all")
+        service.until(lambda: service.get("/ab/config", key="all").json()["serves"])
+        response = ask(service, path, method, "all", **named)
         assert response.status_code == 200
-        ((media_type, content),) = operation["responses"]["200"]["content"].items()
+        media_type, content = next(iter(operation["responses"]["200"]["content"].items()))
         assert response.headers["content-type"].split(";")[0] == media_type
         if media_type == "application/json":
             assert set(response.json()) == set(follow(api, content["schema"])["properties"])

@@ -4,18 +4,20 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from churn_api.monitoring.health import Health
+from churn_api.monitoring.health import DetailedHealth
 from tests.api.conftest import ONLINE_ROWS, Installation, Service, problem
 from tests.release_factory import NOW_S, SNAPSHOT_S, Candidate, train
 
 
-def health(service: Service) -> tuple[Health, int, int]:
-    """What ``/health`` says, and the statuses of it and of ``/health/ready``, which say the same once nothing changes."""
+def health(service: Service) -> tuple[DetailedHealth, int, int]:
+    """What ``/health/detailed`` says, and the statuses of ``/health`` and ``/health/ready``, which say its words without a key."""
     told, ready = service.get("/health", key=None), service.get("/health/ready", key=None)
-    found = msgspec.json.decode(told.content, type=Health)
-    assert msgspec.json.decode(ready.content, type=Health).status == found.status
+    found = msgspec.json.decode(service.get("/health/detailed").content, type=DetailedHealth)
+    words = {"status": found.status, "not_ready": found.not_ready, "degraded": found.degraded}
+    assert told.json() == ready.json() == words
     assert service.get("/health/live", key=None).json() == {"status": "live"}
     assert told.headers["content-type"] == ready.headers["content-type"] == "application/json"
     return found, told.status_code, ready.status_code
@@ -47,7 +49,8 @@ def test_online_features_of_another_model_are_not_ready(installation: Installati
     with installation.serve() as service:
         found, told, ready = health(service)
     assert (found.status, told, ready) == ("not ready", 200, 503)
-    assert found.not_ready == ["the online features lack plan"]
+    assert found.not_ready == ["the online features lack columns that the release takes"]
+    assert found.online_features.missing_columns == ("plan",)
 
 
 def test_a_newer_release_that_is_bad_is_refused_with_its_reason_and_the_old_one_serves(
@@ -101,6 +104,53 @@ def test_predictions_that_are_not_logged_make_it_degraded_but_ready(tmp_path: Pa
     assert (found.status, told, ready) == ("degraded", 200, 200)
     assert found.degraded == ["predictions are answered but not logged: full"]
     assert found.spool.dropping == "full"
+
+
+DETAILS = ["/health/detailed", "/metrics"]
+
+
+@pytest.mark.parametrize("path", DETAILS)
+def test_details_need_a_key_with_the_scope_read(fresh: Service, path: str) -> None:
+    fresh.installation.make_key("predicts", "predict")
+    fresh.until(lambda: fresh.get(path, key="predicts").status_code == 403)
+    problem(fresh.get(path, key=None), 401)
+    assert fresh.get(path).status_code == 200
+
+
+def test_prometheus_is_answered_as_its_configuration_in_deploy_asks(fresh: Service) -> None:
+    file = Path(__file__).resolve().parents[2] / "deploy" / "prometheus.yml"
+    (job,) = yaml.safe_load(file.read_text(encoding="utf-8"))["scrape_configs"]
+    key = fresh.installation.make_key("prometheus", "read").key
+    sent = {"Authorization": f"{job['authorization']['type']} {key}", "Host": job["static_configs"][0]["targets"][0]}
+    fresh.until(lambda: fresh.get("/metrics", key=None, headers=sent).status_code == 200)
+    assert "churn_requests_total" in fresh.get("/metrics", key=None, headers=sent).text
+
+
+@pytest.mark.parametrize("path", DETAILS)
+def test_details_are_open_where_the_operator_opens_them(tmp_path: Path, path: str) -> None:
+    with Installation.make(tmp_path, open_metrics=True) as installed, installed.serve() as service:
+        assert service.get(path, key=None).status_code == 200
+        problem(service.get("/models", key=None), 401)
+
+
+def test_without_a_key_nothing_is_told_of_customers_columns_or_releases(
+    installation: Installation, candidate: Candidate
+) -> None:
+    installation.release(candidate)
+    installation.put_online(leave_out=("plan",))
+    with installation.serve() as service:
+        service.post("/predict", {"attributes": {**ONLINE_ROWS[0], "plan": "a word that training never saw"}})
+        private = {
+            "a column": "plan",
+            "the release": installation.bundle().digest[:8],
+            "the number of customers": '"customers"',
+            "predictions": "churn_predictions",
+        }
+        told = "".join(service.get("/metrics").text + service.get("/health/detailed").text)
+        assert [what for what, text in private.items() if text not in told] == []
+        for path in ("/health", "/health/ready", "/health/live", "/health/detailed", "/metrics", "/nothing"):
+            public = service.get(path, key=None)
+            assert [what for what, text in private.items() if text in public.text + str(public.headers)] == []
 
 
 def test_requests_are_counted_and_timed_by_the_routes_template(service: Service) -> None:
@@ -161,7 +211,7 @@ def test_predictions_are_counted_by_release_and_decision(service: Service) -> No
 
 
 def test_the_metrics_are_text_for_prometheus_with_ages_and_the_epoch(fresh: Service) -> None:
-    response = fresh.get("/metrics", key=None)
+    response = fresh.get("/metrics")
     assert response.headers["content-type"].startswith("text/plain; version=")
     assert fresh.metric("churn_release_epoch", release=fresh.installation.bundle().digest[:12]) == 1
     for what in ("online features", "releases", "keys", "prediction log"):

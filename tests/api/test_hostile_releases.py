@@ -12,8 +12,9 @@ from onnx import helper
 from churn_api.releases import poller
 from churn_store.releases.bundles import load_bundle, stage
 from churn_store.releases.manifest import Blessing, Rule, encode
-from tests.api.conftest import ONLINE_ROWS, Installation, Service
+from tests.api.conftest import ONLINE_ROWS, Installation, Service, problem
 from tests.release_factory import NOW_S, Candidate
+from tests.store.trees import SIGNATURE, chain, golden, model
 
 
 def by_hand(installation: Installation, candidate: Candidate, **contents: bytes) -> str:
@@ -59,7 +60,11 @@ def test_a_hostile_release_is_refused_once_and_what_served_goes_on(
     before = fresh.get("/model/version").json()
     loaded: list[str] = []
     load = load_bundle
-    monkeypatch.setattr(poller, "load_bundle", lambda files, digest: loaded.append(digest) or load(files, digest))
+    monkeypatch.setattr(
+        poller,
+        "load_bundle",
+        lambda files, digest, *trial, **wanted: loaded.append(digest) or load(files, digest, *trial, **wanted),
+    )
     bad = HOSTILE[case](installation, other_candidate)
     if role == "champion":
         installation.name(bad)
@@ -81,7 +86,7 @@ def test_a_release_that_breaks_what_reads_it_is_not_read_again_and_again(
 ) -> None:
     tried: list[str] = []
 
-    def breaks(_: object, digest: str) -> None:
+    def breaks(_: object, digest: str, *__: object, **___: object) -> None:
         tried.append(digest)
         raise MemoryError
 
@@ -91,3 +96,27 @@ def test_a_release_that_breaks_what_reads_it_is_not_read_again_and_again(
     assert (told["epoch"], told["not_taken"]["reason"]) == (1, "unexpected")
     time.sleep(0.4)
     assert tried == [bad]
+
+
+def test_an_answer_that_is_no_probability_is_a_500_that_is_counted_and_never_sent(
+    fresh: Service, candidate: Candidate
+) -> None:
+    """The model answers 0.5 for its golden rows, and 7.0 where the first number is above 0.5."""
+    files = fresh.installation.files
+    contents = {
+        **candidate.contents,
+        "model.onnx": model(chain(1, target_weights=[0.25, 3.5]), last="Add"),
+        "golden.json": golden(0.5),
+    }
+    staged = stage(files, contents, msgspec.structs.replace(candidate.manifest, signature=SIGNATURE))
+    blessing = Blessing(staged.candidate, "accepted", (Rule("auc", True, "0.8", "0.6"),), "gate", NOW_S)
+    release = files.put(encode(msgspec.structs.replace(staged, blessing=blessing)))
+    fresh.installation.name(release)
+    fresh.until(lambda: fresh.get("/model/version").json()["release"] == release, within_s=30)
+    right, wrong = ({"attributes": {"c0": first, "c1": 0.0, "c2": 0.0}} for first in (0.0, 1.0))
+    assert fresh.post("/predict", right).json()["probability"] == 0.5
+    logged = len(fresh.installation.spooled())
+    for path, body in (("/predict", wrong), ("/predict/batch", {"records": [right, wrong, wrong]})):
+        assert problem(fresh.post(path, body), 500)["type"] == "urn:churn:problem:no-probability"
+    assert fresh.metric("churn_predictions_no_probability_total", release=release[:12], role="champion") == 3
+    assert len(fresh.installation.spooled()) == logged

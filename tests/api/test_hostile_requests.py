@@ -5,6 +5,7 @@ import io
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,12 @@ from litestar.routes import HTTPRoute
 
 from churn_api.http.lanes import is_fast
 from churn_api.predictions.service import Predictor
+from churn_api.security.keys import SCOPES
 from churn_api.telemetry.json_log import LOGGER, JsonLines
-from tests.api.conftest import ONLINE_ROWS, Installation, Service, problem
+from tests.api.conftest import ONLINE_ROWS, Installation, Service, problem, refused_since
 from tests.release_factory import Candidate
+
+pytestmark = pytest.mark.integration
 
 ROW = ONLINE_ROWS[0]
 DEPTH = 100_000
@@ -212,7 +216,6 @@ ADDRESSES = {
     "GET for a batch": ("GET", b"/predict/batch", 405),
     "PUT": ("PUT", b"/predict", 405),
     "DELETE": ("DELETE", b"/models", 405),
-    "HEAD": ("HEAD", b"/predict/c1", 405),
     "OPTIONS": ("OPTIONS", b"/predict/c1", 405),
     "TRACE": ("TRACE", b"/health", 405),
     "no method at all": ("BREW", b"/health", 405),
@@ -342,7 +345,43 @@ def test_the_options_that_litestar_adds_are_not_answered(service: Service, path:
     problem(service.raw("OPTIONS", path.encode()), 405)
 
 
+def hostile_decision(named: bytes) -> dict[str, bytes]:
+    """Bodies of a decision about what ``named`` names, as ``"candidate": "x"``."""
+    return {
+        "a name twice": b"{" + named + b", " + named + b', "reason": "x"}',
+        "text for a number": b"{" + named + b', "reason": "x", "read_epoch": "1"}',
+        "a number for text": b"{" + named + b', "reason": 1}',
+        "NUL": b"{" + named + b', "reason": "a\\u0000b"}',
+        "an unknown name": b"{" + named + b', "reason": "x", "canary-7f3a-mustermann": 1}',
+        "deep": b"[" * DEPTH,
+        "deep in a value": b"{" + named + b', "reason": ' + b"[" * DEPTH,
+        "not UTF-8": b"{" + named + b', "reason": "\xff"}',
+        "empty": b"",
+    }
+
+
+ANSWERED = b'{"customer_id": "c1", "survey": "s", "idempotency_key": "k", "answers": %s}'
+PLANNED = b'{"name": "n", "subject": "actions", "metric": "retention", "effect": 0.05, "deviation": 0.3, "reason": "x", %s}'
+HOSTILE_REASONS = {
+    "no reason": b"{}",
+    "an empty reason": b'{"reason": ""}',
+    "a name twice": b'{"reason": "x", "reason": "y"}',
+    "NUL": b'{"reason": "a\\u0000b"}',
+    "an unknown name": b'{"reason": "x", "canary-7f3a-mustermann": 1}',
+    "not UTF-8": b'{"reason": "\xff"}',
+    "deep": b"[" * DEPTH,
+    "deep in a value": b'{"reason": ' + b"[" * DEPTH,
+    "empty": b"",
+}
+
 HOSTILE_BODIES = {
+    ("POST", "/releases/approve"): hostile_decision(b'"candidate": "canary-7f3a-mustermann"'),
+    ("POST", "/releases/reject"): {
+        case: body
+        for case, body in hostile_decision(b'"candidate": "canary-7f3a-mustermann"').items()
+        if case != "text for a number"
+    },
+    ("PUT", "/ab/config"): hostile_decision(b'"challenger": null'),
     ("POST", "/releases/rollback"): {
         "text for a number": b'{"reason": "x", "to_epoch": "1"}',
         "a name twice": b'{"reason": "x", "to_epoch": 1, "to_epoch": 2}',
@@ -363,6 +402,53 @@ HOSTILE_BODIES = {
         "deep in a value": b'{"records": ' + b"[" * DEPTH,
         "empty": b"",
     },
+    ("POST", "/outcomes"): {
+        "not an object": b'"x"',
+        "no list": b'{"outcomes": {}}',
+        "no outcome": b'{"outcomes": []}',
+        "outcomes twice": b'{"outcomes": [], "outcomes": [{"customer_id": "c1", "churned": true}]}',
+        "an unknown name": b'{"customer_id": "c1", "churned": true, "canary-7f3a-mustermann": 1}',
+        "a name twice": b'{"customer_id": "c1", "churned": true, "churned": false}',
+        "a number for truth": b'{"customer_id": "c1", "churned": 1}',
+        "NUL": b'{"customer_id": "c1\\u0000", "churned": true}',
+        "not UTF-8": b'{"customer_id": "\xff", "churned": true}',
+        "half a letter": b'{"customer_id": "\\ud800", "churned": true}',
+        "deep": b"[" * DEPTH,
+        "deep in a value": b'{"outcomes": ' + b"[" * DEPTH,
+        "empty": b"",
+    },
+    ("POST", "/survey/submit"): {
+        "not an object": b'"x"',
+        "no answers": ANSWERED % b"[]",
+        "an answer that is a list": ANSWERED % b'[{"question": "q", "answer": ["canary-7f3a-mustermann"]}]',
+        "a number beyond all": ANSWERED % b'[{"question": "q", "answer": 1e400}]',
+        "a question twice": ANSWERED % b'[{"question": "q", "answer": 1}, {"question": "q", "answer": 2}]',
+        "an unknown name": ANSWERED % b'[{"question": "q", "answer": 1, "canary-7f3a-mustermann": 1}]',
+        "a name twice": ANSWERED % b'[{"question": "q", "answer": 1, "answer": 2}]',
+        "NUL": ANSWERED % b'[{"question": "q", "answer": "a\\u0000"}]',
+        "not UTF-8": ANSWERED % b'[{"question": "q", "answer": "\xff"}]',
+        "half a letter": ANSWERED % b'[{"question": "q", "answer": "\\ud800"}]',
+        "deep": b"[" * DEPTH,
+        "deep in a value": b'{"answers": ' + b"[" * DEPTH,
+        "empty": b"",
+    },
+    ("POST", "/experiments"): {
+        "not an object": b'"x"',
+        "text for a number": PLANNED % b'"share": "0.5"',
+        "a number beyond all": PLANNED % b'"share": 1e400',
+        "a share of nobody": PLANNED % b'"share": 0',
+        "a name twice": PLANNED % b'"share": 0.5, "share": 0.4',
+        "an unknown name": PLANNED % b'"canary-7f3a-mustermann": 1',
+        "a header that is none": PLANNED % b'"unit": "canary-7f3a-mustermann\\r\\nx"',
+        "NUL": PLANNED % b'"challenger": "a\\u0000b"',
+        "not UTF-8": PLANNED % b'"challenger": "\xff"',
+        "deep": b"[" * DEPTH,
+        "deep in a value": b'{"guard_rails": ' + b"[" * DEPTH,
+        "empty": b"",
+    },
+    ("POST", "/experiments/{name}/start"): {**HOSTILE_REASONS, "text for truth": b'{"reason": "x", "override": "true"}'},
+    ("POST", "/experiments/{name}/stop"): HOSTILE_REASONS,
+    ("POST", "/experiments/{name}/promote"): {**HOSTILE_REASONS, "text for truth": b'{"reason": "x", "override": "true"}'},
 }
 
 
@@ -370,7 +456,7 @@ HOSTILE_BODIES = {
 def hostile(tmp_path_factory: pytest.TempPathFactory, candidate: Candidate) -> Iterator[Service]:
     """A service with a key for everything."""
     with Installation.make(tmp_path_factory.mktemp("hostile")) as made:
-        made.make_key("all", "predict", "read", "release")
+        made.make_key("all", *SCOPES)
         made.release(candidate)
         made.put_online()
         with made.serve() as service:
@@ -417,9 +503,13 @@ def test_a_query_that_an_ordinary_route_does_not_know_is_a_400_counted_once(host
 
 def test_nul_in_an_address_leads_nowhere_and_is_counted_once(hostile: Service) -> None:
     for method, path in ordinary_routes(hostile.app):
-        before = hostile.metric("churn_requests_total", route="unmatched")
-        problem(hostile.raw(method, path.encode() + b"%00"), 404)
-        assert hostile.metric("churn_requests_total", route="unmatched") == before + 1
+        near = "/customers/{customer_id}" if path == "/customers/infos" else path  # with more letters it is an id
+        route, status = (
+            (near, 400) if near.endswith("}") else ("unmatched", 404)
+        )  # a parameter may have any text but this one
+        before = hostile.metric("churn_requests_total", route=route)
+        problem(hostile.raw(method, path.encode() + b"%00"), status)
+        assert hostile.metric("churn_requests_total", route=route) == before + 1
 
 
 def test_an_ordinary_body_above_the_limit_is_a_413_counted_once(hostile: Service) -> None:
@@ -483,6 +573,7 @@ def test_no_log_line_and_no_metric_names_a_customer_or_a_value(
         raise RuntimeError(f"the row of {CANARY} with {CANARY_NUMBER}")
 
     right = msgspec.json.encode({"attributes": {**ROW, "plan": CANARY}, "customer_id": CANARY})
+    began = datetime.now(UTC)
     with Installation.make(tmp_path, access_log_share=1.0, ship_s=0.05) as installed, log_lines() as said:
         installed.release(candidate)
         installed.put_online()
@@ -495,15 +586,27 @@ def test_no_log_line_and_no_metric_names_a_customer_or_a_value(
             assert service.post("/predict/batch", b'{"records": [' + right + b"]}").status_code == 200
             monkeypatch.setattr(Predictor, "one", fail)
             failed = problem(service.raw("POST", b"/predict", right), 500)
-            metrics = service.get("/metrics", key=None).text
+            metrics = service.get("/metrics").text
             service.until(installed.logged)
     out, err = capfd.readouterr()
     lines = [msgspec.json.decode(line) for line in (out + said.getvalue()).splitlines()]
     events = [line["event"] for line in lines]
-    assert events.count("request") >= len(WITH_CANARY) + 4
+    assert events.count("request") >= len(WITH_CANARY) + 2  # without a key, or at no route, it is counted and not logged
     assert "release_serves" in events
+    assert len(refused_since(began, lines)) == 1
     (internal,) = (line for line in lines if line["event"] == "request_failed")
     assert internal["error"].startswith("RuntimeError at test_hostile_requests.py:")
     for text in (out, err, said.getvalue(), metrics, str(failed)):
         assert CANARY not in text
         assert str(CANARY_NUMBER) not in text
+
+
+def test_a_text_with_a_nul_is_refused_in_every_attribute(service: Service) -> None:
+    row = {**ONLINE_ROWS[0], "plan": "a\0b"}
+    one = problem(service.post("/predict", {"attributes": row}), 400)
+    many = problem(service.post("/predict/batch", {"records": [{"attributes": ONLINE_ROWS[0]}, {"attributes": row}]}), 400)
+    for refused, path in ((one, "attributes.plan"), (many, "records[1].attributes.plan")):
+        assert refused["errors"][0]["path"] == path
+        assert "U+0000" in refused["detail"]
+    harmless = {**ONLINE_ROWS[0], "plan": "a\\u0000b"}
+    assert service.post("/predict", {"attributes": harmless}).status_code == 200

@@ -1,9 +1,12 @@
 """Keys: who may ask what, what is stored of a key, and how soon a revoked one is refused."""
 
 import hmac
+import json
 import re
 import stat
 import sys
+import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +18,10 @@ from click.testing import CliRunner
 from churn_api.app import create_app
 from churn_api.security.keys import KeyStore
 from churn_store.cli.main import churn, main
-from churn_store.clock import DAY_S
 from churn_store.database.schema import api_keys, connect
-from churn_store.errors import InputError
+from churn_store.errors import DatabaseAwayError, InputError
 from tests.api.conftest import ONLINE_ROWS, Installation, Service, problem
-from tests.release_factory import NOW_S
+from tests.release_factory import NOW_S, Candidate
 
 PREDICTIONS = [
     ("GET", "/predict/c1", None),
@@ -27,8 +29,8 @@ PREDICTIONS = [
     ("POST", "/predict/batch", {"customer_ids": ["c1"]}),
 ]
 RELEASES = [("POST", "/releases/rollback", {"reason": "a test"})]
-MODELS = [("GET", "/model/version", None), ("GET", "/models", None)]
-PUBLIC = ["/health", "/health/live", "/health/ready", "/metrics", "/docs", "/docs/openapi.json"]
+MODELS = [("GET", path, None) for path in ("/model/version", "/models", "/health/detailed", "/metrics")]
+PUBLIC = ["/health", "/health/live", "/health/ready", "/docs", "/docs/openapi.json"]
 
 
 def ask(service: Service, route: tuple[str, str, Any], headers: dict[str, str]) -> httpx.Response:
@@ -44,11 +46,12 @@ def keyed(service: Service) -> Service:
     installed.make_key("read", "read")
     installed.make_key("admin", "admin")
     installed.make_key("release", "release")
-    installed.make_key("expired", "predict", "read", now_s=NOW_S - DAY_S, expires_days=1)
+    installed.make_key("expired", "predict", "read", days_ago=1, expires_days=1)
     installed.make_key("expires", "predict", "read", expires_days=1)
     installed.make_key("revoked", "predict", "read")
     installed.revoke("revoked")
     service.until(lambda: service.get("/predict/c1", key="expires").status_code == 200)
+    service.until(lambda: service.get("/predict/c1", key="revoked").status_code == 401)
     return service
 
 
@@ -137,7 +140,7 @@ def test_what_a_caller_is_not_told_is_counted(keyed: Service) -> None:
 
 
 @pytest.mark.parametrize("path", PUBLIC)
-def test_health_metrics_and_docs_need_no_key(keyed: Service, path: str) -> None:
+def test_health_in_words_and_docs_need_no_key(keyed: Service, path: str) -> None:
     assert keyed.get(path, key=None).status_code == 200
     assert keyed.get(path, key="expired").status_code == 200
 
@@ -157,7 +160,7 @@ def test_the_secret_is_compared_in_constant_time_for_unknown_ids_too(
     for key in (known, known + "x", "churn_000000000000_x", keyed.installation.keys["revoked"].key):
         compared.clear()
         keyed.get("/predict/c1", key=None, headers={"X-API-Key": key})
-        assert compared == [(32, 32)], key
+        assert compared == [(32, 32)] * 2, key  # the newest secret and the former one, or nobody's
 
 
 def test_the_secret_of_nobody_opens_nothing(keyed: Service) -> None:
@@ -174,7 +177,10 @@ def test_only_hashes_are_in_the_database_and_on_disk(keyed: Service) -> None:
     files = [file for file in installed.home.rglob("*") if file.is_file()]
     assert any(file.name == "keys.json" for file in files)
     for file in files:
-        content = file.read_bytes()
+        try:
+            content = file.read_bytes()
+        except FileNotFoundError:  # SQLite's log goes with the last connection
+            continue
         assert not any(secret in content for secret in secrets), file
 
 
@@ -183,20 +189,73 @@ def test_the_hashed_keys_are_readable_by_this_user_only(keyed: Service) -> None:
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
-def test_a_new_key_is_taken_and_a_revoked_one_refused_within_a_second(fresh: Service) -> None:
+def test_a_new_key_is_taken_and_a_revoked_one_refused_without_a_restart(fresh: Service) -> None:
     fresh.installation.make_key("new", "predict")
-    fresh.until(lambda: fresh.get("/predict/c1", key="new").status_code == 200, within_s=1.0)
+    fresh.until(lambda: fresh.get("/predict/c1", key="new").status_code == 200)
     fresh.installation.revoke("new")
-    fresh.until(lambda: fresh.get("/predict/c1", key="new").status_code == 401, within_s=1.0)
+    fresh.until(lambda: fresh.get("/predict/c1", key="new").status_code == 401)
     assert fresh.get("/predict/c1").status_code == 200
 
 
-def test_a_key_expires_by_the_platforms_clock(fresh: Service) -> None:
+def test_a_key_expires_by_the_wall_clock_though_the_platforms_clock_stands_still(
+    fresh: Service,
+) -> None:
     fresh.installation.make_key("a day", "predict", expires_days=1)
     fresh.until(lambda: fresh.get("/predict/c1", key="a day").status_code == 200)
     clock = fresh.installation.config.clock
-    clock.fix(clock.now().replace(day=clock.now().day + 1))
+    clock.fix(clock.now() + timedelta(days=30))
+    time.sleep(0.2)
+    assert fresh.get("/predict/c1", key="a day").status_code == 200
+    with fresh.installation.engine.begin() as connection:
+        ended = api_keys.update().where(api_keys.c.name == "a day").values(expires_s=int(time.time()) - 1)
+        connection.execute(ended)
     fresh.until(lambda: fresh.get("/predict/c1", key="a day").status_code == 401)
+    assert fresh.get("/predict/c1").status_code == 200
+
+
+def test_with_the_database_away_a_key_is_believed_for_a_settable_time(tmp_path: Path, candidate: Candidate) -> None:
+    with Installation.make(tmp_path, keys_max_age_s=2) as installed:
+        installed.release(candidate)
+        installed.put_online()
+        with installed.serve() as service:
+            time.sleep(2.5)
+            assert service.get("/predict/c1").status_code == 200  # the database confirms it again and again
+            database = installed.home / "serving.db"
+            database.rename(tmp_path / "elsewhere.db")
+            away_since = time.monotonic()
+            assert service.get("/predict/c1").status_code == 200
+            service.until(lambda: service.get("/predict/c1").status_code == 503)
+            assert time.monotonic() - away_since > 1.5
+            problem(service.get("/predict/c1"), 503)
+            problem(service.get("/predict/c1", key=None), 401)
+            found = problem_free(service.get("/health/ready", key=None), 503)
+            assert "service.keys_max_age_s" in " ".join(found["not_ready"])
+            assert "the file of the serving database is gone" in found["degraded"]
+            (tmp_path / "elsewhere.db").rename(database)
+            service.until(lambda: service.get("/predict/c1").status_code == 200)
+            assert service.metric("churn_keys_refused_total", reason="unconfirmed") > 0
+
+
+def test_keys_on_disk_are_not_taken_from_a_clock_that_was_set_back(installation: Installation) -> None:
+    with installation.serve():
+        pass
+    kept = installation.config.cache_folder / "keys.json"
+    written = json.loads(kept.read_bytes())
+    (installation.home / "serving.db").rename(installation.home / "elsewhere.db")
+    for shift_s, is_taken in ((-86_000, True), (-86_500, False), (86_500, False)):
+        kept.write_text(json.dumps({**written, "confirmed_s": time.time() + shift_s}))
+        if is_taken:
+            create_app(installation.config)
+        else:
+            with pytest.raises(DatabaseAwayError):
+                create_app(installation.config)
+
+
+def problem_free(response: httpx.Response, status: int) -> dict[str, Any]:
+    """The body of an answer that is no problem although its status says that something is wrong."""
+    assert response.status_code == status, response.text
+    body: dict[str, Any] = response.json()
+    return body
 
 
 def without_a_usable_key(installed: Installation, case: str) -> None:
@@ -205,7 +264,7 @@ def without_a_usable_key(installed: Installation, case: str) -> None:
         with installed.engine.begin() as connection:
             connection.execute(api_keys.delete())
     if case == "expired":
-        installed.make_key("old", "predict", now_s=NOW_S - 2 * DAY_S, expires_days=1)
+        installed.make_key("old", "predict", days_ago=2, expires_days=1)
 
 
 @pytest.mark.parametrize("case", ["no key", "revoked", "expired"])
@@ -241,7 +300,8 @@ def test_keys_create_prints_the_key_once(command: CliRunner, installation: Insta
     assert re.fullmatch(r"churn_[0-9a-f]{12}_[A-Za-z0-9_-]{43}", key)
     listed = command.invoke(churn, ["keys", "list"]).output
     (line,) = (one for one in listed.splitlines() if "Ada" in one)
-    assert line.split() == [key.split("_")[1], "usable", "2026-02-02", "no", "end", "read", "Ada"]
+    today = datetime.now(UTC).date().isoformat()
+    assert line.split() == [key.split("_")[1], "usable", today, "no", "end", "never", "used", "read", "Ada"]
     assert key.split("_", 2)[2] not in listed
     with installation.serve() as service:
         headers = {"X-API-Key": key}
@@ -261,7 +321,8 @@ def test_keys_create_writes_a_file_that_only_this_user_can_read(command: CliRunn
     assert key.endswith("\n")
     assert key.split("_", 2)[2].strip() not in said
     assert str(file) in said
-    assert "2026-02-05" in command.invoke(churn, ["keys", "list"]).output
+    in_three_days = datetime.now(UTC).date() + timedelta(days=3)
+    assert in_three_days.isoformat() in command.invoke(churn, ["keys", "list"]).output
 
 
 @pytest.mark.parametrize("place", ["a.key", "no folder/a.key"])

@@ -81,7 +81,7 @@ def test_without_the_database_the_list_is_a_503_and_predictions_go_on(fresh: Ser
     with fresh.installation.engine.begin() as connection:
         connection.exec_driver_sql("ALTER TABLE releases RENAME TO away")
     assert problem(fresh.get("/models"), 503)["type"] == "urn:churn:problem:database-away"
-    fresh.until(lambda: fresh.get("/health").json()["release"]["reason"] == "database")
+    fresh.until(lambda: fresh.get("/health/detailed").json()["release"]["reason"] == "database")
     assert fresh.get("/predict/c1").status_code == 200
     assert fresh.get("/health/ready").status_code == 200
     with fresh.installation.engine.begin() as connection:

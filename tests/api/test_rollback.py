@@ -10,6 +10,8 @@ from churn_store.releases.log import history, newest
 from tests.api.conftest import ONLINE_ROWS, Installation, Service, problem
 from tests.release_factory import Candidate
 
+pytestmark = pytest.mark.integration
+
 ROUTE = "/releases/rollback"
 WHY = {"reason": "complaints since Monday"}
 
@@ -49,14 +51,14 @@ def test_the_former_champion_serves_again_and_the_row_names_the_key_and_the_reas
     assert [one["serves"] for one in listed] == [True, False, False]
 
 
-def test_asked_again_it_changes_nothing_and_answers_the_same(second: Installation) -> None:
+def test_asked_again_it_changes_nothing_and_is_told_the_row_that_is_there(second: Installation) -> None:
     with second.serve() as service:
         first = roll_back(service, read_epoch=2).json()
         service.until(lambda: service.get("/model/version").json()["epoch"] == 3)
         for again in ({"read_epoch": 2}, {}):
-            told = roll_back(service, **again)
-            assert told.status_code == 200
-            assert {**told.json(), "serves": False} == first
+            said = problem(roll_back(service, **again), 409)
+            assert {**said["newest"], "serves": False} == {**first, "serves": False}
+            assert "is there already and does what was asked for" in said["detail"]
     assert len(history(second.engine)) == 3
 
 
@@ -77,9 +79,9 @@ def test_of_many_at_once_one_takes_the_release_back_and_none_brings_it_back(seco
         for asker in askers:
             asker.join()
     rows = [answer.json() for answer in answers if answer.status_code == 200]
-    assert rows
-    assert all({**row, "serves": True} == {**rows[0], "serves": True} for row in rows)
-    assert {answer.status_code for answer in answers} <= {200, 409}
+    assert len(rows) == 1
+    lost = [problem(answer, 409)["newest"] for answer in answers if answer.status_code != 200]
+    assert [{**row, "serves": None} for row in lost] == [{**rows[0], "serves": None}] * 5
     assert [row.kind for row in history(second.engine)] == ["rolled_back", "released", "released"]
 
 
@@ -90,7 +92,7 @@ def test_a_release_that_came_after_what_the_caller_read_is_not_taken_back(
     with second.serve() as service:
         said = problem(roll_back(service, read_epoch=2), 409)
     assert said["type"] == "urn:churn:problem:fenced"
-    assert "epoch 3 is the newest, not 2" in said["detail"]
+    assert "epoch 3 (released by test: test) is the newest, not epoch 2" in said["detail"]
     assert newest(second.engine).epoch == 3
 
 
@@ -171,7 +173,7 @@ def test_a_reason_of_several_lines_is_one_line_of_the_history_and_the_same_one_a
     with second.serve() as service:
         told = roll_back(service, reason=" complaints\n since Monday ", read_epoch=2).json()
         assert told["reason"] == WHY["reason"]
-        assert roll_back(service, read_epoch=2).json()["epoch"] == told["epoch"] == 3
+        assert problem(roll_back(service, read_epoch=2), 409)["newest"]["epoch"] == told["epoch"] == 3
     assert newest(second.engine).reason == WHY["reason"]
 
 
@@ -182,7 +184,7 @@ def test_the_same_rollback_to_another_epoch_is_not_answered_with_what_the_first_
     with second.serve() as service:
         first = roll_back(service, read_epoch=3, to_epoch=2).json()
         assert problem(roll_back(service, read_epoch=3, to_epoch=1), 409)["type"] == "urn:churn:problem:fenced"
-        assert roll_back(service, read_epoch=3, to_epoch=2).json()["release"] == first["release"]
+        assert problem(roll_back(service, read_epoch=3, to_epoch=2), 409)["newest"]["release"] == first["release"]
 
 
 def test_it_ends_a_challenge(second: Installation, candidate: Candidate) -> None:

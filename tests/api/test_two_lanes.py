@@ -189,8 +189,8 @@ def test_it_is_in_the_document_with_its_key_and_its_problems(shop: Service) -> N
     operation = api["paths"]["/orders"]["post"]
     assert operation["operationId"] == "post_orders"
     assert operation["requestBody"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Order"}
-    assert set(operation["responses"]) == {"200", "400", "401", "403", "413"}
-    for status in ("400", "401", "403", "413"):
+    assert set(operation["responses"]) == {"200", "400", "401", "403", "413", "429"}
+    for status in ("400", "401", "403", "413", "429"):
         (media_type,) = operation["responses"][status]["content"]
         assert media_type == "application/problem+json"
     assert operation["security"] == [{"key": []}, {"bearer": []}]

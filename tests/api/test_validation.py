@@ -38,6 +38,8 @@ from tests.api.test_hostile_requests import (
 )
 from tests.release_factory import Candidate, rows_of, small_columns
 
+pytestmark = pytest.mark.integration
+
 COLUMNS = small_columns()
 NAMES = [column.name for column in COLUMNS]
 ROW = ONLINE_ROWS[0]
@@ -62,6 +64,8 @@ def compared(tmp_path_factory: pytest.TempPathFactory, candidate: Candidate) -> 
         made.release(replace(candidate, contents={**candidate.contents, "reference.parquet": parquet(REFERENCE_ROWS)}))
         made.put_online()
         with made.serve() as service:
+            rows = {"records": [{"attributes": row} for row in REFERENCE_ROWS[:1]]}
+            service.until(lambda: validated(service, rows).reference_rows)
             yield service
 
 
@@ -441,7 +445,7 @@ def test_no_log_line_and_no_metric_holds_what_was_sent(
                 service.post("/validate", f"plan,plan\n{CANARY},1\n".encode(), headers={"content-type": "text/csv"}),
                 service.post("/validate", f'plan\n"{CANARY}\n'.encode(), headers={"content-type": "text/csv"}),
             ]
-            metrics = service.get("/metrics", key=None).text
+            metrics = service.get("/metrics").text
     out, err = capfd.readouterr()
     for text in (out, err, said.getvalue(), metrics, *(problem(answer, 400)["detail"] for answer in refused)):
         assert CANARY not in text
