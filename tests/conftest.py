@@ -1,14 +1,19 @@
-"""What tests of several folders share: the servers, and how many examples Hypothesis draws.
+"""What tests of several folders share: the servers and databases, the table of faults, and how many examples Hypothesis draws.
 
 A server is started once a session and only where it is asked for. Examples are few and the same in each run, unless
 ``make proofs`` asks for more.
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import Phase, settings
 
+from churn_store.database.migrate import migrate
+from churn_store.database.schema import connect
+from tests.fault_table import FaultTable, fault
 from tests.store.object_storage import ObjectStorage, object_storage
 from tests.store.servers import Postgres, postgres, redis_server
 
@@ -18,6 +23,12 @@ settings.register_profile("ci", max_examples=15, deadline=None, derandomize=True
 settings.register_profile("proofs", max_examples=100, deadline=None, print_blob=True, phases=_SHORT)
 settings.register_profile("shrink", max_examples=200, deadline=None, print_blob=True)
 settings.load_profile("ci")
+
+__all__ = ["fault"]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(FaultTable(), "fault-table")
 
 
 @pytest.fixture(scope="session")
@@ -44,3 +55,20 @@ def s3(_object_storage: ObjectStorage, monkeypatch: pytest.MonkeyPatch) -> Objec
     for name, value in _object_storage.environment.items():
         monkeypatch.setenv(name, value)
     return _object_storage
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of a database without tables, once on SQLite and once on PostgreSQL."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'serving.db'}"
+    return str(request.getfixturevalue("postgres_server").new_database())
+
+
+@pytest.fixture
+def engine(empty_database: str) -> Iterator[sa.Engine]:
+    """A migrated database."""
+    migrate(empty_database)
+    found = connect(empty_database)
+    yield found
+    found.dispose()

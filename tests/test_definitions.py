@@ -9,8 +9,10 @@ import dagster as dg
 import pytest
 
 from churn_assets.automation.jobs import ORDER
+from churn_assets.automation.retention import AUDIT_SCHEDULE
 from churn_assets.build import build_defs
-from churn_assets.settings.company import Label, Settings
+from churn_assets.settings.company import Settings
+from churn_assets.settings.label import Label
 from churn_store.mapping.file_settings import FilesSettings
 
 HISTORY = {
@@ -29,6 +31,7 @@ HISTORY = {
     "candidate_model",
     "model_blessing",
     "champion",
+    "waiting_candidates",
     "churn_scores",
     "online_features",
     "drift_report",
@@ -117,8 +120,13 @@ def test_schedules_and_sensors_run_in_a_fresh_install(tmp_path: Path) -> None:
     defs = build_defs(Settings(home=tmp_path))
     schedules = list(defs.schedules or ())
     sensors = list(defs.sensors or ())
-    assert [schedule.default_status for schedule in schedules] == [dg.DefaultScheduleStatus.RUNNING] * 6
-    assert [sensor.default_status for sensor in sensors] == [dg.DefaultSensorStatus.RUNNING] * 2
+    assert {schedule.name: schedule.default_status for schedule in schedules} == {
+        "verify_lake_daily": dg.DefaultScheduleStatus.RUNNING,
+        AUDIT_SCHEDULE: dg.DefaultScheduleStatus.RUNNING,
+    }
+    assert [sensor.default_status for sensor in sensors] == [dg.DefaultSensorStatus.RUNNING] * 9
+    watching = {"watch_tables"}  # it reads the log of every table and starts nothing
+    assert all((sensor.minimum_interval_seconds or 0) < 5 for sensor in sensors if sensor.name not in watching)
 
 
 @pytest.mark.integration
@@ -134,3 +142,21 @@ def test_the_graph_of_the_small_company_builds_in_a_folder_whose_configuration_i
     )
     assert (built.returncode, built.stderr) == (0, "")
     assert [path.name for path in tmp_path.iterdir()] == ["churn.yaml"]
+
+
+def test_a_snapshot_depends_on_every_earlier_period_and_dagster_walks_over_a_century_at_most(tmp_path: Path) -> None:
+    """It walks over all of them in each run and for each input: over 10,000 months for a second of CPU."""
+    graph = build_defs(Settings(home=tmp_path)).resolve_asset_graph()
+    snapshots, customers = (graph.get(dg.AssetKey(name)) for name in ("customer_features", "customers"))
+    mapping = graph.get_partition_mapping(snapshots.key, customers.key)
+    assert isinstance(mapping, dg.TimeWindowPartitionMapping)
+    assert -1_400 < mapping.start_offset < -1_200
+    assert snapshots.partitions_def is not None
+    assert customers.partitions_def is not None
+    keys = snapshots.partitions_def.get_partition_keys()
+    upstream = mapping.get_upstream_mapped_partitions_result_for_partitions(
+        snapshots.partitions_def.subset_with_partition_keys([keys[-1]]), snapshots.partitions_def, customers.partitions_def
+    )
+    earlier = [key for key in customers.partitions_def.get_partition_keys() if key < keys[-1]]
+    assert sorted(upstream.partitions_subset.get_partition_keys()) == earlier
+    assert len(earlier) > 1

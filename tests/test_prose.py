@@ -6,9 +6,13 @@ import re
 import tokenize
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
+
+from pydantic import BaseModel
 
 from churn_api.settings import ServiceConfig
 from churn_assets.settings.company import Settings
+from churn_store.mapping.column_settings import LabelColumn
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("churn_assets", "churn_store", "churn_api")
@@ -27,6 +31,8 @@ OWNERS = re.compile(r"\(((?:``[a-z_.]+``(?:, | and )?)+)\)")
 
 
 def dotted(file: Path) -> str:
+    if file == ROOT:
+        return ""
     return ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
@@ -47,12 +53,19 @@ def names_in(body: list[ast.stmt], prefix: str) -> Iterator[str]:
 
 NAMES = {name for file, tree in MODULES.items() for name in names_in(tree.body, dotted(file))}
 NAMES |= {dotted(file.parent) for file in MODULES}
-SETTINGS = {
-    f"{section}.{name}"
-    for config in (Settings, ServiceConfig)
-    for section, field in config.model_fields.items()
-    for name in getattr(field.annotation, "model_fields", {})
-}
+
+
+def settings_in(config: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """Dotted names of the settings of a class and of its sections, however deep."""
+    for name, field in config.model_fields.items():
+        yield prefix + name
+        for section in (field.annotation, *get_args(field.annotation)):
+            if isinstance(section, type) and issubclass(section, BaseModel):
+                yield from settings_in(section, f"{prefix}{name}.")
+
+
+SETTINGS = {name for config in (Settings, ServiceConfig) for name in settings_in(config)}
+SETTINGS |= set(settings_in(LabelColumn, "label."))  # of a table without time
 
 
 def leads_somewhere(name: str, file: Path) -> bool:

@@ -9,74 +9,57 @@ import datetime as dt
 import importlib
 import logging
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, chdir, contextmanager, redirect_stderr
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import dagster as dg
 import yaml
-from dagster._config.config_schema import UserConfigSchema
 from dagster._core.definitions.reconstruct import ReconstructableJob
 from dagster._core.execution.api import execute_run
-from dagster._core.launcher import LaunchRunContext, RunLauncher
+from dagster._core.launcher import LaunchRunContext
+from dagster._core.remote_origin import InProcessCodeLocationOrigin
 from dagster._core.scheduler.instigation import InstigatorTick
 from dagster._core.test_utils import freeze_time
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._core.workspace.context import WorkspaceProcessContext
-from dagster._core.workspace.load_target import WorkspaceFileTarget
+from dagster._core.workspace.load_target import InProcessWorkspaceLoadTarget, WorkspaceFileTarget
 from dagster._daemon.controller import create_daemon_grpc_server_registry
 from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
 from dagster._daemon.sensor import execute_sensor_iteration
 from dagster._scheduler.scheduler import launch_scheduled_runs
-from dagster._serdes import ConfigurableClass, ConfigurableClassData
 from dagster._utils.hosted_user_process import recon_job_from_origin
 
-from churn_assets.lake.lake import Lake
-from churn_assets.resources.serving import ServingStore
+from churn_assets.orchestration.in_process import LOCATION as NAME
 from churn_assets.settings.company import Settings
 from churn_store.database.migrate import migrate
+from tests.automation.bare_launcher import BareLauncher
+from tests.automation.company_at_home import CompanyAtHome
 
 REPOSITORY = Path(__file__).parents[2]
 LOCATION = "churn_assets.definitions"
 QUICK = "quick.yaml"
 SENSOR = "retrain_when_due"
-SCHEDULES = (
-    "ingest_due_periods",
-    "build_due_features",
-    "build_due_labels",
-    "score_newest_snapshot",
-    "monitor_newest_snapshot",
-    "backtest_each_month",
+STAGES = (
+    "ingest_when_due",
+    "build_features_when_due",
+    "build_labels_when_due",
+    "score_when_due",
+    "monitor_when_due",
+    "backtest_when_due",
 )
 MOST_RUNS = 12
 BETWEEN_TICKS = dt.timedelta(minutes=1)
 
 
-class RunsHere(RunLauncher, ConfigurableClass):
+class RunsHere(BareLauncher):
     """Executes a run at once and in this process, from definitions that are loaded anew, as a process of its own would.
 
     Saves the 8 CPU seconds of imports that a process of its own costs; the tests of a real process use the default launcher.
     """
-
-    def __init__(self, inst_data: ConfigurableClassData | None = None) -> None:
-        self._inst_data = inst_data
-        super().__init__()
-
-    @property
-    def inst_data(self) -> ConfigurableClassData | None:
-        """As every configurable class of Dagster has it."""
-        return self._inst_data
-
-    @classmethod
-    def config_type(cls) -> UserConfigSchema:
-        """Nothing to configure."""
-        return {}
-
-    @classmethod
-    def from_config_value(cls, inst_data: ConfigurableClassData, config_value: Any) -> Self:
-        """Made from ``quick.yaml``."""
-        return cls(inst_data)
 
     def launch_run(self, context: LaunchRunContext) -> None:
         """Execute the run; it has ended when this returns."""
@@ -104,7 +87,7 @@ class Daemon:
         return self.context.instance
 
     def tick(self) -> dict[str, InstigatorTick]:
-        """Let every schedule tick once, then the sensor; the ticks by name."""
+        """Let the schedule tick once, then every sensor; the ticks by name."""
         self.now[0] += BETWEEN_TICKS
         schedules = launch_scheduled_runs(self.context, logging.getLogger("scheduler"), self.now[0], self.iterations)
         errors = [*schedules, *self._tick_sensors()]
@@ -112,7 +95,7 @@ class Daemon:
         return self.ticks()
 
     def tick_sensor(self) -> InstigatorTick:
-        """Let the sensor tick alone."""
+        """Let every sensor tick, and no schedule; the tick of the retraining's."""
         self.now[0] += BETWEEN_TICKS
         assert [str(error) for error in self._tick_sensors() if error is not None] == []
         return self.ticks()[SENSOR]
@@ -132,7 +115,7 @@ class Daemon:
         return found
 
     def ticks(self) -> dict[str, InstigatorTick]:
-        """The newest tick of each schedule and of the sensor, by name."""
+        """The newest tick of the schedule and of each sensor, by name."""
         return {
             tick.instigator_name: tick
             for state in self.instance.all_instigator_state()
@@ -151,7 +134,7 @@ class Daemon:
 
 
 @dataclass
-class Installation:
+class Installation(CompanyAtHome):
     """What a person has after cloning, writing a ``churn.yaml`` and starting the daemon.
 
     Attributes:
@@ -169,20 +152,6 @@ class Installation:
     def instance(self) -> dg.DagsterInstance:
         """The instance on disk."""
         return self.daemon.instance
-
-    @property
-    def lake(self) -> Lake:
-        """The lake."""
-        return Lake(self.settings.lake_url)
-
-    @property
-    def serving(self) -> ServingStore:
-        """The serving database and the release files."""
-        return ServingStore(self.settings.database_url, self.settings.releases_url, self.settings.online_url)
-
-    def set_clock(self, day: str) -> None:
-        """Let the platform's clock stand at a day."""
-        self.settings.clock.fix(dt.datetime.fromisoformat(day).replace(tzinfo=dt.UTC))
 
     def periods(self, asset: str) -> list[str]:
         """The periods of an asset that were materialized."""
@@ -210,24 +179,37 @@ class Installation:
         return str(data.user_failure_data.description)
 
 
-@contextmanager
-def installed(folder: Path, configuration: dict[str, Any]) -> Iterator[Installation]:
-    """An installation in a folder, with its code location running; gone at the end."""
-    for file in ("dagster.yaml", "workspace.yaml"):
-        shutil.copy(REPOSITORY / file, folder)
-    (folder / "churn.yaml").write_text(yaml.safe_dump(configuration), encoding="utf-8")
-    shipped = yaml.safe_load((folder / "dagster.yaml").read_text(encoding="utf-8"))
+def write_quick(folder: Path) -> None:
+    """Write the file of an instance that executes each run at once and in this process; its storage is that of ``dagster.yaml``."""
+    shipped = yaml.safe_load((REPOSITORY / "dagster.yaml").read_text(encoding="utf-8"))
     at_once = {
         **{name: shipped[name] for name in ("storage", "local_artifact_storage", "compute_logs", "telemetry")},
         "run_launcher": {"module": __name__, "class": RunsHere.__name__},
         "run_coordinator": {"module": "dagster._core.run_coordinator", "class": "DefaultRunCoordinator"},
     }
     (folder / QUICK).write_text(yaml.safe_dump(at_once), encoding="utf-8")
+
+
+def in_process(instance: dg.DagsterInstance) -> WorkspaceProcessContext:
+    """The code location in this process, where a test can move what it sees of the wall clock."""
+    definitions = LoadableTargetOrigin(executable_path=sys.executable, module_name=LOCATION)
+    origin = InProcessCodeLocationOrigin(definitions, location_name=NAME)
+    return WorkspaceProcessContext(instance, InProcessWorkspaceLoadTarget(origin))
+
+
+@contextmanager
+def installed(folder: Path, configuration: dict[str, Any]) -> Iterator[Installation]:
+    """An installation in a folder, with its code location running; gone at the end."""
+    for file in ("dagster.yaml", "workspace.yaml"):
+        shutil.copy(REPOSITORY / file, folder)
+    (folder / "churn.yaml").write_text(yaml.safe_dump(configuration), encoding="utf-8")
+    write_quick(folder)
     with ExitStack() as stack:
         stack.enter_context(chdir(folder))
         settings = Settings.load()
         migrate(settings.database_url)
-        now = [dt.datetime.now(dt.UTC).replace(second=1, microsecond=0)]
+        # Far from the hour of the daily verification, whatever the time of the test.
+        now = [dt.datetime.now(dt.UTC).replace(hour=12, minute=0, second=1, microsecond=0)]
         daemons = []
         registry = None
         for file in ("dagster.yaml", QUICK):

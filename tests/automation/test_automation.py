@@ -1,4 +1,4 @@
-"""The schedules and the sensor, through a real code location, the daemon's ticks and real runs.
+"""The sensors, through a real code location, the daemon's ticks and real runs.
 
 One installation lives through a company's first months, as one test: each part moves the clock on from where the last left it.
 """
@@ -15,15 +15,15 @@ import pytest
 from dagster._core.scheduler.instigation import InstigatorStatus, TickStatus
 from dagster._core.test_utils import create_run_for_test
 
+from churn_assets.automation.due_sensors import RANGE_END, RANGE_START, REASON
 from churn_assets.automation.jobs import FEATURES, INGEST, LABELS, MONITOR, RETRAIN, SCORE
-from churn_assets.automation.schedules import RANGE_END, RANGE_START, REASON
 from churn_assets.orchestration.run_history import digest_of, run_key
 from churn_store.releases.approval import approve
 from churn_store.releases.blessings import newest_blessings
 from churn_store.releases.log import history
 from churn_store.releases.rollback import roll_back
 from tests.automation.company import CONFIGURATION, TABLES, file_of, write_company
-from tests.automation.installation import SCHEDULES, SENSOR, Installation, installed
+from tests.automation.installation import SENSOR, STAGES, Installation, installed
 
 pytestmark = [pytest.mark.story, pytest.mark.timeout(1200)]
 
@@ -73,10 +73,10 @@ def a_fresh_installation_ticks_by_itself_and_ingests_a_period_once_in_a_process_
     ticks = shop.daemon.tick()
 
     assert {state.status for state in shop.instance.all_instigator_state()} == {InstigatorStatus.DECLARED_IN_CODE}
-    assert set(ticks) == {*SCHEDULES, SENSOR, "follow_releases"}
+    assert set(ticks) == {*STAGES, SENSOR, "follow_releases", "watch_tables"}
     assert {tick.status for tick in ticks.values()} == {TickStatus.SKIPPED}
     assert all(tick.skip_reason for tick in ticks.values())
-    assert ticks["ingest_due_periods"].skip_reason == "no period is due"
+    assert ticks["ingest_when_due"].skip_reason == "no period is due"
     assert shop.instance.get_runs() == []
 
     shop.set_clock("2024-02-01")
@@ -119,7 +119,7 @@ def after_some_time_off_all_missing_periods_are_one_run_and_a_bad_one_stops_only
     assert shop.periods("customer_features") == ["2024-03-01", "2024-04-01"], "the snapshots that lack nothing"
 
     # Unchanged, it is not asked for again: neither alone nor with the period that is due after it.
-    assert BAD_MONTH in str(shop.quick.ticks()["ingest_due_periods"].skip_reason)
+    assert BAD_MONTH in str(shop.quick.ticks()["ingest_when_due"].skip_reason)
     shop.set_clock("2024-06-01")
     runs = shop.quick.tick_until_quiet()
     assert [(run.job_name, span(run)) for run in runs] == [(INGEST, ("2024-05-01", "2024-05-01"))]
@@ -160,7 +160,7 @@ def the_first_model_is_asked_for_when_enough_labels_are_mature_then_scored_and_m
     ticks = shop.quick.ticks()
     assert {tick.status for tick in ticks.values()} == {TickStatus.SKIPPED}
     assert ticks[SENSOR].skip_reason == "the newest drift report has no alert"
-    assert ticks["score_newest_snapshot"].skip_reason == "the serving release has done the newest snapshot already"
+    assert ticks["score_when_due"].skip_reason == "the serving release has done the newest snapshot already"
 
 
 def a_drift_alert_asks_for_one_retraining_and_the_next_only_after_the_cooldown(shop: Installation) -> None:
@@ -212,7 +212,7 @@ def a_drift_alert_asks_for_one_retraining_and_the_next_only_after_the_cooldown(s
 
     # Trained on the same rows it is no better, so the release stays, and so does its alert: that has been answered.
     assert [row.epoch for row in history(shop.serving.engine)] == [2, 1]
-    shop.set_clock("2024-09-30")
+    shop.set_clock("2024-08-31")
     assert shop.quick.tick_sensor().status == TickStatus.SKIPPED
     assert shop.runs(RETRAIN)[-1].run_id == again.run_id
     shop.set_clock("2024-08-21")

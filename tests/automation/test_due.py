@@ -7,7 +7,9 @@ import pytest
 from churn_assets.automation.due import contiguous, features_due, first_snapshot, labels_due, newest_due, raw_due
 from churn_assets.coverage import require_ended, require_history
 from churn_assets.periods import Calendar
-from churn_assets.settings.company import AtRisk, Features, Label
+from churn_assets.settings.at_risk import AtRisk
+from churn_assets.settings.features import Features
+from churn_assets.settings.label import Label
 from churn_store.errors import InputError
 from churn_store.mapping.tables import Table
 

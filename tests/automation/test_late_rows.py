@@ -8,9 +8,9 @@ import dagster as dg
 import polars as pl
 import pytest
 
+from churn_assets.automation.due_sensors import RANGE_END, RANGE_START
 from churn_assets.automation.jobs import INGEST
 from churn_assets.automation.runner import QUIET
-from churn_assets.automation.schedules import RANGE_END, RANGE_START
 from churn_assets.build import build_defs
 from churn_assets.lake.lake import Lake
 from churn_assets.orchestration.run_history import data_versions

@@ -1,4 +1,4 @@
-"""A lake that is torn under the daemon: the schedules ask for exactly what is lost, nothing is built from it before, and all is as it was."""
+"""A lake that is torn under the daemon: the sensors ask for exactly what is lost, nothing is built from it before, and all is as it was."""
 
 import datetime as dt
 import shutil
@@ -10,22 +10,24 @@ import dagster as dg
 import polars as pl
 import pytest
 
+from churn_assets.automation.due_sensors import RANGE_END, RANGE_START, REASON
 from churn_assets.automation.jobs import FEATURES, INGEST
 from churn_assets.automation.runner import QUIET, why
-from churn_assets.automation.schedules import RANGE_END, RANGE_START
 from churn_assets.build import build_defs
 from churn_assets.lake.lake import Lake
 from churn_assets.orchestration.lost_periods import lost
 from churn_assets.orchestration.run_history import data_versions
-from churn_assets.settings.company import Features, Settings
+from churn_assets.settings.company import Settings
+from churn_assets.settings.features import Features
 from churn_store.mapping.file_settings import FilesSettings
+from tests.automation.asking import asked_by
 from tests.automation.company import CONFIGURATION, START, write_company
 
 pytestmark = pytest.mark.integration
 
 FEB, MAR, APR, MAY = (f"2024-0{month}-01" for month in range(2, 6))
 TABLES = ("customers", "events", "payments", "customer_features")
-SCHEDULE = {INGEST: "ingest_due_periods", FEATURES: "build_due_features"}
+JOBS = (INGEST, FEATURES)
 
 
 class Company:
@@ -54,14 +56,11 @@ class Company:
         self.defs = build_defs(self.settings)
 
     def requests(self, job: str) -> list[dg.RunRequest]:
-        """What a schedule asks for now."""
-        schedule = self.defs.resolve_schedule_def(SCHEDULE[job])
-        repository = self.defs.get_repository_def()
-        with dg.build_schedule_context(instance=self.instance, repository_def=repository) as context:
-            return list(schedule.evaluate_tick(context).run_requests or [])
+        """What a sensor asks for now."""
+        return asked_by(self.defs, self.instance, job)[0]
 
     def asked(self, job: str) -> list[str]:
-        """The periods that a schedule asks for now."""
+        """The periods that a sensor asks for now."""
         periods = []
         for request in self.requests(job):
             first = request.partition_key or request.tags[RANGE_START]
@@ -71,7 +70,7 @@ class Company:
         return periods
 
     def answer(self, job: str) -> None:
-        """Run what a schedule asks for."""
+        """Run what a sensor asks for."""
         for request in self.requests(job):
             assert self.run(job, dict(request.tags), request.partition_key).success
 
@@ -107,17 +106,31 @@ def company(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
     ],
     indirect=["company"],
 )
-def test_what_is_torn_comes_back_as_it_was(company: Company, torn: str, job: str, gone: list[str]) -> None:
+def test_what_is_torn_is_asked_for_as_lost_and_comes_back_as_it_was(
+    company: Company, torn: str, job: str, gone: list[str]
+) -> None:
     """Also where the source does not say when its rows became known: they count from when they did at first."""
     whole = company.versions()
     table, _, part = torn.partition("/")
     shutil.rmtree(Path(company.lake.uri(table)) / part)
     assert sorted(lost(company.instance, company.lake, table)) == gone
-    assert [company.asked(one) for one in SCHEDULE] == [gone if one == job else [] for one in SCHEDULE]
+    assert [company.asked(one) for one in JOBS] == [gone if one == job else [] for one in JOBS]
+    [asked] = company.requests(job)
+    where = f"{gone[0]} is" if len(gone) == 1 else f"{gone[0]} to {gone[-1]} are"
+    assert asked.tags[REASON] == f"{where} lost and made again"
     company.answer(job)
     assert [lost(company.instance, company.lake, name) for name in TABLES] == [{}] * len(TABLES)
     assert company.versions() == whole
-    assert [company.asked(one) for one in SCHEDULE] == [[], []]
+    assert [company.asked(one) for one in JOBS] == [[], []]
+
+
+@pytest.mark.parametrize("company", [True], indirect=True)
+def test_a_run_for_a_new_period_says_that_it_also_makes_the_lost_ones_again(company: Company) -> None:
+    shutil.rmtree(Path(company.lake.uri("customer_features")) / f"period={MAY}")
+    shutil.rmtree(Path(company.lake.uri("events")) / f"period={MAY}")
+    company.settings.clock.fix(dt.datetime(2024, 7, 1, tzinfo=dt.UTC))
+    [asked] = company.requests(INGEST)
+    assert asked.tags[REASON] == f"{MAY} to 2024-06-01 are due, of them 1 lost and made again"
 
 
 @pytest.mark.parametrize("company", [True], indirect=True)

@@ -10,16 +10,19 @@ import polars as pl
 import pytest
 
 from churn_assets.automation.due import arrived_into, labels_to_restate
+from churn_assets.automation.due_sensors import RANGE_END, RANGE_START
 from churn_assets.automation.jobs import FEATURES, INGEST, LABELS
 from churn_assets.automation.runner import QUIET
-from churn_assets.automation.schedules import RANGE_END, RANGE_START
 from churn_assets.build import build_defs
 from churn_assets.lake.lake import Lake
 from churn_assets.lake.restore import restore
 from churn_assets.orchestration.instance import report_restored
 from churn_assets.periods import Calendar, epoch_s
-from churn_assets.settings.company import Features, Label, Settings
+from churn_assets.settings.company import Settings
+from churn_assets.settings.features import Features
+from churn_assets.settings.label import Label
 from churn_store.mapping.file_settings import FilesSettings
+from tests.automation.asking import asked_by
 from tests.automation.company import CONFIGURATION, START, file_of, write_company
 
 pytestmark = pytest.mark.integration
@@ -76,10 +79,8 @@ def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
 
 
 def asked(settings: Settings, instance: dg.DagsterInstance) -> list[dict[str, str]]:
-    """What the schedule of the labels asks for now."""
-    schedule = build_defs(settings).resolve_schedule_def("build_due_labels")
-    with dg.build_schedule_context(instance=instance) as context:
-        requests = schedule.evaluate_tick(context).run_requests or []
+    """What the sensor of the labels asks for now."""
+    requests, _ = asked_by(build_defs(settings), instance, LABELS)
     return [{**request.tags, "key": request.partition_key or ""} for request in requests]
 
 

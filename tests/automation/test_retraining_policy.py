@@ -6,7 +6,10 @@ from typing import Any
 import pytest
 
 from churn_assets.automation.retraining_policy import DriftReport, Staleness, decide
-from churn_assets.settings.company import Label, Retraining, Settings, Training
+from churn_assets.settings.company import Settings
+from churn_assets.settings.label import Label
+from churn_assets.settings.retraining import Retraining
+from churn_assets.settings.training import Training
 from churn_assets.simulator.source import SyntheticSettings
 from churn_store.mapping.file_settings import FilesSettings
 

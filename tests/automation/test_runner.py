@@ -15,8 +15,14 @@ from churn_assets.connectors.open_source import open_source
 from churn_assets.lake.lake import Lake
 from churn_assets.orchestration.dagster_internals import DATA_VERSION_TAG
 from churn_assets.resources.serving import ServingStore
-from churn_assets.settings.company import AtRisk, Gate, Label, Monitoring, Raw, Retraining, Settings
+from churn_assets.settings.at_risk import AtRisk
+from churn_assets.settings.company import Settings
 from churn_assets.settings.events import EventRoles, EventSettings
+from churn_assets.settings.gate import Gate
+from churn_assets.settings.label import Label
+from churn_assets.settings.monitoring import Monitoring
+from churn_assets.settings.raw import Raw
+from churn_assets.settings.retraining import Retraining
 from churn_store.database.migrate import migrate
 from churn_store.mapping.file_settings import FilesSettings
 from churn_store.settings import Section

@@ -12,7 +12,9 @@ from churn_assets.features.feature import Feature
 from churn_assets.features.feature_sets import features_of
 from churn_assets.lake.lake import Lake
 from churn_assets.periods import epoch_s, text
-from churn_assets.settings.company import EvaluationSettings, Settings, Training
+from churn_assets.settings.company import Settings
+from churn_assets.settings.evaluation import EvaluationSettings
+from churn_assets.settings.training import Training
 from churn_assets.simulator.source import SyntheticSettings
 from churn_store.model.signature import Column
 

@@ -9,6 +9,7 @@ import dagster as dg
 import pytest
 from click.testing import CliRunner
 
+from churn_assets.automation.jobs import BACKTEST
 from churn_assets.automation.retraining_sensor import _staleness
 from churn_assets.backtest.assets import CHECK, backtest_assets
 from churn_assets.build import build_defs
@@ -16,9 +17,13 @@ from churn_assets.cli.backtest import backtest
 from churn_assets.lake.lake import Lake
 from churn_assets.orchestration.run_history import newest_materialization
 from churn_assets.resources.serving import ServingStore
-from churn_assets.settings.company import EvaluationSettings, Gate, Settings
+from churn_assets.settings.company import Settings
+from churn_assets.settings.evaluation import EvaluationSettings
+from churn_assets.settings.gate import Gate
 from churn_store.database.migrate import migrate
 from churn_store.errors import InputError
+from churn_store.reports import ReportFile, newest
+from tests.automation.asking import asked_by
 from tests.backtest.company import SNAPSHOTS, features, rows_at, settings_of, snapshots, turning
 from tests.release_factory import release, train
 
@@ -70,7 +75,12 @@ def test_the_report_tells_dagster_what_people_and_the_policy_look_for(tmp_path: 
     assert "a period" in said["trend"]
     assert said["folds_picture"].startswith("![AUC of each fold with its interval](data:image/svg+xml;base64,")
     assert said["ages_picture"].startswith("![Excess log loss of aged models](data:image/svg+xml;base64,")
-    assert Path(said["report"]).read_text(encoding="utf-8").startswith("<!doctype html>")
+    assert said["verdict"].startswith("**Too weak in a fold: mean AUC 0.")
+    report = newest(store(settings).engine, "backtest")
+    assert report is not None
+    assert report.digest == said["report_sha256"]
+    page = ReportFile(report).read(store(settings).files).decode()
+    assert f"<p>{report.verdict}</p>" in page.partition("<h2>")[0]
     assert Path(said["figures"]).parent == settings.reports
     assert (check.check_name, check.passed) == (CHECK, False)
     assert check.metadata["auc"].value == said["worst_auc"] < 0.75
@@ -122,7 +132,7 @@ def test_the_sensor_reads_the_limit_of_the_family_that_serves(tmp_path: Path, in
     assert (found.limit, found.said_by) == (5, "retraining.maximum_age_periods")
 
 
-def test_the_schedule_asks_once_a_month_of_labels_and_only_when_there_are_enough(tmp_path: Path) -> None:
+def test_the_sensor_asks_once_a_month_of_labels_and_only_when_there_are_enough(tmp_path: Path) -> None:
     with dg.DagsterInstance.local_temp() as instance:
         asks_once_a_month(tmp_path, instance)
 
@@ -134,15 +144,13 @@ def asks_once_a_month(tmp_path: Path, instance: dg.DagsterInstance) -> None:
     definitions = build_defs(settings)
 
     def tick() -> tuple[list[dg.RunRequest], str]:
-        with dg.build_schedule_context(instance=instance, repository_def=definitions.get_repository_def()) as context:
-            found = definitions.resolve_schedule_def("backtest_each_month").evaluate_tick(context)
-        return list(found.run_requests or []), found.skip_message or ""
+        return asked_by(definitions, instance, BACKTEST)
 
     assert tick()[1].startswith("not enough to test on: 0 snapshots have mature labels")
     for day in snapshots(SNAPSHOTS):
         instance.report_runless_asset_event(dg.AssetMaterialization("churn_labels", partition=day.isoformat()))
     [asked], _ = tick()
-    assert asked.tags["churn/reason"] == "snapshot 2025-02-01 of 2025-02 has labels"
+    assert asked.tags["churn/reason"] == "the labels of 2025-02 are there, newest snapshot 2025-02-01"
     assert asked.run_key == tick()[0][0].run_key
     told(instance, newest_fold="2025-01-01")
     assert len(tick()[0]) == 1, "a month of labels has come since"

@@ -14,7 +14,9 @@ from churn_assets.backtest.report_page import document, screen, write
 from churn_assets.backtest.rolling import Backtester
 from churn_assets.evaluation.measures import measures
 from churn_assets.lake.lake import Lake
-from churn_assets.settings.company import EvaluationSettings, Settings, Training
+from churn_assets.settings.company import Settings
+from churn_assets.settings.evaluation import EvaluationSettings
+from churn_assets.settings.training import Training
 from churn_store.errors import InputError
 from churn_store.mapping.file_settings import FilesSettings
 from tests.backtest.company import AS_OF, CUSTOMERS, features, rows_at, settings_of, snapshots, turning
@@ -54,8 +56,8 @@ def test_a_steady_company_has_no_trend_no_limit_and_is_hardly_flattered(steady: 
     assert found.staleness_limit is None
     assert found.limit_in_words == "no limit seen up to 4 periods"
     assert found.trend is not None
-    assert not found.trend.is_told_from_none
-    assert found.trend.in_words.endswith("not to be told from no trend")
+    assert not found.trend.is_significant
+    assert found.trend.in_words.endswith("no significant trend")
     assert found.random_split is not None
     assert abs(found.random_split["auc"] - found.honest["auc"]) < 0.02
 
@@ -71,7 +73,7 @@ def test_a_drifting_company_ages_grows_worse_and_is_flattered_by_a_random_split(
     assert drifting.trend.high < 0
     assert drifting.random_split is not None
     assert drifting.random_split["auc"] > drifting.honest["auc"] + 0.03
-    assert "flattery" in drifting.claim_in_words
+    assert drifting.claim_in_words.endswith(" too much")
 
 
 def test_a_fold_is_measured_on_its_own_snapshot_by_a_model_that_knew_only_what_came_before(tmp_path: Path) -> None:
@@ -107,7 +109,9 @@ def test_the_measures_are_those_of_every_model_with_their_intervals(steady: tupl
 def test_the_same_tables_give_the_same_report_by_the_byte(steady: tuple[Settings, Lake, Backtest], tmp_path: Path) -> None:
     settings, lake, found = steady
     again = backtest(settings, lake)
-    first, second = write(found, tmp_path / "1", as_of="2025-04-01"), write(again, tmp_path / "2", as_of="2025-04-01")
+    first, second = (
+        write(one, tmp_path / name, as_of="2025-04-01", floor=0.5) for name, one in (("1", found), ("2", again))
+    )
     assert [file.read_bytes() for file in first] == [file.read_bytes() for file in second]
     assert msgspec.json.decode(first[1].read_bytes(), type=Backtest) == found
     assert json.loads(first[1].read_bytes())["staleness_limit"] is None
@@ -182,10 +186,10 @@ def test_data_without_time_gets_stratified_folds_that_say_so(tmp_path: Path) -> 
 
 
 def test_the_page_shows_every_fold_and_names_the_flattering_figure_as_such(drifting: Backtest) -> None:
-    page = document(drifting).html()
+    page = document(drifting, floor=0.5).html()
     for fold in drifting.folds:
         assert f">{fold.test}</th>" in page
-    assert "The flattering figure: rows drawn at random" in page
+    assert "What a random split would have claimed" in page
     assert page.count("<svg") == page.count('role="img"') == page.count("<desc>") == 2
-    assert "http" not in page.replace("http://www.w3.org/2000/svg", "")
+    assert "http" not in page.replace("http://www.w3.org/2000/svg", "").replace("http-equiv", "")
     assert max(len(line) for line in screen(drifting)) <= 200

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from churn_assets.backtest.origins import age, origins, stratified
 from churn_assets.periods import Cadence, Calendar
-from churn_assets.settings.company import Label, Settings, Training
+from churn_assets.settings.company import Settings
+from churn_assets.settings.label import Label
+from churn_assets.settings.training import Training
 from churn_assets.simulator.source import SyntheticSettings
 from churn_store.errors import InputError
 from tests.backtest.company import settings_of, snapshots

@@ -8,16 +8,21 @@ import polars as pl
 import pytest
 from msgspec.structs import replace
 
-from churn_assets.champion.candidate import better, describe, label_in_words, require_made_of
+from churn_assets.champion.candidate import best_family, describe, label_in_words, require_fitted_on
 from churn_assets.evaluation.evaluate import evaluate
 from churn_assets.features.feature import Feature
-from churn_assets.settings.company import AtRisk, Gate, Label, Profit, Settings, Training
+from churn_assets.settings.at_risk import AtRisk
+from churn_assets.settings.company import Settings
+from churn_assets.settings.gate import Gate
+from churn_assets.settings.label import Label
+from churn_assets.settings.profit import Profit
+from churn_assets.settings.training import Training
 from churn_assets.tables import JUDGE, SCORE, TRAIN
 from churn_assets.training.fitted_family import FittedFamily
 from churn_assets.training.training_set import input_example
 from churn_assets.training.tuning import search_and_fit
 from churn_store.errors import InputError
-from churn_store.releases.bundles import replay
+from churn_store.releases.golden_rows import replay
 from churn_store.releases.manifest import GOLDEN_ROWS, TableVersion, decode_golden
 from tests.champion.world import NOW_S, attributes, built, document, fitted, training_set
 
@@ -29,18 +34,18 @@ def of(family: str, log_loss: float, *, digest: str = "0" * 64) -> FittedFamily:
 
 def test_the_family_with_the_less_log_loss_is_better_and_of_equal_ones_the_first_by_name() -> None:
     families = ("logistic_regression", "gradient_boosting")
-    assert better([of(families[0], 0.5), of(families[1], 0.4)]).family == families[1]
-    assert better([of(families[0], 0.4), of(families[1], 0.4)]).family == families[1]
+    assert best_family([of(families[0], 0.5), of(families[1], 0.4)]).family == families[1]
+    assert best_family([of(families[0], 0.4), of(families[1], 0.4)]).family == families[1]
 
 
 def test_families_that_were_fitted_on_other_rows_than_are_there_now_are_refused() -> None:
     one, other = of("logistic_regression", 0.4), of("gradient_boosting", 0.4, digest="1" * 64)
     now: dict[str, Any] = {"features": attributes(), "settings": Settings(company="test")}
-    require_made_of([one, one], TableVersion(4, "0" * 64), **now)
+    require_fitted_on([one, one], TableVersion(4, "0" * 64), **now)
     with pytest.raises(
         InputError, match="gradient_boosting of version 3 of training_set was fitted on other rows than its version 4"
     ):
-        require_made_of([one, other], TableVersion(4, "0" * 64), **now)
+        require_fitted_on([one, other], TableVersion(4, "0" * 64), **now)
 
 
 @pytest.mark.parametrize(
@@ -59,9 +64,9 @@ def test_families_that_were_fitted_on_other_rows_than_are_there_now_are_refused(
 def test_families_that_were_fitted_under_other_settings_are_refused(features: tuple[Feature, ...], changed: Any) -> None:
     """Such as one that looks at a column that was excluded since, or whose threshold is of other costs."""
     one, data = of("logistic_regression", 0.4), TableVersion(3, "0" * 64)
-    require_made_of([one], data, features=attributes(), settings=Settings(company="test").fitting)
-    with pytest.raises(InputError, match="logistic_regression was fitted with other features, or under other settings"):
-        require_made_of([one], data, features=features, settings=Settings(company="test", **changed).fitting)
+    require_fitted_on([one], data, features=attributes(), settings=Settings(company="test").fitting)
+    with pytest.raises(InputError, match="logistic_regression was fitted with other features, or with other settings"):
+        require_fitted_on([one], data, features=features, settings=Settings(company="test", **changed).fitting)
 
 
 def test_what_is_no_setting_of_a_family_and_what_a_run_asked_for_leave_it_fresh() -> None:
@@ -71,16 +76,16 @@ def test_what_is_no_setting_of_a_family_and_what_a_run_asked_for_leave_it_fresh(
         training_set(),
         attributes(),
         Settings(company="test").fitting,
-        made_of=data,
+        data=data,
         fixed={"C": 0.3},
         trials=1,
         seed=5,
     )
     others = Training(families=("logistic_regression", "xgboost"), search={"xgboost": {"max_depth": (2, 3)}})
     settings = Settings(company="test", training=others, gate=Gate(auc_floor=0.7))
-    require_made_of([one, document(asked)], data, features=attributes(), settings=settings.fitting)
+    require_fitted_on([one, document(asked)], data, features=attributes(), settings=settings.fitting)
     with pytest.raises(InputError, match="logistic_regression was fitted with other features"):
-        require_made_of([replace(one, configured="")], data, features=attributes(), settings=settings.fitting)
+        require_fitted_on([replace(one, configured="")], data, features=attributes(), settings=settings.fitting)
 
 
 @pytest.mark.parametrize("family", ["logistic_regression", "gradient_boosting"])

@@ -25,6 +25,7 @@ from churn_assets.reporting.document import Bullets, DocumentPart, DocumentTable
 from churn_assets.resources.serving import ServingStore
 from churn_store.database.migrate import migrate
 from churn_store.errors import InputError
+from churn_store.model.reasons.plan import Frequency, Group, ReasonPlan
 from churn_store.model.signature import Column, Signature
 from churn_store.releases.bundles import stage
 from churn_store.releases.log import Serving
@@ -348,7 +349,7 @@ def test_limits_follow_from_the_facts() -> None:
     assert "A word that training never saw is scored as unknown: in plan, country." in limits
     assert f"Not judged by themselves, as too few rows have them: plan {PIPES!r}." in limits
     assert "By country no segment was judged." in limits
-    assert "Its probabilities are too sure: measured calibration slope 0.800 (0.700 to 0.900)." in limits
+    assert "Its probabilities are overconfident: measured calibration slope 0.800 (0.700 to 0.900)." in limits
     assert "Its log loss is no better than that of recency rule." in limits
     assert f"Following it loses money in plan {SCRIPT!r}." in limits
     assert "It was released against the gate by dagster run 7: the call centre waits." in limits
@@ -495,3 +496,23 @@ def test_the_card_of_a_judged_candidate_is_put_into_its_mlflow_run_and_a_server_
     gone = msgspec.structs.replace(manifest, mlflow={"run_id": "0" * 32})
     assert try_to_log_card(client, company, gone, blessing_of(gone)).startswith("no model card in MLflow: ")
     assert try_to_log_card(client, company, manifest_of(mlflow={}), blessing_of(manifest)).endswith("has no run")
+
+
+def test_a_card_tells_the_reasons_and_how_often_each_is_given() -> None:
+    plan = ReasonPlan(
+        reference={"visits": 3.0, "plan": "pro", "country": "DE"},
+        groups=(Group("visits", ("visits",), actionable=True), Group("plan", ("plan",))),
+        protected=("country",),
+        frequencies={"visits": Frequency(0.25, 0.75, 0.5), "plan": Frequency(0.75, 1.0, 0.125)},
+    )
+    [table] = [
+        part
+        for part in document_of(manifest_of(reasons=plan), None, verdict=None).blocks
+        if isinstance(part, DocumentTable) and part.head[0] == "reason"
+    ]
+    assert table.rows == (
+        ("plan", "plan", "no", "75.0%", "100.0%", "0.125"),
+        ("visits", "visits", "yes", "25.0%", "75.0%", "0.5"),
+    )
+    assert "Protected attributes are never named." in card_of(manifest_of(reasons=plan), None).markdown
+    assert "# Reasons" not in card_of(manifest_of(), None).markdown

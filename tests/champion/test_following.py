@@ -1,5 +1,6 @@
 """Dagster's side of a release that a person decided: the jobs, the asset that waits, and the sensor that follows."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,15 +11,19 @@ import dagster as dg
 import msgspec
 import pytest
 import sqlalchemy as sa
+import yaml
 from mlflow.tracking import MlflowClient
 
+from churn_assets.champion import sensors
 from churn_assets.champion.assets import champion_assets
 from churn_assets.champion.candidate_model import CandidateModel
 from churn_assets.champion.jobs import approve, roll_back
 from churn_assets.champion.sensors import release_sensors
+from churn_assets.champion.waiting_asset import waiting_asset
 from churn_assets.connectors.open_source import open_source
 from churn_assets.orchestration.run_history import data_version, newest_materialization
 from churn_assets.resources.serving import ServingStore
+from churn_assets.resources.tracking import prepare
 from churn_assets.settings.company import Settings
 from churn_store.database.migrate import migrate
 from churn_store.releases import lifecycle
@@ -27,8 +32,10 @@ from churn_store.releases.blessings import newest_blessing
 from churn_store.releases.bundles import stage
 from churn_store.releases.challenge import challenge, end_challenge
 from churn_store.releases.log import history, newest
-from churn_store.releases.manifest import Manifest, TableVersion
+from churn_store.releases.manifest import Evaluation, Interval, Manifest, TableVersion
 from churn_store.releases.rollback import roll_back as serve_former
+from churn_store.reports import ReportFile
+from churn_store.reports import newest as newest_report
 from tests.release_factory import NOW_S, Candidate, bless, release, train
 
 pytestmark = pytest.mark.integration
@@ -46,14 +53,20 @@ class Company:
     instance: dg.DagsterInstance
     cursor: str | None = None
 
-    def tick(self) -> str:
-        """One tick of ``follow_releases``, with what the daemon does of its result; what it says."""
+    def sensor(self) -> dg.SensorDefinition:
+        """``follow_releases``, as a process that has just started has it."""
         [sensor] = release_sensors(
             self.serving,
             company=self.settings.company,
             lake_url=self.settings.lake_url,
             tracking_uri=self.settings.tracking_uri,
+            experiment=self.settings.experiment,
         )
+        return sensor
+
+    def tick(self, sensor: dg.SensorDefinition | None = None) -> str:
+        """One tick of ``follow_releases``, with what the daemon does of its result; what it says."""
+        sensor = sensor or self.sensor()
         said = sensor(dg.build_sensor_context(instance=self.instance, cursor=self.cursor))
         if isinstance(said, dg.SensorResult):
             for event in said.asset_events:
@@ -92,7 +105,19 @@ def company(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Company
 
 @pytest.fixture(scope="module")
 def models() -> tuple[Candidate, Candidate]:
-    return train(), train(seed=5)
+    return with_card(train()), with_card(train(seed=5))
+
+
+def with_card(candidate: Candidate) -> Candidate:
+    """The candidate with all that its card asks for."""
+    manifest = candidate.manifest
+    assert isinstance(manifest.evaluation, Evaluation)
+    evaluation = msgspec.structs.replace(
+        manifest.evaluation,
+        importance=dict.fromkeys(manifest.signature.names, 0.01),
+        intervals={"auc": Interval(0.8, 0.75, 0.85)},
+    )
+    return Candidate(msgspec.structs.replace(manifest, evaluation=evaluation), candidate.contents, candidate.pipeline)
 
 
 def failure(result: dg.ExecuteInProcessResult) -> str:
@@ -129,6 +154,18 @@ def test_the_job_approves_a_waiting_candidate_and_the_sensor_reports_it_once(
     assert (found.metadata["epoch"], found.metadata["release"]) == (1, row.champion)
     assert (found.metadata["kind"], found.metadata["actor"]) == ("approved", "ada")
     assert data_version(company.instance, "champion") == row.champion
+    manifest = models[0].manifest
+    first = ["family", "profit_per_customer", "auc", "threshold", "trained_until", "former_release", "card", "report"]
+    assert list(found.metadata)[: len(first)] == first
+    assert found.metadata["family"] == manifest.family
+    assert re.fullmatch(r"0\.\d{3} \(0\.\d{3} to 0\.\d{3}, 95%\)", found.metadata["auc"]), found.metadata["auc"]
+    assert found.metadata["trained_until"].startswith(f"snapshot {max(manifest.trained_on)}, whose outcomes end on ")
+    assert found.metadata["former_release"] == "none: this is the first"
+    assert found.metadata["card"].startswith(f"# Model card: {manifest.family.replace('_', chr(92) + '_')}")
+    card = newest_report(company.serving.engine, "card")
+    assert card is not None
+    assert (card.digest, card.release) == (found.metadata["report_sha256"], row.champion)
+    assert "she looked at it" in ReportFile(card).read(company.serving.files).decode()
 
     assert "epoch 1 was reported" in company.tick()
     assert newest_materialization(company.instance, "champion").event == found.event
@@ -150,6 +187,12 @@ def test_the_job_rolls_back_and_the_graph_is_told(company: Company, models: tupl
     assert company.run(roll_back, "put_back", by="bob", reason="too many offers").success
     assert "epoch 3 is reported now" in company.tick()
     assert data_version(company.instance, "champion") == first.champion
+    said = newest_materialization(company.instance, "champion").metadata
+    assert said["former_release"].startswith(f"{history(company.serving.engine)[1].champion[:12]}: ")
+    card = newest_report(company.serving.engine, "card")
+    assert card is not None
+    assert card.release == first.champion
+    assert "too many offers" in ReportFile(card).read(company.serving.files).decode()
     again = company.run(roll_back, "put_back", by="carol", reason="me too")
     assert not again.success
     assert "epoch 3 is itself a rollback" in failure(again)
@@ -221,6 +264,46 @@ def test_a_rollback_while_the_registry_is_away_is_reported_at_once_and_mirrored_
     assert company.cursor == "3"
 
 
+def test_a_registry_that_is_lost_after_it_showed_the_release_is_said_and_told_anew_once_it_is_back(
+    company: Company, models: tuple[Candidate, Candidate]
+) -> None:
+    prepare(company.instance, company.settings.tracking_uri, company.settings.experiment)
+    client = MlflowClient(company.settings.tracking_uri)
+    client.create_registered_model(MODEL)
+    client.create_model_version(MODEL, source=str(company.settings.home / "model"))
+    release(company.serving.engine, company.serving.files, registered(company, models[0], 1))
+    company.tick()
+    assert company.tick() == "epoch 1 was reported; the registry shows it"
+
+    database = Path(str(sa.make_url(company.settings.tracking_uri).database))
+    database.rename(database.with_name("away"))
+    said = company.tick()
+    assert said.startswith("epoch 1 was reported; the registry does not show it any more: MLflow's database is lost: ")
+    assert "mlflow.db is gone" in said
+    assert not database.exists()
+
+    database.with_name("away").rename(database)
+    client.delete_registered_model_alias(MODEL, "champion")  # a backup of before the release
+    assert "in the registry champion is version 1 of churn" in company.tick()
+    assert aliases(client) == {"champion": "1"}
+    assert company.tick() == "epoch 1 was reported; the registry shows it"
+
+
+def test_a_registry_that_shows_the_release_is_not_asked_at_every_tick(
+    company: Company, models: tuple[Candidate, Candidate], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release(company.serving.engine, company.serving.files, models[0])
+    company.cursor = "1"
+    asked: list[str] = []
+    monkeypatch.setattr(sensors, "require_not_lost", lambda _instance, uri, _experiment: asked.append(uri))
+    sensor = company.sensor()
+    assert {company.tick(sensor).partition("; ")[2] for _ in range(3)} == {"the registry shows it"}
+    assert len(asked) == 1
+    monkeypatch.setattr(sensors, "MIRROR_AGAIN_S", 0.0)
+    company.tick(sensor)
+    assert len(asked) == 2
+
+
 def test_a_release_whose_manifest_is_gone_is_said_in_a_sentence_and_followed_when_it_is_back(
     company: Company, models: tuple[Candidate, Candidate]
 ) -> None:
@@ -258,3 +341,31 @@ def test_where_promotion_is_manual_an_accepted_candidate_waits_and_the_former_ch
     assert (said.metadata["published"], said.metadata["waiting"]) == (False, staged.candidate)
     assert f"churn approve {staged.candidate[:12]} --by NAME --reason TEXT" in said.metadata["why"]
     assert [one.candidate for one in lifecycle.waiting(company.serving.engine, company.serving.files)] == [staged.candidate]
+
+
+def test_the_page_of_waiting_candidates_says_who_waits_and_how_to_approve_until_somebody_has(
+    company: Company, models: tuple[Candidate, Candidate]
+) -> None:
+    release(company.serving.engine, company.serving.files, models[0])
+    staged = company.waiting(models[1])
+    company.tick()
+    said = newest_materialization(company.instance, "waiting_candidates")
+    assert (said.metadata["number"], said.metadata["candidates"]) == (1, staged.candidate[:12])
+    lines = said.metadata["who_waits"].splitlines()
+    assert lines[0] == "**1 candidate waits for a person.**"
+    [row] = [
+        line for line in lines if line.startswith(f"- `{staged.candidate[:12]}`: {staged.family}, AUC 0.800; accepted; ")
+    ]
+    assert row.endswith("; judged on 2026-02-02")
+    assert f"`churn approve {staged.candidate[:12]} --by NAME --reason TEXT`" in said.metadata["how_to_approve"]
+
+    config = yaml.safe_load(said.metadata["how_to_approve"].split("```yaml")[1].split("```")[0])["ops"]["approve_candidate"]
+    assert company.run(approve, "approve_candidate", **config["config"]).success
+    assert company.tick().startswith("epoch 2 is reported now")
+    said = newest_materialization(company.instance, "waiting_candidates")
+    assert (said.metadata["number"], said.metadata["candidates"]) == (0, "none")
+    assert said.metadata["who_waits"].startswith("**Nobody waits.**")
+
+    result = dg.materialize([waiting_asset()], instance=company.instance, resources={"serving": company.serving})
+    assert result.success
+    assert newest_materialization(company.instance, "waiting_candidates").metadata["number"] == 0

@@ -20,11 +20,16 @@ from hypothesis import strategies as st
 from churn_assets.champion.checks import DESCRIPTIONS, rule_results, rule_specs
 from churn_assets.champion.gate.evidence import Checked, Evidence, RuleResult
 from churn_assets.champion.gate.latency import interleaved
-from churn_assets.champion.gate.segments import chance_of_less, detectable_loss, holm, no_segment_worse
+from churn_assets.champion.gate.segments import detectable_loss, holm, no_segment_worse, p_value
 from churn_assets.champion.gate.verdict import RULES, Judgement, Judging, failed, judge
 from churn_assets.evaluation.baselines import BASE_RATE, LOGISTIC, RECENCY
 from churn_assets.evaluation.intervals import paired_difference
-from churn_assets.settings.company import EvaluationSettings, Gate, JudgingSettings, Label, Profit, Settings
+from churn_assets.settings.company import Settings
+from churn_assets.settings.evaluation import EvaluationSettings
+from churn_assets.settings.gate import Gate
+from churn_assets.settings.judging import JudgingSettings
+from churn_assets.settings.label import Label
+from churn_assets.settings.profit import Profit
 from churn_assets.training.families import export
 from churn_assets.training.held_out import UNSEEN, altered_rows, held_out, pipeline_probabilities
 from churn_store.clock import DAY_S
@@ -117,7 +122,7 @@ def test_a_champion_of_before_equal_rows_were_kept_together_is_compared_with_and
         champion_trained_until=None,
         split="by customer, equal rows together: seed 42, held out 0.3",
         champion_split="by customer: seed 42, held out 0.3",
-        champion_knows=7,
+        known_to_champion=7,
     )
     found = verdict(case)
     [rule] = [rule for rule in found.rules if rule.name == "judging_rows_are_later"]
@@ -439,9 +444,9 @@ FAULTS: dict[str, dict[str, tuple[Corrupt, str]]] = {
             "judging_rows_are_later",
         ),
     },
-    "champion_knows": {
+    "known_to_champion": {
         "a champion that knows more rows than there are": (
-            lambda case, _: replace(case, champion_knows=case.training_set.height + 1),
+            lambda case, _: replace(case, known_to_champion=case.training_set.height + 1),
             "judging_rows_are_later",
         ),
     },
@@ -588,7 +593,7 @@ def test_a_worse_candidate_is_rejected_with_the_difference(world: World) -> None
     found = judgement(case, Gate(auc_floor=0.5))
     assert found.blessing.verdict == "rejected"
     assert {"more_profit_than_champion", "baselines_beaten"} <= names(found.blessing)
-    worse = found.found["more_profit_than_champion"]
+    worse = found.results["more_profit_than_champion"]
     assert not worse.tie
     assert worse.numbers["gain"] < worse.numbers["high"] < 0
     assert found.blessing.gain == pytest.approx(worse.numbers["gain"])
@@ -618,7 +623,7 @@ def test_a_candidate_that_surely_loses_money_is_rejected_with_a_champion_and_wit
     first = replace(asks_everybody, champion=None, champion_trained_until=None, champion_split=None, epoch=0)
     found = of_costs(first, DEAR)
     assert (found.blessing.verdict, names(found.blessing)) == ("rejected", {"profit_not_negative"})
-    loss = found.found["profit_not_negative"]
+    loss = found.results["profit_not_negative"]
     assert loss.numbers["low"] < loss.numbers["profit"] < loss.numbers["high"] < 0
     assert loss.numbers["asked"] == world.judging.height
     champion = champion_of(world, world.champion.scorer, threshold=0.0)
@@ -630,7 +635,7 @@ def test_a_first_candidate_that_asks_nobody_loses_nothing(world: World) -> None:
     nobody = replace(world.case, threshold=1.0, champion=None, champion_trained_until=None, champion_split=None, epoch=0)
     found = of_costs(nobody, DEAR)
     assert found.blessing.verdict == "accepted"
-    assert "the model asks nobody" in found.found["profit_not_negative"].found
+    assert "the model asks nobody" in found.results["profit_not_negative"].found
 
 
 def test_a_loss_that_may_be_chance_is_no_sure_loss(world: World) -> None:
@@ -639,7 +644,7 @@ def test_a_loss_that_may_be_chance_is_no_sure_loss(world: World) -> None:
     scores = np.sort(world.candidate.scorer.score_frame(few))
     one_asked = replace(world.case, training_set=rows, threshold=float(scores[-3:-1].mean()), reachable=None, champion=None)
     stays = labels(one_asked, np.arange(40) % 2 == 0)
-    found = of_costs(stays, Profit(customer_value=10, offer_cost=3, contact_cost=1)).found["profit_not_negative"]
+    found = of_costs(stays, Profit(customer_value=10, offer_cost=3, contact_cost=1)).results["profit_not_negative"]
     assert found.numbers["profit"] < 0
     assert found.passed
 
@@ -653,20 +658,20 @@ def test_a_candidate_that_is_worse_on_a_segment_is_rejected(world: World) -> Non
     case = replace(case, champion=champion_of(world, world.candidate.scorer, threshold=world.manifest.threshold))
     found = judgement(case)
     assert "no_segment_worse" in names(found.blessing)
-    assert found.found["no_segment_worse"].numbers["segments"] == 2
-    assert found.found["no_segment_worse"].found.startswith(
+    assert found.results["no_segment_worse"].numbers["segments"] == 2
+    assert found.results["no_segment_worse"].found.startswith(
         "some customers bring less than with the champion: 2 segments looked at; plan free: -"
     )
     assert "no_segment_worse" not in names(verdict(case, Gate(segment_margin=1_000)))
 
 
 def test_a_segment_in_which_no_small_loss_could_be_seen_is_named_as_not_judged_and_fails_nothing(world: World) -> None:
-    found = judgement(world.case).found["no_segment_worse"]
+    found = judgement(world.case).results["no_segment_worse"]
     assert found.passed
     assert (found.numbers["segments"], found.numbers["not_judged"]) == (2, 2)
     assert min(found.numbers["plan free, detectable"], found.numbers["plan pro, detectable"]) > 3 * BOUNDS.segment_margin
     assert "not judged, too few: plan " in found.found
-    coarse = judgement(world.case, Gate(segment_margin=5)).found["no_segment_worse"]
+    coarse = judgement(world.case, Gate(segment_margin=5)).results["no_segment_worse"]
     assert coarse.numbers["not_judged"] == 0
     largest = max(coarse.numbers["plan free, detectable"], coarse.numbers["plan pro, detectable"])
     assert f"a loss of {largest:.3f} would have been seen in 80% of cases" in coarse.found
@@ -694,7 +699,7 @@ def test_a_loss_as_large_as_the_detectable_one_is_found_in_four_of_five_cases() 
     loss = float(np.mean(losses))
     assert (2.65 + 0.84) * 8 / 20 < loss < 1.15 * (2.65 + 0.84) * 8 / 20, "a little more than by a t test"
     drawn = [partial(paired_difference, noise - loss, np.zeros(400), customers) for noise in scatter[:200]]
-    found = [chance_of_less(one) <= level and one(confidence=0.95).mean < -margin for one in drawn]
+    found = [p_value(one) <= level and one(confidence=0.95).mean < -margin for one in drawn]
     assert 0.7 < np.mean(found) < 0.9
 
 
@@ -703,18 +708,18 @@ def test_ten_calls_without_a_churner_among_them_are_no_proof_of_a_worse_segment(
     values = np.zeros(200)
     values[:10] = -11.0
     customers = pl.Series(np.arange(200))
-    chance = chance_of_less(partial(paired_difference, values, np.zeros(200), customers, largest=56.0))
+    chance = p_value(partial(paired_difference, values, np.zeros(200), customers, largest=56.0))
     assert chance > 0.05
     sure = np.where(np.arange(200) % 2, -11.0, -10.0)
-    assert chance_of_less(partial(paired_difference, sure, np.zeros(200), customers, largest=56.0)) < 1e-6
+    assert p_value(partial(paired_difference, sure, np.zeros(200), customers, largest=56.0)) < 1e-6
 
 
 def test_a_champion_whose_columns_are_gone_is_named_with_the_way_out(world: World) -> None:
     found = judgement(replace(world.case, champion=champion_of(world, another("logistic_regression", "tenure").scorer)))
-    said = found.found["more_profit_than_champion"].found
+    said = found.results["more_profit_than_champion"].found
     assert "needs tenure, which the training set no longer has" in said
     assert "churn approve ID --override" in said
-    assert found.found["latency"].found == found.found["no_segment_worse"].found == said
+    assert found.results["latency"].found == found.results["no_segment_worse"].found == said
 
 
 @pytest.mark.parametrize(
@@ -746,11 +751,11 @@ def test_better_than_the_best_prediction_is_a_leak_though_below_the_bound(world:
     chosen = fitted("logistic_regression", peeks, attributes())
     peeking = built("logistic_regression", peeks, attributes())
     case = replace(world.instead(peeking, chosen), training_set=peeks)
-    found = judgement(case).found["auc_plausible"]
+    found = judgement(case).results["auc_plausible"]
     assert not found.passed
     assert found.numbers["auc"] < found.numbers["bound"]
     assert found.numbers["above_ceiling_low"] > 0
-    assert judgement(replace(case, reachable=None)).found["auc_plausible"].passed
+    assert judgement(replace(case, reachable=None)).results["auc_plausible"].passed
 
 
 def copied(world: World, folder: Path) -> DigestStore:
@@ -860,7 +865,7 @@ def test_an_export_that_differs_by_little_fails_though_no_decision_flips(world: 
     [calibrated] = pipeline.named_steps["model"].calibrated_classifiers_
     calibrated.calibrators[0].b_ += 1e-4
     trained = pipeline_probabilities(pipeline, world.rows, world.candidate.signature, model=world.candidate.fitted.model)
-    found = judgement(replace(world.case, trained=trained)).found["export_equals_pipeline"]
+    found = judgement(replace(world.case, trained=trained)).results["export_equals_pipeline"]
     assert not found.passed
     assert found.numbers["flipped"] == 0
     assert 1e-6 < found.numbers["greatest_difference"] < 1e-4
@@ -870,7 +875,7 @@ def test_a_decision_that_flips_fails_though_the_export_differs_by_next_to_nothin
     exported = world.candidate.scorer.score_frame(held_out(world.rows))
     trained = world.candidate.trained.held_out
     between = float(np.maximum(exported, trained)[int(np.argmax(np.abs(exported - trained)))])
-    found = judgement(replace(world.case, threshold=between)).found["export_equals_pipeline"]
+    found = judgement(replace(world.case, threshold=between)).results["export_equals_pipeline"]
     assert not found.passed
     assert found.numbers["flipped"] > 0
     assert found.numbers["greatest_difference"] <= 1e-6

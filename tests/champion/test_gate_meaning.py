@@ -21,7 +21,8 @@ from churn_assets.champion.gate.untuned import not_worse_than_untuned
 from churn_assets.champion.gate.verdict import RULES, Judgement, Judging, judge
 from churn_assets.evaluation.baselines import BASE_RATE
 from churn_assets.features.feature_sets import features_of
-from churn_assets.settings.company import Gate, Settings
+from churn_assets.settings.company import Settings
+from churn_assets.settings.gate import Gate
 from churn_assets.tables import JUDGE, SELECT, TRAIN
 from churn_store.errors import InputError
 from churn_store.model.signature import Column
@@ -68,7 +69,7 @@ def test_three_verdicts_by_interval(low: float, high: float, where: str) -> None
     ("low", "high", "meaning"),
     [
         (0.3, 0.6, "overconfident: high probabilities are too high"),
-        (1.5, 2.0, "too timid: the customers differ by more than the probabilities say"),
+        (1.5, 2.0, "underconfident: the customers differ by more than the probabilities say"),
         (0.5, 1.1, "too few rows to tell whether it is calibrated in slope: "),
     ],
 )

@@ -14,7 +14,7 @@ from churn_assets.champion.oracle import (
     hidden_state_probabilities,
     reachable_probabilities,
 )
-from churn_assets.settings.company import Label
+from churn_assets.settings.label import Label
 from churn_assets.simulator import forward_filter
 from churn_assets.simulator.source import SyntheticSettings, SyntheticSource
 from churn_store.clock import DAY_S

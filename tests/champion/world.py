@@ -20,9 +20,12 @@ from churn_assets.evaluation.evaluate import evaluate
 from churn_assets.features.feature import Feature
 from churn_assets.features.feature_sets import features_of
 from churn_assets.periods import epoch_s
-from churn_assets.settings.company import EvaluationSettings, Profit, Settings, Training
+from churn_assets.settings.company import Settings
+from churn_assets.settings.evaluation import EvaluationSettings
+from churn_assets.settings.profit import Profit
+from churn_assets.settings.training import Training
 from churn_assets.tables import JUDGE, SELECT, TRAIN
-from churn_assets.training.fitted_family import GOLDEN, MODEL, PROBABILITIES, FittedFamily, contents, described
+from churn_assets.training.fitted_family import GOLDEN, MODEL, PROBABILITIES, FittedFamily, as_document, contents
 from churn_assets.training.fitting import Fitted, fit_family
 from churn_assets.training.held_out import PipelineProbabilities, decode, pipeline_probabilities
 from churn_store.clock import DAY_S
@@ -175,7 +178,7 @@ class World:
 
 
 def fitted(family: str, rows: pl.DataFrame, features: tuple[Feature, ...]) -> Fitted:
-    return fit_family(family, rows, features, Settings(company="test").fitting, made_of=TableVersion(0, "0" * 64))
+    return fit_family(family, rows, features, Settings(company="test").fitting, data=TableVersion(0, "0" * 64))
 
 
 def built(family: str, rows: pl.DataFrame, features: tuple[Feature, ...]) -> Built:
@@ -191,7 +194,7 @@ def built_of(chosen: Fitted, rows: pl.DataFrame) -> Built:
 
 def document(chosen: Fitted) -> FittedFamily:
     """What the asset of a fitted family hands on, without its files."""
-    return described(chosen, {})
+    return as_document(chosen, {})
 
 
 def staged(files: DigestStore, candidate: Candidate, chosen: Fitted, rows: pl.DataFrame) -> Manifest:

@@ -19,8 +19,9 @@ from churn_assets.lake.migrate import lacking, migrate_lake
 from churn_assets.lake.restore import restore
 from churn_assets.periods import epoch_s
 from churn_assets.raw.contracts import raw_contract
-from churn_assets.settings.company import AtRisk, Features
+from churn_assets.settings.at_risk import AtRisk
 from churn_assets.settings.events import EventRoles
+from churn_assets.settings.features import Features
 from churn_store.errors import InputError
 from churn_store.mapping.file_settings import FilesSettings
 from churn_store.mapping.tables import SCHEMAS, Table

@@ -118,3 +118,28 @@ def test_no_secret_and_no_data_gets_into_the_build() -> None:
 def test_the_service_cannot_write_what_the_graph_writes() -> None:
     assert "home:/var/lib/churn:ro" in SERVICES["api"]["volumes"]
     assert not any(volume.startswith("key:") for volume in SERVICES["api"]["volumes"])
+
+
+METRICS = yaml.safe_load((TOP / "deploy" / "compose-metrics.yml").read_text(encoding="utf-8"))
+SCRAPE = yaml.safe_load((TOP / "deploy" / "prometheus.yml").read_text(encoding="utf-8"))["scrape_configs"][0]
+
+
+def test_prometheus_reads_the_metrics_by_a_key_of_its_own_that_may_only_read() -> None:
+    key, prometheus = METRICS["services"]["metrics-key"], METRICS["services"]["prometheus"]
+    credentials = SCRAPE["authorization"]["credentials_file"]
+
+    assert f"--scope read --file {credentials} &&" in " ".join(key["command"][-1].split())
+    assert "metrics-key:" + str(Path(credentials).parent) in key["volumes"]
+    assert f"metrics-key:{Path(credentials).parent}:ro" in prometheus["volumes"]
+    assert prometheus["depends_on"]["metrics-key"]["condition"] == "service_completed_successfully"
+    assert str(Path(credentials).parent) in (TOP / "deploy" / "Dockerfile").read_text(encoding="utf-8")
+    assert "OPEN_METRICS" not in TEXT + str(METRICS)
+
+
+def test_prometheus_asks_the_service_where_it_listens_and_is_published_to_this_machine_alone() -> None:
+    port = SERVICES["api"]["environment"]["CHURN_SERVICE__PORT"]
+
+    assert SCRAPE["static_configs"] == [{"targets": [f"api:{port}"]}]
+    assert all(port.startswith("127.0.0.1:") for port in METRICS["services"]["prometheus"]["ports"])
+    assert METRICS["services"]["metrics-key"]["image"] == SERVICES["api"]["image"]
+    assert METRICS["services"]["metrics-key"]["cap_drop"] == ["ALL"]

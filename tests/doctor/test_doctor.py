@@ -4,13 +4,14 @@ import contextlib
 import datetime as dt
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
@@ -22,7 +23,9 @@ import sqlalchemy as sa
 import yaml
 from click.testing import CliRunner
 from dagster._daemon.types import DaemonHeartbeat
+from dagster_shared.error import SerializableErrorInfo
 
+from churn_assets.cli.data.verify import verify
 from churn_assets.cli.doctor import doctor
 from churn_assets.doctor import machine, stores
 from churn_assets.doctor.probe import ProbeResult, probed
@@ -31,9 +34,10 @@ from churn_assets.orchestration.instance import instance_of
 from churn_assets.resources.service_process import key_in_file
 from churn_assets.settings.company import Settings
 from churn_store.database.migrate import migrate
-from churn_store.errors import AbsentError, InputError
+from churn_store.errors import AbsentError, InputError, LostError
 from churn_store.mapping.tables import SCHEMAS
 from churn_store.redaction import without_password
+from churn_store.storage.digest_store import DigestStore
 from tests.champion.world import make_world
 from tests.store.servers import Postgres, postgres
 
@@ -89,8 +93,8 @@ def test_a_fresh_company_works_and_what_is_not_there_yet_is_no_failure(folder: P
 
 def test_the_screen_is_one_line_a_part(folder: Path) -> None:
     result = CliRunner().invoke(doctor, ["--port", str(free_port())])
-    assert all(line.split()[0] in ("ok", "failed", "absent") for line in result.output.splitlines())
-    assert len(result.output.splitlines()) == 17
+    assert all(line.split()[0] in ("ok", "failed", "absent", "follows") for line in result.output.splitlines())
+    assert len(result.output.splitlines()) == 19
 
 
 def test_a_configuration_that_does_not_load_is_the_finding(folder: Path) -> None:
@@ -140,8 +144,8 @@ def test_another_python_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_full_disk_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "FREE_BYTES", 2**60)
     _, found = examined()
-    assert failed(found) == ["home"]
-    assert "of free disk; expected at least" in found["home"].said
+    assert failed(found) == ["disk"]
+    assert "of free disk; expected at least" in found["disk"].said
 
 
 def test_a_home_that_is_no_folder_cannot_be_written(folder: Path) -> None:
@@ -149,9 +153,79 @@ def test_a_home_that_is_no_folder_cannot_be_written(folder: Path) -> None:
     configured(folder, home="file/home")
     status, found = examined()
     assert status == 1
-    assert {"home", "lake"} <= set(failed(found))
+    assert failed(found) == ["home"], "what lies in it follows"
     assert "can't be written" in found["home"].said
-    assert "can't be written and read" in found["lake"].said
+    below = {part for part, result in found.items() if result.state == "follows"}
+    assert {"disk", "lake", "lake's columns", "lake's contents", "serving database", "release", "MLflow"} <= below
+    assert found["lake's contents"].said == "not looked at, as lake fails"
+
+
+def test_a_database_that_is_none_is_named_and_migrating_is_not_advised_as_a_cure(folder: Path) -> None:
+    settings = Settings.load()
+    migrate(settings.database_url)
+    file = settings.home / "serving.db"
+    file.write_text("no database at all, whatever it is called")
+    status, found = examined()
+    assert (status, failed(found)) == (1, ["serving database"])
+    assert found["release"].state == "follows"
+    said = found["serving database"].said
+    assert f"{file.absolute()} is no database that can be read" in said
+    assert "bring it back from a backup" in said
+    assert said.index("backup") < said.index("churn migrate")
+    with pytest.raises(LostError, match="the serving database is lost"):
+        migrate(settings.database_url)
+
+
+@pytest.mark.parametrize("lose", [Path.unlink, lambda file: file.write_bytes(b"")], ids=["gone", "empty"])
+def test_a_database_that_was_lost_is_not_called_new(folder: Path, lose: Callable[[Path], object]) -> None:
+    settings = Settings.load()
+    migrate(settings.database_url)
+    DigestStore(settings.releases_url).put(b"a release")
+    lose(settings.home / "serving.db")
+    status, found = examined()
+    assert (status, failed(found)) == (1, ["serving database"])
+    assert "the serving database is lost" in found["serving database"].said
+    assert found["release"].state == "follows"
+
+
+def test_the_port_of_the_settings_is_asked(folder: Path) -> None:
+    port = free_port()
+    configured(folder, service={"port": port})
+    result = CliRunner().invoke(doctor, ["--json"], catch_exceptions=False)
+    assert f"nobody listens on 127.0.0.1:{port}" in result.stdout
+
+
+def test_periods_that_dagster_knows_nothing_of_are_told(folder: Path) -> None:
+    settings = Settings.load()
+    rows = {period: pl.DataFrame({"customer_id": ["a"]}) for period in ("2024-01-01", "2024-02-01")}
+    Lake(settings.lake_url).replace("customers", rows, run_id="before")
+    status, found = examined()
+    assert (status, failed(found)) == (1, ["lake's contents"])
+    assert "Dagster has no record of periods that the lake holds (2 of customers)" in found["lake's contents"].said
+    verified = CliRunner().invoke(verify, [], catch_exceptions=False)
+    assert verified.exit_code == 1
+    assert "no record of periods that the lake holds (2 of customers)" in verified.output
+
+
+def test_one_of_dagsters_databases_that_is_none_is_named(folder: Path) -> None:
+    with instance_of(folder) as instance:
+        instance.get_runs_count()
+    [file] = (folder / ".dagster").rglob("runs.db")
+    file.write_text("no database at all, whatever it is called")
+    status, found = examined()
+    assert (status, failed(found)) == (1, ["Dagster"])
+    assert f"{file} is no database that can be read" in found["Dagster"].said
+    assert found["lake's contents"].state == found["Dagster's daemon"].state == "follows"
+
+
+def test_periods_that_were_never_recorded_are_told(folder: Path) -> None:
+    settings = Settings.load()
+    Lake(settings.lake_url).replace("customers", {"2024-01-01": pl.DataFrame({"customer_id": ["a"]})}, run_id="before")
+    with instance_of(folder) as instance:
+        instance.report_runless_asset_event(dg.AssetMaterialization("customers", partition="2024-01-01"))
+    _, found = examined()
+    assert "the files of 1 periods were never recorded (1 of customers)" in found["lake's contents"].said
+    assert "run `churn data migrate`" in found["lake's contents"].said
 
 
 @contextlib.contextmanager
@@ -208,14 +282,14 @@ def test_a_postgresql_that_is_stopped_or_not_migrated_is_named_without_its_passw
         url = with_password(server.new_database())
         configured(folder, store={"database_url": url})
         _, found = examined()
-        assert "expected 0" in found["serving database"].said
+        assert "has no tables" in found["serving database"].said
         assert "run `churn migrate`" in found["serving database"].said
         migrate(url)
         status, found = examined()
         assert (status, found["serving database"].state, found["release"].state) == (0, "ok", "absent")
         server.stop()
         status, found = examined()
-        assert (status, set(failed(found))) == (1, {"serving database", "release"})
+        assert (status, failed(found), found["release"].state) == (1, ["serving database"], "follows")
         assert "does not answer" in found["serving database"].said
         server.start()
 
@@ -276,10 +350,11 @@ class Answering(BaseHTTPRequestHandler):
     """Answers every request the same."""
 
     body: ClassVar[bytes] = b"OK"
+    detailed: ClassVar[int] = 200
 
     def do_GET(self) -> None:
         """The name that http.server asks for."""
-        self.send_response(200)
+        self.send_response(self.detailed if self.path == "/health/detailed" else 200)
         self.end_headers()
         self.wfile.write(self.body)
 
@@ -288,9 +363,9 @@ class Answering(BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def answering(body: bytes) -> Iterator[int]:
-    """A server that answers so; its port."""
-    handler = type("Handler", (Answering,), {"body": body})
+def answering(body: bytes, *, detailed: int = 200) -> Iterator[int]:
+    """A server that answers so, and with another status where the detailed health is asked for; its port."""
+    handler = type("Handler", (Answering,), {"body": body, "detailed": detailed})
     server = HTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -302,9 +377,14 @@ def answering(body: bytes) -> Iterator[int]:
 
 
 def test_an_mlflow_server_that_is_away_is_named(folder: Path) -> None:
-    with answering(b"OK") as port:
+    with answering(b'{"experiment": {"tags": []}}') as port:
         configured(folder, tracking={"uri": f"http://127.0.0.1:{port}"})
         assert examined()[1]["MLflow"].state == "ok"
+    with answering(b"OK") as port:
+        configured(folder, tracking={"uri": f"http://127.0.0.1:{port}"})
+        _, found = examined()
+        assert failed(found) == ["MLflow"]
+        assert "does not say whether it has the experiment" in found["MLflow"].said
     configured(folder, tracking={"uri": f"http://user:{PASSWORD}@127.0.0.1:{free_port()}"})
     _, found = examined()
     assert failed(found) == ["MLflow"]
@@ -327,9 +407,19 @@ def test_whoever_answers_on_the_services_port_is_asked_for_its_health(
     assert (found["service"].state, said in found["service"].said) == (state, True), found["service"]
 
 
+@pytest.mark.parametrize(
+    ("status", "said"), [(401, "need a key with the scope read"), (200, "answer everybody (service.open_metrics)")]
+)
+def test_whether_the_service_tells_strangers_its_metrics_is_said(folder: Path, status: int, said: str) -> None:
+    with answering(b'{"status": "ready"}', detailed=status) as port:
+        _, found = examined("--port", str(port))
+    assert found["service"].state == "ok"
+    assert found["service"].said.endswith(said)
+
+
 def test_the_service_itself_is_not_ready_without_a_release(folder: Path) -> None:
     migrate(f"sqlite:///{folder / '.churn' / 'serving.db'}")
-    key_in_file(folder / ".churn" / "api-key")
+    key_in_file(folder / ".churn" / "api-key", Settings.load().database_url)
     port = free_port()
     environment = {**os.environ, "CHURN_SERVICE__PORT": str(port)}
     serve = [str(Path(sys.executable).with_name("churn")), "serve"]
@@ -345,10 +435,10 @@ def test_the_service_itself_is_not_ready_without_a_release(folder: Path) -> None
     assert "not ready" in found["service"].said
 
 
-def beat(instance: dg.DagsterInstance, seconds_ago: float) -> None:
+def beat(instance: dg.DagsterInstance, seconds_ago: float, *, errors: Sequence[SerializableErrorInfo] = ()) -> None:
     for daemon in instance.get_required_daemon_types():
         when = dt.datetime.now(dt.UTC).timestamp() - seconds_ago
-        instance.add_daemon_heartbeat(DaemonHeartbeat(when, daemon, None, []))
+        instance.add_daemon_heartbeat(DaemonHeartbeat(when, daemon, None, list(errors)))
 
 
 def test_a_daemon_that_ticks_is_well_and_one_that_does_not_run_is_absent_on_a_laptop_and_failed_in_production(
@@ -356,9 +446,11 @@ def test_a_daemon_that_ticks_is_well_and_one_that_does_not_run_is_absent_on_a_la
 ) -> None:
     with instance_of(folder) as instance:
         beat(instance, 0)
-    assert examined()[1]["Dagster's daemon"].state == "ok"
+    well = examined()[1]["Dagster's daemon"]
+    assert well.state == "ok"
+    assert re.search(r"parts tick, last heard of \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", well.said)
     with instance_of(folder) as instance:
-        beat(instance, 7200)
+        beat(instance, 300)
     assert examined()[1]["Dagster's daemon"].state == "absent"
     monkeypatch.setenv("DAGSTER_HOME", str(folder))
     status, found = examined()
@@ -366,11 +458,27 @@ def test_a_daemon_that_ticks_is_well_and_one_that_does_not_run_is_absent_on_a_la
     assert "does not tick, last heard of" in found["Dagster's daemon"].said
 
 
+def test_a_daemon_that_met_an_error_ticks_all_the_same_and_says_the_cause(folder: Path) -> None:
+    cause = SerializableErrorInfo("OSError: the disk is full\n", [], "OSError")
+    error = SerializableErrorInfo(
+        "SensorExecutionError: in the sensor monitor_when_due\n", [], "SensorExecutionError", cause
+    )
+    with instance_of(folder) as instance:
+        beat(instance, 0, errors=[error])
+    found = examined()[1]["Dagster's daemon"]
+    assert found.state == "ok"
+    assert "met an error lately (OSError: the disk is full): look at the ticks in the Dagster UI" in found.said
+    with instance_of(folder) as instance:
+        beat(instance, 300, errors=[error])
+    assert examined()[1]["Dagster's daemon"].state == "absent"
+
+
 def test_an_instance_that_does_not_load_is_named(folder: Path) -> None:
     (folder / "dagster.yaml").write_text(f"storage: {{nowhere: {{url: 'postgresql://x:{PASSWORD}@db/x'}}}}")
     status, found = examined()
     assert status == 1
-    assert {"Dagster", "Dagster's daemon"} <= set(failed(found))
+    assert "Dagster" in failed(found)
+    assert found["Dagster's daemon"].state == "follows"
 
 
 def test_spark_without_pyspark_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -76,5 +76,5 @@ def training_set(customers: int = 400, *, seed: int = 0) -> pl.DataFrame:
 
 def model(rows: pl.DataFrame) -> Scorer:
     """A logistic regression on the training rows, calibrated on the selecting ones, exported."""
-    fitted = fit_family("logistic_regression", rows, FEATURES, Settings(company="test").fitting, made_of=TableVersion(0))
+    fitted = fit_family("logistic_regression", rows, FEATURES, Settings(company="test").fitting, data=TableVersion(0))
     return Scorer(fitted.model, fitted.signature)

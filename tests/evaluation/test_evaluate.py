@@ -13,7 +13,8 @@ from churn_assets.evaluation.evaluate import evaluate, measured
 from churn_assets.evaluation.importance import permutation_importance
 from churn_assets.evaluation.plots import pictures
 from churn_assets.evaluation.segments import segment_columns, segments_of
-from churn_assets.settings.company import EvaluationSettings, Settings
+from churn_assets.settings.company import Settings
+from churn_assets.settings.evaluation import EvaluationSettings
 from churn_assets.tables import JUDGE, TRAIN
 from churn_store.errors import InputError
 from churn_store.model.scorer import Scorer

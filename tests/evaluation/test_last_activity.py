@@ -11,7 +11,7 @@ from churn_assets.features.engines.polars_engine import PolarsEngine
 from churn_assets.lake.contents import PERIOD
 from churn_assets.lake.lake import Lake
 from churn_assets.periods import Calendar, epoch_s
-from churn_assets.settings.company import AtRisk
+from churn_assets.settings.at_risk import AtRisk
 from churn_store.clock import DAY_S
 from churn_store.mapping.tables import Table
 from tests.evaluation.rows import model, training_set

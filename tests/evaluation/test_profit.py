@@ -15,7 +15,7 @@ from churn_assets.evaluation.profit import (
     profit_curve,
     weighted_expected_maximum_profit,
 )
-from churn_assets.settings.company import Profit
+from churn_assets.settings.profit import Profit
 from tests.evaluation.rows import scored
 
 COSTS = Profit(customer_value=100, offer_cost=20, contact_cost=2, acceptance_alpha=3, acceptance_beta=3)

@@ -12,7 +12,7 @@ from churn_assets.features.feature import Feature
 from churn_assets.features.feature_sets import features_of
 from churn_assets.features.snapshot import features_at
 from churn_assets.periods import epoch_s
-from churn_assets.settings.company import AtRisk
+from churn_assets.settings.at_risk import AtRisk
 from churn_assets.settings.events import EventRoles
 from churn_store.clock import DAY_S
 from churn_store.mapping.tables import OPTIONAL, SCHEMAS, VALUE, WHERE_MAPPED, Table

@@ -12,7 +12,7 @@ from churn_assets.features.snapshot import features_at
 from churn_assets.lake.contents import PERIOD
 from churn_assets.lake.lake import Lake
 from churn_assets.periods import Calendar, day_of, epoch_s
-from churn_assets.settings.company import AtRisk
+from churn_assets.settings.at_risk import AtRisk
 from churn_assets.settings.events import EventRoles
 from churn_store.clock import DAY_S
 from churn_store.mapping.tables import Table

@@ -14,10 +14,11 @@ from churn_assets.features.feature import distinct, longest_window_days
 from churn_assets.features.feature_sets import features_of
 from churn_assets.features.recency_flags import with_recency_flags
 from churn_assets.periods import epoch_s
-from churn_assets.settings.company import Features
 from churn_assets.settings.events import EventRoles
+from churn_assets.settings.features import Features
 from churn_store.clock import DAY_S
-from churn_store.mapping.tables import RESERVED, Table
+from churn_store.mapping.reserved_names import RESERVED
+from churn_store.mapping.tables import SCHEMAS, Table
 from tests.features.company import FEATURES, T, customer_rows, event_rows, features, small
 
 
@@ -27,6 +28,10 @@ def test_names_are_unique_and_none_is_a_column_of_the_tables() -> None:
     assert not set(names) & RESERVED
     aggregates = {name for feature in CATALOGUE for table in feature.tables for name in feature.of(table)}
     assert not aggregates & (RESERVED | {"plan"})
+
+
+def test_every_column_of_the_tables_is_reserved() -> None:
+    assert {name for schema in SCHEMAS.values() for name in schema} <= RESERVED
 
 
 def test_an_aggregate_name_means_the_same_wherever_it_is_used() -> None:

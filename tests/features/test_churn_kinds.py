@@ -11,8 +11,9 @@ from churn_assets.features.churn_kinds import kind_counts, with_kinds
 from churn_assets.features.contracts import labels_contract
 from churn_assets.features.labels import churn_labels
 from churn_assets.preflight.rates import rate_at
+from churn_assets.settings.at_risk import AtRisk
 from churn_assets.settings.churn_kinds import ChurnKinds
-from churn_assets.settings.company import AtRisk, Label
+from churn_assets.settings.label import Label
 from churn_store.clock import DAY_S
 from churn_store.errors import InputError
 from churn_store.mapping.tables import Table

@@ -11,7 +11,8 @@ from churn_assets.features.engines.base import History
 from churn_assets.features.engines.open_engine import open_engine
 from churn_assets.features.engines.polars_engine import PolarsEngine
 from churn_assets.lake.row_digest import digest
-from churn_assets.settings.company import AtRisk, Spark
+from churn_assets.settings.at_risk import AtRisk
+from churn_assets.settings.engine import Spark
 from churn_assets.settings.events import EventRoles
 from churn_store.errors import InputError
 from churn_store.mapping.tables import Table

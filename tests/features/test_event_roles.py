@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from churn_assets.settings.company import AtRisk, Settings
+from churn_assets.settings.at_risk import AtRisk
+from churn_assets.settings.company import Settings
 from churn_assets.settings.events import EventRoles
 from churn_store.clock import DAY_S
 from churn_store.errors import InputError

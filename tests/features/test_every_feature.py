@@ -14,7 +14,7 @@ from churn_assets.features.contracts import features_contract
 from churn_assets.features.feature import Feature
 from churn_assets.features.protected_attributes import refuse_forbidden
 from churn_store.clock import DAY_S
-from churn_store.mapping.tables import RESERVED
+from churn_store.mapping.reserved_names import RESERVED
 from tests.features.company import (
     FEATURES,
     Company,

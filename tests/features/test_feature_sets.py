@@ -12,7 +12,8 @@ from churn_assets.features.feature import Feature
 from churn_assets.features.feature_sets import company_features, features_in_use, features_of
 from churn_assets.features.protected_attributes import refuse_forbidden, words
 from churn_assets.features.snapshot import features_of_table
-from churn_assets.settings.company import Features, Settings
+from churn_assets.settings.company import Settings
+from churn_assets.settings.features import Features
 from churn_assets.training.contracts import training_contract
 from churn_store.errors import InputError
 from churn_store.mapping.file_settings import FilesSettings

@@ -9,7 +9,8 @@ import pytest
 
 from churn_assets.features.labels import Labelled, churn_labels, require_mature
 from churn_assets.periods import epoch_s
-from churn_assets.settings.company import AtRisk, Label, matures_on
+from churn_assets.settings.at_risk import AtRisk
+from churn_assets.settings.label import Label, matures_on
 from churn_store.clock import DAY_S
 from churn_store.errors import InputError
 from tests.features.company import SNAPSHOT, T, event_rows, payment_rows

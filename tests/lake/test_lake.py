@@ -1,6 +1,7 @@
 """The lake: exactly the named partitions change, in one commit, and a killed writer leaves nothing half-written."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from churn_assets.lake.lake import Lake
 from churn_assets.lake.row_digest import digest
 from churn_store.errors import InputError
+from tests.fault_table import Fault
 
 ROWS = pl.DataFrame({"id": ["a", "b"], "x": [1, 2], "share": [0.5, None], "left": [True, None]})
 
@@ -63,12 +65,50 @@ def test_a_version_of_last_year_can_be_read_after_hundreds_of_others(lake: Lake)
         assert lake.read("t", "all", version=version).equals(rows(version))
 
 
-@pytest.mark.parametrize("name", ["my lake", "50%", "Müller", "a[b]", "lake#1"])
-def test_a_folder_under_whose_name_tables_are_not_found_again_is_refused_before_anything_is_written(
+ODD_NAMES = ["my lake", "50%", "Müller", "lake#1", "a?b", "a*b", "it's", 'a"b', "a=b&c", "{x}", "~", " %?#é'"]
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_a_folder_may_have_signs_in_its_name_and_is_not_taken_for_another(tmp_path: Path, name: str) -> None:
+    decoy, lake = Lake(str(tmp_path / re.sub("[?*]", "x", f"{name}_"))), Lake(str(tmp_path / f"{name}_"))
+    if decoy.url != lake.url:
+        decoy.replace("t", {"2026-01-01": rows(9)}, run_id="r")
+    lake.replace("t", {"2026-01-01": rows(1)}, run_id="r")
+    lake.replace("t", {"2026-02-01": rows(2)}, run_id="r")
+    lake.replace("t", {"2026-01-01": rows(3)}, run_id="r", sources={"s": 7})
+    assert lake.sources("t") == {"s": 7}
+    assert lake.sources("t", version=1) == {}
+    assert [commit["version"] for commit in lake.table("t").history(2)] == [2, 1]
+    assert lake.read("t", "2026-01-01").equals(rows(3))
+    assert lake.read("t", "2026-01-01", version=1).equals(rows(1))
+    assert lake.scan("t").collect().height == 2 * ROWS.height
+    files = lake.files("t")
+    assert files is not None
+    assert lake.damaged("t", files) == {}
+    assert (tmp_path / f"{name}_" / "t" / "_delta_log").is_dir()
+    lake.table("t").restore(0)
+    assert lake.version("t") == 3
+    assert lake.periods("t") == ["2026-01-01"]
+
+
+def test_a_folder_with_signs_that_was_replaced_is_read_anew(tmp_path: Path) -> None:
+    lake, other = Lake(str(tmp_path / "a?b")), Lake(str(tmp_path / "other"))
+    for place, x in ((lake, 1), (other, 2)):
+        place.replace("t", {"all": rows(x)}, run_id="r")
+    assert lake.read("t", "all").equals(rows(1))
+    (tmp_path / "a?b" / "t").rename(tmp_path / "former")
+    (tmp_path / "other" / "t").rename(tmp_path / "a?b" / "t")
+    assert lake.read("t", "all").equals(rows(2))
+
+
+@pytest.mark.parametrize("name", ["a[b]", "a%20b", "a\\b"])
+def test_a_folder_that_deltas_library_takes_for_another_is_refused_before_anything_is_touched(
     tmp_path: Path, name: str
 ) -> None:
-    with pytest.raises(InputError, match=r"can't lie in .* set `home` in churn\.yaml to a path of letters"):
-        Lake(str(tmp_path / name)).replace("t", {"all": ROWS}, run_id="r")
+    lake = Lake(str(tmp_path / name))
+    for refused in (lambda: lake.replace("t", {"all": ROWS}, run_id="r"), lambda: lake.table("t"), lambda: lake.has("t")):
+        with pytest.raises(InputError, match=r"can't lie in .* set `home` in churn\.yaml"):
+            refused()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -161,7 +201,8 @@ for x in range(1, 10**6):
 
 
 @pytest.mark.faults
-def test_a_writer_killed_at_any_time_leaves_whole_versions_only(lake: Lake) -> None:
+def test_a_writer_killed_at_any_time_leaves_whole_versions_only(lake: Lake, fault: Fault) -> None:
+    fault.names("writer of the lake killed (folder)", done="-9 at three moments while it replaces two periods")
     part = pl.DataFrame({"id": list(range(2_000)), "x": [0] * 2_000})
     lake.replace("t", dict.fromkeys(("2024-01-01", "2024-02-01", "2024-03-01"), part), run_id="0")
     for wait_s in (0.0, 0.004, 0.011):
@@ -178,6 +219,7 @@ def test_a_writer_killed_at_any_time_leaves_whole_versions_only(lake: Lake) -> N
     assert lake.version("t") >= 9
     lake.replace("t", {"2024-01-01": part}, run_id="after")
     assert lake.read("t", "2024-01-01")["x"].unique().to_list() == [0]
+    fault.held("only whole versions; the next write succeeds")
 
 
 values = st.lists(

@@ -20,6 +20,7 @@ from churn_assets.lake.row_digest import digest
 from churn_assets.lake.versions import differences, versions
 from churn_store.errors import InputError, StoreAwayError
 from churn_store.storage.object_storage import open_store
+from tests.fault_table import Fault
 from tests.store.object_storage import ObjectStorage
 
 ROWS = pl.DataFrame({"customer_id": ["a", "b"], "x": [1, 2], "share": [0.5, None], "left": [True, None]})
@@ -86,7 +87,8 @@ for x in range(count):
 
 
 @pytest.mark.faults
-def test_two_writers_at_once_lose_no_commit(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_writers_at_once_lose_no_commit(lake: Lake, monkeypatch: pytest.MonkeyPatch, fault: Fault) -> None:
+    fault.names("two writers of one table (S3)", done="6 commits each, at the same time")
     monkeypatch.setenv("AWS_S3_ALLOW_UNSAFE_RENAME", "true")  # somebody's leftover must not make it unsafe
     writers = [
         subprocess.Popen(
@@ -106,6 +108,7 @@ def test_two_writers_at_once_lose_no_commit(lake: Lake, monkeypatch: pytest.Monk
     assert sorted(commit["run_id"] for commit in commits) == sorted(f"{who} {x}" for who in (1, 2) for x in range(6))
     assert lake.periods("t") == [f"20{10 + who}-{x + 1:02}-01" for who in (1, 2) for x in range(6)]
     assert lake.scan("t").collect()["x"].sort().to_list() == [who * 1000 + x for who in (1, 2) for x in range(6)]
+    fault.held("12 commits, none lost, none twice")
 
 
 def test_a_write_that_meets_another_s_commit_looks_again(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,7 +140,8 @@ def test_a_write_that_meets_another_s_commit_looks_again(lake: Lake, monkeypatch
 
 
 @pytest.mark.faults
-def test_a_writer_killed_at_any_time_leaves_whole_versions_only(lake: Lake) -> None:
+def test_a_writer_killed_at_any_time_leaves_whole_versions_only(lake: Lake, fault: Fault) -> None:
+    fault.names("writer of the lake killed (S3)", done="-9 at two moments")
     lake.replace("t", {JAN: pl.DataFrame({"customer_id": ["a"], "x": [0]})}, run_id="0")
     for wait_s in (0.0, 0.02):
         command = [sys.executable, "-c", WRITER, lake.url, "3", "100000"]
@@ -158,6 +162,7 @@ def test_a_writer_killed_at_any_time_leaves_whole_versions_only(lake: Lake) -> N
             json.loads(line)
     lake.replace("t", {JAN: pl.DataFrame({"customer_id": ["a"], "x": [9]})}, run_id="after")
     assert lake.read("t", JAN)["x"].to_list() == [9]
+    fault.held("only whole versions; the next write succeeds")
 
 
 def test_a_store_that_is_away_is_said_so_within_bounds_and_not_taken_for_an_empty_lake(

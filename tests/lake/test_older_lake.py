@@ -18,7 +18,8 @@ from churn_assets.lake.migrate import lacking, migrate_lake
 from churn_assets.lake.row_digest import digest
 from churn_assets.lake.versions import digest_at
 from churn_assets.periods import epoch_s
-from churn_assets.settings.company import AtRisk, Settings
+from churn_assets.settings.at_risk import AtRisk
+from churn_assets.settings.company import Settings
 from churn_assets.settings.events import EventRoles
 from churn_assets.simulator.source import SyntheticSettings, SyntheticSource
 from churn_store.errors import InputError
@@ -160,3 +161,13 @@ def test_types_and_kinds_that_are_switched_on_later_need_all_periods_in_one_run(
     assert lake.read("churn_labels", "2024-07-01").equals(labels)
     lake.replace("churn_labels", dict.fromkeys(lake.periods("churn_labels"), told), run_id="r")
     assert {feature.name for feature in before} < {feature.name for feature in after}  # what the champion asks for stays
+
+
+def test_a_torn_file_of_rows_does_not_stop_it(lake: Lake, tmp_path: Path) -> None:
+    """Otherwise nothing that migrates first could make the torn period again."""
+    table = "payments"
+    for stored in next(iter((lake.files(table) or {}).values())):
+        (Path(lake.uri(table)) / stored.path).unlink()
+    assert lacking(lake, table)
+    assert table in migrate_lake(lake)
+    assert lacking(lake, table) == []

@@ -1,6 +1,8 @@
 """Earlier versions of a table: what each wrote, by what two differ, and how one comes back."""
 
 import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import dagster as dg
@@ -199,11 +201,33 @@ def test_data_without_time_is_told_as_an_asset_without_periods(lake: Lake, folde
 def test_nothing_is_restored_while_a_run_may_write(folder: Path, lake: Lake) -> None:
     with instance_of(folder) as instance:
         instance.add_run(dg.DagsterRun(job_name="ingest", run_id="0" * 32, status=dg.DagsterRunStatus.STARTED))
-        with pytest.raises(InputError, match="of ingest is started and may use the table events"):
+        with pytest.raises(InputError, match="of ingest is started and may use events"):
             require_no_run(instance, "events")
     with pytest.raises(InputError, match="wait until it has ended"):
         said("restore", "events", "0")
     assert lake.version("events") == 2
+
+
+def test_rows_are_verified_beside_other_runs_and_after_the_run_that_writes_them(folder: Path, lake: Lake) -> None:
+    with instance_of(folder) as instance:
+        rows = {JAN: events("a", "b"), FEB: events("a", "x", "c", "d").tail(3), MAR: events("a")}
+        for period, written in rows.items():
+            tags = {DATA_VERSION_TAG: digest_at("events", written)}
+            instance.report_runless_asset_event(dg.AssetMaterialization("events", partition=period, tags=tags))
+        instance.add_run(dg.DagsterRun(job_name="retrain", run_id="another", status=dg.DagsterRunStatus.STARTED))
+        assert CliRunner().invoke(data, ["verify", "events"]).output == "events: 3 periods as written\n"
+
+        instance.add_run(dg.DagsterRun(job_name="ingest", run_id="run-3", status=dg.DagsterRunStatus.STARTED))
+        with ThreadPoolExecutor() as beside:
+            verified = beside.submit(CliRunner().invoke, data, ["verify", "events"])
+            time.sleep(1.5)
+            assert not verified.done()
+            [run] = instance.get_runs(dg.RunsFilter(run_ids=["run-3"]))
+            instance.report_run_canceled(run)
+            found = verified.result(60)
+    assert found.exit_code == 0
+    assert found.stdout == "events: 3 periods as written\n"
+    assert found.stderr == "events: a run writes it; waiting until that has ended\n"
 
 
 class Raced(Lake):

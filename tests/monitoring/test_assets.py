@@ -1,5 +1,6 @@
 """The drift report of an installation: what it says of what was and of what could not be judged."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,11 @@ import pytest
 from churn_assets.lake.lake import Lake
 from churn_assets.monitoring.assets import monitoring_assets
 from churn_assets.monitoring.drift import LEAST_ROWS
+from churn_assets.monitoring.evidently_report import unpacked
 from churn_assets.resources.serving import ServingStore
 from churn_assets.settings.company import Settings
 from churn_assets.tables import SCORE
+from churn_store.reports import ReportFile, newest
 from tests.champion.world import attributes, built_of, company_of_one_table, fitted, released, staged, training_set
 
 pytestmark = pytest.mark.integration
@@ -42,10 +45,32 @@ def report(settings: Settings, window: pl.DataFrame) -> Report:
     lake.replace("customer_features", {"all": window.select("customer_id", "visits", "spend", "plan")}, run_id="test")
     drift_report: Any
     [drift_report] = monitoring_assets(
-        attributes(), None, monitoring=settings.monitoring, reports=settings.reports, seed=settings.training.seed
+        attributes(), None, company="small", monitoring=settings.monitoring, seed=settings.training.seed
     )
     result, check = drift_report(dg.build_asset_context(), lake=lake, clock=settings.clock, serving=store(settings))
     return dict(result.metadata), check
+
+
+def require_published(settings: Settings, said: dict[str, Any], begins: str) -> None:
+    """The newest report begins with company, release and our verdict; its only frame is a sandbox with Evidently's drawing."""
+    serving = store(settings)
+    found = newest(serving.engine, "drift")
+    assert found is not None
+    assert found.digest == said["report_sha256"]
+    assert found.verdict.startswith(begins)
+    assert found.size + found.drawing_size < 2_000_000
+    page = ReportFile(found).read(serving.files).decode()
+    first, _, rest = page.partition("<h2>")
+    assert "<h1>Drift of today&#x27;s customers, small</h1>" in first
+    assert f"<p>{begins}" in first
+    assert str(said["release"]) in first
+    assert "<script" not in page
+    assert re.findall("<iframe[^>]*>", rest) == [
+        f'<iframe sandbox="allow-scripts" src="{found.drawing}.html" title="Distributions of each column, drawn by Evidently">'
+    ]
+    drawing = ReportFile(found, is_drawing=True).read(serving.files).decode()
+    assert "Dataset Drift" in unpacked(drawing)
+    assert not re.search(r"""(?:src|href)=["'](?:https?:)?//""", drawing)
 
 
 def test_the_report_shows_the_score_beside_the_features_and_judges_the_features(home: Settings) -> None:
@@ -53,12 +78,16 @@ def test_the_report_shows_the_score_beside_the_features_and_judges_the_features(
     said, check = report(home, window.with_columns(visits=pl.col("visits") + 20))
     assert (said["alert"], said["judged"], said["drifted"], check.passed) == (True, True, "visits", False)
     assert said["dagster/row_count"] == 700
-    assert [column.name for column in said["dagster/column_schema"].columns] == ["visits", "spend", "plan", SCORE]
-    [line] = [line for line in said["features"].value.splitlines() if line.startswith(f"| {SCORE} |")]
+    assert next(iter(said)) == "verdict"
+    assert said["verdict"].value == "**Alert: visits drifted in at least 1 of 1 judged windows.**"
+    score = SCORE.replace("_", r"\_")
+    [line] = [line for line in said["features"].value.splitlines() if line.startswith(f"| {score} |")]
     assert line.endswith("shown, not judged |")
     assert float(line.split("|")[2]) > 0.5
-    assert "at most 0.5" in said["features"].value
+    assert r"at most 0.5" in said["features"].value
+    require_published(home, said, "Alert: visits drifted")
     said, check = report(home, window)
+    require_published(home, said, "No drift: no feature drifted")
     assert (said["alert"], said["drifted"], check.passed) == (False, "no feature", True)
 
 
@@ -80,6 +109,7 @@ def test_a_window_with_too_few_rows_is_not_judged_and_the_check_does_not_pass(ho
     said, check = report(home, training_set(seed=3).head(rows))
     assert (said["alert"], said["judged"], said["not_judged"]) == (False, False, "all")
     assert said["features"].value == f"not judged: fewer than {LEAST_ROWS} rows"
+    require_published(home, said, "Not judged: ")
     assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert str(check.description).startswith("not judged: ")
 
@@ -90,7 +120,7 @@ def test_a_window_without_a_column_of_the_release_is_refused_in_a_sentence(home:
     lake.replace("customer_features", {"all": training_set().select("customer_id", "visits")}, run_id="test")
     drift_report: Any
     [drift_report] = monitoring_assets(
-        attributes(), None, monitoring=home.monitoring, reports=home.reports, seed=home.training.seed
+        attributes(), None, company="small", monitoring=home.monitoring, seed=home.training.seed
     )
     with pytest.raises(dg.Failure, match="customer_features all has no spend, plan, which the serving release"):
         list(drift_report(dg.build_asset_context(), lake=lake, clock=home.clock, serving=store(home)))

@@ -16,7 +16,7 @@ from churn_assets.monitoring.drift import (
     psi,
     require_columns,
 )
-from churn_assets.settings.company import Monitoring
+from churn_assets.settings.monitoring import Monitoring
 from churn_store.errors import InputError
 from churn_store.model.signature import Column
 

@@ -9,7 +9,8 @@ from churn_assets.orchestration.code_version import LOCK, ROOT, CodeVersions, co
 from churn_assets.orchestration.syntax import PACKAGES
 
 STAGES = ("raw", "connectors", "features", "training", "evaluation", "champion", "scoring", "monitoring", "backtest")
-COMPANY = "churn_assets/settings/company.py"
+SETTINGS = "churn_assets/settings"
+COMPANY = f"{SETTINGS}/company.py"
 
 
 @pytest.fixture
@@ -62,25 +63,30 @@ def test_what_the_source_says_of_itself_changes_no_version(source: Path) -> None
         ("churn_assets/lake/lake.py", '    """', '    """Another word. '),  # that of a definition
         ("churn_assets/raw/assets.py", '"""The tag, with the value', '"""A tag, with the value'),  # that of a constant
         ("churn_assets/features/labels.py", "\nfrom ", "\n# a comment\n\n\nfrom "),
-        (COMPANY, 'description="what a churner', 'description="the sum that a churner'),
+        (f"{SETTINGS}/profit.py", 'description="what a churner', 'description="the sum that a churner'),
     ]
     assert changed(source, *edits) == set()
 
 
 def test_a_new_field_of_a_section_changes_the_stages_that_take_the_section(source: Path) -> None:
     field = '    """When a snapshot has drifted."""\n'
-    assert changed(source, (COMPANY, field, f"{field}\n    hush: bool = False\n")) == {"monitoring"}
+    assert changed(source, (f"{SETTINGS}/monitoring.py", field, f"{field}\n    hush: bool = False\n")) == {"monitoring"}
 
 
 def test_a_new_section_changes_no_version(source: Path) -> None:
     section = '\n\nclass Settings(ConfigFile):\n    """The configuration of the asset graph."""\n'
     new = f"\n\nclass Alarm(Section):\n    loud: bool = True\n{section}\n    alarm: Alarm = Alarm()\n"
-    assert changed(source, (COMPANY, section, new)) == set()
+    imported = (
+        COMPANY,
+        "import ConfigFile, SharedServiceSettings\n",
+        "import ConfigFile, SharedServiceSettings, Section\n",
+    )
+    assert changed(source, imported, (COMPANY, section, new)) == set()
 
 
 def test_another_default_changes_the_stages_that_take_its_section(source: Path) -> None:
     default = "auc_floor: float = Field(\n        0.6,"
-    assert changed(source, (COMPANY, default, default.replace("0.6", "0.7"))) == {"champion", "backtest"}
+    assert changed(source, (f"{SETTINGS}/gate.py", default, default.replace("0.6", "0.7"))) == {"champion", "backtest"}
 
 
 def test_a_property_of_the_settings_counts_where_it_is_read(source: Path) -> None:

@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,12 +12,14 @@ import dagster as dg
 import pandera.polars as pa
 import polars as pl
 import pytest
+from dagster._core.test_utils import create_run_for_test
 
+from churn_assets.lake.contents import digest_of_files
 from churn_assets.lake.lake import Lake
 from churn_assets.lake.restore import restore
 from churn_assets.orchestration.instance import report_restored
 from churn_assets.orchestration.lake_records import record_files, verify
-from churn_assets.orchestration.lost_periods import FILES_TAG, causes_of, lost, whole_versions
+from churn_assets.orchestration.lost_periods import FILES_TAG, causes_of, is_being_written, lost, whole_versions
 from churn_assets.orchestration.run_history import data_versions, metadata_of, present
 from churn_assets.orchestration.table_writer import Built, Events, TableWriter
 from churn_store.errors import InputError, LostError
@@ -73,6 +77,17 @@ def world(written: Path, tmp_path: Path) -> Iterator[World]:
     shutil.copytree(written, tmp_path, dirs_exist_ok=True)
     with dg.DagsterInstance.local_temp(str(tmp_path / "instance")) as instance:
         yield World(tmp_path, instance)
+
+
+def test_a_period_of_a_range_whose_run_ended_before_it_was_reported_is_lost(world: World) -> None:
+    """Dagster gives the version of the whole range to each of its periods; the period's own follows, or the process has died before."""
+    for period in (JAN, EMPTY):
+        unreported = dg.AssetMaterialization("payments", partition=period, metadata={"periods": 2, "dagster/row_count": 5})
+        world.instance.report_runless_asset_event(unreported)
+    said = "the run that wrote it ended before it had reported it"
+    assert lost(world.instance, world.lake, "payments") == {JAN: said, EMPTY: said}
+    world.write(JAN, EMPTY)
+    assert lost(world.instance, world.lake, "payments") == {}
 
 
 def log_removed(world: World) -> None:
@@ -170,7 +185,7 @@ def test_a_log_that_can_not_be_read_is_one_sentence_with_the_way_back(world: Wor
 
 
 def test_the_next_loss_of_a_period_is_another_cause(world: World) -> None:
-    """Otherwise the schedules would say that they have asked for it already."""
+    """Otherwise the sensors would say that they have asked for it already."""
     causes = []
     for _ in range(2):
         file_removed(world)
@@ -253,3 +268,49 @@ def test_an_older_installation_is_recorded_once_and_keeps_what_it_said(world: Wo
     assert metadata_of(world.instance, "payments", "kept", periods=[JAN]) == {JAN: "as it was"}
     os.unlink(world.file(FEB))
     assert sorted(lost(world.instance, world.lake, "payments")) == [FEB, MAR]
+
+
+def committed_by(world: World, status: dg.DagsterRunStatus) -> dg.DagsterRun:
+    """A run that has committed other rows of a period, and has not reported them."""
+    run = create_run_for_test(world.instance, job_name="ingest", status=status)
+    world.lake.replace("payments", {FEB: pl.DataFrame({"payment_id": ["new"], "amount_cents": [1]})}, run_id=run.run_id)
+    return run
+
+
+def test_what_a_run_is_writing_is_waited_for_and_not_lost(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("churn_assets.orchestration.lost_periods.POLL_S", 0.01)
+    run = committed_by(world, dg.DagsterRunStatus.STARTED)
+    assert is_being_written(world.instance, world.lake, "payments")
+
+    def reports() -> None:
+        time.sleep(0.3)
+        files = digest_of_files((world.lake.files("payments") or {})[FEB])
+        world.instance.report_runless_asset_event(
+            dg.AssetMaterialization("payments", partition=FEB, tags={FILES_TAG: files})
+        )
+        world.instance.report_run_canceled(run)
+
+    writer = threading.Thread(target=reports)
+    writer.start()
+    begun = time.monotonic()
+    try:
+        assert whole_versions(world.instance, world.lake, ["payments"]) == {"payments": world.lake.version("payments")}
+    finally:
+        writer.join()
+    assert time.monotonic() - begun > 0.2
+
+
+@pytest.mark.parametrize("status", [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.CANCELED])
+def test_what_a_run_that_ended_never_reported_is_lost_at_once(world: World, status: dg.DagsterRunStatus) -> None:
+    committed_by(world, status)
+    assert not is_being_written(world.instance, world.lake, "payments")
+    with pytest.raises(LostError, match=f"payments {FEB} is lost: the lake holds other files"):
+        whole_versions(world.instance, world.lake, ["payments"])
+
+
+def test_a_writer_that_never_ends_is_not_waited_for_for_ever(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("churn_assets.orchestration.lost_periods.PATIENCE_S", 0.1)
+    monkeypatch.setattr("churn_assets.orchestration.lost_periods.POLL_S", 0.01)
+    committed_by(world, dg.DagsterRunStatus.STARTED)
+    with pytest.raises(LostError, match="is lost"):
+        whole_versions(world.instance, world.lake, ["payments"])

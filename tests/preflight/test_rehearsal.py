@@ -22,6 +22,8 @@ from tests.automation.company import CONFIGURATION, write_company
 from tests.bank import CONFIGURATION as BANK
 from tests.bank import bank
 
+pytestmark = pytest.mark.integration
+
 REPOSITORY = Path(__file__).parents[2]
 
 

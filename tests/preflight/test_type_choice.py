@@ -7,8 +7,9 @@ import yaml
 from churn_assets.preflight.event_types import look_at_event_types, proposal
 from churn_assets.preflight.report import TableFindings
 from churn_assets.preflight.type_choice import PROPOSED, proposed_types, type_choices
-from churn_assets.settings.company import AtRisk, Label
+from churn_assets.settings.at_risk import AtRisk
 from churn_assets.settings.events import EventRoles, EventSettings
+from churn_assets.settings.label import Label
 from churn_store.clock import DAY_S
 from tests.features.company import FEATURES
 

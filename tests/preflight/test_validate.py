@@ -22,6 +22,8 @@ from tests.bank import CONFIGURATION as BANK_CONFIGURATION
 from tests.bank import bank
 from tests.store.servers import Postgres
 
+pytestmark = pytest.mark.integration
+
 REPOSITORY = Path(__file__).parents[2]
 TELCO = yaml.safe_load((REPOSITORY / "examples" / "telco" / "churn.yaml").read_text(encoding="utf-8"))
 CDNOW = yaml.safe_load((REPOSITORY / "examples" / "cdnow" / "churn.yaml").read_text(encoding="utf-8"))

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from churn_assets.automation.due import labels_due
 from churn_assets.features.labels import Labelled, churn_labels, require_mature
 from churn_assets.periods import epoch_s
-from churn_assets.settings.company import Label, Settings, matures_on
+from churn_assets.settings.company import Settings
+from churn_assets.settings.label import Label, matures_on
 from churn_assets.simulator.source import SyntheticSettings
 from churn_store.clock import DAY_S
 from churn_store.errors import InputError

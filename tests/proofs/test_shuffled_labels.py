@@ -12,8 +12,10 @@ from churn_assets.features.feature import Feature
 from churn_assets.features.feature_sets import features_of
 from churn_assets.features.snapshot import features_at
 from churn_assets.periods import epoch_s
-from churn_assets.settings.company import AtRisk, Settings, Training
+from churn_assets.settings.at_risk import AtRisk
+from churn_assets.settings.company import Settings
 from churn_assets.settings.events import EventRoles
+from churn_assets.settings.training import Training
 from churn_assets.simulator.source import SyntheticSettings, SyntheticSource
 from churn_assets.tables import SELECT, TRAIN
 from churn_assets.training.families import FAMILIES
@@ -56,7 +58,7 @@ def auc_of(family: str, rows: pl.DataFrame, features: tuple[Feature, ...]) -> tu
     measured = rows.filter(role=SELECT)["churned"]
     left, stayed = int(measured.sum()), int((~measured).sum())
     settings = Settings(company="proof", training=Training(seed=1))
-    auc = fit_family(family, rows, features, settings.fitting, made_of=MADE_OF).measures["auc"]
+    auc = fit_family(family, rows, features, settings.fitting, data=MADE_OF).measures["auc"]
     return auc, float(np.sqrt((left + stayed + 1) / (12 * left * stayed)))
 
 

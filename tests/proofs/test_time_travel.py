@@ -14,7 +14,7 @@ from churn_assets.features.feature_sets import features_of
 from churn_assets.lake.lake import Lake
 from churn_assets.lake.row_digest import digest
 from churn_assets.periods import Calendar, epoch_s, text
-from churn_assets.settings.company import AtRisk
+from churn_assets.settings.at_risk import AtRisk
 from churn_assets.settings.events import EventRoles
 from churn_assets.simulator.source import SyntheticSettings, SyntheticSource
 from churn_store.clock import DAY_S

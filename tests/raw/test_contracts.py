@@ -10,6 +10,7 @@ from churn_assets.features.feature_sets import features_of
 from churn_assets.raw.contracts import raw_contract
 from churn_assets.scoring.contracts import scores_contract
 from churn_assets.training.contracts import training_contract
+from churn_store.batch.reasons import REASON_COLUMNS
 from churn_store.mapping.tables import EARLIEST_S, SCHEMAS, Table
 from churn_store.model.signature import Column
 
@@ -134,7 +135,7 @@ def test_the_contracts_of_later_tables_go_red_too() -> None:
     assert "tune" in str(violations(training_contract(features, has_time=True), trained)[0])
     scored = pl.DataFrame(
         {"customer_id": ["a"], "probability": [NAN], "churn": [True], "release": ["0" * 64], "in_sample": [True]}
-    )
+    ).with_columns(pl.lit(None, dtype=kind).alias(name) for name, kind in REASON_COLUMNS.items())
     assert [v.kind for v in violations(scores_contract(has_time=False), scored)] == ["ranges"]
     labels = pl.DataFrame({"customer_id": ["a", "b"], "churned": [None, True]})
     assert [v.kind for v in violations(labels_contract(has_time=False), labels)] == ["nulls"]

@@ -22,7 +22,8 @@ from churn_assets.orchestration.failure_policy import RETRY, WRONG_INPUT_TAG
 from churn_assets.orchestration.partitions import partitions_of
 from churn_assets.raw.assets import raw_assets
 from churn_assets.raw.quarantine import in_words
-from churn_assets.settings.company import Label, Settings
+from churn_assets.settings.company import Settings
+from churn_assets.settings.label import Label
 from churn_store.errors import InputError
 from churn_store.mapping.canonical import Rules
 from churn_store.mapping.file_settings import FilesSettings

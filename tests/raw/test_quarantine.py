@@ -17,9 +17,11 @@ from churn_assets.lake.lake import Lake
 from churn_assets.orchestration.partitions import partitions_of
 from churn_assets.orchestration.run_history import data_versions, materialized
 from churn_assets.raw.assets import raw_assets
-from churn_assets.settings.company import Raw, Settings
+from churn_assets.settings.company import Settings
+from churn_assets.settings.raw import Raw
 from churn_store.mapping.canonical import Rules
 from churn_store.mapping.file_settings import FilesSettings
+from tests.automation.asking import asked_by
 from tests.automation.company import CONFIGURATION, file_of, write_company
 
 pytestmark = pytest.mark.integration
@@ -189,10 +191,7 @@ def test_raising_the_limit_as_the_message_says_asks_for_the_refused_period_again
         return [request.partition_key for request in requests(settings)]
 
     def requests(settings: Settings) -> list[dg.RunRequest]:
-        defs = build_defs(settings)
-        repository = defs.get_repository_def()
-        with dg.build_schedule_context(instance=instance, repository_def=repository) as context:
-            return list(defs.resolve_schedule_def("ingest_due_periods").evaluate_tick(context).run_requests or [])
+        return asked_by(build_defs(settings), instance, INGEST)[0]
 
     shop.clock.fix(dt.datetime(2024, 3, 1, tzinfo=dt.UTC))
     edit(shop, FEB, 20, "amount", "1e10")

@@ -16,8 +16,10 @@ from churn_assets.resources.serving import ServingStore
 from churn_assets.scoring.assets import scoring_assets
 from churn_assets.settings.company import Settings
 from churn_assets.tables import JUDGE, SELECT, TRAIN
+from churn_store.batch.reasons import REASON_COLUMNS
 from churn_store.clock import Clock
 from churn_store.errors import InputError
+from churn_store.releases.explaining import explainer_of
 from churn_store.releases.manifest import TableVersion
 from churn_store.storage.online_store import open_reader
 from tests.champion.world import company_of_one_table
@@ -165,7 +167,7 @@ def test_the_scores_of_an_older_platform_are_replaced_by_those_with_the_mark(hom
     old = frame.select("customer_id", probability=pl.lit(0.5), churn=pl.lit(True), release=pl.lit("0" * 64))
     lake.replace("churn_scores", {"all": old}, run_id="older")
     assert materialized(home, frame).success
-    assert lake.read("churn_scores", "all").columns == [*old.columns, "in_sample"]
+    assert lake.read("churn_scores", "all").columns == [*old.columns, *REASON_COLUMNS, "in_sample"]
     assert lake.read("churn_scores", "all", version=0).equals(old)
 
 
@@ -179,3 +181,36 @@ def test_without_a_release_or_its_columns_it_fails_with_a_sentence_and_writes_no
     assert "`churn approve ID --override` releases a rejected candidate of them" in said
     with pytest.raises(InputError, match="no table churn_scores"):
         Lake(home.lake_url).version("churn_scores")
+
+
+def test_each_customer_has_the_reasons_that_the_service_would_give(home: Settings) -> None:
+    store = ServingStore(home.database_url, home.releases_url, home.online_url)
+    release(store.engine, store.files, train(COLUMNS, reference=True))
+    frame = customers(40)
+    result = materialized(home, frame)
+    scores = Lake(home.lake_url).read("churn_scores", "all").sort("customer_id")
+    bundle = store.champion()
+    assert bundle is not None
+    explainer = explainer_of(bundle)
+    for row in scores.iter_rows(named=True):
+        [features] = frame.filter(customer_id=row["customer_id"]).select(bundle.manifest.signature.names).to_dicts()
+        raising = explainer.explain_row(row["customer_id"], features).raising
+        assert [row[f"reason_{place}"] for place in (1, 2, 3)] == [one.code for one in raising] + [None] * (
+            3 - len(raising)
+        )
+        assert row["reason_1_text"] == (raising[0].text if raising else None)
+        assert row["reason_1_log_odds"] == (raising[0].contribution if raising else None)
+    [event] = result.get_asset_materialization_events()
+    said = str(event.materialization.metadata["strongest_reasons"].value)
+    assert sum(int(part.split()[-1]) for part in said.split(", ")) == scores["reason_1"].count() > 0
+
+
+def test_a_release_that_can_not_be_explained_is_scored_without_reasons(home: Settings) -> None:
+    store = ServingStore(home.database_url, home.releases_url, home.online_url)
+    make_release(store.engine, store.files, columns=COLUMNS)
+    result = materialized(home, customers(20))
+    scores = Lake(home.lake_url).read("churn_scores", "all")
+    assert scores["probability"].null_count() == 0
+    assert all(scores[name].null_count() == 20 for name in REASON_COLUMNS)
+    [event] = result.get_asset_materialization_events()
+    assert "reference.parquet" in str(event.materialization.metadata["strongest_reasons"].value)

@@ -6,7 +6,7 @@ from click.testing import CliRunner
 
 from churn_assets.cli.simulate import simulate
 from churn_assets.cli.verify_simulator import SETS, SNAPSHOTS, in_words, judge, read_all
-from churn_assets.settings.company import Training
+from churn_assets.settings.training import Training
 from churn_assets.simulator.source import SyntheticSettings, SyntheticSource
 from churn_store.clock import DAY_S
 from churn_store.errors import InputError

@@ -11,9 +11,9 @@ import dagster as dg
 import polars as pl
 import pytest
 
+from churn_assets.automation.due_sensors import RANGE_END, RANGE_START
 from churn_assets.automation.jobs import FEATURES, INGEST
 from churn_assets.automation.runner import QUIET
-from churn_assets.automation.schedules import RANGE_END, RANGE_START
 from churn_assets.build import build_defs
 from churn_assets.cli.smoke_test import SmallCompany
 from churn_assets.connectors.open_source import open_source
@@ -24,7 +24,8 @@ from churn_assets.features.feature_sets import company_features
 from churn_assets.lake.lake import Lake
 from churn_assets.lake.row_digest import digest
 from churn_assets.orchestration.run_history import data_versions
-from churn_assets.settings.company import AtRisk, Spark
+from churn_assets.settings.at_risk import AtRisk
+from churn_assets.settings.engine import Spark
 from churn_assets.settings.events import EventRoles
 from churn_assets.simulator.source import SyntheticSettings
 from tests.features.edges import SNAPSHOTS, lake_of_edges
@@ -121,7 +122,7 @@ def test_the_asset_on_spark_has_the_data_versions_that_it_has_on_polars(tmp_path
 def test_without_java_there_is_one_sentence_that_says_what_to_install(tmp_path: Path) -> None:
     program = (
         "from pathlib import Path; from churn_assets.features.engines.spark_engine import SparkEngine;"
-        "from churn_assets.settings.company import Spark; from tests.features.edges import SNAPSHOTS, lake_of_edges;"
+        "from churn_assets.settings.engine import Spark; from tests.features.edges import SNAPSHOTS, lake_of_edges;"
         f"next(SparkEngine(Spark()).snapshots(lake_of_edges(Path({str(tmp_path)!r})), SNAPSHOTS))"
     )
     without = {name: value for name, value in os.environ.items() if name != "JAVA_HOME"}

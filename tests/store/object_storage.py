@@ -79,9 +79,8 @@ def object_storage() -> Iterator[ObjectStorage]:
         _await(port)
         yield ObjectStorage(environment, server.pid)
     finally:
-        server.send_signal(signal.SIGCONT)
-        server.terminate()
-        server.wait(10)
+        server.kill()  # also one that was stopped; nothing of it is kept
+        server.wait(60)
 
 
 def _await(port: int) -> None:

@@ -22,11 +22,11 @@ class Postgres:
     def __init__(self, server: Any) -> None:
         self._server = server
 
-    def new_database(self) -> str:
-        """The address of an empty database."""
+    def new_database(self, options: str = "") -> str:
+        """The address of an empty database, made with options of ``CREATE DATABASE``."""
         name = f"t{secrets.token_hex(6)}"
         with psycopg.connect(self._server.get_uri(), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}")
+            connection.execute(f"CREATE DATABASE {name} {options}")
         address: str = self._server.get_uri(database=name)
         return address
 
@@ -81,5 +81,5 @@ def redis_server() -> Iterator[str]:
                     time.sleep(0.02)
             yield f"redis://127.0.0.1:{port}/0"
         finally:
-            server.terminate()
-            server.wait(10)
+            server.kill()  # it keeps nothing
+            server.wait(60)

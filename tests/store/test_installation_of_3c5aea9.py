@@ -20,9 +20,9 @@ import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
 
+from churn_assets.automation.due_sensors import RANGE_END, RANGE_START
 from churn_assets.automation.jobs import FEATURES, INGEST, LABELS, RETRAIN
 from churn_assets.automation.runner import QUIET, why
-from churn_assets.automation.schedules import RANGE_END, RANGE_START
 from churn_assets.build import build_defs
 from churn_assets.lake.lake import Lake
 from churn_assets.orchestration.instance import instance_of
@@ -32,7 +32,10 @@ from churn_assets.settings.company import Settings
 from churn_store.cli.main import churn
 from churn_store.clock import parse_time
 from churn_store.database import schema
+from churn_store.model.reasons.plan import ReasonPlan
 from churn_store.releases.blessings import newest_blessings
+from churn_store.releases.bundles import load_manifest
+from churn_store.releases.explaining import explainer_of
 from churn_store.releases.log import history
 
 pytestmark = pytest.mark.integration
@@ -120,6 +123,20 @@ def test_the_older_release_loads_and_scores_as_it_did(older: Upgraded) -> None:
     assert [round(score, 6) for score in scores] == [round(row.probability, 6) for row in answered]
 
 
+def test_the_older_release_is_explained_by_its_reference_sample(older: Upgraded) -> None:
+    bundle = older.serving.champion()
+    assert bundle is not None
+    explainer = explainer_of(bundle)
+    with older.serving.engine.connect() as connection:
+        rows = connection.execute(sa.select(schema.prediction_log.c.features).limit(20)).scalars().all()
+    for row in rows:
+        found = explainer.explain_row("c1", row)
+        parts = sum(reason.contribution for reason in found.reasons)
+        assert found.reference_log_odds + parts + found.difference == pytest.approx(found.log_odds, abs=1e-9)
+        assert abs(found.difference) < 1e-4
+        assert found.raising
+
+
 def test_the_older_runs_and_their_events_are_read(older: Upgraded) -> None:
     runs = [run for run in older.instance.get_runs() if run.run_id in older.before["runs"]]
     assert [run.job_name for run in reversed(runs)] == list(RUNS)
@@ -159,6 +176,9 @@ def test_the_next_retraining_runs_to_a_verdict_and_loads_no_pickle(older: Upgrad
     [export] = [rule for rule in verdict.rules if rule.name == "export_equals_pipeline"]
     assert export.passed
     assert history(older.serving.engine)[-1].champion == RELEASE
+    plan = load_manifest(older.serving.files, verdict.candidate).reasons
+    assert isinstance(plan, ReasonPlan)
+    assert {"activity", "silence", "plan", "tenure"} <= {group.code for group in plan.groups} == set(plan.frequencies)
     files = {str(path.resolve()) for path in older.storage.rglob("*") if path.is_file()}
     assert older.before["files"] < files
     written = [Path(path) for path in files - older.before["files"]]

@@ -16,6 +16,7 @@ from churn_store.releases.log import STEPS, history, newest, publish
 from churn_store.releases.manifest import Blessing, Manifest, Rule, encode
 from churn_store.releases.rollback import ROLLING_BACK, roll_back
 from churn_store.storage.digest_store import DigestStore
+from tests.fault_table import Fault
 from tests.release_factory import NOW_S, Candidate, bless, release
 from tests.store.invariants import assert_invariants
 from tests.store.writers import killed, make_and_publish, promote, publish_as, together
@@ -28,6 +29,10 @@ WHO: dict[str, Any] = {"by": "ada", "reason": "she knows", "now_s": NOW_S}
 def manifests(candidate: Candidate) -> Iterator[Manifest]:
     """Any number of different candidates with the same files."""
     return (msgspec.structs.replace(candidate.manifest, created_s=second) for second in range(10**6))
+
+
+def kind_of(database_url: str) -> str:
+    return sa.make_url(database_url).get_backend_name()
 
 
 def epoch_of(engine: sa.Engine) -> int:
@@ -47,14 +52,23 @@ def test_the_steps_are_all_that_a_release_goes_through(engine: sa.Engine, files:
 
 @pytest.mark.faults
 def test_killed_at_any_step_a_publish_leaves_the_invariants_and_can_be_repeated(
-    engine: sa.Engine, empty_database: str, files: DigestStore, candidate: Candidate, manifests: Iterator[Manifest]
+    engine: sa.Engine,
+    empty_database: str,
+    files: DigestStore,
+    candidate: Candidate,
+    manifests: Iterator[Manifest],
+    fault: Fault,
 ) -> None:
+    fault.names(
+        f"publishing run killed ({kind_of(empty_database)})", done=f"-9 at each of {len(STEPS)} steps, then once more"
+    )
     for rows, step in enumerate(STEPS):
         asked = (empty_database, files.url, candidate.contents, encode(next(manifests)), msgspec.json.encode(ACCEPTED))
         assert killed(step, make_and_publish, *asked, read_epoch=rows), step
         assert_invariants(engine, files, rows=rows + (step == "row committed"), at=step)
         assert not killed("never", make_and_publish, *asked, read_epoch=rows), step
         assert_invariants(engine, files, rows=rows + 1, at=step)
+    fault.held("one verified release a row at each step; the repeated run publishes")
 
 
 @pytest.mark.faults
@@ -66,7 +80,10 @@ def test_killed_at_any_step_an_approval_can_be_repeated(
     candidate: Candidate,
     manifests: Iterator[Manifest],
     override: bool,
+    fault: Fault,
 ) -> None:
+    what = "override" if override else "approval"
+    fault.names(f"{what} killed ({kind_of(empty_database)})", done="-9 at each step, then once more")
     steps = OVERRIDING if override else APPROVING
     for rows, step in enumerate(steps):
         staged = stage(files, candidate.contents, next(manifests))
@@ -77,12 +94,19 @@ def test_killed_at_any_step_an_approval_can_be_repeated(
         row = approve(engine, files, staged.candidate, **WHO, override=override)
         assert (row.epoch, row.kind) == (rows + 1, "overridden" if override else "approved"), step
         assert_invariants(engine, files, rows=rows + 1, at=step)
+    fault.held("row there or not, never half; the repeated command releases")
 
 
 @pytest.mark.faults
 def test_killed_at_any_step_a_rollback_can_be_repeated(
-    engine: sa.Engine, empty_database: str, files: DigestStore, candidate: Candidate, other_candidate: Candidate
+    engine: sa.Engine,
+    empty_database: str,
+    files: DigestStore,
+    candidate: Candidate,
+    other_candidate: Candidate,
+    fault: Fault,
 ) -> None:
+    fault.names(f"rollback killed ({kind_of(empty_database)})", done="-9 at each step, then once more")
     former = release(engine, files, candidate).champion
     release(engine, files, other_candidate)
     for done, step in enumerate(ROLLING_BACK):
@@ -92,6 +116,7 @@ def test_killed_at_any_step_a_rollback_can_be_repeated(
         row = roll_back(engine, files, **WHO, to=1)
         assert (row.champion, row.epoch) == (former, bad_epoch(engine) + 1), step
         assert_invariants(engine, files, rows=row.epoch, at=step)
+    fault.held("the bad or the former champion serves, whole; the repeated command goes back")
 
 
 def publish_again(engine: sa.Engine, files: DigestStore, candidate: Candidate, *, second: int) -> str:
@@ -108,8 +133,14 @@ def bad_epoch(engine: sa.Engine) -> int:
 
 @pytest.mark.faults
 def test_killed_at_any_step_a_challenge_and_its_end_can_be_repeated(
-    engine: sa.Engine, empty_database: str, files: DigestStore, candidate: Candidate, other_candidate: Candidate
+    engine: sa.Engine,
+    empty_database: str,
+    files: DigestStore,
+    candidate: Candidate,
+    other_candidate: Candidate,
+    fault: Fault,
 ) -> None:
+    fault.names(f"challenge and its end killed ({kind_of(empty_database)})", done="-9 at each step, then once more")
     release(engine, files, candidate)
     for second, step in enumerate(CHALLENGING):
         rows = epoch_of(engine)
@@ -126,12 +157,19 @@ def test_killed_at_any_step_a_challenge_and_its_end_can_be_repeated(
         assert newest(engine).challenger is not None, step
     assert end_challenge(engine, files, **WHO).challenger is None
     assert_invariants(engine, files, rows=epoch_of(engine))
+    fault.held("row there or not, never half; both can be repeated")
 
 
 @pytest.mark.faults
 def test_of_two_processes_that_publish_at_the_same_moment_exactly_one_wins(
-    engine: sa.Engine, empty_database: str, files: DigestStore, candidate: Candidate, manifests: Iterator[Manifest]
+    engine: sa.Engine,
+    empty_database: str,
+    files: DigestStore,
+    candidate: Candidate,
+    manifests: Iterator[Manifest],
+    fault: Fault,
 ) -> None:
+    fault.names(f"two runs publish at once ({kind_of(empty_database)})", done="8 times, let go at the same step")
     for rows in range(8):
         rivals = []
         for _ in range(2):
@@ -141,6 +179,7 @@ def test_of_two_processes_that_publish_at_the_same_moment_exactly_one_wins(
             rivals.append((publish_as, args, {"read_epoch": rows}))
         assert together(("release verified",), rivals) == ["fenced", "won"]
         assert_invariants(engine, files, rows=rows + 1)
+    fault.held("each time one won and the other was told so")
 
 
 @pytest.mark.faults
@@ -151,8 +190,10 @@ def test_of_an_approval_and_a_rollback_at_the_same_moment_exactly_one_wins(
     candidate: Candidate,
     other_candidate: Candidate,
     manifests: Iterator[Manifest],
+    fault: Fault,
 ) -> None:
     """Both read the same newest epoch: whoever comes second is told, rather than undoing what the first has done."""
+    fault.names(f"approval and rollback at once ({kind_of(empty_database)})", done="4 times, let go at the same step")
     first = release(engine, files, candidate)
     for rows in range(2, 6):
         publish_again(engine, files, other_candidate, second=rows)
@@ -164,6 +205,7 @@ def test_of_an_approval_and_a_rollback_at_the_same_moment_exactly_one_wins(
         rollback = (promote, (*where, "roll_back"), {"by": "bob", "reason": "worse", "now_s": NOW_S, "to": first.epoch})
         assert together(("release verified", "former champion verified"), [approval, rollback]) == ["fenced", "won"]
         assert_invariants(engine, files, rows=before + 1)
+    fault.held("each time one won and the other was told so")
 
 
 @pytest.mark.faults
@@ -173,14 +215,17 @@ def test_an_older_writer_is_fenced_also_when_it_was_killed_and_comes_back(
     files: DigestStore,
     candidate: Candidate,
     other_candidate: Candidate,
+    fault: Fault,
 ) -> None:
+    fault.names(f"killed run comes back late ({kind_of(empty_database)})", done="another release while it was dead")
     asked = (empty_database, files.url, candidate.contents, encode(candidate.manifest), msgspec.json.encode(ACCEPTED))
     assert killed("release verified", make_and_publish, *asked, read_epoch=0)
     release(engine, files, other_candidate)
     staged = stage(files, candidate.contents, candidate.manifest)
-    with pytest.raises(FencedError, match="epoch 1 was published since epoch 0 was read"):
+    with pytest.raises(FencedError, match=r"epoch 1 \(.*\) was published since epoch 0 was read"):
         publish(
             engine, files, staged, msgspec.structs.replace(ACCEPTED, candidate=staged.candidate),
             read_epoch=0, actor="t", reason="t", now_s=0,
         )  # fmt: skip
     assert_invariants(engine, files, rows=1)
+    fault.held("the late one is fenced by its epoch; one row")

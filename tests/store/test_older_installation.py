@@ -13,12 +13,15 @@ import alembic.command
 import msgspec
 import pytest
 import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
 
 from churn_store.database import schema
 from churn_store.database.migrate import MIGRATIONS, migrate, require_migrated
 from churn_store.database.schema import connect
 from churn_store.errors import FencedError
+from churn_store.experiments.history import running
 from churn_store.releases.approval import approve
 from churn_store.releases.blessings import newest_blessing
 from churn_store.releases.bundles import load_bundle, load_manifest
@@ -27,7 +30,10 @@ from churn_store.releases.log import history, newest
 from churn_store.releases.manifest import SINCE, encode
 from churn_store.releases.resolve import find_manifest
 from churn_store.releases.rollback import roll_back
+from churn_store.reports import ReportFile, publish, published
+from churn_store.reports import newest as newest_report
 from churn_store.storage.digest_store import DigestStore
+from churn_store.surveys.log import Submission, record, versions_of
 from tests.release_factory import NOW_S, bless, release, train
 
 pytestmark = pytest.mark.integration
@@ -112,6 +118,86 @@ def test_migrating_adds_columns_and_changes_no_old_value(older: sa.Engine) -> No
     migrate(older.url.render_as_string(hide_password=False))
     assert everything(older, columns) == before
     assert {column.name for column in table_of(older, "releases").columns} - set(columns["releases"]) == {"kind", "gain"}
+
+
+def test_an_older_installation_has_no_report_and_takes_one(engine: sa.Engine, files: DigestStore) -> None:
+    assert published(engine, limit=1) == []
+    report = publish(engine, files, "<p>page", name="card", title="Card", verdict="accepted", now_s=NOW_S)
+    assert newest_report(engine, "card") == report
+    assert ReportFile(report).read(files) == b"<p>page"
+
+
+def test_an_older_installation_has_no_answers_to_surveys_and_takes_one(engine: sa.Engine) -> None:
+    assert versions_of(engine, "c1", limit=9) == []
+    sent = Submission("c1", "satisfaction", {"score": 3.0}, None, "k1")
+    assert record(engine, sent, key_id="key1", request_id="r", now_s=NOW_S).version == 1
+    assert [one.version for one in versions_of(engine, "c1", limit=9)] == [1]
+
+
+def test_a_migration_that_was_killed_behind_the_table_makes_the_indexes_when_it_runs_again(older: sa.Engine) -> None:
+    wanted = {index.name for index in schema.reports.indexes}
+    schema.metadata.create_all(older, tables=[schema.reports])
+    with older.begin() as connection:
+        for index in schema.reports.indexes:
+            index.drop(connection)
+    migrate(older.url.render_as_string(hide_password=False))
+    assert {index["name"] for index in sa.inspect(older).get_indexes("reports")} == wanted
+    assert len(wanted) == 3
+
+
+def test_an_older_key_stays_as_it_was_and_has_one_secret_and_no_use(older: sa.Engine) -> None:
+    key = {"key_id": "0123456789ab", "name": "Ada", "secret_sha256": "0" * 64, "scopes": ["read"], "created_s": 1}
+    with older.begin() as connection:
+        connection.execute(table_of(older, "api_keys").insert().values(key))
+    migrate(older.url.render_as_string(hide_password=False))
+    with older.connect() as connection:
+        found = connection.execute(schema.api_keys.select().where(schema.api_keys.c.key_id == key["key_id"])).one()
+    assert {name: found._mapping[name] for name in key} == key
+    assert (found.former_sha256, found.former_until_s, found.rotated_s, found.last_used_s) == (None,) * 4
+
+
+@pytest.mark.parametrize("done", [1, 2, 3])
+def test_a_migration_that_was_killed_between_its_tables_is_completed(older: sa.Engine, done: int) -> None:
+    with older.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE api_keys ADD COLUMN former_sha256 VARCHAR(64)")
+    made = [schema.outcomes, schema.outcome_keys, schema.audit_log][:done]
+    schema.metadata.create_all(older, tables=made)
+    with older.begin() as connection:
+        for index in (index for table in made for index in table.indexes):
+            index.drop(connection)
+    migrate(older.url.render_as_string(hide_password=False))
+    with older.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+        assert compare_metadata(context, schema.metadata) == []
+
+
+def test_an_older_prediction_is_in_no_experiment(engine: sa.Engine) -> None:
+    log = schema.prediction_log
+    with engine.connect() as connection:
+        rows = connection.execute(sa.select(log.c.experiment, log.c.arm, log.c.unit)).all()
+    assert rows == [(None, None, None)] * ROWS["prediction_log"]
+    assert running(engine) is None
+
+
+@pytest.mark.parametrize("done", range(4))
+def test_a_migration_to_experiments_that_was_killed_midway_is_completed(older: sa.Engine, done: int) -> None:
+    steps = [
+        lambda: add_column(older, "experiment VARCHAR(60)"),
+        lambda: add_column(older, "arm VARCHAR(20)"),
+        lambda: schema.metadata.create_all(older, tables=[schema.experiments]),
+        lambda: schema.metadata.create_all(older, tables=[schema.experiment_events]),
+    ]
+    for step in steps[: done + 1]:
+        step()
+    migrate(older.url.render_as_string(hide_password=False))
+    with older.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+        assert compare_metadata(context, schema.metadata) == []
+
+
+def add_column(engine: sa.Engine, column: str) -> None:
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"ALTER TABLE prediction_log ADD COLUMN {column}")
 
 
 def test_the_older_rows_mean_what_they_meant(engine: sa.Engine) -> None:

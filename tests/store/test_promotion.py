@@ -1,6 +1,7 @@
 """Who serves, by a named person's decision: what is refused, what is recorded, and what state a candidate is in."""
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from churn_store.errors import FencedError, InputError, ReleaseError
-from churn_store.releases.approval import approve
+from churn_store.releases.approval import approve, reject
 from churn_store.releases.blessings import newest_blessing, record_blessing
 from churn_store.releases.bundles import load_bundle, stage
 from churn_store.releases.challenge import challenge, end_challenge
@@ -272,7 +273,7 @@ def test_only_the_very_same_rollback_is_answered_with_the_row_that_is_there(
         release(engine, files, one)
     row = roll_back(engine, files, **BOB, **SAME, to=1)
     assert roll_back(engine, files, **BOB, **SAME, to=1) == row
-    with pytest.raises(FencedError, match="epoch 4 is the newest"):
+    with pytest.raises(FencedError, match=r"epoch 4 \(rolled_back by bob: too many offers\) is the newest"):
         roll_back(engine, files, **asked)
     assert newest(engine) == row
 
@@ -437,3 +438,45 @@ def test_a_row_of_the_history_that_was_kept_before_rows_had_a_kind_is_read() -> 
     kept = '{"epoch":1,"champion":"c","challenger":null,"challenger_share":0.0,"actor":"a","reason":"r","published_s":3}'
     expected = Serving(1, "c", None, 0.0, "a", "r", 3)
     assert msgspec.json.decode(kept, type=Serving) == expected
+
+
+def test_a_person_rejects_a_waiting_candidate_and_it_waits_no_more(
+    engine: sa.Engine, files: DigestStore, candidate: Candidate, other_candidate: Candidate
+) -> None:
+    release(engine, files, candidate)
+    digest = judged(engine, files, other_candidate)
+    verdict = reject(engine, files, digest, **ADA)
+    assert (verdict.verdict, verdict.actor, verdict.reason, verdict.gain) == ("rejected", "ada", "she looked at it", 0.25)
+    assert newest_blessing(engine, digest) == verdict
+    assert reject(engine, files, digest, **ADA) == verdict
+    assert states(engine, files)[digest] == "rejected"
+    assert waiting(engine, files) == []
+    with pytest.raises(InputError, match=r"rejected by ada \(she looked at it\)"):
+        approve(engine, files, digest, **BOB)
+    assert reject(engine, files, digest, **BOB).actor == "bob"
+    assert len(history(engine)) == 1
+
+
+def test_what_serves_and_what_was_never_judged_can_not_be_rejected(
+    engine: sa.Engine, files: DigestStore, candidate: Candidate
+) -> None:
+    digest = judged(engine, files, candidate)
+    approve(engine, files, digest, **ADA)
+    with pytest.raises(InputError, match="serves as champion; roll it back first"):
+        reject(engine, files, digest, **BOB)
+    with pytest.raises(InputError, match="was never judged"):
+        reject(engine, files, "0" * 64, **BOB)
+    assert newest_blessing(engine, digest).verdict == "accepted"
+
+
+def test_a_decision_with_another_row_in_view_is_fenced(
+    engine: sa.Engine, files: DigestStore, candidate: Candidate, other_candidate: Candidate
+) -> None:
+    release(engine, files, candidate)
+    digest = judged(engine, files, other_candidate)
+    for decide in (approve, partial(challenge, share=0.1)):
+        with pytest.raises(FencedError, match=r"epoch 1 \(released by test: test\) is the newest, not epoch 4"):
+            decide(engine, files, digest, read_epoch=4, **ADA)
+    with pytest.raises(FencedError, match="not epoch 4"):
+        end_challenge(engine, files, read_epoch=4, **ADA)
+    assert approve(engine, files, digest, read_epoch=1, **ADA).epoch == 2

@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
 
-from churn_store.cli.releases import approve, challenger, releases, rollback
+from churn_store.cli.releases import approve, challenger, reject, releases, rollback
 from churn_store.database.migrate import migrate
 from churn_store.database.schema import connect
 from churn_store.errors import FencedError, InputError
@@ -106,6 +106,13 @@ def test_a_rejected_candidate_is_listed_with_why_and_only_overridden_by_name(hom
     with pytest.raises(InputError, match="release it against the gate in your own name with --override"):
         home.says(approve, digest, *WHO)
     assert "(overridden by ada: she looked at it)" in home.says(approve, digest, *WHO, "--override")
+
+
+def test_a_person_rejects_a_waiting_candidate(home: Home, candidate: Candidate) -> None:
+    digest = home.judged(candidate)
+    assert home.says(reject, digest[:6], *WHO) == f"{digest[:12]} is rejected by ada: she looked at it\n"
+    assert home.says(releases, "--waiting") == "no candidate waits for approval\n"
+    assert home.says(releases) == f"rejected  {digest[:12]}  2026-02-02 00:00  rejected by ada: she looked at it\n"
 
 
 def test_an_overtaken_candidate_is_listed_with_what_to_do(

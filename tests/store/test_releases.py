@@ -245,7 +245,7 @@ def test_an_older_writer_is_fenced(
     engine: sa.Engine, files: DigestStore, candidate: Candidate, other_candidate: Candidate
 ) -> None:
     release(engine, files, candidate)
-    with pytest.raises(FencedError, match="epoch 1 was published since epoch 0 was read"):
+    with pytest.raises(FencedError, match=r"epoch 1 \(released by test: test\) was published since epoch 0 was read"):
         publish_staged(engine, files, other_candidate, read_epoch=0)
     assert newest(engine).epoch == 1
 

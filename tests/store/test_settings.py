@@ -124,6 +124,51 @@ def test_an_unknown_name_in_the_environment_is_refused(
         ServiceConfig.load()
 
 
+KUBERNETES = {
+    "CHURN_PORT": "tcp://10.0.0.1:8000", "CHURN_SERVICE_HOST": "10.0.0.1", "CHURN_SERVICE_PORT": "8000",
+    "CHURN_SERVICE_PORT_HTTP": "8000", "CHURN_PORT_8000_TCP": "tcp://10.0.0.1:8000", "CHURN_PORT_8000_TCP_PROTO": "tcp",
+    "CHURN_PORT_8000_TCP_PORT": "8000", "CHURN_PORT_8000_TCP_ADDR": "10.0.0.1",
+    "CHURN_API_SERVICE_HOST": "fd00::1", "CHURN_API_PORT": "tcp://[fd00::1]:80", "CHURN_SERVICE_SERVICE_HOST": "10.0.0.2",
+    "CHURN_STORE__X_SERVICE_HOST": "10.0.0.3", "CHURN_STORE__X_PORT": "udp://10.0.0.3:53",
+}  # fmt: skip
+"""What a container finds of the services churn, churn-api, churn-service and churn-store--x."""
+
+
+def test_what_kubernetes_says_of_its_services_is_no_setting_and_no_mistake(
+    write: Callable[[str], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write("service: {host: 10.9.9.9, port: 8001}\n")
+    for name, value in KUBERNETES.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("CHURN_SERVICE__MAX_BATCH", "7")
+    config = ServiceConfig.load()
+    assert (config.service.host, config.service.port, config.service.max_batch) == ("10.9.9.9", 8001, 7)
+    Settings.load()
+    monkeypatch.setenv("CHURN_PROT", "8000")
+    with pytest.raises(InputError, match="the environment names CHURN_PROT; expected"):
+        ServiceConfig.load()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("CHURN_PORT", "8000"),
+        ("CHURN_SERVICE_PORT", "8000"),
+        ("CHURN_SERVICE_HOST", "::"),
+        ("CHURN_SERVICE_HOST", "127.0.0.1"),
+        ("CHURN_SERVICE_HOST", "example.org"),
+        ("CHURN_SERVICE_MAX_BATCH", "8"),
+    ],
+)
+def test_a_setting_with_one_underscore_too_few_is_not_taken_for_kubernetes(
+    write: Callable[[str], object], monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    write("{}\n")
+    monkeypatch.setenv(name, value)
+    with pytest.raises(InputError, match=name):
+        ServiceConfig.load()
+
+
 def test_a_named_file_that_is_not_there_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHURN_CONFIG", str(tmp_path / "nowhere.yaml"))
     with pytest.raises(InputError, match=r"nowhere.yaml, which does not exist"):

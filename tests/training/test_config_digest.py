@@ -4,8 +4,13 @@ from typing import Any
 
 import pytest
 
-from churn_assets.settings.company import AtRisk, Gate, Label, Profit, Settings, Training
-from churn_assets.training.config_digest import configured_by
+from churn_assets.settings.at_risk import AtRisk
+from churn_assets.settings.company import Settings
+from churn_assets.settings.gate import Gate
+from churn_assets.settings.label import Label
+from churn_assets.settings.profit import Profit
+from churn_assets.settings.training import Training
+from churn_assets.training.config_digest import config_digest
 
 BY_DEFAULT = "e0e7fcc5b451885ce3bc4e2e38bfc5dea1848b8839402d426cde501234651438"
 """Written down as of c05ee18 for the default settings, and no features: a family that says it must not be refused for another
@@ -13,7 +18,7 @@ form of the digest. Another default, or a new field of a section that is read, m
 
 
 def of(**sections: Any) -> str:
-    return configured_by("lightgbm", (), Settings(company="test", **sections).fitting)
+    return config_digest("lightgbm", (), Settings(company="test", **sections).fitting)
 
 
 def test_an_older_installation_has_written_down_the_same_digest_for_the_same_settings() -> None:

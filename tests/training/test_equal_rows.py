@@ -9,10 +9,10 @@ import pytest
 from churn_assets.backtest.origins import stratified
 from churn_assets.evaluation.intervals import mean_interval
 from churn_assets.lake.lake import Lake
-from churn_assets.settings.company import Training
+from churn_assets.settings.training import Training
 from churn_assets.tables import JUDGE, SELECT, TRAIN
-from churn_assets.training.equal_rows import are_apart, copies_of, equal_rows, with_copies_as_one
-from churn_assets.training.split import draw_of, roles_by_customer, roles_by_id, split_in_words
+from churn_assets.training.equal_rows import copy_representatives, equal_rows, merge_copies, too_many_to_be_copies
+from churn_assets.training.split import hold_out_draw, roles_by_customer, roles_by_id, split_in_words
 from churn_assets.training.training_set import rows_by_customer
 from churn_assets.training.tuning import folds
 from churn_store.errors import InputError
@@ -54,7 +54,7 @@ def test_by_the_id_alone_copies_straddle_the_split_and_now_they_do_not() -> None
     assert sides(rows.with_columns(role=own)) > 50
     roles = roles_by_customer(rows, RULE)
     assert sides(rows.with_columns(role=roles)) == 0
-    found = equal_rows(rows, own=own, roles=roles)
+    found = equal_rows(rows, by_id=own, roles=roles)
     assert found.moved == (own != roles).sum() > 50
     assert found.rows == rows.filter(pl.struct(SEEN).is_duplicated()).height > COPIES
     assert str(found) == (
@@ -90,9 +90,9 @@ def test_equal_are_rows_in_what_a_model_sees_and_missing_equals_missing() -> Non
             "churned": [True, False, True, True, True],
         }
     )
-    assert copies_of(rows, ["calls", "plan"]).to_list() == ["a", "a", "c", "a", "e"]
-    assert copies_of(rows, ["calls", "plan", "unused"]).to_list() == ["b", "a", "c", "b", "e"]
-    assert copies_of(rows).to_list() == ["b", "a", "c", "b", "e"]
+    assert copy_representatives(rows, ["calls", "plan"]).to_list() == ["a", "a", "c", "a", "e"]
+    assert copy_representatives(rows, ["calls", "plan", "unused"]).to_list() == ["b", "a", "c", "b", "e"]
+    assert copy_representatives(rows).to_list() == ["b", "a", "c", "b", "e"]
 
 
 def test_a_row_that_stands_three_times_makes_no_interval_narrower() -> None:
@@ -105,26 +105,26 @@ def test_a_row_that_stands_three_times_makes_no_interval_narrower() -> None:
         found = mean_interval(values, rows["customer_id"], confidence=0.95)
         return found.high - found.low
 
-    assert with_copies_as_one(table)["customer_id"].n_unique() == 300
-    assert width(with_copies_as_one(table)) > 1.2 * width(table)
+    assert merge_copies(table)["customer_id"].n_unique() == 300
+    assert width(merge_copies(table)) > 1.2 * width(table)
     history = table.with_columns(snapshot_s=0)
-    assert with_copies_as_one(history).equals(history)
+    assert merge_copies(history).equals(history)
 
 
 def test_attributes_that_tell_few_customers_apart_make_no_copies() -> None:
     few = telecom().with_columns(spend=pl.lit(1.0))
-    assert are_apart(few, SEEN)
+    assert too_many_to_be_copies(few, SEEN)
     roles, own = roles_by_customer(few, RULE), roles_by_id(few["customer_id"], RULE)
     assert roles.equals(own)
-    found = equal_rows(few, own=own, roles=roles)
-    assert (found.moved, found.apart) == (0, True)
+    found = equal_rows(few, by_id=own, roles=roles)
+    assert (found.moved, found.too_many) == (0, True)
     assert str(found).endswith("these are too many to be copies, so that each counts as a customer of its own")
 
 
 def test_without_equal_rows_nothing_is_told_and_the_words_of_the_split_are_the_older_ones() -> None:
     rows = telecom().unique(SEEN, maintain_order=True)
     roles = roles_by_customer(rows, RULE)
-    assert str(equal_rows(rows, own=roles_by_id(rows["customer_id"], RULE), roles=roles)) == ""
+    assert str(equal_rows(rows, by_id=roles_by_id(rows["customer_id"], RULE), roles=roles)) == ""
     assert split_in_words(rows.with_columns(role=roles), RULE) == "by customer: seed 42, held out 0.3"
 
 
@@ -132,7 +132,11 @@ def test_the_words_of_a_split_say_that_rows_moved_and_one_by_the_older_rule_is_r
     rows = telecom()
     said = split_in_words(rows.with_columns(role=roles_by_customer(rows, RULE)), RULE)
     assert said == "by customer, equal rows together: seed 42, held out 0.3"
-    assert draw_of(said) == draw_of("by customer: seed 42, held out 0.3") != draw_of("by customer: seed 7, held out 0.3")
+    assert (
+        hold_out_draw(said)
+        == hold_out_draw("by customer: seed 42, held out 0.3")
+        != hold_out_draw("by customer: seed 7, held out 0.3")
+    )
     with pytest.raises(InputError, match="materialize training_set first"):
         split_in_words(rows.with_columns(role=roles_by_id(rows["customer_id"], RULE)), RULE)
 
@@ -142,7 +146,7 @@ def test_the_folds_of_the_search_and_of_the_backtest_keep_copies_together_too() 
     for earlier, later in folds(rows, horizon_s=None, seed=42):
         assert earlier.join(later, on=SEEN, how="semi", nulls_equal=True).height == 0
     alone = stratified(rows, 5, seed=42)
-    fold = stratified(rows, 5, seed=42, copies=copies_of(rows))
+    fold = stratified(rows, 5, seed=42, copies=copy_representatives(rows))
     for numbers, straddling in ((alone, True), (fold, False)):
         several = rows.with_columns(fold=numbers).group_by(SEEN).agg(pl.col("fold").n_unique()).filter(pl.col("fold") > 1)
         assert (several.height > 0) is straddling
@@ -154,7 +158,7 @@ def test_the_folds_of_the_search_and_of_the_backtest_keep_copies_together_too() 
 
 def test_of_a_history_everybody_is_kept_with_nobody_else() -> None:
     rows = telecom().with_columns(snapshot_s=pl.lit(0))
-    assert copies_of(rows).equals(rows["customer_id"])
+    assert copy_representatives(rows).equals(rows["customer_id"])
 
 
 def test_the_training_set_of_a_lake_is_split_by_the_features_in_use(tmp_path: Path) -> None:
@@ -166,4 +170,4 @@ def test_the_training_set_of_a_lake_is_split_by_the_features_in_use(tmp_path: Pa
     lake.replace("churn_labels", {"all": rows.select("customer_id", "churned")}, run_id="r")
     versions = {"customer_features": 0, "churn_labels": 0}
     assert sides(rows_by_customer(lake, versions, RULE)) > 50
-    assert sides(rows_by_customer(lake, versions, RULE, seen=SEEN)) == 0
+    assert sides(rows_by_customer(lake, versions, RULE, inputs=SEEN)) == 0

@@ -15,7 +15,8 @@ from sklearn.pipeline import Pipeline
 
 from churn_assets.features.feature import Feature
 from churn_assets.features.feature_sets import features_of
-from churn_assets.settings.company import Settings, Training
+from churn_assets.settings.company import Settings
+from churn_assets.settings.training import Training
 from churn_assets.tables import SELECT, TRAIN
 from churn_assets.training.families import FAMILIES, export, inputs
 from churn_assets.training.families.light_gbm import LightGbm
@@ -74,7 +75,7 @@ def fitted(family: str, later: pl.DataFrame, **parameters: int) -> Fitted:
     rows = pl.concat([company().with_columns(role=pl.lit(TRAIN)), later.with_columns(role=pl.lit(SELECT))])
     named = rows.with_columns(customer_id=pl.format("c{}", pl.int_range(pl.len())))
     settings = Settings(company="test", training=Training(seed=1)).fitting
-    return fit_family(family, named, attributes(), settings, made_of=TableVersion(0), parameters=parameters)
+    return fit_family(family, named, attributes(), settings, data=TableVersion(0), parameters=parameters)
 
 
 @cache

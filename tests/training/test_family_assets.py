@@ -35,6 +35,7 @@ from churn_assets.training.fitted_family import LIMITS
 from churn_store.cli.main import churn
 from churn_store.database.migrate import migrate
 from churn_store.errors import InputError
+from churn_store.reports import newest as newest_report
 from tests.champion.world import training_set
 
 pytestmark = pytest.mark.integration
@@ -152,7 +153,7 @@ def test_a_family_says_what_it_found_and_mlflow_holds_it_without_a_pickle(compan
     client = mlflow.MlflowClient(company.settings.tracking_uri)
     run = client.get_run(said["mlflow_run"])
     assert run.info.status == "FINISHED"
-    assert run.data.metrics["selecting_log_loss"] == said["log_loss"]
+    assert run.data.metrics["selecting_log_loss"] == pytest.approx(said["log_loss"], rel=1e-4)
     assert {name: float(run.data.params[name]) for name in said["parameters"]} == said["parameters"]
     [data] = run.inputs.dataset_inputs
     assert json.loads(data.dataset.source)["path"] == company.lake.uri("training_set")
@@ -374,3 +375,64 @@ def test_a_tracking_server_that_is_sick_is_named_without_its_password(company: C
         server.server_close()
     assert f"the MLflow at http://127.0.0.1:{server.server_port} does not answer as it should (" in error
     assert "secret" not in error
+
+
+def test_the_launchpad_of_retrain_takes_families_trials_and_seed_and_the_demo_trains_again_as_configured(
+    company: Company,
+) -> None:
+    defs = build_defs(company.settings)
+    graph = Graph(defs, company.settings, open_source(company.settings), company.store, company.instance)
+    asked = {"families": ["logistic_regression"], "trials": 1, "seed": 5}
+    result = defs.resolve_job_def(RETRAIN).execute_in_process(
+        instance=company.instance, run_config={**QUIET, **asked}, raise_on_error=False
+    )
+    assert result.success, why(result)
+    candidate, left_out = company.metadata("candidate_model"), company.metadata("gradient_boosting")
+    assert (candidate["family"], candidate["seed"], candidate["left_out"]) == (
+        "logistic_regression",
+        5,
+        "gradient_boosting",
+    )
+    assert left_out["left_out"] == "not fitted: this run has left the family out"
+    assert company.metadata("logistic_regression")["trials"] == 0
+    client = mlflow.MlflowClient(company.settings.tracking_uri)
+    assert client.get_run(candidate["mlflow_run"]).data.params["seed"] == "5"
+
+    card = newest_report(company.store.engine, "card")
+    row = company.store.newest()
+    assert card is not None
+    assert row is not None
+    assert (card.release, card.digest) == (row.champion, company.metadata("champion")["report_sha256"])
+
+    steps = {step.job: step for step in run_all(graph, started=lambda _: None)}
+    assert (steps[RETRAIN].skipped, steps[RETRAIN].error) == (False, None)
+    candidate = company.metadata("candidate_model")
+    assert (candidate["seed"], candidate["left_out"]) == (company.settings.training.seed, "none")
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"trials": 0}, "0 trials were asked for; expected at least 1"),
+        ({"seed": -1}, "the seed -1 was asked for; expected a whole number from 0"),
+    ],
+)
+def test_what_the_launchpad_can_t_mean_ends_the_run_in_a_sentence(
+    company: Company, asked: dict[str, Any], said: str
+) -> None:
+    before = company.state()
+    result = (
+        build_defs(company.settings)
+        .resolve_job_def(RETRAIN)
+        .execute_in_process(instance=company.instance, run_config={**QUIET, **asked}, raise_on_error=False)
+    )
+    sentence, wrong_input = why(result)
+    assert wrong_input
+    assert said in sentence
+    assert company.state() == before
+
+
+def test_a_family_that_the_company_does_not_have_is_refused_before_the_run(company: Company) -> None:
+    job = build_defs(company.settings).resolve_job_def(RETRAIN)
+    with pytest.raises(dg.DagsterInvalidConfigError, match="not in enum type FamilyOfTheCompany got oracle"):
+        job.execute_in_process(instance=company.instance, run_config={**QUIET, "families": ["oracle"]})

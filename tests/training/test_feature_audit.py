@@ -9,8 +9,12 @@ import pytest
 from churn_assets.cli.features import in_words
 from churn_assets.evaluation.profit import most_profitable_threshold
 from churn_assets.features.feature_sets import features_of
-from churn_assets.settings.company import AtRisk, FittingSettings, Label, Profit, Training
-from churn_assets.training.feature_audit import FeatureAudit, LeftOut, correlated_groups, cross_called, folds
+from churn_assets.settings.at_risk import AtRisk
+from churn_assets.settings.fitting import FittingSettings
+from churn_assets.settings.label import Label
+from churn_assets.settings.profit import Profit
+from churn_assets.settings.training import Training
+from churn_assets.training.feature_audit import Ablation, FeatureAudit, correlated_groups, cross_thresholded, folds
 from churn_store.clock import DAY_S
 from churn_store.errors import InputError
 from churn_store.model.signature import Column
@@ -56,15 +60,15 @@ def audit(rows: pl.DataFrame) -> FeatureAudit:
 
 
 @pytest.fixture(scope="module")
-def found(audit: FeatureAudit) -> dict[tuple[str, ...], LeftOut]:
-    return {left_out.features: left_out for left_out in audit.without(audit.sets(), audit.whole())}
+def found(audit: FeatureAudit) -> dict[tuple[str, ...], Ablation]:
+    return {left_out.features: left_out for left_out in audit.ablations(audit.default_sets(), audit.full_model())}
 
 
 def test_each_feature_is_left_out_alone_and_correlated_ones_together(audit: FeatureAudit) -> None:
-    assert set(audit.sets()) == {("vital",), ("useless",), ("twin",), ("sister",), ("plan",), ("twin", "sister")}
+    assert set(audit.default_sets()) == {("vital",), ("useless",), ("twin",), ("sister",), ("plan",), ("twin", "sister")}
 
 
-def test_a_vital_feature_earns_its_place_in_money_and_in_log_loss(found: dict[tuple[str, ...], LeftOut]) -> None:
+def test_a_vital_feature_earns_its_place_in_money_and_in_log_loss(found: dict[tuple[str, ...], Ablation]) -> None:
     vital = found["vital",]
     assert vital.verdict == "earns"
     assert vital.profit.low > 0
@@ -72,23 +76,23 @@ def test_a_vital_feature_earns_its_place_in_money_and_in_log_loss(found: dict[tu
     assert vital.auc > 0.05
 
 
-def test_a_useless_feature_is_not_shown_to_earn_its_place(found: dict[tuple[str, ...], LeftOut]) -> None:
+def test_a_useless_feature_is_not_shown_to_earn_its_place(found: dict[tuple[str, ...], Ablation]) -> None:
     assert found["useless",].verdict != "earns"
     assert abs(found["useless",].log_loss.value) < 0.002
 
 
-def test_what_two_features_say_alike_is_seen_only_when_both_are_left_out(found: dict[tuple[str, ...], LeftOut]) -> None:
+def test_what_two_features_say_alike_is_seen_only_when_both_are_left_out(found: dict[tuple[str, ...], Ablation]) -> None:
     assert abs(found["twin",].log_loss.value) < 0.002
     assert abs(found["sister",].log_loss.value) < 0.002
     assert found["twin", "sister"].log_loss.low > 0.02
 
 
-def test_the_same_seed_gives_the_same_figures(audit: FeatureAudit, found: dict[tuple[str, ...], LeftOut]) -> None:
-    [again] = audit.without([("vital",)], audit.whole())
+def test_the_same_seed_gives_the_same_figures(audit: FeatureAudit, found: dict[tuple[str, ...], Ablation]) -> None:
+    [again] = audit.ablations([("vital",)], audit.full_model())
     assert again == found["vital",]
 
 
-def test_the_lines_name_what_is_not_shown_and_leave_out_what_earns(found: dict[tuple[str, ...], LeftOut]) -> None:
+def test_the_lines_name_what_is_not_shown_and_leave_out_what_earns(found: dict[tuple[str, ...], Ablation]) -> None:
     lines = in_words(list(found.values()))
     assert "earns its place" in next(line for line in lines if line.startswith("  vital "))
     [idle] = [line for line in lines if line.startswith("Not shown to earn")]
@@ -105,14 +109,14 @@ def test_the_lines_name_what_is_not_shown_and_leave_out_what_earns(found: dict[t
 )
 def test_what_cannot_be_left_out_is_refused(audit: FeatureAudit, names: tuple[str, ...], why: str) -> None:
     with pytest.raises(InputError, match=why):
-        list(audit.without([names], audit.whole()))
+        list(audit.ablations([names], audit.full_model()))
 
 
 def test_each_half_is_called_by_the_threshold_of_the_other() -> None:
     random = np.random.default_rng(2)
     scores, half = random.random(400), np.arange(400) < 200
     churned = random.random(400) < scores
-    called = cross_called(churned, scores, half, Profit())
+    called = cross_thresholded(churned, scores, half, Profit())
     threshold = most_profitable_threshold(churned[200:], scores[200:], Profit())
     np.testing.assert_array_equal(called[:200], scores[:200] >= threshold)
 

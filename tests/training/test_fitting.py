@@ -4,12 +4,13 @@ import numpy as np
 import polars as pl
 import pytest
 
-from churn_assets.settings.company import Settings, Training
+from churn_assets.settings.company import Settings
+from churn_assets.settings.training import Training
 from churn_assets.tables import JUDGE, SELECT, TRAIN
 from churn_assets.training.diagnostics import order
 from churn_assets.training.families import FAMILIES, inputs
 from churn_assets.training.fitting import Fitted, Resampling, fit, fit_family, resampled, training_rows
-from churn_assets.training.preconditions import says_nothing
+from churn_assets.training.preconditions import uninformative_numbers
 from churn_store.errors import InputError
 from churn_store.model.scorer import Scorer
 from churn_store.releases.manifest import TableVersion
@@ -21,7 +22,7 @@ MADE_OF = TableVersion(3, "d" * 64)
 
 def fitted(family: str, rows: pl.DataFrame, **training: object) -> Fitted:
     settings = Settings(company="test", training=Training(**training)).fitting
-    return fit_family(family, rows, attributes(), settings, made_of=MADE_OF)
+    return fit_family(family, rows, attributes(), settings, data=MADE_OF)
 
 
 @pytest.mark.parametrize("family", NAMES)
@@ -71,7 +72,7 @@ def test_what_is_constant_in_the_training_rows_is_no_input_and_changes_no_probab
         rows,
         tuple(feature for feature in attributes() if feature.name != "visits"),
         Settings(company="test").fitting,
-        made_of=MADE_OF,
+        data=MADE_OF,
     )
     assert (alone.model, alone.constant, alone.signature) == (found.model, (), found.signature)
     assert fitted(family, rows).signature.names[0] == "visits"
@@ -94,7 +95,7 @@ def test_resampling_takes_whole_rows_of_training_and_leaves_none_of_the_rarer_cl
 def test_what_says_nothing_is_named_and_changes_no_score() -> None:
     rows = training_set().with_columns(spend=pl.lit(5.0))
     signature = fit("gradient_boosting", rows.filter(role=TRAIN), attributes(), seed=1)[1]
-    assert says_nothing(rows.filter(role=TRAIN), signature) == ["spend"]
+    assert uninformative_numbers(rows.filter(role=TRAIN), signature) == ["spend"]
     found = fitted("gradient_boosting", rows, minimum_correlation=0.05)
     assert (found.constant, found.ignored) == (("spend",), ())
     scorer = Scorer(found.model, found.signature)
@@ -107,7 +108,7 @@ def test_a_calibration_that_turns_the_order_round_says_so() -> None:
     turned = rows.with_columns(churned=pl.when(pl.col("role") == SELECT).then(~pl.col("churned")).otherwise("churned"))
     assert order(fitted("logistic_regression", rows).pipeline) == "kept by the calibration"
     found = fitted("logistic_regression", turned)
-    assert order(found.pipeline).startswith("turned round by the calibration")
+    assert order(found.pipeline).startswith("reversed by the calibration")
     assert found.measures["auc"] > 0.6  # of the selecting rows, which it follows
 
 

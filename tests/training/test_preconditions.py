@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from churn_assets.cli.train import TrainingRequest
-from churn_assets.training.preconditions import constant_features, says_nothing
+from churn_assets.training.preconditions import constant_features, uninformative_numbers
 from churn_assets.training.training_set import signature_of
 from churn_store.errors import InputError
 from churn_store.model.signature import MISSING_CATEGORY
@@ -25,7 +25,7 @@ from tests.champion.world import attributes, training_set
 def test_a_number_without_a_value_says_nothing_however_it_is_missing(values: list[float | None], silent: list[str]) -> None:
     rows = training_set()
     spend = pl.Series("spend", values * (rows.height // 2), dtype=pl.Float64)
-    assert says_nothing(rows.with_columns(spend), signature_of(attributes(), rows)) == silent
+    assert uninformative_numbers(rows.with_columns(spend), signature_of(attributes(), rows)) == silent
 
 
 def test_rows_without_any_value_are_refused_however_they_are_missing() -> None:
@@ -33,7 +33,7 @@ def test_rows_without_any_value_are_refused_however_they_are_missing() -> None:
     missing = pl.Series([None, float("nan")] * (rows.height // 2), dtype=pl.Float64)
     numbers = attributes()[:2]
     with pytest.raises(InputError, match="no feature has any value in the"):
-        says_nothing(rows.with_columns(visits=missing, spend=missing), signature_of(numbers, rows))
+        uninformative_numbers(rows.with_columns(visits=missing, spend=missing), signature_of(numbers, rows))
 
 
 def test_features_that_are_the_same_in_every_row_are_constant_and_a_missing_value_is_one_as_well() -> None:
@@ -51,7 +51,7 @@ def test_features_that_are_the_same_in_every_row_are_constant_and_a_missing_valu
     assert constant_features(with_word, attributes()) == ()
     alike = rows.with_columns(values.alias(name) for name, values in without.items())
     with pytest.raises(InputError, match="no feature differs between the"):
-        says_nothing(alike.with_columns(spend=1.0), signature_of(attributes(), alike))
+        uninformative_numbers(alike.with_columns(spend=1.0), signature_of(attributes(), alike))
 
 
 def test_a_parameter_that_is_set_twice_is_refused() -> None:

@@ -14,7 +14,8 @@ from churn_assets.build import build_defs
 from churn_assets.champion.card.model_card import card_of
 from churn_assets.orchestration.run_history import newest_materialization
 from churn_assets.resources.serving import ServingStore
-from churn_assets.settings.company import Features, Settings
+from churn_assets.settings.company import Settings
+from churn_assets.settings.features import Features
 from churn_store.database.migrate import migrate
 from churn_store.errors import InputError
 from churn_store.model.signature import Column

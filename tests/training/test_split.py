@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from churn_assets.settings.company import Training
+from churn_assets.settings.training import Training
 from churn_assets.tables import JUDGE, SELECT, TRAIN
 from churn_assets.training.split import roles_by_customer, roles_by_time, split_in_words
 from churn_assets.training.training_set import MOST_WORDS, check_enough, joined, signature_of, snapshots

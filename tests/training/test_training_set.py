@@ -24,7 +24,10 @@ from churn_assets.lake.versions import TABLES, digest_at
 from churn_assets.orchestration.instance import report_restored
 from churn_assets.orchestration.run_history import data_versions
 from churn_assets.resources.serving import ServingStore
-from churn_assets.settings.company import Features, Gate, Settings, Training
+from churn_assets.settings.company import Settings
+from churn_assets.settings.features import Features
+from churn_assets.settings.gate import Gate
+from churn_assets.settings.training import Training
 from churn_assets.simulator.source import SyntheticSettings
 from churn_assets.tables import JUDGE
 from churn_assets.training.fitting import fit_family
@@ -123,7 +126,7 @@ def test_it_is_equal_row_for_row_though_labels_and_features_were_restated(traine
     _, manifest = find_manifest(trained.store.engine, trained.store.files, names(trained)["candidate"])
     assert manifest.tables["churn_labels"].version == trained.lake.version("churn_labels") - 1
     again = rebuild(trained.lake, manifest)
-    assert again.is_equal, again.said
+    assert again.is_equal, again.comparison
     assert again.rows.equals(trained.lake.read("training_set", "all"))
     assert again.roles["select"] > 0
 
@@ -154,8 +157,8 @@ def test_another_label_than_the_manifest_knows_is_counted_and_ends_with_status_1
     again = rebuild(trained.lake, manifest)
     changed = trained.lake.read("churn_labels", trained.lake.periods("churn_labels")[2]).height
     assert not again.is_equal
-    assert "not equal: digest" in again.said
-    assert f"have other values in churned ({changed:,} rows)" in again.said
+    assert "not equal: digest" in again.comparison
+    assert f"have other values in churned ({changed:,} rows)" in again.comparison
     monkeypatch.setattr("churn_store.releases.resolve.find_manifest", lambda *_: ("0" * 64, manifest))
     assert command.invoke(data, ["training-set", "1"]).exit_code == 1
 
@@ -219,13 +222,13 @@ def test_of_data_without_time_the_split_is_that_of_the_manifest(tmp_path: Path, 
     lake.replace("customer_features", {"all": rows.select("customer_id", *names, unused=pl.lit(1.0))}, run_id="r")
     lake.replace("churn_labels", {"all": rows.select("customer_id", "churned")}, run_id="r")
     versions = {"customer_features": 0, "churn_labels": 0}
-    used = rows_by_customer(lake, versions, training, seen=names).select("customer_id", *names, "churned", "role")
+    used = rows_by_customer(lake, versions, training, inputs=names).select("customer_id", *names, "churned", "role")
     assert used["role"].equals(roles_by_customer(used, training))
     own = roles_by_id(used["customer_id"], training)
     assert used["role"].equals(own) is (rule == "no equal rows")
     settings = Settings(company="small", training=training)
     made_of = TableVersion(0, digest_at("training_set", used))
-    fitted = fit_family("logistic_regression", used, attributes(), settings.fitting, made_of=made_of)
+    fitted = fit_family("logistic_regression", used, attributes(), settings.fitting, data=made_of)
     candidate = built_of(fitted, used)
     manifest = describe(
         candidate,
@@ -257,5 +260,5 @@ def test_of_data_without_time_the_split_is_that_of_the_manifest(tmp_path: Path, 
     lake.replace("training_set", {"all": used}, run_id="r")
     lake.replace("churn_labels", {"all": rows.select("customer_id", ~pl.col("churned"))}, run_id="restated")
     again = rebuild(lake, manifest)
-    assert again.is_equal, again.said
+    assert again.is_equal, again.comparison
     assert again.rows.equals(used)

@@ -8,14 +8,16 @@ import pytest
 from sklearn.metrics import log_loss
 from sklearn.pipeline import Pipeline
 
-from churn_assets.settings.company import FittingSettings, Settings, Training
+from churn_assets.settings.company import Settings
+from churn_assets.settings.fitting import FittingSettings
+from churn_assets.settings.training import Training
 from churn_assets.tables import SELECT, TRAIN
 from churn_assets.training import tuning
 from churn_assets.training.families import FAMILIES, export, inputs
 from churn_assets.training.families.gradient_boosting import MOST_ROUNDS
-from churn_assets.training.fitting import Trial, fit, fit_until
+from churn_assets.training.fitting import Trial, fit, fit_early_stopping
 from churn_assets.training.search_space import search_space
-from churn_assets.training.split import drawn
+from churn_assets.training.split import sample_customers
 from churn_assets.training.training_set import signature_of
 from churn_assets.training.tuning import best, folds, search_and_fit, shares, tune
 from churn_store.clock import DAY_S
@@ -82,7 +84,7 @@ def test_the_defaults_are_taken_where_another_is_better_by_no_more_than_its_stan
 def test_boosting_stops_on_later_rows_and_is_what_as_many_rounds_make() -> None:
     rows = training_rows()
     earlier, later = list(folds(rows, horizon_s=HORIZON_S, seed=1))[-1]
-    stopped, signature, rounds = fit_until(
+    stopped, signature, rounds = fit_early_stopping(
         "gradient_boosting", earlier, later, attributes(), parameters={"learning_rate": 0.2}, seed=1
     )
     assert 1 <= rounds < 60
@@ -111,7 +113,7 @@ def test_selecting_and_judging_rows_have_no_say() -> None:
         visits=pl.when(trains).then("visits").otherwise(pl.col("spend")),
     )
     tried = [
-        search_and_fit("logistic_regression", frame, attributes(), settings(), made_of=MADE_OF).trials
+        search_and_fit("logistic_regression", frame, attributes(), settings(), data=MADE_OF).trials
         for frame in (rows, other)
     ]
     assert tried[0] == tried[1]
@@ -150,13 +152,13 @@ def test_without_time_and_with_too_few_snapshots_folds_are_of_customers(horizon_
 
 def test_whole_customers_are_drawn_up_to_the_limit() -> None:
     rows = training_rows()
-    few = drawn(rows, 500, draw="1")
+    few = sample_customers(rows, 500, draw="1")
     assert 490 < few.height <= 500
     kept = set(few["customer_id"])
     assert few.equals(rows.filter(pl.col("customer_id").is_in(kept)))
-    assert few.equals(drawn(rows, 500, draw="1"))
-    assert set(drawn(rows, 500, draw="2")["customer_id"]) != kept
-    assert drawn(rows, rows.height, draw="1") is rows
+    assert few.equals(sample_customers(rows, 500, draw="1"))
+    assert set(sample_customers(rows, 500, draw="2")["customer_id"]) != kept
+    assert sample_customers(rows, rows.height, draw="1") is rows
 
 
 def test_fixed_parameters_are_left_alone_and_a_budget_of_one_takes_the_defaults() -> None:
@@ -165,14 +167,14 @@ def test_fixed_parameters_are_left_alone_and_a_budget_of_one_takes_the_defaults(
         training_set(),
         attributes(),
         settings(),
-        made_of=MADE_OF,
+        data=MADE_OF,
         fixed={"max_iter": 20, "learning_rate": 0.3},
     )
     assert {(trial.parameters["max_iter"], trial.parameters["learning_rate"]) for trial in fitted.trials} == {(20, 0.3)}
     assert len({trial.parameters["max_leaf_nodes"] for trial in fitted.trials}) > 1
     assert fitted.parameters == best(fitted.trials).parameters
     one = search_and_fit(
-        "gradient_boosting", training_set(), attributes(), settings(), made_of=MADE_OF, fixed={"max_iter": 20}, trials=1
+        "gradient_boosting", training_set(), attributes(), settings(), data=MADE_OF, fixed={"max_iter": 20}, trials=1
     )
     assert one.trials == ()
     assert one.parameters == {**FAMILIES["gradient_boosting"].defaults, "max_iter": 20}
@@ -229,7 +231,7 @@ def test_a_space_that_makes_no_sense_is_a_sentence(search: dict[Any, Any], said:
 )
 def test_what_somebody_asks_for_and_makes_no_sense_is_a_sentence(asked: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError, match=said):
-        search_and_fit("random_forest", training_set(), attributes(), settings(), made_of=MADE_OF, **asked)
+        search_and_fit("random_forest", training_set(), attributes(), settings(), data=MADE_OF, **asked)
 
 
 def test_too_many_words_are_refused_before_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -237,7 +239,7 @@ def test_too_many_words_are_refused_before_the_search(monkeypatch: pytest.Monkey
     rows = training_set().with_columns(plan="customer_id")
     monkeypatch.setattr("churn_assets.training.training_set.MOST_WORDS", 299)
     with pytest.raises(InputError, match="plan holds 300 words in the training rows; expected at most 299"):
-        search_and_fit("logistic_regression", rows, attributes(), settings(), made_of=MADE_OF)
+        search_and_fit("logistic_regression", rows, attributes(), settings(), data=MADE_OF)
 
 
 def test_the_choice_between_families_is_not_flattered_by_the_calibration() -> None:
@@ -245,7 +247,7 @@ def test_the_choice_between_families_is_not_flattered_by_the_calibration() -> No
     rows = training_set().filter(pl.col("role") != SELECT)
     few = training_set().filter(role=SELECT).head(100)
     noisy = pl.concat([rows, few]).with_columns(visits=pl.col("noise"), plan=pl.lit("free"), spend=pl.col("noise"))
-    fitted = search_and_fit("lightgbm", noisy, attributes(), settings(), made_of=MADE_OF, trials=1)
+    fitted = search_and_fit("lightgbm", noisy, attributes(), settings(), data=MADE_OF, trials=1)
     rate = float(few["churned"].cast(pl.Float64).mean() or 0.0)  # type: ignore[arg-type]
     of_the_rate = -(rate * np.log(rate) + (1 - rate) * np.log(1 - rate))
     assert fitted.measures["log_loss"] > of_the_rate
