@@ -20,7 +20,7 @@ export ORT_DISABLE_TELEMETRY := 1
 export DAGSTER_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-spark demo dev score test integration coverage story faults test-spark proofs lint types definitions checks bench-simulate bench-init bench-features bench-models bench-gate bench-intervals bench-rollback bench-serving rooms-picture env compose-test lock clean
+.PHONY: help setup setup-spark demo dev score test integration coverage schemathesis story faults year test-spark proofs lint types definitions checks bench-simulate bench-init bench-features bench-models bench-gate bench-intervals bench-experiments bench-month bench-reasons bench-rollback bench-serving bench-attacks bench-limits bench-peers profile-serving rooms-picture env compose-test lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,11 +54,18 @@ coverage: $(DEVELOPMENT) ## Which branches `make test` reaches, by file
 proofs: $(DEVELOPMENT) ## Prove that no feature and no label knows too much, over many drawn companies
 	$(BIN)/python -m pytest -m proofs --hypothesis-profile=proofs --timeout=3000 $(PROOFS)
 
+schemathesis: $(DEVELOPMENT) ## Hold the service to its OpenAPI document, all checks and sequences of calls; SCHEMATHESIS_EXAMPLES=100 for more
+	$(BIN)/python -m pytest -m integration tests/api/test_contract.py $(PYTEST)
+
 story: $(DEVELOPMENT) ## Live through the first months of a company, by schedules and sensors
 	$(BIN)/python -m pytest -m story $(PYTEST)
 
-faults: $(DEVELOPMENT) ## Kill writers and services at any step; nothing is lost and nothing is half-written
+faults: $(DEVELOPMENT) ## Kill, attack, tear and take away; a table of what held, with a verdict and the seconds to recover
+	@command -v strace >/dev/null || { echo "make: the faults are watched by strace and there is none; install Debian's package strace" >&2; exit 2; }
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m faults $(PYTEST)
+
+year: $(DEVELOPMENT) ## Simulate years of months, troubles and people; YEAR="--seeds 500" for more, YEAR="--seed 17" for one again
+	$(BIN)/python -m pytest tests/year -n 2 --dist loadgroup -m year $(YEAR)
 
 test-spark: $(DEVELOPMENT) $(SPARK) ## Prove that Spark computes the same features, bit by bit
 	@java -version >/dev/null 2>&1 || { echo "make: Spark needs Java 17 or 21 and there is no java; install one, such as Debian's openjdk-17-jre-headless" >&2; exit 2; }
@@ -69,9 +76,9 @@ lint: $(DEVELOPMENT) ## Style of the code, and which room may import which
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 
-types: $(DEVELOPMENT) ## Types of the code
+types: $(DEVELOPMENT) ## Types of the code; what runs in the environments of peers apart
 	$(BIN)/mypy
-	$(BIN)/mypy benchmarks
+	$(BIN)/mypy benchmarks --exclude benchmarks/peer_services
 
 definitions: $(DEVELOPMENT) ## Load the definitions as Dagster does
 	DAGSTER_HOME=$$(mktemp -d) $(BIN)/dagster definitions validate -w workspace.yaml
@@ -88,11 +95,32 @@ bench-init: $(DEVELOPMENT) ## Seconds from a company's files to a prediction, wi
 bench-features: $(DEVELOPMENT) ## CPU and memory of twelve snapshots, beside one scan and a loop in pandas
 	$(BIN)/python benchmarks/features.py $(BENCH)
 
-bench-serving: $(DEVELOPMENT) ## Requests per second of one worker beside a no-op echo
+bench-serving: $(DEVELOPMENT) ## Requests per second beside a no-op echo; start and memory of the service
 	$(BIN)/python benchmarks/serving.py $(BENCH)
+
+bench-peers: $(DEVELOPMENT) ## The service beside FastAPI, MLflow, BentoML, MLServer and Feast, with the same model and row
+	$(BIN)/python benchmarks/serving_peers.py $(BENCH)
+
+profile-serving: $(DEVELOPMENT) ## Where the time of a prediction goes, by stage
+	$(BIN)/python benchmarks/profile_serving.py $(BENCH)
+
+bench-attacks: $(DEVELOPMENT) ## Memory and health under three attacks without a key, beside a bare Litestar application
+	$(BIN)/python benchmarks/attacks.py $(BENCH)
+
+bench-limits: $(DEVELOPMENT) ## What a rate limit costs a request, in memory and through Redis
+	$(BIN)/python benchmarks/rate_limits.py
 
 bench-models: $(DEVELOPMENT) ## Quality of the models beside plain scikit-learn on Telco, CDNOW and the synthetic company
 	$(BIN)/python benchmarks/models.py $(BENCH)
+
+bench-experiments: $(DEVELOPMENT) ## How often an experiment that is looked at every day is wrong, and how often right
+	$(BIN)/python benchmarks/experiments.py $(BENCH)
+
+bench-month: $(DEVELOPMENT) ## Seconds from the first of a month to an answer from its snapshot, stage by stage
+	$(BIN)/python benchmarks/month.py $(BENCH)
+
+bench-reasons: $(DEVELOPMENT) ## Milliseconds of a prediction's reasons, and how often the first is that of the exact answer
+	$(BIN)/python benchmarks/reasons.py $(BENCH)
 
 bench-rollback: $(DEVELOPMENT) ## Requests while a release is taken back: how long the old answers last, how many fail
 	$(BIN)/python benchmarks/rollback.py $(BENCH)
@@ -137,7 +165,7 @@ $(RUNTIME): $(VENV) requirements.lock pyproject.toml
 
 $(DEVELOPMENT): $(RUNTIME) requirements-dev.lock
 	@echo "installing requirements-dev.lock into .venv"
-	@$(call install,requirements-dev.lock)
+	@$(call install,requirements-dev.lock,--compile-bytecode)
 	@touch $@
 
 # On top of the other locks, whose versions it was made with.
@@ -146,9 +174,10 @@ $(SPARK): $(RUNTIME) requirements-spark.lock
 	@$(call install,requirements-spark.lock)
 	@touch $@
 
-# uv is several times faster than pip; where it can't reach the index that pip is configured for, pip does it.
+# uv is several times faster than pip; where it can't reach the index that pip is configured for, pip does it. Tests start hundreds of
+# processes: compiled once, each is spared 5 CPU seconds where Python is told to write no bytecode, as in a container.
 define install
-{ VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --require-hashes -r $(1) || \
+{ VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet $(2) --require-hashes -r $(1) || \
   $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $(1); } && \
 $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 endef
