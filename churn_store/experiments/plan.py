@@ -45,7 +45,8 @@ Unit = Annotated[
         pattern=r"^[A-Za-z0-9-]{1,64}$", description="`customer`, or the header whose value decides, such as X-Account-Id"
     ),
 ]
-Chance = Annotated[float, msgspec.Meta(gt=0, lt=1)]
+Share = Annotated[float, msgspec.Meta(ge=0.001, le=0.999)]
+Power = Annotated[float, msgspec.Meta(ge=0.5, le=0.999)]
 
 
 class GuardRail(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -76,14 +77,14 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     name: Name
     subject: Subject
     challenger: Annotated[str, msgspec.Meta(min_length=1, max_length=200)] | None = None
-    share: Chance = 0.5
+    share: Share = 0.5
     unit: Unit = CUSTOMER
     metric: Metric
     horizon_days: Annotated[int, msgspec.Meta(ge=1, le=3_650)] | None = None
     guard_rails: Annotated[tuple[GuardRail, ...], msgspec.Meta(max_length=4)] = ()
     effect: Annotated[float, msgspec.Meta(gt=0)]
     deviation: Annotated[float, msgspec.Meta(gt=0)]
-    power: Chance = 0.8
+    power: Power = 0.8
     alpha: Annotated[float, msgspec.Meta(ge=0.001, le=0.2)] = 0.05
     minimum_size: Annotated[int, msgspec.Meta(ge=SMALLEST, le=10**9)] | None = None
 

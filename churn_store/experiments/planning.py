@@ -43,10 +43,10 @@ def _smallest(widths: Callable[[int], float], effect: float, deviation: float, s
             "other than 0, a deviation above 0, and a share and a power between 0 and 1"
         )
     needed = NormalDist().inv_cdf(power)
-    variance = deviation**2 * (1 / share + 1 / (1 - share))
+    spread = deviation * math.sqrt(1 / share + 1 / (1 - share))
 
     def is_enough(size: int) -> bool:
-        return abs(effect) >= (widths(size) + needed) * math.sqrt(variance / size)
+        return abs(effect) >= (widths(size) + needed) * spread / math.sqrt(size)
 
     high = 4
     while not is_enough(high):

@@ -21,6 +21,7 @@ pytestmark = pytest.mark.integration
 SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 EXAMPLES = os.environ.get("SCHEMATHESIS_EXAMPLES", "8")
+SEED = os.environ.get("SCHEMATHESIS_SEED", "1")
 SECONDS = os.environ.get("SCHEMATHESIS_SECONDS", "60")
 
 
@@ -34,7 +35,7 @@ def test_the_service_keeps_to_its_document(tmp_path: Path) -> None:
             process.until("/health/ready", 200, within_s=60)
             command: list[str | Path] = [
                 SCHEMATHESIS, "--config-file", CONFIG, "run", f"http://127.0.0.1:{process.port}/docs/openapi.json",
-                "--header", f"X-API-Key: {made.keys['all'].key}", "--seed", "1", "--max-examples", EXAMPLES, "--max-time", SECONDS,
+                "--header", f"X-API-Key: {made.keys['all'].key}", "--seed", SEED, "--max-examples", EXAMPLES, "--max-time", SECONDS,
                 "--continue-on-failure", "--no-shrink", "--no-color", "--generation-database", ":memory:",
             ]  # fmt: skip
             ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=570, check=False)

@@ -228,7 +228,17 @@ def test_what_can_not_be_done_says_why_and_changes_nothing(ready: Installation) 
         assert "no experiment" in refused(service, "/calls/stop", {"reason": "go"}, 404)
         problem(service.get("/experiments/calls"), 404)
         assert "treats some" in refused(service, "/", {**CALLS, "metric": "log_loss"}, 409)
-        for wrong in ({"share": 0}, {"share": 1}, {"name": "Ä"}, {"effect": 0}, {"power": 2}, {"unit": "a b"}, {"more": 1}):
+        assert "a greater one" in refused(service, "/", {**CALLS, "deviation": 1.3e308}, 409)
+        for wrong in (
+            {"share": 0},
+            {"share": 1},
+            {"name": "Ä"},
+            {"effect": 0},
+            {"power": 2},
+            {"power": 0.3},
+            {"unit": "a b"},
+            {"more": 1},
+        ):
             refused(service, "/", {**CALLS, **wrong}, 400)
         refused(service, "/", {**CALLS, "reason": " "}, 400)
         decide(service, "/", CALLS)

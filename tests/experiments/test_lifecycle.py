@@ -205,6 +205,7 @@ Change = Callable[[dict[str, Any]], dict[str, Any]]
         ("models", {"horizon_days": 29}, "ends before the champion's"),
         ("models", {"guard_rails": (GuardRail("log_loss"),)}, "occurs twice"),
         ("models", {"effect": 1e-9}, "look for a greater one"),
+        ("models", {"effect": 1.4e-123, "deviation": 1.3e308}, "look for a greater one"),
         ("models", {"effect": float("inf")}, "not a finite number"),
         ("actions", {"metric": "log_loss"}, "treats some"),
         ("actions", {"guard_rails": (GuardRail("log_loss"),)}, "treats some"),

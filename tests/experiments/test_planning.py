@@ -33,7 +33,9 @@ def test_an_experiment_of_the_planned_size_proves_its_effect_as_often_as_planned
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"effect": 0.0}, {"deviation": 0.0}, {"share": 1.0}, {"power": 1.0}, {"effect": 1e-9}], ids=str
+    "wrong",
+    [{"effect": 0.0}, {"deviation": 0.0}, {"share": 1.0}, {"power": 1.0}, {"effect": 1e-9}, {"deviation": 1.3e308}],
+    ids=str,
 )
 def test_what_can_not_be_planned_is_refused_with_a_sentence(wrong: dict[str, float]) -> None:
     asked = {"effect": 0.1, "deviation": 1.0, "share": 0.5, "alpha": 0.05, "power": 0.8} | wrong
