@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.integration
+
 CONFTEST = """
 from tests.fault_table import FaultTable, fault
 def pytest_configure(config):

@@ -17,6 +17,8 @@ from tests.api.conftest import Installation, Service
 from tests.api.test_hostile_requests import log_lines
 from tests.release_factory import Candidate
 
+pytestmark = pytest.mark.integration
+
 CANARY = "canary-93d1-mustermann"
 NUMBER = 736_251_984
 UNKNOWN = "an_unknown_name"

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import msgspec
+import pytest
 import sqlalchemy as sa
 
 from churn_store.database.schema import connect, prediction_log
@@ -11,6 +12,8 @@ from churn_store.releases.rollback import roll_back
 from tests.api.conftest import Installation
 from tests.release_factory import NOW_S
 from tests.store.test_older_installation import ARCHIVE, FIRST, SECOND
+
+pytestmark = pytest.mark.integration
 
 ANSWERED = (
     sa.select(prediction_log.c.features, prediction_log.c.probability).where(prediction_log.c.release == SECOND).limit(3)

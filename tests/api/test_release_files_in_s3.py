@@ -11,6 +11,8 @@ from tests.api.test_serve import BODY
 from tests.release_factory import Candidate
 from tests.store.object_storage import ObjectStorage
 
+pytestmark = pytest.mark.integration
+
 
 @pytest.fixture
 def installation(tmp_path: Path, s3: ObjectStorage, monkeypatch: pytest.MonkeyPatch) -> Iterator[Installation]:

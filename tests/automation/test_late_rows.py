@@ -19,6 +19,8 @@ from churn_store.mapping.file_settings import FilesSettings
 from churn_store.mapping.tables import Table
 from tests.automation.company import CONFIGURATION, TABLES, file_of, write_company
 
+pytestmark = pytest.mark.integration
+
 JAN, MAR = "2024-01-01", "2024-03-01"
 PAYMENT = {
     "payment_id": "late",

@@ -15,6 +15,8 @@ from churn_assets.lake.versions import digest_at
 from churn_assets.orchestration.dagster_internals import DATA_VERSION_TAG
 from churn_assets.orchestration.lost_periods import FILES_TAG, lost
 
+pytestmark = pytest.mark.integration
+
 JAN, FEB = "2024-01-01", "2024-02-01"
 
 

@@ -55,6 +55,7 @@ def test_partitions_versions_sources_and_statistics_are_those_of_a_folder(lake: 
     assert lake.version("t") == 1
 
 
+@pytest.mark.integration
 def test_the_commands_for_versions_and_restores_work_on_it(lake: Lake) -> None:
     table = "churn_scores"
     for x in (1, 2):

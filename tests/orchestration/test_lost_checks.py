@@ -1,11 +1,14 @@
 """The asset page of a table says what is lost of it: after a run, asked by hand, and where no run was there to see it."""
 
 import dagster as dg
+import pytest
 
 from churn_assets.automation.lost_sensor import lost_sensor
 from churn_assets.orchestration.lost_checks import CHECK, lost_checks
 from churn_assets.orchestration.ownership import claim
 from tests.orchestration.test_lost_periods import FEB, JAN, PERIODS, World, log_removed, world, written
+
+pytestmark = pytest.mark.integration
 
 __all__ = ["world", "written"]  # fixtures
 

