@@ -21,6 +21,8 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 
 ADVISORY_LOCK = 0x636875726E  # "churn"
 
+MIGRATE = "run `churn migrate`: it makes those of a new installation, and says if this one has lost its own"
+
 AN_EMPTY_ONE = (
     "`churn migrate --anew` makes an empty one: releases, keys, outcomes and the log of predictions are gone then"
 )
@@ -91,10 +93,12 @@ def require_migrated(engine: sa.Engine) -> None:
     """Refuse to work on a database of another schema.
 
     Raises:
-        DatabaseAwayError: if the database does not answer.
+        DatabaseAwayError: if the database is not there or does not answer.
         InputError: if it has not been migrated, or is newer than this code.
     """
     _require_database(engine.url)
+    if engine.dialect.name == "sqlite" and engine.url.database and not Path(engine.url.database).exists():
+        raise DatabaseAwayError(f"the serving database {shown(engine.url)} and its tables are not there; {MIGRATE}")
     try:
         with engine.connect() as connection:
             revision = revision_of(connection)
@@ -106,10 +110,7 @@ def require_migrated(engine: sa.Engine) -> None:
             f"{away}set store.database_url, or bring the file back from a backup; {AN_EMPTY_ONE}"
         ) from error
     if revision is None:
-        raise InputError(
-            f"the serving database {shown(engine.url)} has no tables; run `churn migrate`, which makes them for a new installation "
-            "and says if this one has lost its own"
-        )
+        raise InputError(f"the serving database {shown(engine.url)} has no tables; {MIGRATE}")
     if revision != REVISION:
         raise InputError(
             f"the serving database {shown(engine.url)} is at revision {revision}, expected {REVISION}; run `churn migrate`"

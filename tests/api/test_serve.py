@@ -64,9 +64,7 @@ def test_an_address_that_is_taken_is_one_line_and_not_a_traceback(installation: 
 
 def test_without_a_database_and_without_keys_kept_from_it_it_refuses_to_start(tmp_path: Path) -> None:
     (tmp_path / "churn.yaml").write_text(f"home: {tmp_path}\n", encoding="utf-8")
-    with pytest.raises(
-        DatabaseAwayError, match=r"does not answer .* back from a backup; `churn migrate --anew` makes an empty one"
-    ):
+    with pytest.raises(DatabaseAwayError, match=r"serving.db and its tables are not there; run `churn migrate`"):
         create_app(ServiceConfig(home=tmp_path))
     assert not (tmp_path / "serving.db").exists()
 
