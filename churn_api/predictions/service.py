@@ -192,10 +192,7 @@ class Predictor:
             Problem: if the row lacks a feature that the model can't do without (422), or the model gave no probability (500).
         """
         self.require_complete(role, row)
-        probability = self._score(role, [row])[0]
-        if math.isnan(probability):
-            raise no_probability()
-        return probability
+        return self._score_one(role, row)
 
     def one(
         self, call: Call, role: ServingModel, customer_id: str | None, row: Row, snapshot: Snapshot | None,
@@ -224,9 +221,7 @@ class Predictor:
             Problem: if the row lacks a feature that the model can't do without (422), or the model gave no probability (500).
         """
         missing = self.require_complete(role, row)
-        probability = self._score(role, [row])[0]
-        if math.isnan(probability):
-            raise no_probability()
+        probability = self._score_one(role, row)
         now_s, latency_s = self._now_s(), time.perf_counter() - call.begun
         line = self._line(call, role, 0, customer_id, row, probability, snapshot, now_s, latency_s, assigned)
         self._log([line])
@@ -276,6 +271,14 @@ class Predictor:
             self._metrics.no_probability.labels(role.short, role.model.role).inc(error.rows)
             probabilities = error.given.tolist()
         return probabilities
+
+    def _score_one(self, role: ServingModel, row: Row) -> float:
+        """The probability of one row; that the model gave none is counted and raised (500)."""
+        try:
+            return role.bundle.scorer.score_row(row)
+        except NoProbabilityError as error:
+            self._metrics.no_probability.labels(role.short, role.model.role).inc(error.rows)
+            raise no_probability() from error
 
     def _lacking(self, served: Served, row: Row) -> list[str]:
         """Names of the columns without a value that the releases can't do without."""

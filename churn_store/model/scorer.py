@@ -96,7 +96,9 @@ class Scorer:
             self._run(numbers[start : start + ROWS_AT_ONCE], categories[start : start + ROWS_AT_ONCE])
             for start in range(0, len(numbers), ROWS_AT_ONCE)
         ]
-        given = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return self._checked(parts[0] if len(parts) == 1 else np.concatenate(parts))
+
+    def _checked(self, given: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         least, greatest = given.min(), given.max()
         if not (least >= -ROUNDING and greatest <= 1 + ROUNDING):  # also where one is not a number
             raise NoProbabilityError(given)
@@ -144,3 +146,16 @@ class Scorer:
     def score_rows(self, rows: list[dict[str, Any]]) -> npt.NDArray[np.float64]:
         """Probability of churn for plain rows, each with every name of the signature."""
         return self.probabilities(*self.signature.tensors(rows)) if rows else np.empty(0, dtype=np.float64)
+
+    def score_row(self, row: dict[str, Any]) -> float:
+        """Probability of churn for one plain row, the same as ``score_rows`` gives it, in less time.
+
+        Raises:
+            ReleaseError: if the model does not give two numbers for it.
+            NoProbabilityError: if one for churning is no probability.
+        """
+        both = self._both(*self.signature.tensors([row]))
+        given = both.item(1)
+        if 0.0 <= given <= 1.0:
+            return given
+        return float(self._checked(both[:, 1].astype(np.float64))[0])

@@ -59,6 +59,9 @@ def test_a_tree_as_deep_as_any_family_grows_it_scores(branches: int) -> None:
     assert scorer.probabilities(np.zeros((3, 3), np.float32), np.empty((3, 0), object)).tolist() == [0.5] * 3
 
 
+ZEROS = dict.fromkeys(SIGNATURE.names, 0.0)
+
+
 def given(weight: float, rows: int = 3) -> Scorer:
     """A model that answers twice a weight, which Sigmoid does not bound."""
     return Scorer(model(chain(1, target_weights=[weight, weight]), last="Add"), SIGNATURE)
@@ -70,11 +73,14 @@ def test_what_is_no_probability_is_never_an_answer(weight: float) -> None:
         given(weight).probabilities(np.zeros((450, 3), np.float32), np.empty((450, 0), object))
     assert refused.value.rows == 450
     assert np.isnan(refused.value.given).all()
+    with pytest.raises(NoProbabilityError, match="for 1 of 1 rows"):
+        given(weight).score_row(ZEROS)
 
 
 @pytest.mark.parametrize(("weight", "answer"), [(0.50000012, 1.0), (-1e-7, 0.0), (0.25, 0.5)])
 def test_what_32_bits_round_beyond_0_and_1_is_0_or_1(weight: float, answer: float) -> None:
     assert given(weight).probabilities(np.zeros((1, 3), np.float32), np.empty((1, 0), object)).tolist() == [answer]
+    assert given(weight).score_row(ZEROS) == answer
 
 
 def test_a_model_runs_on_200_rows_at_once_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:

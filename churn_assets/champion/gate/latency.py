@@ -43,7 +43,7 @@ def latency(case: Evidence, greatest: float) -> RuleResult:
 def one_prediction(scorer: Scorer, rows: pl.DataFrame) -> Callable[[], object]:
     """A function that scores a single row from plain values, as the service does."""
     row = rows.select(scorer.signature.names).row(0, named=True)
-    return lambda: scorer.score_rows([row])
+    return lambda: scorer.score_row(row)
 
 
 def interleaved(ours: Callable[[], object], theirs: Callable[[], object]) -> tuple[float, float]:
