@@ -148,7 +148,7 @@ class Scorer:
         return self.probabilities(*self.signature.tensors(rows)) if rows else np.empty(0, dtype=np.float64)
 
     def score_row(self, row: dict[str, Any]) -> float:
-        """Probability of churn for one plain row, the same as ``score_rows`` gives it, in less time.
+        """Probability of churn for one plain row, the same as ``score_rows`` gives for it alone, in less time.
 
         Raises:
             ReleaseError: if the model does not give two numbers for it.
