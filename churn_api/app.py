@@ -34,6 +34,7 @@ from churn_api.http.ordinary import CheckedRequest
 from churn_api.http.problems import problem_response
 from churn_api.monitoring.exposition import Exposition
 from churn_api.monitoring.health import HealthController, Monitor, detailed_controller
+from churn_api.monitoring.shadow import ShadowController
 from churn_api.monitoring.status import StatusController
 from churn_api.open_inference.routes import ModelMetadataController, ServerController, infer_routes
 from churn_api.outcomes.parsing import OutcomeBodies
@@ -58,6 +59,7 @@ from churn_api.releases.served import Preparation
 from churn_api.reports.routes import ReportController
 from churn_api.security.access import Access
 from churn_api.settings import ServiceConfig
+from churn_api.shadow.follower import Shadow
 from churn_api.surveys.routes import SurveyController
 from churn_api.surveys.service import SurveyService
 from churn_api.telemetry.access_log import AccessLog
@@ -125,10 +127,10 @@ def create_app(
     )
     follow_up = FollowUp(releases, last_good)
     online = OnlineFeatures(open_reader(settings.online_url, copies=settings.cache_folder / "online"), metrics)
-    spool = Spool(settings.spool_folder, limit_bytes=limits.spool_limit_bytes)
+    spool, shadow = Spool(settings.spool_folder, limit_bytes=limits.spool_limit_bytes), Shadow(releases, metrics)
     shipper = Shipper(spool, engine, metrics)
     threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="batch")
-    predictor = Predictor(releases, spool, metrics, clock.now_s)
+    predictor = Predictor(releases, spool, metrics, clock.now_s, shadow.queue)
     bodies, explanations = FileBodies(settings.customers, limits.max_batch), Explanations(metrics, threads)
 
     tasks = {
@@ -158,7 +160,7 @@ def create_app(
         tasks,
         metrics,
         clock,
-        parts=[watch.words, shipper.words, access.words, worker.words],
+        parts=[watch.words, shipper.words, access.words, worker.words, shadow.words],
     )
     exposition = Exposition(metrics.registry, worker, os.getpid(), monitor.refresh_metrics)
     access_log, refusals = AccessLog(writer, limits.access_log_share), Refusals(writer, access.audit.note_strangers)
@@ -173,8 +175,8 @@ def create_app(
 
     @asynccontextmanager
     async def running(_: Litestar) -> AsyncIterator[None]:
-        for task in tasks.values():
-            task.start()
+        for start in (*(task.start for task in tasks.values()), shadow.start):
+            start()
         await online.refresh()
         await asyncio.to_thread(tasks["releases"].wait_for_first, FIRST_LOOK_S)
         followers = [
@@ -188,8 +190,8 @@ def create_app(
             for follower in followers:
                 follower.cancel()
             await asyncio.gather(*followers, return_exceptions=True)
-            for task in tasks.values():
-                await asyncio.to_thread(task.stop)
+            for stop in (shadow.stop, *(task.stop for task in tasks.values())):
+                await asyncio.to_thread(stop)
             await asyncio.gather(online.close(), access.limits.store.close())
             threads.shutdown(wait=False, cancel_futures=True)
             await asyncio.to_thread(shipper.ship_the_rest, limits.shutdown_s)
@@ -204,7 +206,7 @@ def create_app(
         "experiments": ExperimentReader(engine, clock.now_s),
         "outcomes": OutcomeService(engine, OutcomeBodies(limits.max_batch, clock.now_s), releases, clock.now_s),
         "surveys": SurveyService(engine, predictor, online, clock.now_s),
-        "access": access, "documents": documents, "engine": engine, "explanations": explanations, "monitor": monitor, "predictor": predictor, "releases": releases,
+        "shadow": shadow, "access": access, "documents": documents, "engine": engine, "explanations": explanations, "monitor": monitor, "predictor": predictor, "releases": releases,
         "decisions": Decisions(engine, releases, trials, access.ring.name_of, clock.now_s), "threads": threads, "online": online, "clock": clock, "worker": worker, "exposition": exposition,
     }  # fmt: skip
     ordinary = [
@@ -219,6 +221,7 @@ def create_app(
         FeaturesController,
         CustomerController,
         StatusController,
+        ShadowController,
         HealthController,
         detailed_controller(is_open=limits.open_metrics),
         ReportController,

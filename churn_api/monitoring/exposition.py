@@ -90,6 +90,11 @@ class Exposition:
 
     async def text(self) -> bytes:
         """What Prometheus reads."""
+        together = await self.together()
+        return generate_latest(_Text([*map(_metric, (*together, *known_names(together))), *self._processes()]))
+
+    async def together(self) -> list[Counted]:
+        """What all workers have counted."""
         board, own = self._worker.board, self._worker.number
         counted = [self.hand_in()]
         if board is not None:
@@ -101,8 +106,7 @@ class Exposition:
             while time.monotonic() < end_s and any(board.sequence(number) == was for number, was in waiting.items()):
                 await asyncio.sleep(LOOK_S)
             counted += [self._read(number) for number in others]
-        together = merged(counted)
-        return generate_latest(_Text([*map(_metric, (*together, *known_names(together))), *self._processes()]))
+        return merged(counted)
 
     def hand_in(self) -> list[Counted]:
         """Let the other workers see what this one has counted. Called in the event loop."""

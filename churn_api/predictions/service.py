@@ -23,6 +23,7 @@ from churn_api.releases.traffic_split import Assigned
 from churn_api.schemas.predictions import Batch, BatchItem, Place, Prediction
 from churn_api.schemas.reasons import Reasons
 from churn_api.schemas.requests import Row
+from churn_api.shadow.queue import ShadowQueue
 from churn_api.telemetry.metrics import Metrics
 from churn_api.telemetry.prediction_log import LogLine, encode_lines
 from churn_api.telemetry.spool import Spool
@@ -46,10 +47,14 @@ class Predictor:
         spool: log of the predictions.
         metrics: metrics of the service.
         now_s: the platform's clock.
+        shadow: what a challenger in shadow has yet to score.
     """
 
-    def __init__(self, releases: ReleasePoller, spool: Spool, metrics: Metrics, now_s: Callable[[], float]) -> None:
+    def __init__(
+        self, releases: ReleasePoller, spool: Spool, metrics: Metrics, now_s: Callable[[], float], shadow: ShadowQueue
+    ) -> None:
         self._releases = releases
+        self._shadow = shadow
         self._spool = spool
         self._metrics = metrics
         self._now_s = now_s
@@ -126,6 +131,8 @@ class Predictor:
         self._log([line for _, line in lines])
         for role, line in lines:
             (role.leaves if line.churn else role.stays).inc()
+            if self._shadow.is_open:
+                self._shadow.put(role, line.features, line.probability, line.churn)
         return entries
 
     def batch(
@@ -226,6 +233,8 @@ class Predictor:
         line = self._line(call, role, 0, customer_id, row, probability, snapshot, now_s, latency_s, assigned)
         self._log([line])
         (role.leaves if line.churn else role.stays).inc()
+        if self._shadow.is_open:
+            self._shadow.put(role, row, probability, line.churn)
         return Prediction(
             request_id=call.request_id,
             prediction_id=call.id,

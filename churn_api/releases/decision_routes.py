@@ -101,8 +101,8 @@ class Arms(msgspec.Struct, kw_only=True):
 
     Attributes:
         epoch: row of the history that says so.
-        challenger: digest of the release that answers the share; null if the champion answers everybody.
-        share: share of the customers, chosen by a hash of their ids.
+        challenger: digest of the release that answers the share; null if there is none.
+        share: share of the customers, chosen by a hash of their ids; 0 for a challenger in shadow, of which ``GET /shadow`` tells.
         serves: whether this worker answers so already.
     """
 
@@ -120,15 +120,15 @@ class ArmsRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Who is to answer.
 
     Attributes:
-        challenger: candidate that is to answer the share; null ends the challenge.
-        share: share of the customers for the challenger.
+        challenger: candidate that is to answer the share; null ends the challenge, or the shadow.
+        share: share of the customers for the challenger; 0 puts it in shadow.
         override: whether a rejected candidate may be challenger.
         read_epoch: as for an approval.
     """
 
     challenger: Named | None
     reason: GivenReason
-    share: Annotated[float, msgspec.Meta(gt=0, le=GREATEST_SHARE)] | None = None
+    share: Annotated[float, msgspec.Meta(ge=0, le=GREATEST_SHARE)] | None = None
     override: bool = False
     read_epoch: Epoch | None = None
 
@@ -190,7 +190,7 @@ class ArmsController(Controller):
         if row is None:
             raise Problem(404, "no-release", "Nothing was released yet; materialize the asset champion.")
         served = releases.current
-        answers = served is not None and served.row == row and (served.challenge is None) == (row.challenger is None)
+        answers = served is not None and served.row == row and served.has_challenger
         return Arms(
             epoch=row.epoch,
             champion=row.champion,
@@ -205,13 +205,13 @@ class ArmsController(Controller):
     @put(
         "/",
         opt=needs("release"),
-        summary="Begin, change or end a challenge, by one row of the history",
+        summary="Begin, change or end a challenge or a shadow, by one row of the history",
         responses=_REFUSED,
     )
     async def set_arms(self, data: ArmsRequest, call: Call, decisions: Decisions) -> Release:
         """Add a row; where it would say the same as the newest, answer with that."""
         if data.challenger is not None and data.share is None:
-            raise malformed("share", "a challenger needs a share of the customers; it is missing")
+            raise malformed("share", "a challenger needs a share of the customers, 0 for one in shadow; it is missing")
         if data.challenger is None and (data.share is not None or data.override):
             raise malformed("challenger", "null ends the challenge, which has no share and nothing to override")
         return await decisions.row(call, "no-challenge", data.reason, partial(_challenged, data))

@@ -50,7 +50,7 @@ class FollowUp:
             if _same(served, self._kept) or served.from_cache:
                 self._last_good.confirm(served.row)
             else:
-                self._last_good.keep(self._releases.store(), served.row, [role.bundle.digest for role in served.roles])
+                self._last_good.keep(self._releases.store(), served.row, served.digests)
             self._kept = served
         except (OSError, ObjectStoreError, ReleaseError, StoreAwayError) as error:
             self._not_before = time.monotonic() + COPY_AGAIN_S
@@ -72,7 +72,7 @@ class FollowUp:
 
 
 def _same(served: Served, kept: Served | None) -> bool:
-    return kept is not None and (kept.row, len(kept.roles)) == (served.row, len(served.roles))
+    return kept is not None and (kept.row, kept.digests) == (served.row, served.digests)
 
 
 def _reference_of(bundle: Bundle) -> Reference | None:

@@ -19,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from churn_api.releases.last_good import LastGood
 from churn_api.releases.load_failures import Failure, failure_of, may_pass
 from churn_api.releases.reference import Reference
-from churn_api.releases.served import Preparation, Served
+from churn_api.releases.served import Preparation, Served, ShadowRelease
 from churn_api.releases.serving_model import SHOWN_DIGITS, Role, serving_model
 from churn_api.releases.traffic_split import Challenge
 from churn_api.telemetry.json_log import say, where_raised
@@ -28,7 +28,7 @@ from churn_store.database.lenient import AsideRow
 from churn_store.errors import InputError, ReleaseError, StoreAwayError
 from churn_store.experiments.history import Running, running
 from churn_store.redaction import without_password
-from churn_store.releases.bundles import Bundle, load_bundle
+from churn_store.releases.bundles import Bundle, load_bundle, verified_model
 from churn_store.releases.challenge import require_comparable
 from churn_store.releases.child import NotWantedError
 from churn_store.releases.log import Serving, newest, put_aside
@@ -160,7 +160,7 @@ class ReleasePoller:
 
     def _complete(self, served: Served) -> None:
         """Take the challenger if it could not be taken together with the champion, and another try may help."""
-        if served.row.challenger is None or served.challenge is not None or self._refused_challenger == served.row:
+        if served.has_challenger or self._refused_challenger == served.row:
             return
         if time.monotonic() < self._challenger_not_before:
             return
@@ -229,12 +229,21 @@ class ReleasePoller:
         row = served.row
         if row.challenger is None:
             return served
+        if row.is_shadowed:
+            return dataclasses.replace(served, shadow=self._in_shadow(served, files, row.challenger, wanted))
         bundle = self._bundle(files, row.challenger, wanted)
         require_comparable(served.champion.bundle.manifest, bundle.manifest)
         challenger = serving_model(bundle, self._preparation.bands(bundle.manifest), row, "challenger", self._metrics)
         return dataclasses.replace(
             served, challenge=Challenge(challenger, row.challenger_share, salt=bundle.manifest.candidate)
         )
+
+    def _in_shadow(
+        self, served: Served, files: Callable[[], DigestStore], digest: str, wanted: Callable[[], bool] | None
+    ) -> ShadowRelease:
+        manifest, model = verified_model(files(), digest, self._trials, wanted=wanted)
+        require_comparable(served.champion.bundle.manifest, manifest)
+        return ShadowRelease(digest, manifest, model)
 
     def _bundle(self, files: Callable[[], DigestStore], digest: str, wanted: Callable[[], bool] | None = None) -> Bundle:
         """A verified bundle; one that serves already is not loaded again.
@@ -261,7 +270,7 @@ class ReleasePoller:
             self.current = served
         self.failure = None
         self._refused = None
-        if served.challenge is not None or served.row.challenger is None:
+        if served.has_challenger:
             self.challenger_failure = None
         self._show(former, served)
         say(
@@ -269,6 +278,7 @@ class ReleasePoller:
             epoch=served.row.epoch,
             release=served.champion.short,
             challenger=None if served.challenge is None else served.challenge.challenger.short,
+            shadow=None if served.shadow is None else served.shadow.short,
             from_cache=served.from_cache,
         )
 

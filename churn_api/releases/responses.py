@@ -101,7 +101,8 @@ class Release(msgspec.Struct, kw_only=True):
 
     Attributes:
         former: previous champion; null for the first row.
-        kind: what happened: ``released``, ``approved``, ``overridden``, ``challenged``, ``challenge_ended``, ``rolled_back``.
+        kind: what happened: ``released``, ``approved``, ``overridden``, ``challenged``, ``shadowed``, ``challenge_ended``,
+            ``rolled_back``.
         gain: profit per customer above the former champion's, as the gate found it.
         challenger, challenger_share: challenger, and the share of the customers that it answered.
         serves: whether this worker serves by this row.

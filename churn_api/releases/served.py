@@ -22,6 +22,26 @@ from churn_store.releases.manifest import Manifest
 from churn_store.releases.risk_bands import RiskBands, bands_of
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class ShadowRelease:
+    """A verified release in shadow: it answers nobody, and no process that answers loads it.
+
+    Attributes:
+        digest: its digest.
+        manifest: its manifest.
+        model: content of its ``model.onnx``.
+    """
+
+    digest: str
+    manifest: Manifest
+    model: bytes
+
+    @property
+    def short(self) -> str:
+        """First digits of its digest."""
+        return self.digest[:SHOWN_DIGITS]
+
+
 @dataclass(frozen=True, slots=True)
 class Served:
     """A verified champion with everything that follows from it, and its challenger if there is one.
@@ -36,6 +56,7 @@ class Served:
         openapi: OpenAPI document with the columns.
         reference: reference sample that new rows are compared with; ``None`` until it is read, and if it can't be read, which does
             not keep the release from serving.
+        shadow: challenger that answers nobody; ``None`` without one.
         assignment: experiment that runs; ``None`` without one, and while another row serves than the one that its challenger rides on.
     """
 
@@ -47,6 +68,7 @@ class Served:
     requests: RequestTypes
     openapi: bytes
     reference: Reference | None
+    shadow: ShadowRelease | None = None
     assignment: Assignment | None = None
 
     def answering(self, customer_id: str | None, headers: Headers) -> tuple[ServingModel, Assigned | None]:
@@ -74,6 +96,17 @@ class Served:
     def subject(self) -> Subject | None:
         """What that experiment compares."""
         return None if self.assignment is None else self.assignment.running.experiment.subject
+
+    @property
+    def has_challenger(self) -> bool:
+        """Whether the challenger of the row answers or is in shadow, or the row names none."""
+        return self.row.challenger is None or self.challenge is not None or self.shadow is not None
+
+    @property
+    def digests(self) -> tuple[str, ...]:
+        """All releases that answer or are in shadow."""
+        answering = tuple(role.bundle.digest for role in self.roles)
+        return answering if self.shadow is None else (*answering, self.shadow.digest)
 
     @property
     def roles(self) -> tuple[ServingModel, ...]:

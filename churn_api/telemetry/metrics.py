@@ -16,6 +16,9 @@ ShipFailure = Literal["database", "segment", "unexpected"]
 
 LATENCIES_S: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
+DIFFERENCES: Final = (0.0001, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
+"""Bounds of the differences of two probabilities."""
+
 
 class Metrics:
     """All metrics of one process, in a registry of their own. Of several workers, gauges are shown by their highest value."""
@@ -74,6 +77,55 @@ class Metrics:
         self.challenger_share = Gauge(
             "churn_challenger_share",
             "Share of the customers that the challenger answers",
+            ["release"],
+            registry=self.registry,
+        )
+        self.shadow_difference = Histogram(
+            "churn_shadow_difference",
+            "Between the probabilities of the champion and of the challenger in shadow",
+            ["release", "champion"],
+            buckets=DIFFERENCES,
+            registry=self.registry,
+        )
+        self.shadow_agreements = Counter(
+            "churn_shadow_agreements",
+            "Equal decisions of the champion and of the challenger in shadow",
+            ["release", "champion"],
+            registry=self.registry,
+        )
+        self.shadow_largest = Gauge(
+            "churn_shadow_largest_difference",
+            "Largest difference of the two probabilities",
+            ["release", "champion"],
+            registry=self.registry,
+        )
+        self.shadow_dropped = Counter(
+            "churn_shadow_rows_dropped",
+            "Answered rows that did not fit into the queue of the shadow",
+            ["release", "champion"],
+            registry=self.registry,
+        )
+        self.shadow_failed = Counter(
+            "churn_shadow_rows_failed",
+            "Answered rows for which the challenger in shadow gave no probability",
+            ["release", "champion"],
+            registry=self.registry,
+        )
+        self.shadow_failures = Counter(
+            "churn_shadow_failures",
+            "Times that the process of the challenger in shadow failed",
+            ["release", "reason"],
+            registry=self.registry,
+        )
+        self.shadow_restarts = Counter(
+            "churn_shadow_restarts",
+            "Times that the process of the challenger in shadow was started again",
+            ["release"],
+            registry=self.registry,
+        )
+        self.shadow_age = Gauge(
+            "churn_shadow_age_seconds",
+            "Since a worker first had the release in shadow",
             ["release"],
             registry=self.registry,
         )

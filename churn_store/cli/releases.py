@@ -69,10 +69,14 @@ def releases(as_json: bool, only_waiting: bool) -> None:
     "--override", is_flag=True, help="Release it against the gate, or against a newer champion, in your own name."
 )
 @click.option(
-    "--challenger", "share", type=float, metavar="SHARE", help="Not as champion: it answers this share, at most 0.5."
+    "--challenger",
+    "share",
+    type=float,
+    metavar="SHARE",
+    help="Not as champion: it answers this share, at most 0.5; 0: in shadow.",
 )
 def approve(candidate: str, by: str, reason: str, override: bool, share: float | None) -> None:
-    """Make the accepted candidate ID the champion, or with --challenger let it answer a share of the requests.
+    """Make the accepted candidate ID the champion, or with --challenger let it answer a share of the requests, or none in shadow.
 
     ID is a digest of `churn releases` (four digits are enough where they mean one), an epoch, or NAME/VERSION of the registry.
     """
@@ -165,9 +169,8 @@ def _candidate_told(blessing: Blessing, state: State) -> dict[str, Any]:
 def _row_in_words(told: dict[str, Any]) -> str:
     former = "none" if told["from"] is None else told["from"][:SHOWN_DIGITS]
     way = told["to"][:SHOWN_DIGITS] if told["from"] == told["to"] else f"{former} -> {told['to'][:SHOWN_DIGITS]}"
-    challenge = (
-        f"  challenger {told['challenger'][:SHOWN_DIGITS]} at {told['challenger_share']:.0%}" if told["challenger"] else ""
-    )
+    share = f"at {told['challenger_share']:.0%}" if told["challenger_share"] else "in shadow"
+    challenge = f"  challenger {told['challenger'][:SHOWN_DIGITS]} {share}" if told["challenger"] else ""
     serves = "  serves" if told["serves"] else ""
     return (
         f"epoch {told['epoch']}  {_when(told['published_s'])}  {told['kind']}  {way}{challenge}{_gain(told['gain'])}  "
@@ -197,5 +200,6 @@ def _when(epoch_s: int) -> str:
 
 
 def _say(row: Serving) -> None:
-    beside = f", {row.challenger[:SHOWN_DIGITS]} answers {row.challenger_share:.0%} beside it" if row.challenger else ""
+    how = "in shadow" if row.is_shadowed else f"answers {row.challenger_share:.0%} beside it"
+    beside = f", {row.challenger[:SHOWN_DIGITS]} {how}" if row.challenger else ""
     click.echo(f"epoch {row.epoch}: {row.champion[:SHOWN_DIGITS]} serves{beside} ({row.kind} by {row.actor}: {row.reason})")

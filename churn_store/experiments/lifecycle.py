@@ -88,7 +88,7 @@ def start(
         raise InputError(
             f"experiment {name} was planned against another champion than the one that serves; create another one"
         )
-    if serving.challenger is not None:
+    if serving.challenger is not None and not serving.is_shadowed:
         raise InputError("a challenger answers already, so its customers would change hands; end the challenge first")
     challenge(
         engine,

@@ -162,6 +162,22 @@ def verify_release(files: DigestStore, digest: str, trials: Trials = IN_THIS_PRO
     return _verified(files, digest, trials, None)[0]
 
 
+def verified_model(
+    files: DigestStore, digest: str, trials: Trials = IN_THIS_PROCESS, *, wanted: Callable[[], bool] | None = None
+) -> tuple[Manifest, bytes]:
+    """Verify a release as ``load_bundle`` does, without loading it in this process.
+
+    Returns:
+        The manifest, and the content of ``model.onnx``.
+
+    Raises:
+        ReleaseError: if anything is wrong with it.
+        NotWantedError: if the trial was ended because nobody wants it any more.
+    """
+    manifest, contents = _verified(files, digest, trials, wanted)
+    return manifest, contents["model.onnx"]
+
+
 def _verified(
     files: DigestStore, digest: str, trials: Trials, wanted: Callable[[], bool] | None
 ) -> tuple[Manifest, dict[str, bytes]]:

@@ -1,5 +1,7 @@
 """The challenge: an accepted candidate answers a share of the requests, next to the champion, until somebody ends it.
 
+With a share of 0 it is in shadow: it answers nobody and scores what the champion has answered, off the answers' path.
+
 Belongs here: who may be challenger, also for the service that reads the row. Does not belong here: which candidates may be
 released at all (``approval``), and which customers a challenger answers (``churn_api.releases.traffic_split``).
 """
@@ -17,6 +19,7 @@ from churn_store.releases.log import (
     CHALLENGE_ENDED,
     CHALLENGED,
     PUBLISHING,
+    SHADOWED,
     Also,
     Serving,
     append,
@@ -51,13 +54,13 @@ def challenge(
     also: Also | None = None,
     reached: Reached = on,
 ) -> Serving:
-    """Let an accepted candidate answer a share of the requests beside the champion.
+    """Let an accepted candidate answer a share of the requests beside the champion, or none in shadow.
 
     Args:
         engine: the serving database.
         files: the release files.
         candidate: digest of the candidate.
-        share: share of the requests, above 0 and at most ``GREATEST_SHARE``.
+        share: share of the requests, at most ``GREATEST_SHARE``; 0 for a challenger in shadow.
         by: name of the person.
         reason: reason, in words.
         now_s: time by the platform's clock, in epoch seconds.
@@ -73,8 +76,10 @@ def challenge(
         ReleaseError: as in ``approve``, also for the champion's files; or if the two can't be compared (``require_comparable``).
     """
     by, reason = require_name(by), require_reason(reason)
-    if not (math.isfinite(share) and 0 < share <= GREATEST_SHARE):
-        raise InputError(f"a challenger's share is {share:g}; expected more than 0 and at most {GREATEST_SHARE:g}")
+    if not (math.isfinite(share) and 0 <= share <= GREATEST_SHARE):
+        raise InputError(
+            f"a challenger's share is {share:g}; expected more than 0 and at most {GREATEST_SHARE:g}, or 0 for one in shadow"
+        )
     serving = newest(engine)
     require_newest(serving, read_epoch)
     if serving is None:
@@ -103,7 +108,7 @@ def challenge(
         actor=by,
         reason=reason,
         published_s=now_s,
-        kind=CHALLENGED,
+        kind=CHALLENGED if share else SHADOWED,
         gain=blessing.gain,
     )
     return append(engine, row, repeated=also is None, also=also, reached=reached)

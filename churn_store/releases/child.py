@@ -2,7 +2,7 @@
 
 The child is a new interpreter, not a copy of this process: it inherits no handle, no address of a database and no key. It gets bytes
 on its standard input and has little memory and time. The machine's memory killer takes it first. Does not belong here: what the child does
-with the bytes (``trial``, ``reference_sample``).
+with the bytes (``trial``, ``reference_sample``, ``standing_scorer``).
 """
 
 import os
@@ -87,8 +87,7 @@ def run_child(
         given.flush()
         given.seek(0)
         child = subprocess.Popen(  # noqa: S603 - this package, by this interpreter
-            # -B: of a compiled module a limit on written bytes would leave half, which every later process would trip over.
-            [sys.executable, "-B", "-P", "-s", "-m", module, str(memory), str(cpu_s + START_S)],
+            _command(module, memory, cpu_s + START_S),
             stdin=given,
             stdout=said,
             stderr=subprocess.DEVNULL,
@@ -105,24 +104,54 @@ def run_child(
         return Ended(status, said.read(MOST_SAID))
 
 
+def start_child(module: str, handle: int, *, memory: int) -> subprocess.Popen[bytes]:
+    """Start a module that lives on, with a socket as its standard input and no limit of processor time.
+
+    Args:
+        module: module that calls ``confine`` before it reads.
+        handle: file descriptor of the child's end of a pair of sockets; to be closed by the caller.
+        memory: address space of the child in bytes.
+
+    Returns:
+        The child, which the caller ends and waits for.
+
+    Raises:
+        OSError: if no process can be started.
+    """
+    return subprocess.Popen(  # noqa: S603 - this package, by this interpreter
+        _command(module, memory, 0),
+        stdin=handle,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd="/",
+        env=_environment(),
+        close_fds=True,
+    )
+
+
 def confine(arguments: Sequence[str]) -> None:
     """Let this process, a child, have no more than its parent says.
 
     Args:
-        arguments: address space in bytes and processor time in seconds, as ``run_child`` hands them over.
+        arguments: address space in bytes and processor time in seconds (0 for no limit), as ``run_child`` hands them over.
     """
     memory, cpu_s = (int(argument) for argument in arguments)
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
     for limit, soft, hard in (
         (resource.RLIMIT_AS, memory, memory),
-        (resource.RLIMIT_CPU, cpu_s, cpu_s + 1),  # first a signal that says why
+        *(((resource.RLIMIT_CPU, cpu_s, cpu_s + 1),) if cpu_s else ()),  # first a signal that says why
         (resource.RLIMIT_FSIZE, MOST_SAID, MOST_SAID),
         (resource.RLIMIT_CORE, 0, 0),
     ):
         given = resource.getrlimit(limit)[1]
         allowed = hard if given == resource.RLIM_INFINITY else min(hard, given)
         resource.setrlimit(limit, (min(soft, allowed), allowed))
+
+
+def _command(module: str, memory: int, cpu_s: int) -> list[str]:
+    # -B: of a compiled module a limit on written bytes would leave half, which every later process would trip over.
+    return [sys.executable, "-B", "-P", "-s", "-m", module, str(memory), str(cpu_s)]
 
 
 def _wait(child: subprocess.Popen[bytes], within_s: float, wanted: Callable[[], bool] | None) -> int | None:

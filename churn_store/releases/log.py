@@ -25,6 +25,7 @@ from churn_store.storage.digest_store import DigestStore
 
 RELEASED, APPROVED, OVERRIDDEN = "released", "approved", "overridden"
 CHALLENGED, CHALLENGE_ENDED, ROLLED_BACK = "challenged", "challenge_ended", "rolled_back"
+SHADOWED = "shadowed"
 
 ADDING = ("row inserted", "row committed")
 """The steps of ``append``, in order."""
@@ -54,12 +55,12 @@ class Serving:
         epoch: number of the row, counted from 1.
         champion: digest of the release that answers.
         challenger: digest of the release that answers a share of the requests, or ``None``.
-        challenger_share: share of the requests, at most 0.5; 0 without a challenger.
+        challenger_share: share of the requests, at most 0.5; 0 without a challenger, and for one in shadow, which answers nobody.
         actor: name of a person, or of the run that asked.
         reason: reason, in words.
         published_s: time of publication, in epoch seconds.
         kind: what happened: ``released`` by the graph, ``approved`` by a person, ``overridden`` by a person against the gate,
-            ``challenged``, ``challenge_ended`` or ``rolled_back``.
+            ``challenged``, ``shadowed``, ``challenge_ended`` or ``rolled_back``.
         gain: profit per customer above the former champion's, as the gate found it for the new release.
     """
 
@@ -72,6 +73,11 @@ class Serving:
     published_s: EpochSeconds
     kind: str = RELEASED
     gain: float | None = None
+
+    @property
+    def is_shadowed(self) -> bool:
+        """Whether the challenger answers nobody and scores in shadow."""
+        return self.challenger is not None and self.challenger_share == 0
 
 
 def newest(engine: sa.Engine) -> Serving | None:

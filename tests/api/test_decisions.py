@@ -221,7 +221,7 @@ def test_only_a_key_with_the_scope_release_may_decide(first: Installation, other
 WRONG = [
     b"", b"{}", b"[]", b'{"reason": "x"}', b'{"candidate": "x", "reason": 1}', b'{"candidate": "x", "reason": "y", "by": "Eve"}',
     b'{"candidate": "x", "candidate": "y", "reason": "z"}', b'{"candidate": "", "reason": "x"}', b'{"challenger": "x", "reason": "y"}',
-    b'{"challenger": "x", "reason": "y", "share": 0.6}', b'{"challenger": "x", "reason": "y", "share": 0}',
+    b'{"challenger": "x", "reason": "y", "share": 0.6}', b'{"challenger": "x", "reason": "y", "share": -0.1}',
     b'{"challenger": null, "reason": "y", "share": 0.1}', b'{"challenger": null, "reason": "y", "share": "0.1"}',
 ]  # fmt: skip
 

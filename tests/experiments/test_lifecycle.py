@@ -194,6 +194,15 @@ def test_a_start_needs_the_champion_of_its_plan_and_no_other_challenger(
     assert read(engine, "rival").state == "created"
 
 
+def test_a_challenger_in_shadow_may_go_on_to_an_experiment(engine: sa.Engine, files: DigestStore, rival: str) -> None:
+    create(engine, files, of_models(rival), **ADA)
+    shadowed = challenge(engine, files, rival, share=0.0, **BOB)
+    assert (shadowed.kind, shadowed.is_shadowed) == ("shadowed", True)
+    start(engine, files, "rival", **ADA)
+    row = newest(engine)
+    assert (row.kind, row.challenger, row.is_shadowed) == ("challenged", shadowed.challenger, False)
+
+
 Change = Callable[[dict[str, Any]], dict[str, Any]]
 
 

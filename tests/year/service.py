@@ -18,6 +18,7 @@ from churn_api.predictions.service import Predictor
 from churn_api.releases.last_good import LastGood
 from churn_api.releases.poller import ReleasePoller
 from churn_api.releases.served import Preparation
+from churn_api.shadow.queue import ShadowQueue
 from churn_api.telemetry.metrics import Metrics
 from churn_api.telemetry.shipper import Shipper
 from churn_api.telemetry.spool import Spool
@@ -73,7 +74,7 @@ class Service:
         self.online = OnlineFeatures(open_reader(settings.online_url), metrics)
         self.spool = Spool(self.folder / "spool", limit_bytes=10_000_000)
         self.shipper = Shipper(self.spool, self.engine, metrics)
-        self.predictor = Predictor(self.poller, self.spool, metrics, now_s)
+        self.predictor = Predictor(self.poller, self.spool, metrics, now_s, ShadowQueue(metrics))
 
     def stop(self) -> None:
         """End it as kill -9 does: the lock on its segment is dropped, and nothing else happens."""
