@@ -40,12 +40,15 @@ MOST_NODES: Final = 10_000
 """Most operators of a model: a category takes three, and a signature has at most 2,000 columns."""
 
 
-def require_plain(model: bytes, *, gives: str) -> None:
+def require_plain(model: bytes, *, gives: str) -> Any:
     """Refuse a model that is more than a plain graph.
 
     Args:
         model: content of ``model.onnx``.
         gives: name of the graph's output.
+
+    Returns:
+        The parsed model, of which every operator and number was checked.
 
     Raises:
         ReleaseError: if it is not ONNX, or holds something that a model here never does; the message names it.
@@ -63,6 +66,7 @@ def require_plain(model: bytes, *, gives: str) -> None:
         shown = ", ".join(name[:60] for name in outputs[:10])
         raise ReleaseError(f"model.onnx gives {shown}; expected an output named {gives!r}, and at most {LABEL!r} besides")
     require_trees(parsed, require_little_work(parsed))
+    return parsed
 
 
 def _strange(model: Any, size: int) -> Iterator[str]:

@@ -62,14 +62,14 @@ def _fault(node: Any, columns: int) -> str | None:
     leaf = np.array([mode == _LEAF for mode in modes])
     if ((column < 0) | (column >= columns))[~leaf].any():
         return f"that looks at a column beside the {columns} of its table"
-    places = _Places(tree, name)
+    places = NodePlaces(tree, name)
     if places.repeated:
         return "with a node twice"
     shape = _shape_fault(places, leaf, places.of(tree, true), places.of(tree, false))
     return shape or _leaf_fault(node, attributes, places, leaf)
 
 
-class _Places:
+class NodePlaces:
     """Where each node of an ensemble is: found by its tree and name.
 
     Args:
@@ -98,7 +98,7 @@ class _Places:
         return np.where(known, keys, -1)
 
 
-def _shape_fault(places: _Places, leaf: npt.NDArray[np.bool_], true: Places, false: Places) -> str | None:
+def _shape_fault(places: NodePlaces, leaf: npt.NDArray[np.bool_], true: Places, false: Places) -> str | None:
     """What is wrong with the shape: each node must be the child of one branch, but for the first of each tree, its root."""
     branches = np.flatnonzero(~leaf)
     children = np.concatenate([true[branches], false[branches]])
@@ -123,7 +123,7 @@ def _shape_fault(places: _Places, leaf: npt.NDArray[np.bool_], true: Places, fal
     return None
 
 
-def _leaf_fault(node: Any, attributes: Mapping[str, Any], places: _Places, leaf: npt.NDArray[np.bool_]) -> str | None:
+def _leaf_fault(node: Any, attributes: Mapping[str, Any], places: NodePlaces, leaf: npt.NDArray[np.bool_]) -> str | None:
     """What is wrong with the weights of the leaves."""
     kind = _KINDS[node.op_type]
     tree, name, target = (_whole(attributes, f"{kind}_{part}") for part in ("treeids", "nodeids", "ids"))

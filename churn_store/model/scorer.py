@@ -12,6 +12,7 @@ import onnxruntime
 from churn_store.errors import ReleaseError
 from churn_store.model.onnx_allowlist import require_plain
 from churn_store.model.signature import Signature
+from churn_store.model.tree_sum import read_tree_sum
 
 if TYPE_CHECKING:
     import polars as pl
@@ -64,7 +65,7 @@ class Scorer:
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         options.add_session_config_entry("session.load_model_format", "ONNX")
-        require_plain(model, gives=PROBABILITIES)
+        parsed = require_plain(model, gives=PROBABILITIES)
         try:
             self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's exceptions have no common base but Exception
@@ -82,6 +83,8 @@ class Scorer:
         self._outputs = [PROBABILITIES]
         self.has_trees = b"TreeEnsemble" in model
         """Whether the model is one of trees; one without is linear in its columns."""
+        self.trees = read_tree_sum(parsed, signature) if self.has_trees else None
+        """The trees, by which reasons are computed; ``None`` where the log odds are no function of one sum of trees."""
 
     def probabilities(
         self, numbers: npt.NDArray[np.float32], categories: npt.NDArray[np.object_]

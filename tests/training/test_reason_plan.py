@@ -117,6 +117,13 @@ def test_the_reasons_of_every_family_add_up_and_are_the_values_of_the_definition
         )
 
 
+@pytest.mark.parametrize("family", [name for name in NAMES if name != "logistic_regression"])
+def test_the_trees_of_every_family_are_read_so_that_no_reason_is_sampled(family: str) -> None:
+    _, scorer = explained(family)
+    assert scorer.trees is not None
+    assert {(found.method, found.evaluations) for found in explanations(family)} == {("exact", 1)}
+
+
 def by_definition(explainer: Explainer, scorer: Scorer, numbers: np.ndarray, words: np.ndarray) -> dict[str, float]:
     """The values of all groups, by every subset of them."""
     groups, names = explainer.plan.groups, (*scorer.signature.numbers, *scorer.signature.categories)

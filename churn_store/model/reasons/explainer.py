@@ -1,8 +1,9 @@
 """Reasons of one prediction: what each group of attributes adds to the log odds of churn, against the reference row.
 
-The values are Shapley values of the groups, one method for every family: coalitions of groups take the customer's values, the others
-the reference's, and the released model scores all of them (``shapley``). A linear model needs each group only once. The same
-customer, model and row get the same reasons, as the sample is seeded by the two.
+The values are Shapley values of the groups: coalitions of groups take the customer's values, the others the reference's, and their
+worth is the log odds of the released model. A model of trees gives them from its leaves (``tree_shapley``, ``curved``), a linear one
+needs each group only once, and of any other the runtime scores a sample of coalitions (``shapley``). The same customer, model and row
+get the same reasons, as samples are seeded by the two.
 
 Belongs here: from a row to its reasons. Does not belong here: the words (``sentences``), the groups (``plan``).
 """
@@ -14,16 +15,21 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from churn_store.model.reasons.curved import MOST_PAIRS, by_every_coalition, by_permutations
 from churn_store.model.reasons.plan import Group, ReasonPlan, Value, phrase_of, require_fitting
 from churn_store.model.reasons.sentences import sentence
 from churn_store.model.reasons.shapley import USUAL, Effort, Sampled, all_coalitions, sampled, singles
+from churn_store.model.reasons.tree_shapley import tree_game
 from churn_store.model.scorer import ROWS_AT_ONCE, Scorer
 
 STRONGEST: Final = 3
 """Number of reasons that lists of customers show."""
 
 ROUNDING: Final = 1e-4
-"""Greatest difference, in log odds, that rounding leaves in the sum of a linear model's contributions."""
+"""Greatest difference, in log odds, that rounding leaves in the sum of contributions that are exact."""
+
+QUICK: Final = 10_000
+"""Comparisons of trees that take well below a millisecond."""
 
 NOTHING: Final = 1e-12
 """A contribution up to this size is rounding, and no reason."""
@@ -100,8 +106,6 @@ class Explainer:
         require_fitting(plan, scorer.signature)
         self._effort = effort
         self.plan = plan
-        self.is_quick = not scorer.has_trees
-        """Whether an explanation takes well below a millisecond."""
         self.signature = scorer.signature
         self._scorer = scorer
         self._seed = model_sha256
@@ -116,6 +120,12 @@ class Explainer:
         numbers, words = signature.tensors([plan.reference])
         self._numbers, self._words = numbers[0], words[0]
         self._reference_log_odds = float(scorer.log_odds(numbers, words)[0])
+        trees = scorer.trees
+        self._game = None if trees is None else tree_game(trees, self._player_of, self._numbers, self._words)
+        self.is_quick = not scorer.has_trees or (
+            trees is not None and trees.link.prior is None and self._game is not None and self._game.conditions <= QUICK
+        )
+        """Whether an explanation takes well below a millisecond."""
 
     def explain_row(self, customer_id: str | None, row: dict[str, Any]) -> Explanation:
         """The reasons for a plain row with every name of the signature."""
@@ -142,6 +152,9 @@ class Explainer:
             found = self._valued(singles(present.size), present, numbers, words, differs)
             if abs(found.missed) <= ROUNDING * max(1.0, abs(found.log_odds)):
                 return self._told(found, present, numbers, words)
+        by_trees = self._by_trees(customer_id, numbers, words, differs)
+        if by_trees is not None and abs(by_trees.missed) <= ROUNDING * max(1.0, abs(by_trees.log_odds)):
+            return self._told(by_trees, np.arange(self._players), numbers, words)
         if present.size <= self._effort.exact_players:
             coalitions = all_coalitions(present.size)
         else:
@@ -159,6 +172,36 @@ class Explainer:
             log_odds=usual, reference_log_odds=usual, reasons=(), not_named=0.0, difference=0.0, method="exact", pairs=0,
             evaluations=1,
         )  # fmt: skip
+
+    def _by_trees(
+        self, customer_id: str | None, numbers: Numbers, words: Words, differs: npt.NDArray[np.bool_]
+    ) -> "_Valued | None":
+        """The values from the leaves of the trees; ``None`` where the model has none that can be read."""
+        trees = self._scorer.trees
+        if trees is None or self._game is None:
+            return None
+        found, link, base = self._game.against(numbers, words), trees.link, self._game.base
+        values, pairs = link.slope * found.players, 0
+        if link.prior is not None:
+            terms, players = found.terms, np.union1d(found.terms.with_player, found.terms.without_player)
+            terms = terms.among(players)
+            exact = by_every_coalition(terms, len(players), trees.base, link)
+            if exact is None:
+                keys = self._random(customer_id).random((MOST_PAIRS, self._players))[:, players]
+                exact, pairs = by_permutations(terms, keys, trees.base, link, found.players[players])
+            values = np.zeros(self._players)
+            values[players] = exact
+        changes = link.log_odds(np.array([found.sum, base]))
+        effects = (changes[0] - link.log_odds(found.without) + link.log_odds(found.alone) - changes[1]) / 2
+        return _Valued(
+            values=values,
+            effects=np.where(differs, effects, -np.inf),
+            log_odds=float(self._scorer.log_odds(numbers[None], words[None])[0]),
+            usual=self._reference_log_odds,
+            pairs=pairs,
+            exact=not pairs,
+            evaluations=1,
+        )
 
     def _valued(
         self,

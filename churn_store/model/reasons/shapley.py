@@ -9,6 +9,7 @@ Belongs here: coalitions and their weights. Does not belong here: what a coaliti
 """
 
 from collections.abc import Callable
+from functools import cache
 from math import comb
 from typing import Final, NamedTuple
 
@@ -63,19 +64,32 @@ class Sampled(NamedTuple):
 
 def all_coalitions(players: int) -> Sampled:
     """Every coalition: the values are exact."""
-    codes = np.arange(2**players)
-    coalitions = (codes[:, None] >> np.arange(players)) & 1 > 0
-    weights = np.array([1 / (players * comb(players - 1, size)) for size in range(players)])
-    sizes = coalitions.sum(axis=1)
+    coalitions = (np.arange(2**players)[:, None] >> np.arange(players)) & 1 > 0
+    return Sampled(coalitions, lambda worth: exact_values(worth, players), 0)
 
-    def values(worth: Floats) -> Floats:
-        found = np.empty(players)
-        for player in range(players):
-            without = codes[~coalitions[:, player]]
-            found[player] = weights[sizes[without]] @ (worth[without | 1 << player] - worth[without])
-        return found
 
-    return Sampled(coalitions, values, 0)
+def exact_values(worth: Floats, players: int) -> Floats:
+    """The value of each player by the definition.
+
+    Args:
+        worth: worth of each coalition ``[2 ** players]``, at the number whose bits are its players.
+        players: number of players.
+    """
+    sizes, weights = _sizes(players)
+    found = np.empty(players)
+    for player in range(players):
+        halves, size = worth.reshape(-1, 2, 1 << player), sizes.reshape(-1, 2, 1 << player)
+        found[player] = np.vdot(weights[size[:, 0]], halves[:, 1] - halves[:, 0])
+    return found
+
+
+@cache
+def _sizes(players: int) -> tuple[Whole, Floats]:
+    """The size of each coalition, and the weight of a step from a coalition of each size."""
+    sizes = np.zeros(1, dtype=np.int64)
+    for _ in range(players):
+        sizes = np.concatenate([sizes, sizes + 1])
+    return sizes, np.array([1 / (players * comb(players - 1, size)) for size in range(players)])
 
 
 def singles(players: int) -> Sampled:
