@@ -101,6 +101,8 @@ class TreeGame:
         attribute = np.array([one.attribute for one in trees.columns])[conditions.column]
         self._column, self._low, self._high = conditions.column, conditions.low, conditions.high
         self._missing = conditions.missing
+        order, ends = np.argsort(self._column, kind="stable"), np.cumsum(np.bincount(self._column, minlength=self._width))
+        self._on_column = np.split(order, ends[:-1])
         fails = np.flatnonzero(self._fails(self._values(numbers, words)))
         one = _Parts.of(conditions.leaf, attribute, self._attributes)
         group = _Parts.of(conditions.leaf, player_of[attribute], self._players)
@@ -200,9 +202,8 @@ class TreeGame:
         """Which conditions a row does not meet."""
         own = values[self._column]
         meets = (own > self._low) & (own <= self._high)
-        missing = np.isnan(values)
-        if missing.any():
-            meets |= missing[self._column] & self._missing
+        for column in np.flatnonzero(np.isnan(values)).tolist():
+            meets[self._on_column[column]] = self._missing[self._on_column[column]]
         fails: Flags = ~meets
         return fails
 
