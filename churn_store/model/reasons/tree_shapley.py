@@ -109,19 +109,18 @@ class TreeGame:
         self._attribute, self._group = one, group
         self._leaves, self._value = len(leaves), value
 
-        failing = np.zeros(len(group.leaf), dtype=np.bool_)
-        failing[group.of_condition[fails]] = True
-        self._theirs, self._ours = np.flatnonzero(failing), np.flatnonzero(~failing)
+        self._turns_group_away = group.failing(fails)
+        self._theirs = np.flatnonzero(self._turns_group_away)
+        self._theirs_leaf = group.leaf[self._theirs]
+        self._groups_of_leaf, self._attributes_of_leaf = (_Ranges.among(parts.leaf, len(leaves)) for parts in (group, one))
         self._weights = _weights(int(np.bincount(group.leaf, minlength=self._leaves).max(initial=0)))
 
-        self._fails_reference = np.zeros(len(one.leaf), dtype=np.bool_)
-        self._fails_reference[one.of_condition[fails]] = True
+        self._fails_reference = one.failing(fails)
         short = np.bincount(one.leaf[self._fails_reference], minlength=self._leaves)
         self.base = trees.base + float(value[short == 0].sum())
         self._offset = trees.base
         self._leaving = np.flatnonzero(short[one.leaf] == 0)
         self._entering = np.flatnonzero(self._fails_reference & (short[one.leaf] == 1))
-        self._turned_away = np.flatnonzero(self._fails_reference)
 
     def against(self, numbers: Numbers, words: Words) -> TreeValues:
         """What a row changes, against the reference.
@@ -137,17 +136,15 @@ class TreeGame:
 
     def _terms(self, fails: Whole) -> Terms:
         group = self._group
-        failing = np.zeros(len(group.leaf), dtype=np.bool_)
-        failing[group.of_condition[fails]] = True
+        failing = group.failing(fails)
         reached = np.ones(self._leaves, dtype=np.bool_)
-        reached[group.leaf[self._theirs[failing[self._theirs]]]] = False
-        theirs = self._theirs[reached[group.leaf[self._theirs]]]
-        ours = self._ours[failing[self._ours]]
-        ours = ours[reached[group.leaf[ours]]]
-        place = np.cumsum(reached) - 1
-        return Terms(
-            self._value[reached], place[group.leaf[theirs]], group.who[theirs], place[group.leaf[ours]], group.who[ours]
-        )
+        reached[self._theirs_leaf[np.flatnonzero(failing[self._theirs])]] = False
+        leaves = np.flatnonzero(reached)
+        place, parts = self._groups_of_leaf.of(leaves)
+        turned_away = self._turns_group_away[parts]
+        theirs, ours = np.flatnonzero(turned_away), np.flatnonzero(~turned_away & failing[parts])
+        who = group.who[parts]
+        return Terms(self._value[leaves], place[theirs], who[theirs], place[ours], who[ours])
 
     def _shapley(self, terms: Terms) -> Floats:
         """What each player adds to the sum."""
@@ -162,16 +159,17 @@ class TreeGame:
     def _one_by_one(self, fails: Whole) -> tuple[float, Floats, Floats]:
         """The sum of a row, what each attribute changes in the reference's sum, and its absence in the row's."""
         one, value = self._attribute, self._value
-        failing = np.zeros(len(one.leaf), dtype=np.bool_)
-        failing[one.of_condition[fails]] = True
-        failed = np.flatnonzero(failing)
-        short = np.bincount(one.leaf[failed], minlength=self._leaves)
+        failing = one.failing(fails)
+        short = np.bincount(one.leaf[np.flatnonzero(failing)], minlength=self._leaves)
         entered = self._entering[~failing[self._entering]]
         left = self._leaving[failing[self._leaving]]
         alone = self._summed(entered) - self._summed(left)
-        entered = failed[(short[one.leaf[failed]] == 1) & ~self._fails_reference[failed]]
-        left = self._turned_away[short[one.leaf[self._turned_away]] == 0]
-        return self._offset + float(value[short == 0].sum()), alone, self._summed(entered) - self._summed(left)
+        _, near = self._attributes_of_leaf.of(np.flatnonzero(short == 1))
+        reached = np.flatnonzero(short == 0)
+        _, own = self._attributes_of_leaf.of(reached)
+        entered = near[failing[near] & ~self._fails_reference[near]]
+        without = self._summed(entered) - self._summed(own[self._fails_reference[own]])
+        return self._offset + float(value[reached].sum()), alone, without
 
     def _summed(self, parts: Whole) -> Floats:
         one = self._attribute
@@ -218,6 +216,24 @@ class _Conditions(NamedTuple):
     missing: Flags
 
 
+class _Ranges(NamedTuple):
+    """Where the parts of each leaf begin and end, in arrays that are in order of the leaves."""
+
+    begins: Whole
+    counts: Whole
+
+    @classmethod
+    def among(cls, leaf: Whole, leaves: int) -> "_Ranges":
+        counts = np.bincount(leaf, minlength=leaves)
+        return cls(np.cumsum(counts) - counts, counts)
+
+    def of(self, leaves: Whole) -> tuple[Whole, Whole]:
+        """The parts of some leaves, and beside each the place of its leaf among these."""
+        counts = self.counts[leaves]
+        place = np.repeat(np.arange(len(leaves)), counts)
+        return place, np.arange(len(place)) + (self.begins[leaves] - np.cumsum(counts) + counts)[place]
+
+
 class _Parts(NamedTuple):
     """The conditions of a leaf on one attribute, or one player, taken together."""
 
@@ -229,6 +245,12 @@ class _Parts(NamedTuple):
     def of(cls, leaf: Whole, who: Whole, every: int) -> "_Parts":
         keys, of_condition = np.unique(leaf * every + who, return_inverse=True)
         return cls(keys // every, keys % every, of_condition)
+
+    def failing(self, fails: Whole) -> Flags:
+        """Which parts a row does not meet, from the conditions that it does not meet."""
+        failing = np.zeros(len(self.leaf), dtype=np.bool_)
+        failing[self.of_condition[fails]] = True
+        return failing
 
 
 def _conditions(trees: TreeSum) -> tuple[Whole, _Conditions] | None:
