@@ -9,13 +9,15 @@ import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 from litestar import Litestar
 from litestar.di import Provide
 from litestar.middleware import DefineMiddleware
-from litestar.types import ControllerRouterHandler
+from litestar.types import ASGIApp, ControllerRouterHandler
 
 from churn_api.admin.audit import AuditController
 from churn_api.admin.limits import LimitsController
@@ -58,7 +60,7 @@ from churn_api.releases.routes import ModelController
 from churn_api.releases.served import Preparation
 from churn_api.reports.routes import ReportController
 from churn_api.security.access import Access
-from churn_api.settings import ServiceConfig
+from churn_api.settings import ServiceConfig, ServiceSettings
 from churn_api.shadow.follower import Shadow
 from churn_api.surveys.routes import SurveyController
 from churn_api.surveys.service import SurveyService
@@ -79,6 +81,9 @@ from churn_store.errors import DatabaseAwayError, InputError
 from churn_store.releases.risk_bands import bands_of
 from churn_store.releases.trial import Trials
 from churn_store.storage.online_store import open_reader
+
+if TYPE_CHECKING:
+    from churn_api.telemetry.spans import Tracing
 
 FIRST_LOOK_S = 6.0
 """Longest wait of the start for the first look at the releases, so that the service can answer at once where possible."""
@@ -162,7 +167,10 @@ def create_app(
         clock,
         parts=[watch.words, shipper.words, access.words, worker.words, shadow.words],
     )
-    exposition = Exposition(metrics.registry, worker, os.getpid(), monitor.refresh_metrics)
+    exposition, traced = (
+        Exposition(metrics.registry, worker, os.getpid(), monitor.refresh_metrics),
+        _traced(limits, metrics, worker),
+    )
     access_log, refusals = AccessLog(writer, limits.access_log_share), Refusals(writer, access.audit.note_strangers)
     pipeline = PipelineParts(
         ring=access.ring,
@@ -171,11 +179,12 @@ def create_app(
         metrics=metrics,
         access_log=access_log,
         refusals=refusals,
+        tracing=traced.tracing,
     )
 
     @asynccontextmanager
     async def running(_: Litestar) -> AsyncIterator[None]:
-        for start in (*(task.start for task in tasks.values()), shadow.start):
+        for start in (*(task.start for task in tasks.values()), shadow.start, *traced.starts):
             start()
         await online.refresh()
         await asyncio.to_thread(tasks["releases"].wait_for_first, FIRST_LOOK_S)
@@ -190,7 +199,7 @@ def create_app(
             for follower in followers:
                 follower.cancel()
             await asyncio.gather(*followers, return_exceptions=True)
-            for stop in (shadow.stop, *(task.stop for task in tasks.values())):
+            for stop in (shadow.stop, *(task.stop for task in tasks.values()), *traced.stops):
                 await asyncio.to_thread(stop)
             await asyncio.gather(online.close(), access.limits.store.close())
             threads.shutdown(wait=False, cancel_futures=True)
@@ -248,7 +257,7 @@ def create_app(
             "call": Provide(call_of, sync_to_thread=False),
             **{name: _always(part) for name, part in parts.items()},
         },
-        middleware=[DefineMiddleware(RequestPipeline, parts=pipeline)],
+        middleware=[DefineMiddleware(RequestPipeline, parts=pipeline), *traced.middleware],
         request_class=CheckedRequest,
         request_max_body_size=limits.max_body_bytes,
         exception_handlers={Exception: problem_response},
@@ -262,6 +271,27 @@ def create_app(
     require_answerable(app)
     documents.take(app, ordinary)
     return app
+
+
+@dataclass(frozen=True)
+class _Traced:
+    """The traces, Litestar's middleware for the ordinary lane, and what is called at the start and at the end."""
+
+    tracing: "Tracing | None" = None
+    middleware: tuple[Callable[[ASGIApp], ASGIApp], ...] = ()
+    starts: tuple[Callable[[], None], ...] = ()
+    stops: tuple[Callable[[], None], ...] = ()
+
+
+def _traced(limits: ServiceSettings, metrics: Metrics, worker: Worker) -> _Traced:
+    """The traces; without a collector none, and nothing of OpenTelemetry is imported."""
+    if not limits.otel_endpoint:
+        return _Traced()
+    from churn_api.http.traced import traced  # noqa: PLC0415
+    from churn_api.telemetry.spans import Tracing  # noqa: PLC0415
+
+    tracing = Tracing(limits.otel_endpoint, limits.otel_share, worker.number, metrics)
+    return _Traced(tracing, (traced(tracing),), (tracing.start,), (tracing.stop,))
 
 
 def _always(part: object) -> Provide:

@@ -89,6 +89,13 @@ class ServiceSettings(SharedServiceSettings):
     cors_origins: tuple[str, ...] = Field(
         (), description="origins whose pages may ask from a browser, such as https://shop.example; default: none"
     )
+    otel_endpoint: str = Field(
+        "",
+        description="address of an OpenTelemetry collector (OTLP over HTTP), such as http://collector:4318; default: no traces",
+    )
+    otel_share: float = Field(
+        1.0, description="share of the requests that are traced, unless the caller's trace says whether", ge=0, le=1
+    )
     open_metrics: bool = Field(False, description="/metrics and /health/detailed answer without a key")
 
     risk_bands: dict[str, float] | None = Field(
@@ -109,6 +116,13 @@ class ServiceSettings(SharedServiceSettings):
         if wrong := [name for name in bands if not _BAND(name)]:
             raise ValueError(f"{wrong[0]!r} is no name of a band; expected 1 to 40 small letters, digits, - or _")
         return dict(sorted(bands.items(), key=lambda band: band[1]))
+
+    @field_validator("otel_endpoint")
+    @classmethod
+    def _is_a_collector(cls, url: str) -> str:
+        if url and re.fullmatch(r"https?://[^/@?#\s]+(/[^?#\s]*)?", url) is None:
+            raise ValueError("expected an address like http://collector:4318, without user, password and query")
+        return url
 
     @field_validator("cors_origins")
     @classmethod

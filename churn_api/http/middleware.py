@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from litestar.exceptions import HTTPException, MethodNotAllowedException
 from litestar.handlers import HTTPRouteHandler
@@ -31,6 +31,9 @@ from churn_api.security.rate_limits import RateLimits, Refused, What, network_of
 from churn_api.telemetry.access_log import ERRORS_FROM, AccessLine, AccessLog
 from churn_api.telemetry.metrics import Metrics
 from churn_api.telemetry.refusals import Refusals
+
+if TYPE_CHECKING:
+    from churn_api.telemetry.spans import Tracing
 
 UNMATCHED: Final = "unmatched"
 """Name in metrics for requests that matched no route."""
@@ -51,6 +54,7 @@ class PipelineParts:
     metrics: Metrics
     access_log: AccessLog
     refusals: Refusals
+    tracing: "Tracing | None" = None
 
     def note_unmatched(self, address: str, status: int) -> None:
         """Count a request that reached no route."""
@@ -106,6 +110,8 @@ class RequestPipeline:
         else:
             await answer.send(send, (b"x-request-id", call.request_id.encode()))
         self._note(call, scope, answer.status)
+        if self._parts.tracing is not None:
+            self._trace(self._parts.tracing, call, answer.status)
 
     async def _call_ordinary(self, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
         """Let Litestar call the handler and turn its exceptions into problems; note the status that was sent."""
@@ -123,6 +129,18 @@ class RequestPipeline:
             await self._app(scope, receive, noting)
         finally:
             self._note(call, scope, status)
+
+    def _trace(self, tracing: "Tracing", call: Call, status: int) -> None:
+        """The span of a request that Litestar did not call a handler for."""
+        tracing.record(
+            method=self._method,
+            route=self._route,
+            status=status,
+            request_id=call.id,
+            release=call.release,
+            seconds=time.perf_counter() - call.begun,
+            headers=call.headers,
+        )
 
     def _learn(self, scope: Scope) -> None:
         """Learn once per route its template, its lane, its inputs and the scope that it needs."""

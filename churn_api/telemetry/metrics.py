@@ -157,6 +157,12 @@ class Metrics:
         self.ship_failures = Counter(
             "churn_prediction_log_ship_failures", "Failed attempts to ship", ["reason"], registry=self.registry
         )
+        self.spans = Counter(
+            "churn_trace_spans",
+            "Spans that the collector took, that it did not take (lost), or for which there was no room (dropped)",
+            ["outcome"],
+            registry=self.registry,
+        )
         self.database_replaced = Counter(
             "churn_database_replaced", "Times that the serving database was another one than before", registry=self.registry
         )

@@ -1,4 +1,4 @@
-"""A value that is sent in every field of every documented route, valid and not, is in no error, log line, metric or row of the audit."""
+"""A value that is sent in every field of every documented route, valid and not, is in no error, log line, metric, trace or row of the audit."""
 
 import copy
 from collections.abc import Iterator
@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from churn_api.security.keys import SCOPES
 from churn_store.database.schema import audit_log
+from tests.api.collector import collecting
 from tests.api.conftest import Installation, Service
 from tests.api.test_hostile_requests import log_lines
 from tests.release_factory import Candidate
@@ -21,6 +22,11 @@ pytestmark = pytest.mark.integration
 
 CANARY = "canary-93d1-mustermann"
 NUMBER = 736_251_984
+TRACE = (
+    ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+    ("tracestate", f"a={CANARY}"),
+    ("baggage", f"a={CANARY}"),
+)
 UNKNOWN = "an_unknown_name"
 """Names are no customer's: a refusal may repeat the name of a column that the release does not take."""
 
@@ -134,7 +140,11 @@ def in_body(method: str, plain: str, bodies: list[Any], *, with_csv: bool) -> It
 def test_what_is_sent_in_any_field_stays_between_the_caller_and_the_answer(
     tmp_path: Path, candidate: Candidate, other_candidate: Candidate, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with Installation.make(tmp_path, access_log_share=1.0, ship_s=0.05) as installed, log_lines() as said:
+    with (
+        collecting() as collector,
+        Installation.make(tmp_path, access_log_share=1.0, ship_s=0.05, otel_endpoint=collector.endpoint) as installed,
+        log_lines() as said,
+    ):
         installed.make_key("all", *SCOPES)
         installed.release(candidate)
         installed.release(other_candidate)
@@ -148,19 +158,22 @@ def test_what_is_sent_in_any_field_stays_between_the_caller_and_the_answer(
     lines = said.getvalue() + out + err
     assert len(lines.splitlines()) > len(statuses) / 2
     assert len(audit) > 20
+    assert len(collector.spans) > len(statuses) / 2
+    assert {span.name for span in collector.spans} >= {"POST /predict", "GET /customers/{customer_id}", "POST /outcomes"}
     assert {200, 400, 404} <= set(statuses)
     assert 500 not in statuses
-    for text in (lines, metrics, *audit):
+    traces = [str(collector.spans), *(body.decode("latin-1") for body in collector.bodies)]
+    for text in (lines, metrics, *audit, *traces):
         assert CANARY not in text
         assert str(NUMBER) not in text
 
 
 def send_all(service: Service) -> list[int]:
-    """Send every request; no error repeats what was sent."""
+    """Send every request, with the canary in what a caller's trace may carry; no error repeats what was sent."""
     api = service.get("/docs/openapi.json", key=None).json()
     statuses = []
     for sent in requests(api):
-        headers = [*service.key_header("all").items(), *sent.headers]
+        headers = [*service.key_header("all").items(), *TRACE, *sent.headers]
         response = service.raw(sent.method, sent.target.encode("ascii"), sent.body, headers=tuple(headers))
         statuses.append(response.status_code)
         told = str(response.headers)
