@@ -44,9 +44,9 @@ from churn_api.outcomes.routes import OutcomeService, outcome_controller
 from churn_api.predictions.batch_reasons import BatchReasons
 from churn_api.predictions.batch_route import batch_route
 from churn_api.predictions.batch_rows import BatchRows
-from churn_api.predictions.company_files import FileBodies
 from churn_api.predictions.customer_routes import CustomerController
 from churn_api.predictions.feature_routes import FeaturesController
+from churn_api.predictions.file_bodies import FileBodies
 from churn_api.predictions.online_features import OnlineFeatures
 from churn_api.predictions.routes import prediction_routes
 from churn_api.predictions.service import Predictor
@@ -123,7 +123,6 @@ def create_app(
         Preparation(
             max_batch=limits.max_batch,
             metrics=metrics,
-            document=documents.of_release,
             now_s=clock.now_s,
             bands=partial(bands_of, bounds=limits.risk_bands),
         ),

@@ -1,12 +1,13 @@
 """The OpenAPI document: Litestar's document of the ordinary routes, merged with the routes that depend on a release.
 
 Litestar builds its document once and knows nothing of the fast lane. The routes whose inputs have a release's columns are
-described here, once per release, from the same types that decode its requests. Before the first release there is a generic
+described here, at the first question after a swap, from the same types that decode its requests. Before the first release there is a generic
 document.
 
 Belongs here: the merge, and what the routes of the fast lane take and give. Does not belong here: the types themselves.
 """
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
@@ -24,11 +25,10 @@ from churn_api.predictions.streamed import COLUMNS, NDJSON
 from churn_api.predictions.streamed import CSV as CSV_LINES
 from churn_api.releases.decision_routes import ApproveRequest, ArmsRequest, RejectRequest
 from churn_api.releases.rollback import RollbackRequest
+from churn_api.releases.served import Served
 from churn_api.schemas.outcomes import OutcomeRecord
 from churn_api.schemas.predictions import Batch, Prediction, StreamedPrediction
-from churn_api.schemas.requests import RequestTypes
 from churn_api.schemas.surveys import SurveySubmission
-from churn_store.releases.bundles import Bundle
 
 CSV: Final = (
     "A file like the company's table of customers, read by the mapping in churn.yaml (separator, decimals, missing words, names, "
@@ -167,25 +167,33 @@ OPERATIONS: Final = (
 
 
 class OpenApiDocuments:
-    """Makes the document of each release.
-
-    Attributes:
-        generic: document before the first release, as JSON.
-    """
+    """Makes the document of each release when it is first asked for, which takes a good part of a second."""
 
     def __init__(self) -> None:
+        self._making = threading.Lock()
+        self._parts: tuple[Litestar, Sequence[ControllerRouterHandler]] | None = None
         self._ordinary: dict[str, Any] = {}
-        self.generic = b""
+        self._made: tuple[str | None, bytes] | None = None
 
     def take(self, app: Litestar, routes: Sequence[ControllerRouterHandler]) -> None:
-        """Take Litestar's document of the ordinary routes; called once, when the application is complete."""
-        self._ordinary = ordinary_document(app, routes)
-        self.generic = self._merged(
-            "No release serves yet, so the attributes of a prediction are not known.", _generic_types()
-        )
+        """Take the complete application, and the controllers of its ordinary routes."""
+        self._parts = app, routes
 
-    def of_release(self, requests: RequestTypes, bundle: Bundle) -> bytes:
-        """The document of a release, as JSON."""
+    def of(self, served: Served | None) -> bytes:
+        """The document of what serves, as JSON; before the first release, a generic one. For a thread beside the event loop."""
+        digest = None if served is None else served.champion.bundle.digest
+        with self._making:
+            if self._made is None or self._made[0] != digest:
+                if not self._ordinary and self._parts is not None:
+                    self._ordinary = ordinary_document(*self._parts)
+                self._made = digest, self._generic() if served is None else self._of_release(served)
+            return self._made[1]
+
+    def _generic(self) -> bytes:
+        return self._merged("No release serves yet, so the attributes of a prediction are not known.", _generic_types())
+
+    def _of_release(self, served: Served) -> bytes:
+        requests, bundle = served.requests, served.champion.bundle
         manifest = bundle.manifest
         horizon = "" if manifest.horizon_days is None else f" within {manifest.horizon_days} days"
         about = (

@@ -1,5 +1,6 @@
 """``GET /docs`` for people, ``GET /docs/openapi.json`` for programs; no key needed, nothing fetched from elsewhere."""
 
+import asyncio
 from importlib.resources import files
 from typing import Final
 
@@ -30,5 +31,5 @@ class DocsController(Controller):
     @get("/docs/openapi.json")
     async def document(self, releases: ReleasePoller, documents: OpenApiDocuments) -> Response[bytes]:
         """The document for programs."""
-        content = documents.generic if releases.current is None else releases.current.openapi
+        content = await asyncio.to_thread(documents.of, releases.current)
         return Response(content, media_type=MediaType.JSON)

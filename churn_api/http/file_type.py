@@ -1,6 +1,6 @@
 """Whether a request's body is a file, and of which kind and encoding, by its Content-Type.
 
-Belongs here: the header. Does not belong here: what the body holds (``predictions.company_files``, ``validation.parsing``).
+Belongs here: the header. Does not belong here: what the body holds (``predictions.file_bodies``, ``validation.parsing``).
 """
 
 from dataclasses import dataclass

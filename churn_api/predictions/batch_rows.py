@@ -1,6 +1,6 @@
 """The rows of a batch: from ids or records in JSON, or from a file of CSV or Parquet; large work in a thread.
 
-Belongs here: what is read where, and by which bounds. Does not belong here: how a file is read (``predictions.company_files``), and the
+Belongs here: what is read where, and by which bounds. Does not belong here: how a file is read (``predictions.file_bodies``), and the
 answer (``predictions.batch_route``).
 """
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from churn_api.http.file_type import FileType
-from churn_api.predictions.company_files import FileBodies, FileRow, asked_of, batch_of
+from churn_api.predictions.file_bodies import FileBodies, FileRow, asked_of, batch_of
 from churn_api.predictions.online_features import OnlineFeatures
 from churn_api.predictions.options import Options
 from churn_api.predictions.service import Asked, unknown_customer

@@ -1,24 +1,23 @@
 """Reads a CSV or Parquet body as `churn score` reads a file: by the mapping of ``churn.yaml``, or by the release's own names.
 
 Belongs here: which description a body is read by, and its rows with their lines. Does not belong here: how values are read
-(``churn_store.mapping``), and which rows a release takes (``schemas.requests``). No message repeats a value of the body.
+(``churn_store.mapping``), and which rows a release takes (``predictions.file_bodies``). No message repeats a value of the body.
 """
 
 import heapq
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
 import polars as pl
 
 from churn_api.http.decode_errors import malformed
 from churn_api.http.file_type import CsvType, FileType
 from churn_api.http.problems import Problem
+from churn_api.predictions.file_bodies import FileRow
 from churn_api.predictions.parquet_body import plain_parquet
-from churn_api.schemas.requests import RequestTypes, Row
 from churn_store.errors import InputError
 from churn_store.mapping.column_settings import Attribute
 from churn_store.mapping.company import refuse_other_inputs
@@ -32,9 +31,6 @@ from churn_store.mapping.text import EXPECTED, FIELDS, LINE, MappedText
 from churn_store.model.signature import Signature
 from churn_store.redaction import shown_names
 
-MOST_FAULTS: Final = 20
-"""Most lines that a refusal names."""
-
 FILE: Final = "body"
 
 ROWS_AT_ONCE: Final = 200
@@ -42,73 +38,30 @@ ROWS_AT_ONCE: Final = 200
 
 
 @dataclass(frozen=True)
-class FileRow:
-    """A row of a body.
-
-    Attributes:
-        place: where it begins: ``line`` of CSV or ``row`` of Parquet.
-        line: number of that, from 1.
-        customer_id: its id, if it has one.
-        values: inputs of the release by name; a number that can't be read is the text that stands there.
-        fault: why it can't be read; empty where it can.
-        is_whole: whether it has as many fields as the header; else it has no values.
-    """
-
-    place: str
-    line: int
-    customer_id: str | None
-    values: Row
-    fault: str
-    is_whole: bool = True
-
-    @property
-    def where(self) -> str:
-        """Its place in words."""
-        return f"{self.place} {self.line}"
-
-
-@dataclass(frozen=True)
-class FileBodies:
-    """Reads bodies that are files.
+class CompanyFile:
+    """Reads a body that is a file.
 
     Attributes:
         mapping: description of the company's table of customers; ``None`` to read the release's own names.
-        max_rows: most rows of a body that is answered in one piece.
+        max_rows: most rows of a body.
     """
 
     mapping: FileTable | None
     max_rows: int
 
-    def rows(
-        self, body: bytes, kind: FileType, signature: Signature, *, release: str, max_rows: int | None = None
-    ) -> Iterator[FileRow]:
-        """Read a body, and return its rows in the order of the file; values are made row by row as they are taken.
-
-        Args:
-            body: the file.
-            kind: its kind.
-            signature: inputs of the release.
-            release: name of the release in messages.
-            max_rows: most rows; default: those of the settings.
-
-        Raises:
-            Problem: if the body is not of its kind and encoding, lacks a column or has too many rows or none (400); or if it is
-                compressed (415).
-        """
-        at_most = self.max_rows if max_rows is None else max_rows
+    def rows(self, body: bytes, kind: FileType, signature: Signature, *, release: str) -> Iterator[FileRow]:
+        """Read a body, as ``FileBodies.rows`` says."""
         try:
-            text, description = self._read(body, kind, signature, release, at_most)
-            if text.rows.height + text.ragged.height > at_most:
-                raise malformed("", f"expected a header line and 1 to {at_most} rows; found more")
+            text, description = self._read(body, kind, signature, release)
+            if text.rows.height + text.ragged.height > self.max_rows:
+                raise malformed("", f"expected a header line and 1 to {self.max_rows} rows; found more")
             return _rows(
                 text, model_inputs(text, description, where=where_of(kind), with_values=False), description, signature
             )
         except InputError as error:
             raise malformed("", str(error)) from None
 
-    def _read(
-        self, body: bytes, kind: FileType, signature: Signature, release: str, max_rows: int
-    ) -> tuple[MappedText, FileTable]:
+    def _read(self, body: bytes, kind: FileType, signature: Signature, release: str) -> tuple[MappedText, FileTable]:
         described = _own_names(signature) if self.mapping is None else self.mapping
         if self.mapping is not None:
             refuse_other_inputs(described, signature, release=release)
@@ -118,7 +71,7 @@ class FileBodies:
             found = described.model_copy(update={"path": FILE, "format": "csv", "encoding": encoding})
         else:
             found = described.model_copy(update={"path": FILE, "format": "parquet"})
-            body = plain_parquet(body, found.mapped, max_rows=max_rows)
+            body = plain_parquet(body, found.mapped, max_rows=self.max_rows)
         with tempfile.TemporaryDirectory(prefix="churn-") as folder:
             file = Path(folder) / FILE
             file.write_bytes(body)
@@ -132,66 +85,6 @@ class FileBodies:
 def where_of(kind: FileType) -> str:
     """The name of a body in messages."""
     return "CSV" if isinstance(kind, CsvType) else "Parquet"
-
-
-def asked_of(row: FileRow, requests: RequestTypes) -> tuple[str | None, Row | Problem]:
-    """A row as a prediction by attributes, or the problem (400) of one that the release does not take; names its place."""
-    if row.fault:
-        return row.customer_id, _unscored(row, row.fault)
-    try:
-        return requests.of_values(row.customer_id, row.values)
-    except Problem as problem:
-        said = "; ".join(error["detail"] for error in problem.details.errors or [])
-        return (None if "customer_id" in said else row.customer_id), _unscored(row, said)
-
-
-def _unscored(row: FileRow, said: str) -> Problem:
-    problem = malformed(row.where, said)
-    problem.details.detail = f"This row can't be scored: {said} (at {row.where})."
-    return problem
-
-
-def batch_of(rows: Iterable[FileRow], requests: RequestTypes) -> list[tuple[str | None, Row]]:
-    """The rows as a batch of predictions by attributes.
-
-    Raises:
-        Problem: if the release does not take some of them (400); names their places.
-    """
-    taken: list[tuple[str | None, Row]] = []
-    faults: list[dict[str, str]] = []
-    for row in rows:
-        customer_id, asked = asked_of(row, requests)
-        if isinstance(asked, Problem):
-            faults += asked.details.errors or []
-        else:
-            taken.append((customer_id, asked))
-    if not faults:
-        return taken
-    first = faults[0]
-    refusal = malformed(first["path"], first["detail"])
-    refusal.details.detail = (
-        f"{len(faults)} of {len(faults) + len(taken)} rows can't be scored, the first on {first['path']}: {first['detail']}. No "
-        "prediction was made; POST /validate says more of all of them, and a streamed answer (Accept: application/x-ndjson) "
-        "has the others."
-    )
-    more = len(faults) - MOST_FAULTS
-    refusal.details.errors = [
-        *faults[:MOST_FAULTS],
-        *([{"path": "", "detail": f"and {more} more lines"}] if more > 0 else []),
-    ]
-    raise refusal
-
-
-def records_of(rows: Iterable[FileRow]) -> list[bytes | None]:
-    """The rows as bodies of ``POST /predict``, each to be judged by itself; ``None`` for one with too many or too few fields."""
-    encode = msgspec.json.Encoder().encode
-    written: list[bytes | None] = []
-    for row in rows:
-        record: dict[str, Any] = {"attributes": row.values}
-        if row.customer_id:
-            record[PERSON] = row.customer_id
-        written.append(encode(record) if row.is_whole else None)
-    return written
 
 
 def _rows(text: MappedText, inputs: ModelInputs, description: FileTable, signature: Signature) -> Iterator[FileRow]:

@@ -1,7 +1,7 @@
 """A batch that is answered while it is scored: a line a prediction, as NDJSON or CSV.
 
 Every row has its line, also one that can't be scored, which says where it stands and why. Belongs here: the forms of the lines.
-Does not belong here: where rows come from (``predictions.company_files``) and how they are scored (``predictions.service``).
+Does not belong here: where rows come from (``predictions.file_bodies``) and how they are scored (``predictions.service``).
 """
 
 import csv

@@ -7,15 +7,18 @@ gives (``churn_assets.monitoring``): one request is no window.
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 
 from churn_store.errors import ReleaseError
 from churn_store.model.psi import Tally, population_stability_index
 from churn_store.model.signature import MISSING_CATEGORY, Column, Signature, trained_words
 from churn_store.releases.reference_sample import read_sample
+
+if TYPE_CHECKING:
+    import polars as pl
 
 BINS = 10
 LEAST_ROWS = 100
@@ -79,6 +82,8 @@ def read_reference(content: bytes, signature: Signature) -> Reference:
     Raises:
         ReleaseError: if it is no Parquet, damaged, more than a sample, without rows, or without a column of the signature.
     """
+    import polars as pl  # noqa: PLC0415 - half a second that predictions need not wait for
+
     try:
         frame = read_sample(content).select(
             *(pl.col(name).cast(pl.Float64).fill_nan(None) for name in signature.numbers),
@@ -96,7 +101,7 @@ def read_reference(content: bytes, signature: Signature) -> Reference:
     )
 
 
-def _numbers(values: pl.Series) -> Numbers:
+def _numbers(values: "pl.Series") -> Numbers:
     present = values.drop_nulls().to_numpy()
     inner = np.linspace(0, 1, BINS + 1)[1:-1]
     edges = np.unique(np.quantile(present, inner)) if present.size else np.empty(0)

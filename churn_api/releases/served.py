@@ -53,7 +53,6 @@ class Served:
         since_s: time at which this worker began to serve them, by the platform's clock.
         from_cache: whether they came from local disk because the database or the store was away.
         requests: request bodies.
-        openapi: OpenAPI document with the columns.
         reference: reference sample that new rows are compared with; ``None`` until it is read, and if it can't be read, which does
             not keep the release from serving.
         shadow: challenger that answers nobody; ``None`` without one.
@@ -66,7 +65,6 @@ class Served:
     since_s: float
     from_cache: bool
     requests: RequestTypes
-    openapi: bytes
     reference: Reference | None
     shadow: ShadowRelease | None = None
     assignment: Assignment | None = None
@@ -121,14 +119,12 @@ class Preparation:
     Attributes:
         max_batch: most customers or records in a batch.
         metrics: metrics that count its predictions.
-        document: function that makes the OpenAPI document.
         now_s: the platform's clock.
         bands: function that gives a release its risk bands.
     """
 
     max_batch: int
     metrics: Metrics
-    document: Callable[[RequestTypes, Bundle], bytes]
     now_s: Callable[[], float]
     bands: Callable[[Manifest], RiskBands] = bands_of
 
@@ -151,6 +147,5 @@ class Preparation:
             since_s=self.now_s(),
             from_cache=from_cache,
             requests=requests,
-            openapi=self.document(requests, bundle),
             reference=None,
         )

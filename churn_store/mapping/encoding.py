@@ -9,8 +9,6 @@ import io
 import re
 from pathlib import Path
 
-import pyarrow as pa
-
 from churn_store.errors import InputError
 from churn_store.mapping.file_settings import Encoding, FileTable
 
@@ -121,6 +119,8 @@ def _opened(file: Path) -> io.BufferedIOBase:
     if compression == "gzip":
         return gzip.open(file)
     if compression == "zstd":
+        import pyarrow as pa  # noqa: PLC0415 - for this compression alone
+
         return io.BufferedReader(pa.CompressedInputStream(pa.OSFile(str(file)), "zstd"))
     return open(file, "rb")
 

@@ -4,7 +4,6 @@ Belongs here: where a release's plan comes from. Does not belong here: the contr
 """
 
 import msgspec
-import polars as pl
 
 from churn_store.errors import ReleaseError
 from churn_store.model.reasons.explainer import Explainer
@@ -31,6 +30,8 @@ def plan_of(bundle: Bundle) -> ReasonPlan:
     manifest = bundle.manifest
     if isinstance(manifest.reasons, ReasonPlan):
         return manifest.reasons
+    import polars as pl  # noqa: PLC0415 - only older releases need a frame
+
     signature = manifest.signature
     try:
         rows = read_sample(bundle.reference).select(

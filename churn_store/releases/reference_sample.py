@@ -8,13 +8,13 @@ before this one does: run as a program, this module is that child.
 import io
 import signal
 import sys
-
-import polars as pl
-import pyarrow.parquet as pq
-from pyarrow import ArrowException
+from typing import TYPE_CHECKING
 
 from churn_store.errors import ReleaseError
 from churn_store.releases.child import confine, run_child
+
+if TYPE_CHECKING:
+    import polars as pl
 
 MOST_ROWS = 1_000_000
 LARGEST_READ = 128 * 1024 * 1024
@@ -28,7 +28,7 @@ CHILD_BYTES = 4 * LARGEST_UNPACKED
 CHILD_S = 20
 
 
-def read_sample(content: bytes) -> pl.DataFrame:
+def read_sample(content: bytes) -> "pl.DataFrame":
     """The sample of training rows that drift is measured against.
 
     Raises:
@@ -46,6 +46,9 @@ def read_sample(content: bytes) -> pl.DataFrame:
 
 
 def _require_modest(content: bytes) -> None:
+    import pyarrow.parquet as pq  # noqa: PLC0415 - see _read
+    from pyarrow import ArrowException  # noqa: PLC0415
+
     try:
         footer = pq.ParquetFile(io.BytesIO(content)).metadata
         groups = [footer.row_group(group) for group in range(footer.num_row_groups)]
@@ -60,7 +63,9 @@ def _require_modest(content: bytes) -> None:
         )
 
 
-def _read(content: bytes) -> pl.DataFrame:
+def _read(content: bytes) -> "pl.DataFrame":
+    import polars as pl  # noqa: PLC0415 - not before a sample is read: predictions need no frame
+
     return pl.read_parquet(io.BytesIO(content), n_rows=MOST_ROWS)
 
 

@@ -67,7 +67,7 @@ class Service:
             settings.releases_url,
             LastGood(self.folder / "cache", max_age_s=KEPT_S, now_s=now_s),
             Trials(self.folder.parents[2] / "trials"),  # of this machine, which all worlds of a process share
-            Preparation(max_batch=100, metrics=metrics, document=_no_document, now_s=now_s),
+            Preparation(max_batch=100, metrics=metrics, now_s=now_s),
             metrics,
             now_s,
         )
@@ -133,11 +133,6 @@ class Service:
             self.stop()
             self.start()
         return died
-
-
-def _no_document(*_: Any) -> bytes:
-    """The document for people, which is made of the application's routes: there are none here."""
-    return b"{}"
 
 
 async def _nothing() -> Any:

@@ -6,7 +6,7 @@ each of the first ``v (a-1)! b! / (a+b)!`` and each of the second ``-v a! (b-1)!
 (interventional TreeSHAP with a single reference: Lundberg et al. 2020, "From local explanations to global understanding with
 explainable AI for trees", with groups in place of columns). Nothing is sampled, and no tree is walked twice.
 
-Belongs here: sums of leaf values. Does not belong here: log odds, which a calibration makes of them (``tree_sum.Link``).
+Belongs here: sums of leaf values. Does not belong here: log odds, which a calibration makes of them (``model.tree_sum``).
 """
 
 from typing import Final, NamedTuple
