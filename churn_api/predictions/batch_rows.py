@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from churn_api.http.file_type import FileType
-from churn_api.predictions.file_bodies import FileBodies, FileRow, asked_of, batch_of
+from churn_api.predictions.file_bodies import FileBodies
+from churn_api.predictions.file_rows import FileRow, asked_of, batch_of
 from churn_api.predictions.online_features import OnlineFeatures
 from churn_api.predictions.options import Options
 from churn_api.predictions.service import Asked, unknown_customer

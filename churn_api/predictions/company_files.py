@@ -1,7 +1,7 @@
 """Reads a CSV or Parquet body as `churn score` reads a file: by the mapping of ``churn.yaml``, or by the release's own names.
 
 Belongs here: which description a body is read by, and its rows with their lines. Does not belong here: how values are read
-(``churn_store.mapping``), and which rows a release takes (``predictions.file_bodies``). No message repeats a value of the body.
+(``churn_store.mapping``), and which rows a release takes (``predictions.file_rows``). No message repeats a value of the body.
 """
 
 import heapq
@@ -16,7 +16,7 @@ import polars as pl
 from churn_api.http.decode_errors import malformed
 from churn_api.http.file_type import CsvType, FileType
 from churn_api.http.problems import Problem
-from churn_api.predictions.file_bodies import FileRow
+from churn_api.predictions.file_rows import FileRow
 from churn_api.predictions.parquet_body import plain_parquet
 from churn_store.errors import InputError
 from churn_store.mapping.column_settings import Attribute

@@ -16,7 +16,8 @@ from churn_api.http.call import Call
 from churn_api.http.file_type import CsvType, csv_type
 from churn_api.http.lanes import asks
 from churn_api.http.problems import problem_spec
-from churn_api.predictions.file_bodies import FileBodies, records_of
+from churn_api.predictions.file_bodies import FileBodies
+from churn_api.predictions.file_rows import records_of
 from churn_api.predictions.service import Predictor
 from churn_api.releases.served import Served
 from churn_api.schemas.validation import Validation
