@@ -17,6 +17,7 @@ from litestar.routes import HTTPRoute
 from litestar.types import ControllerRouterHandler, Method
 from litestar.types.internal_types import PathParameterDefinition
 
+from churn_api.http.edge import LightLitestar
 from churn_api.http.lanes import SCOPE, UNLIMITED
 from churn_api.http.problems import MEDIA_TYPE, ProblemDetails
 
@@ -32,7 +33,7 @@ def ordinary_document(app: Litestar, routes: Sequence[ControllerRouterHandler]) 
         app: the complete application.
         routes: controllers of its ordinary routes.
     """
-    documented = Litestar(
+    documented = LightLitestar(
         route_handlers=routes,
         dependencies=app.dependencies,
         openapi_config=OpenAPIConfig(

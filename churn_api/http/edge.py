@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from litestar import Litestar
+from litestar.config.app import AppConfig
 from litestar.config.cors import CORSConfig
 from litestar.enums import ScopeType
 from litestar.types import Message, Receive, Scope, Send
@@ -46,7 +47,16 @@ def cors_of(origins: Sequence[str]) -> CORSConfig | None:
     )
 
 
-class ServiceApp(Litestar):
+class LightLitestar(Litestar):
+    """Litestar that leaves OpenTelemetry alone (``http.traced`` puts its middleware where it belongs)."""
+
+    @staticmethod
+    def _patch_opentelemetry_middleware(config: AppConfig) -> AppConfig:
+        """Leave the middlewares as they are: Litestar loads all of OpenTelemetry to look for one of its classes among them."""
+        return config
+
+
+class ServiceApp(LightLitestar):
     """Litestar, with what holds for every answer."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # type: ignore[override]
