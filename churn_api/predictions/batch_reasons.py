@@ -1,6 +1,6 @@
 """The reasons of a batch's rows, a few at a time.
 
-Reasons cost hundreds of times what a prediction costs, so a batch with them has fewer rows, and leaves the threads to others after a few
+Reasons cost dozens of times what a prediction costs, so a batch with them has fewer rows, and leaves the threads to others after a few
 rows. Belongs here: which rows get reasons. Does not belong here: the reasons themselves (the folder ``explanations``).
 """
 
@@ -21,7 +21,7 @@ from churn_api.schemas.requests import Row
 T = TypeVar("T")
 
 EXPLAINED_AT_ONCE: Final = 20
-"""Rows that are explained before another request has its turn in the thread: about 0.05 s."""
+"""Rows that are explained before another request has its turn in the thread: 0.02 to 0.05 s."""
 
 
 class Explained(NamedTuple):

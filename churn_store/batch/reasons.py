@@ -22,7 +22,7 @@ REASON_COLUMNS: Final[dict[str, type[pl.DataType]]] = {
 """The columns of the strongest reasons, with their types."""
 
 THREADS: Final = 2
-"""Threads where the runtime scores samples: it lets go of Python's lock, and the rest of the work does not."""
+"""Threads for what is not quick: the runtime and numpy on large arrays let go of Python's lock, and the rest of the work does not."""
 
 
 def reasons_of(explainer: Explainer, rows: pl.DataFrame) -> pl.DataFrame:
@@ -43,11 +43,11 @@ def reasons_of(explainer: Explainer, rows: pl.DataFrame) -> pl.DataFrame:
             return None
 
     customers = rows["customer_id"].to_list()
-    if explainer.asks_the_runtime:
+    if explainer.is_quick:
+        found = [explained(place) for place in range(rows.height)]
+    else:
         with ThreadPoolExecutor(max_workers=min(THREADS, os.cpu_count() or 1)) as threads:
             found = list(threads.map(explained, range(rows.height)))
-    else:
-        found = [explained(place) for place in range(rows.height)]
     records = [[] if explanation is None else _record(explanation) for explanation in found]
     return pl.DataFrame(
         [[*record, *[None] * (len(REASON_COLUMNS) - len(record))] for record in records],

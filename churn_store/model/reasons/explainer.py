@@ -122,8 +122,6 @@ class Explainer:
         self._reference_log_odds = float(scorer.log_odds(numbers, words)[0])
         trees = scorer.trees
         self._game = None if trees is None else tree_game(trees, self._player_of, self._numbers, self._words)
-        self.asks_the_runtime = scorer.has_trees and self._game is None
-        """Whether most of an explanation is spent in the runtime, beside which other threads work."""
         self.is_quick = not scorer.has_trees or (
             trees is not None and trees.link.prior is None and self._game is not None and self._game.conditions <= QUICK
         )
