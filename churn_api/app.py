@@ -28,6 +28,7 @@ from churn_api.docs.routes import DocsController
 from churn_api.experiments.routes import ExperimentController, ExperimentReader
 from churn_api.explanations.routes import ExplanationController
 from churn_api.explanations.service import Explanations
+from churn_api.http.asking import Turns
 from churn_api.http.call import call_of
 from churn_api.http.edge import ServiceApp, cors_of
 from churn_api.http.lanes import require_answerable
@@ -109,7 +110,7 @@ def create_app(
     limits = settings.service
     clock = FollowedClock(settings.clock)
     writer = writer or LineWriter()
-    metrics, documents = Metrics(), OpenApiDocuments()
+    metrics, documents, turns = Metrics(), OpenApiDocuments(), Turns()
     engine = connect(settings.database_url)
     watch = DatabaseWatch(engine)
     access = Access.open(settings, engine, _away(engine), metrics)
@@ -212,8 +213,8 @@ def create_app(
 
     parts = {
         "experiments": ExperimentReader(engine, clock.now_s),
-        "outcomes": OutcomeService(engine, OutcomeBodies(limits.max_batch, clock.now_s), releases, clock.now_s),
-        "surveys": SurveyService(engine, predictor, online, clock.now_s),
+        "outcomes": OutcomeService(engine, OutcomeBodies(limits.max_batch, clock.now_s), releases, clock.now_s, turns),
+        "surveys": SurveyService(engine, predictor, online, clock.now_s, turns),
         "shadow": shadow, "access": access, "documents": documents, "engine": engine, "explanations": explanations, "monitor": monitor, "predictor": predictor, "releases": releases,
         "decisions": Decisions(engine, releases, trials, access.ring.name_of, clock.now_s), "threads": threads, "online": online, "clock": clock, "worker": worker, "exposition": exposition,
     }  # fmt: skip

@@ -5,19 +5,18 @@ request is sent again, under the same idempotency key. Belongs here: addresses, 
 holds (``outcomes.parsing``), and the database (``churn_store.outcomes``).
 """
 
-import asyncio
 import hashlib
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Annotated, Final, TypeVar
+from typing import Annotated
 
 import msgspec
 import sqlalchemy as sa
 from litestar import Controller, get, post
 from litestar.params import Parameter
 from litestar.types import Scope
-from sqlalchemy.exc import SQLAlchemyError
 
+from churn_api.http.asking import Turns
 from churn_api.http.body import OK
 from churn_api.http.call import Call
 from churn_api.http.file_type import CsvType, csv_type
@@ -30,17 +29,6 @@ from churn_api.schemas.requests import ID_PATTERN, LONGEST_ID, require_customer_
 from churn_store.outcomes.counts import count
 from churn_store.outcomes.log import Receipt, ReusedKeyError, Sender, record, versions_of
 
-RETRY_S: Final = 5
-"""Seconds after which a caller is asked to try again."""
-
-AT_ONCE: Final = 2
-"""Requests that ask the database at the same time; it writes for one at a time anyway."""
-
-WAITING: Final = 8
-"""Most requests that wait for the database or are with it; each may hold a body of a batch."""
-
-T = TypeVar("T")
-
 
 class OutcomeService:
     """Saves and reads outcomes, a few requests at a time, so that a database that hangs takes few threads.
@@ -50,17 +38,17 @@ class OutcomeService:
         bodies: reader of bodies.
         releases: source of the release that serves, for its horizon.
         now_s: the platform's clock.
+        turns: turns at the database.
     """
 
     def __init__(
-        self, engine: sa.Engine, bodies: OutcomeBodies, releases: ReleasePoller, now_s: Callable[[], float]
+        self, engine: sa.Engine, bodies: OutcomeBodies, releases: ReleasePoller, now_s: Callable[[], float], turns: Turns
     ) -> None:
         self._engine = engine
         self._bodies = bodies
         self._releases = releases
         self._now_s = now_s
-        self._turns = asyncio.Semaphore(AT_ONCE)
-        self._waiting = 0
+        self._turns = turns
 
     async def save(self, body: bytes, kind: CsvType | None, call: Call, idempotency_key: str | None) -> OutcomeReceipt:
         """Save the outcomes of a body.
@@ -68,7 +56,7 @@ class OutcomeService:
         Raises:
             Problem: if a row is bad (400), a key stands for something else (422), or the database does not answer (503).
         """
-        receipt = await self._asked(lambda: self._saved(body, kind, call, idempotency_key))
+        receipt = await self._turns.asked(lambda: self._saved(body, kind, call, idempotency_key))
         return OutcomeReceipt(request_id=call.request_id, **msgspec.structs.asdict(receipt))
 
     async def status(self) -> OutcomeStatus:
@@ -79,7 +67,7 @@ class OutcomeService:
         """
         served, now_s = self._releases.current, self._now_s()
         horizon = None if served is None else served.champion.bundle.manifest.horizon_days
-        counts = await self._asked(
+        counts = await self._turns.asked(
             lambda: count(self._engine, now_s=now_s, horizon_days=horizon, is_known=served is not None)
         )
         return OutcomeStatus(
@@ -99,7 +87,7 @@ class OutcomeService:
         Raises:
             Problem: if the database does not answer (503).
         """
-        found = await self._asked(lambda: versions_of(self._engine, customer_id, limit=SHOWN))
+        found = await self._turns.asked(lambda: versions_of(self._engine, customer_id, limit=SHOWN))
         return OutcomeEntries(customer_id=customer_id, outcomes=entries_of(found))
 
     def _saved(self, body: bytes, kind: CsvType | None, call: Call, idempotency_key: str | None) -> Receipt:
@@ -123,22 +111,6 @@ class OutcomeService:
                 details.detail if details is not None else f"Nothing was saved: {said}.",
                 errors=details.errors if details is not None else None,
             ) from error
-
-    async def _asked(self, work: Callable[[], T]) -> T:
-        if self._waiting >= WAITING:
-            raise _away("busy", "Too many requests wait for the serving database; nothing was saved. Try again.")
-        self._waiting += 1
-        try:
-            async with self._turns:
-                return await asyncio.to_thread(work)
-        except SQLAlchemyError as error:
-            raise _away(
-                "database-away",
-                "The serving database does not answer; nothing is known to be saved. Send the same again, under the same "
-                "idempotency key.",
-            ) from error
-        finally:
-            self._waiting -= 1
 
 
 def outcome_controller(largest: int) -> type[Controller]:
@@ -213,7 +185,3 @@ def outcome_controller(largest: int) -> type[Controller]:
             return await outcomes.status()
 
     return OutcomeController
-
-
-def _away(name: str, detail: str) -> Problem:
-    return Problem(503, name, detail, headers={"retry-after": str(RETRY_S)})

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from churn_api.http.asking import asked
+from churn_api.http.asking import Turns
 from churn_api.http.call import Call
 from churn_api.http.decode_errors import malformed
 from churn_api.http.problems import Problem
@@ -37,12 +37,14 @@ class SurveyService:
         predictor: what predicts.
         online: features of the customers.
         now_s: the platform's clock.
+        turns: turns at the database.
     """
 
     engine: sa.Engine
     predictor: Predictor
     online: OnlineFeatures
     now_s: Callable[[], float]
+    turns: Turns
 
     async def submit(self, submission: SurveySubmission, call: Call) -> SurveyReceipt:
         """Save a submission, and predict with it.
@@ -51,7 +53,7 @@ class SurveyService:
             Problem: if its time is none or a question occurs twice (400), its key stands for another one (422), or the database does not answer (503).
         """
         answers = answers_of(submission)
-        saved = await asked(lambda: self._saved(submission, answers, call))
+        saved = await self.turns.asked(lambda: self._saved(submission, answers, call))
         inputs: list[str] = []
         prediction, problem = None, None
         try:
@@ -77,7 +79,7 @@ class SurveyService:
         Raises:
             Problem: if the database does not answer (503).
         """
-        found = await asked(lambda: versions_of(self.engine, customer_id, limit=SHOWN))
+        found = await self.turns.asked(lambda: versions_of(self.engine, customer_id, limit=SHOWN))
         return SurveyEntries(customer_id=customer_id, surveys=entries_of(found))
 
     def _saved(self, submission: SurveySubmission, answers: Answers, call: Call) -> SurveyVersion:

@@ -9,7 +9,7 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
-from churn_api.outcomes.routes import RETRY_S
+from churn_api.http.asking import RETRY_S
 from churn_store.database.schema import outcomes
 from tests.api.conftest import ONLINE_ROWS, Installation, Service, problem
 from tests.release_factory import NOW_S, Candidate

@@ -1,6 +1,8 @@
 """Surveys over HTTP: answers are committed before they are acknowledged, predicted with in the customer's arm, and never a label."""
 
+import sqlite3
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
+from churn_api.http.asking import RETRY_S, WAITING
 from churn_store.database.schema import outcomes, survey_answers
 from tests.api.conftest import ONLINE_ROWS, Installation, Service, problem
 from tests.release_factory import Candidate
@@ -168,3 +171,22 @@ def test_while_the_database_is_away_nothing_is_acknowledged(asking: Service) -> 
         connection.exec_driver_sql("ALTER TABLE survey_answers RENAME TO elsewhere")
     assert problem(submit(asking, "a"), 503)["type"] == "urn:churn:problem:database-away"
     assert asking.installation.spooled() == []
+
+
+def test_while_the_database_hangs_eight_wait_the_others_are_told_so_and_nothing_is_lost(asking: Service) -> None:
+    lock = sqlite3.connect(asking.installation.home / "serving.db", isolation_level=None)
+    try:
+        lock.execute("BEGIN IMMEDIATE")
+        with ThreadPoolExecutor(12) as callers:
+            sent = [callers.submit(submit, asking, f"key-{place}") for place in range(12)]
+            asking.until(lambda: sum(one.done() for one in sent) == 12 - WAITING, within_s=3)
+            refused = [one.result() for one in sent if one.done()]
+            assert {problem(one, 503)["type"] for one in refused} == {"urn:churn:problem:busy"}
+            assert {one.headers["retry-after"] for one in refused} == {str(RETRY_S)}
+            assert problem(asking.post("/outcomes", {"outcomes": []}, key="agent"), 503)["type"].endswith("busy")
+            assert asking.get("/predict/c3").status_code == 200
+            lock.execute("ROLLBACK")
+        assert [one.result().status_code for one in sent].count(200) == WAITING
+    finally:
+        lock.close()
+    assert len(shown(asking)) == WAITING
