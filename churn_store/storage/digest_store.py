@@ -1,10 +1,14 @@
 """Immutable files stored under their own digest, in a folder or an object store.
 
 Writing is idempotent and atomic: a reader sees a whole file or none. Reading trusts nothing: size and sha256 are checked before a
-caller sees a byte.
+caller sees a byte. Files of which only the newest counts lie in a folder of their own (``below``), whose pointer names it.
 """
 
 import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +25,10 @@ PARTS_AT_ONCE = 2
 """Parts of a large file uploaded at once: few enough that each arrives in time on a slow line. The file exists once all have."""
 
 
+POINTER = "current.json"
+"""Name of a folder's pointer."""
+
+
 class DigestStore:
     """Files by sha256.
 
@@ -30,12 +38,23 @@ class DigestStore:
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self._below = ""
         self._store: Any
         if in_object_store(url):
             self._store = open_store(url)
         else:
             Path(url).mkdir(parents=True, exist_ok=True)
             self._store = LocalStore(url)
+
+    def below(self, folder: str) -> "DigestStore":
+        """The files of a folder in this store, apart from all others. Nothing is made before it is written to.
+
+        Args:
+            folder: names with ``/`` between them, none of which comes from outside.
+        """
+        found = copy(self)
+        found._below = f"{self._below}{folder}/"
+        return found
 
     def put(self, content: bytes) -> str:
         """Store a file under its digest, and return the digest. A changed file of that name is replaced.
@@ -44,13 +63,16 @@ class DigestStore:
             StoreAwayError: if the object store does not answer, or has no such bucket.
         """
         digest = digest_of(content)
-        try:
-            obstore.put(self._store, _path(digest), content, max_concurrency=PARTS_AT_ONCE)
-        except (BaseError, OSError) as error:
-            if in_object_store(self.url):
-                raise away(self.url, error) from error
-            raise
+        self._write(self._below + _path(digest), content)
         return digest
+
+    def point(self, content: bytes) -> None:
+        """Replace the pointer of this folder, at once.
+
+        Raises:
+            StoreAwayError: as in ``put``.
+        """
+        self._write(self._below + POINTER, content)
 
     def get(self, digest: str, *, at_most: int) -> bytes:
         """Read a file and check it against its digest.
@@ -65,24 +87,54 @@ class DigestStore:
             StoreAwayError: if the object store does not answer, or there are no release files at its address, which says nothing
                 about the file.
         """
-        path = _path(digest)
         try:
-            content = (
-                self._read_object(path, at_most=at_most)
-                if in_object_store(self.url)
-                else read_regular(Path(self.url) / path, at_most=at_most, follow_link=False)
-            )
+            content = self._read(self._below + _path(digest), at_most=at_most)
         except FileNotFoundError as error:
             raise ReleaseError(f"file {digest[:12]} is missing in {without_password(self.url)}") from error
-        except UnsafeFileError as error:
-            raise ReleaseError(str(error)) from error
         actual = digest_of(content)
         if actual != digest:
             raise ReleaseError(f"file {digest[:12]} was changed: its sha256 is now {actual[:12]}")
         return content
 
+    def pointer(self, *, at_most: int) -> bytes | None:
+        """The pointer of this folder; ``None`` where there is none.
+
+        Raises:
+            ReleaseError: if it is no ordinary file, or larger than ``at_most`` bytes.
+            StoreAwayError: as in ``get``.
+        """
+        try:
+            return self._read(self._below + POINTER, at_most=at_most)
+        except FileNotFoundError:
+            return None
+
+    def folders(self) -> list[str]:
+        """Names of the folders in this one, in their order; none before the first.
+
+        Raises:
+            StoreAwayError: if the object store does not answer.
+            OSError: if the folder can't be read.
+        """
+        if not in_object_store(self.url):
+            return _folders_in(Path(self.url) / self._below)
+        with self._answering():
+            found = obstore.list_with_delimiter(self._store, self._below.rstrip("/"))
+        return sorted(path.rstrip("/").rpartition("/")[2] for path in found["common_prefixes"])
+
+    def keep_only(self, digest: str) -> None:
+        """Remove every file of this folder but one.
+
+        Raises:
+            StoreAwayError: if the object store does not answer.
+        """
+        kept = self._below + _path(digest)
+        with self._answering():
+            listed = [file["path"] for part in obstore.list(self._store, f"{self._below}sha256") for file in part]
+            if replaced := [path for path in listed if path != kept]:
+                obstore.delete(self._store, replaced)
+
     def is_empty(self) -> bool:
-        """Whether nothing was ever stored here.
+        """Whether no release file was ever stored here; what lies in folders below does not count.
 
         Raises:
             StoreAwayError: if the object store does not answer.
@@ -91,6 +143,30 @@ class DigestStore:
             return not next(iter(obstore.list(self._store, "sha256", chunk_size=1)), [])
         except (BaseError, OSError) as error:
             raise away(self.url, error) from error
+
+    def _write(self, path: str, content: bytes) -> None:
+        with self._answering():
+            obstore.put(self._store, path, content, max_concurrency=PARTS_AT_ONCE)
+
+    def _read(self, path: str, *, at_most: int) -> bytes:
+        try:
+            return (
+                self._read_object(path, at_most=at_most)
+                if in_object_store(self.url)
+                else read_regular(Path(self.url) / path, at_most=at_most, follow_link=False)
+            )
+        except UnsafeFileError as error:
+            raise ReleaseError(str(error)) from error
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        """Turn an error of the object store into what is said of it; those of a folder stay."""
+        try:
+            yield
+        except (BaseError, OSError) as error:
+            if in_object_store(self.url):
+                raise away(self.url, error) from error
+            raise
 
     def _read_object(self, path: str, *, at_most: int) -> bytes:
         name = path.rpartition("/")[2]
@@ -125,6 +201,13 @@ class DigestStore:
 def digest_of(content: bytes) -> str:
     """The digest under which a content is stored."""
     return hashlib.sha256(content).hexdigest()
+
+
+def _folders_in(folder: Path) -> list[str]:
+    try:
+        return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
+    except FileNotFoundError:
+        return []
 
 
 def _path(digest: str) -> str:

@@ -1,6 +1,7 @@
 """Release files: kept under their digest, and trusted only as far as their digest goes."""
 
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
@@ -47,3 +48,28 @@ def test_a_missing_file_is_refused_by_name(files: DigestStore) -> None:
 def test_what_is_no_digest_never_becomes_a_path(files: DigestStore, digest: str) -> None:
     with pytest.raises(ReleaseError, match="is not a sha256 digest"):
         files.get(digest, at_most=4)
+
+
+def test_a_folder_below_has_its_own_files_and_pointer_and_is_not_made_by_a_reader(files: DigestStore) -> None:
+    below = files.below("labels/2026-01-01")
+    assert (files.below("labels").folders(), below.pointer(at_most=9), list(Path(files.url).iterdir())) == ([], None, [])
+    release = files.put(b"a")
+    former, kept = below.put(b"a"), below.put(b"b")
+    below.point(b"b")
+    below.keep_only(kept)
+    assert (files.below("labels").folders(), below.pointer(at_most=9)) == (["2026-01-01"], b"b")
+    assert (below.get(kept, at_most=9), files.get(release, at_most=9)) == (b"b", b"a")
+    with pytest.raises(ReleaseError, match="is missing"):
+        below.get(former, at_most=9)
+
+
+def test_a_pipe_or_something_large_in_place_of_a_pointer_is_not_read(files: DigestStore) -> None:
+    below = files.below("labels")
+    below.point(b"too long")
+    with pytest.raises(ReleaseError, match="8 bytes, more than the limit of 7"):
+        below.pointer(at_most=7)
+    place = Path(files.url) / "labels" / "current.json"
+    place.unlink()
+    os.mkfifo(place)
+    with pytest.raises(ReleaseError, match="not an ordinary file"):
+        below.pointer(at_most=7)

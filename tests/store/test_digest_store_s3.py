@@ -156,3 +156,16 @@ def test_a_release_is_published_to_and_verified_from_the_bucket(remote: DigestSt
     with pytest.raises(ReleaseError, match="is missing"):
         load_bundle(remote, row.champion)
     engine.dispose()
+
+
+def test_a_folder_below_has_its_own_files_and_pointer(remote: DigestStore) -> None:
+    below = remote.below("labels/2026-01-01")
+    release = remote.put(b"a")
+    assert (remote.below("labels").folders(), below.pointer(at_most=9)) == ([], None)
+    former, kept = below.put(b"a"), below.put(b"b")
+    below.point(b"b")
+    below.keep_only(kept)
+    assert (remote.below("labels").folders(), below.pointer(at_most=9)) == (["2026-01-01"], b"b")
+    assert (below.get(kept, at_most=9), remote.get(release, at_most=9)) == (b"b", b"a")
+    with pytest.raises(ReleaseError, match="is missing"):
+        below.get(former, at_most=9)
