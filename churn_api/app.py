@@ -212,7 +212,7 @@ def create_app(
             await asyncio.to_thread(writer.close)
 
     parts = {
-        "experiments": ExperimentReader(engine, clock.now_s),
+        "experiments": ExperimentReader(engine, releases.store, clock.now_s),
         "outcomes": OutcomeService(engine, OutcomeBodies(limits.max_batch, clock.now_s), releases, clock.now_s, turns),
         "surveys": SurveyService(engine, predictor, online, clock.now_s, turns),
         "shadow": shadow, "access": access, "documents": documents, "engine": engine, "explanations": explanations, "monitor": monitor, "predictor": predictor, "releases": releases,

@@ -31,6 +31,7 @@ from churn_store.experiments.history import Record, UnknownExperimentError, list
 from churn_store.experiments.lifecycle import create, start, stop
 from churn_store.experiments.promotion import promote
 from churn_store.experiments.results import results
+from churn_store.storage.digest_store import DigestStore
 
 SHOWN: Final = 100
 """Most experiments in the list."""
@@ -49,11 +50,13 @@ class ExperimentReader:
 
     Args:
         engine: the serving database.
+        files: function that opens the release files.
         now_s: the platform's clock.
     """
 
-    def __init__(self, engine: sa.Engine, now_s: Callable[[], float]) -> None:
+    def __init__(self, engine: sa.Engine, files: Callable[[], DigestStore], now_s: Callable[[], float]) -> None:
         self._engine = engine
+        self._files = files
         self._now_s = now_s
         self._turns = asyncio.Semaphore(1)
 
@@ -77,7 +80,7 @@ class ExperimentReader:
 
     def _read(self, name: str) -> ExperimentEntry:
         record = read(self._engine, name)
-        return entry_of(record, results(self._engine, record, now_s=self._now_s()))
+        return entry_of(record, results(self._engine, self._files, record, now_s=self._now_s()))
 
 
 class ExperimentController(Controller):

@@ -108,9 +108,9 @@ def experiment_promote(name: str, by: str, reason: str, override: bool) -> None:
 @_JSON
 def experiment_show(name: str, as_json: bool) -> None:
     """Show what it has shown so far, the plan, and every decision about it."""
-    settings, engine, _ = open_store()
+    settings, engine, files = open_store()
     record = read(engine, name)
-    found = results(engine, record, now_s=settings.clock.now_s())
+    found = results(engine, lambda: files, record, now_s=settings.clock.now_s())
     if as_json:
         click.echo(msgspec.json.encode({**_told(record), "results": found}))
         return
@@ -118,6 +118,8 @@ def experiment_show(name: str, as_json: bool) -> None:
     click.echo(f"  {found.words}")
     for caution in found.cautions:
         click.echo(f"  note: {caution}")
+    if found.matured:
+        click.echo(f"  outcomes: {found.sources.posted:,} posted, {found.sources.labelled:,} from the labels of the lake")
     for arm in found.arms:
         mean = "" if arm.mean is None else f"  {found.metric} {arm.mean:.4g}"
         latency = "" if arm.latency_ms is None else f"  latency {arm.latency_ms.p50:.1f} ms (p95 {arm.latency_ms.p95:.1f})"

@@ -2,22 +2,26 @@
 
 Belongs here: which units count, and when. Only the first request of a unit counts, and what counts is the arm it was given, whoever answered.
 An outcome counts once its window has closed, also of those who are known to have left: who left is known earlier than who stayed. Whoever
-had left, or whose window had closed, before the first request could not be influenced and counts in no arm. Does not belong here: what the
-values prove (``results``).
+had left, or whose window had closed, before the first request could not be influenced and counts in no arm. A posted outcome counts before
+the label of the lake for the same customer and snapshot. Does not belong here: what the values prove (``results``), and which label is about
+a prediction (``lake_labels``).
 """
 
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Literal, NamedTuple
 
 import sqlalchemy as sa
 
 from churn_store.clock import DAY_S
 from churn_store.database.schema import NO_SNAPSHOT, outcomes, prediction_log
+from churn_store.experiments.lake_labels import LakeLabels
 from churn_store.experiments.plan import ARMS, CONTROL, Arm, Experiment, GuardMetric
 from churn_store.outcomes.counts import is_newest
+from churn_store.outcomes.published_labels import Label
 from churn_store.releases.manifest import ProfitTerms
 
 AT_ONCE: Final = 1_000
@@ -36,6 +40,23 @@ _COLUMNS: Final = (
 _ENDS: Final[dict[str, Callable[[Any], Any]]] = {"first": sa.func.min, "last": sa.func.max}
 
 
+Source = Literal["posted", "labelled"]
+"""Where an outcome comes from: ``POST /outcomes``, or the labels of the lake."""
+
+
+State = Literal["matured", "open", "late", "gone", "unknown"]
+"""Of a unit: its outcome counts; its window has not closed yet, or had closed before the first request; the customer had left before that; the
+window has closed, and no outcome is known."""
+
+
+class Known(NamedTuple):
+    """What is known of a customer: whether they left, and when in epoch seconds, if that is known."""
+
+    churned: bool
+    occurred_s: float | None
+    source: Source
+
+
 @dataclass(slots=True)
 class ArmUnits:
     """The units of an arm.
@@ -43,20 +64,16 @@ class ArmUnits:
     Attributes:
         units: all that were asked about.
         strayed: those that the other arm's release answered, as the challenger was not loaded yet.
-        open: those whose window has not closed yet.
-        late: those whose window had closed before the first request.
-        gone: those who had left before the first request.
-        unknown: those whose window has closed, without an outcome.
+        states: those that don't count, by their state.
+        sources: matured units by the source of their outcome.
         values: value of each matured unit, by measure.
         latencies_ms: milliseconds of each first request.
     """
 
     units: int = 0
     strayed: int = 0
-    open: int = 0
-    late: int = 0
-    gone: int = 0
-    unknown: int = 0
+    states: Counter[State] = field(default_factory=Counter)
+    sources: Counter[Source] = field(default_factory=Counter)
     values: dict[GuardMetric, list[float]] = field(default_factory=dict)
     latencies_ms: list[float] = field(default_factory=list)
 
@@ -71,92 +88,159 @@ class Exposures:
 
     Attributes:
         crossed: units and customers that were in both arms; they count in neither.
+        both: matured units with a posted outcome and a label of the lake.
+        differing: those of which the two say something else.
+        unread: published labels that could not be read, a sentence each.
+        left_out: units whose window has closed that have no outcome because of that.
+        words: what else has to be known of the labels of the lake, in sentences.
     """
 
     arms: dict[Arm, ArmUnits]
     crossed: int
+    both: int = 0
+    differing: int = 0
+    unread: tuple[str, ...] = ()
+    left_out: int = 0
+    words: tuple[str, ...] = ()
 
 
-def exposures(engine: sa.Engine, experiment: Experiment, *, now_s: float) -> Exposures:
+def exposures(engine: sa.Engine, experiment: Experiment, labels: LakeLabels, *, now_s: float) -> Exposures:
     """Gather the units of an experiment.
 
     Args:
         engine: the serving database.
         experiment: the plan.
+        labels: labels of the lake, as this experiment may use them.
         now_s: time by the platform's clock, in epoch seconds.
     """
-    arms: dict[Arm, ArmUnits] = {arm: ArmUnits() for arm in ARMS}
-    wanted = {experiment.metric, *(rail.metric for rail in experiment.guard_rails)} - {"latency_ms"}
-    seen: set[str] = set()
-    crossed = 0
+    tally = _Tally(experiment, now_s)
     with engine.connect() as connection:
         rows = connection.execution_options(yield_per=AT_ONCE).execute(_first_requests(experiment))
         for part in rows.partitions(AT_ONCE):
-            for row in part:
-                if row.first_of_unit != row.last_of_unit:
-                    crossed += 1
-                    continue
-                if experiment.header is not None:
-                    if row.first_of_customer != row.last_of_customer:
-                        crossed += 1
-                        continue
-                    if row.customer_id in seen:
-                        continue
-                    seen.add(row.customer_id)
-                units = arms[row.arm]
-                units.units += 1
-                units.latencies_ms.append(row.latency_us / 1000)
-                units.strayed += experiment.subject == "models" and (row.role == "champion") != (row.arm == CONTROL)
-                if _is_known(row, experiment, units, now_s):
-                    for metric in wanted:
-                        units.values.setdefault(metric, []).append(_value(metric, row, experiment))
+            counted = [row for row in part if tally.takes(row)]
+            told = labels.of(
+                (row.customer_id, row.snapshot_s) for row in counted if row.snapshot_s is not None and tally.is_closed(row)
+            )
+            for row in counted:
+                if tally.add(row, told.get((row.customer_id, row.snapshot_s))) == "unknown":
+                    labels.note_unknown(row.snapshot_s)
             time.sleep(GIL_YIELD_S)
-    return Exposures(arms, crossed)
+    return Exposures(
+        tally.arms,
+        tally.crossed,
+        tally.both,
+        tally.differing,
+        unread=tuple(labels.unread),
+        left_out=labels.left_out,
+        words=tuple(labels.words()),
+    )
 
 
-def _is_known(row: Any, experiment: Experiment, units: ArmUnits, now_s: float) -> bool:
-    """Whether the outcome of a unit counts; if not, the reason is counted."""
-    begun_s = row.answered_s if row.snapshot_s is None else row.snapshot_s
-    closes_s = begun_s + experiment.horizon_days * DAY_S
-    if closes_s <= row.answered_s:
-        units.late += 1
-    elif closes_s > now_s:
-        units.open += 1
-    elif row.churned is None:
-        units.unknown += 1
-    elif row.churned and row.occurred_s is not None and row.occurred_s < row.answered_s:
-        units.gone += 1
-    else:
-        return True
-    return False
+class _Tally:
+    """The units as they are counted, one row after the other; the attributes are as in ``Exposures``."""
+
+    def __init__(self, experiment: Experiment, now_s: float) -> None:
+        self._experiment = experiment
+        self._now_s = now_s
+        self._wanted = {experiment.metric, *(rail.metric for rail in experiment.guard_rails)} - {"latency_ms"}
+        self._seen: set[str] = set()
+        self.arms: dict[Arm, ArmUnits] = {arm: ArmUnits() for arm in ARMS}
+        self.crossed = self.both = self.differing = 0
+
+    def takes(self, row: Any) -> bool:
+        """Whether a unit counts: it was in one arm only, and so was its customer, who was not counted yet."""
+        if row.first_of_unit != row.last_of_unit:
+            self.crossed += 1
+            return False
+        if self._experiment.header is None:
+            return True
+        if row.first_of_customer != row.last_of_customer:
+            self.crossed += 1
+            return False
+        is_new = row.customer_id not in self._seen
+        self._seen.add(row.customer_id)
+        return is_new
+
+    def closes_s(self, row: Any) -> float:
+        """The end of a unit's window, in epoch seconds."""
+        begun_s = row.answered_s if row.snapshot_s is None else row.snapshot_s
+        return float(begun_s + self._experiment.horizon_days * DAY_S)
+
+    def is_closed(self, row: Any) -> bool:
+        """Whether the window of a unit has closed after its first request."""
+        return bool(row.answered_s < self.closes_s(row) <= self._now_s)
+
+    def add(self, row: Any, label: Label | None) -> State:
+        """Count a unit, and say as what.
+
+        Args:
+            row: first request of the unit, with the newest outcome that was posted.
+            label: label of the lake, if there is one.
+        """
+        units, known = self.arms[row.arm], _known(row, label)
+        units.units += 1
+        units.latencies_ms.append(row.latency_us / 1000)
+        units.strayed += self._experiment.subject == "models" and (row.role == "champion") != (row.arm == CONTROL)
+        state = self._state(row, known)
+        if known is None or state != "matured":
+            units.states[state] += 1
+            return state
+        units.sources[known.source] += 1
+        if known.source == "posted" and label is not None:
+            self.both += 1
+            self.differing += label.churned != known.churned
+        for metric in self._wanted:
+            units.values.setdefault(metric, []).append(_value(metric, row, known.churned, self._experiment))
+        return state
+
+    def _state(self, row: Any, known: Known | None) -> State:
+        if self.closes_s(row) <= row.answered_s:
+            return "late"
+        if not self.is_closed(row):
+            return "open"
+        if known is None:
+            return "unknown"
+        is_gone = known.churned and known.occurred_s is not None and known.occurred_s < row.answered_s
+        return "gone" if is_gone else "matured"
 
 
-def _value(metric: GuardMetric, row: Any, experiment: Experiment) -> float:
+def _known(row: Any, label: Label | None) -> Known | None:
+    """The posted outcome, else the label of the lake; ``None`` without either.
+
+    When a customer left who is posted without a time, is known from the label.
+    """
+    left_s = None if label is None else label.left_s
+    if row.churned is not None:
+        return Known(bool(row.churned), left_s if row.occurred_s is None else row.occurred_s, "posted")
+    return None if label is None else Known(label.churned, left_s, "labelled")
+
+
+def _value(metric: GuardMetric, row: Any, churned: bool, experiment: Experiment) -> float:
     """The value of a matured unit."""
     if metric == "log_loss":
         probability = min(max(row.probability, LEAST_PROBABILITY), 1 - LEAST_PROBABILITY)
-        return -math.log(probability if row.churned else 1 - probability)
+        return -math.log(probability if churned else 1 - probability)
     if metric == "retention":
-        return 0.0 if row.churned else 1.0
+        return 0.0 if churned else 1.0
     assert experiment.profit is not None  # noqa: S101 - the plan needed it
     if experiment.subject == "models":
-        return _expected(row, experiment.profit) if row.churn else 0.0
-    return _earned(row, is_acted_on=row.churn and row.arm != CONTROL, terms=experiment.profit)
+        return _expected(churned, experiment.profit) if row.churn else 0.0
+    return _earned(churned, is_acted_on=row.churn and row.arm != CONTROL, terms=experiment.profit)
 
 
-def _expected(row: Any, terms: ProfitTerms) -> float:
+def _expected(churned: bool, terms: ProfitTerms) -> float:
     """The expected profit of an offer to a customer of whom it is known whether they leave without one."""
-    if row.churned:
+    if churned:
         return terms.acceptance * (terms.customer_value - terms.offer_cost) - terms.contact_cost
     return -(terms.offer_cost + terms.contact_cost)
 
 
-def _earned(row: Any, *, is_acted_on: bool, terms: ProfitTerms) -> float:
+def _earned(churned: bool, *, is_acted_on: bool, terms: ProfitTerms) -> float:
     """What a customer brought: the value of one who stayed, less the costs of the action; whoever stayed is taken to have the offer."""
-    value = 0.0 if row.churned else terms.customer_value
+    value = 0.0 if churned else terms.customer_value
     if not is_acted_on:
         return value
-    return value - terms.contact_cost - (0.0 if row.churned else terms.offer_cost)
+    return value - terms.contact_cost - (0.0 if churned else terms.offer_cost)
 
 
 def _first_requests(experiment: Experiment) -> sa.Select[Any]:

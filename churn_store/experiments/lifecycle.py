@@ -140,7 +140,7 @@ def stop(engine: sa.Engine, files: DigestStore, name: str, *, by: str, reason: s
         return record
     if record.state == "created":
         raise InputError(f"experiment {name} was never started, so there is nothing to stop")
-    found = results(engine, record, now_s=now_s).words
+    found = results(engine, lambda: files, record, now_s=now_s).words
     event = record.next_event("stopped", by=by, reason=reason, at_s=now_s, found=found)
     if is_served(engine, record):
         end_challenge(

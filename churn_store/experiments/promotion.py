@@ -31,7 +31,7 @@ def promote(
         override: whether a rejected candidate may be champion, as in ``releases.approval.approve``; it replaces no result.
 
     Raises:
-        InputError: if the results say anything but ``better``, or another champion serves than the control.
+        InputError: if the results say anything but ``better``, customers are left out as published labels can't be read, or another champion serves than the control.
         FencedError: if another decision was faster.
         ReleaseError: if the challenger's files are missing or changed.
     """
@@ -45,9 +45,13 @@ def promote(
     serving = with_control(engine, files, plan)
     if serving is None:
         raise InputError(f"another champion serves than the control of experiment {name}; create another experiment")
-    found = results(engine, record, now_s=now_s)
+    found = results(engine, lambda: files, record, now_s=now_s)
     if found.verdict != "better":
         raise InputError(f"experiment {name} is not won. {found.words}")
+    if found.sources.left_out:
+        raise InputError(
+            f"experiment {name} is not promoted while labels of the lake can't be read, as customers are left out: {found.sources.unread[0]}"
+        )
     event = record.next_event("promoted", by=by, reason=reason, at_s=now_s, found=found.words)
     approve(
         engine,

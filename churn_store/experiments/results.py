@@ -5,7 +5,7 @@ customers count (``exposures``), and the formulas.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Final, Literal
 
@@ -15,7 +15,9 @@ import sqlalchemy as sa
 from churn_store.experiments.exposures import ArmUnits, Exposures, exposures
 from churn_store.experiments.history import Record, is_served
 from churn_store.experiments.inference import RATE_CONCENTRATION, RATIO_CONCENTRATION, Moments, difference, multinomial_p
+from churn_store.experiments.lake_labels import LakeLabels
 from churn_store.experiments.plan import ARMS, Arm, Experiment, GuardMetric, GuardRail
+from churn_store.storage.digest_store import DigestStore
 
 RATIO_ALPHA: Final = 0.005
 """Chance of a false alarm of each of the two sample ratios: of those who were assigned, and of those whose outcome is known."""
@@ -25,6 +27,9 @@ CROSSED_AT_MOST: Final = 0.01
 
 KNOWN_AT_LEAST: Final = 0.9
 """Share of the closed windows with an outcome below which the result says what it rests on."""
+
+LEFT_OUT: Final = "Published labels of the lake could not be read, so customers are left out; the notes say which."
+"""What is added to the words of such results."""
 
 Verdict = Literal[
     "not_started", "assignment_broken", "outcomes_broken", "too_early", "harmful", "better", "worse", "undecided"
@@ -57,6 +62,7 @@ class ArmResult(msgspec.Struct, frozen=True, kw_only=True):
         gone: those who had left before they were first asked about; they don't count.
         unknown: those whose window has closed without an outcome.
         matured: those with an outcome that counts.
+        posted, labelled: of these, those whose outcome was posted, and those of whom only the lake's labels say it.
         strayed: those that the other arm's release answered; they count where they were assigned.
         mean: mean of the metric; null as long as no effect is shown.
         latency_ms: null without units.
@@ -69,6 +75,8 @@ class ArmResult(msgspec.Struct, frozen=True, kw_only=True):
     gone: int
     unknown: int
     matured: int
+    posted: int
+    labelled: int
     strayed: int
     mean: float | None
     latency_ms: Latency | None
@@ -99,6 +107,26 @@ class GuardRailResult(msgspec.Struct, frozen=True, kw_only=True):
     is_broken: bool
 
 
+class OutcomeSources(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the outcomes of both arms come from.
+
+    Attributes:
+        posted: matured customers whose outcome was posted.
+        labelled: matured customers of whom only the labels say it, which the graph publishes of the lake.
+        both: those of the posted who have a label too.
+        differing: those of whom the two say something else; the posted outcome counts.
+        unread: published labels that could not be read, a sentence each.
+        left_out: customers who have no outcome because of that.
+    """
+
+    posted: int
+    labelled: int
+    both: int
+    differing: int
+    unread: tuple[str, ...]
+    left_out: int
+
+
 class Result(msgspec.Struct, frozen=True, kw_only=True):
     """What an experiment has shown so far.
 
@@ -107,6 +135,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
             ``too_early``: fewer matured customers than the minimum; ``assignment_broken``, ``outcomes_broken``: no effect is shown.
         words: the decision in words.
         matured: customers of both arms with an outcome that counts.
+        sources: where these outcomes come from.
         assigned_p: p value of the sample ratio of all units; below 0.005 the assignment is broken.
         known_p: the same of the matured ones; below 0.005 outcomes reach one arm more often than the other.
         p: p value of equal retention; null for other metrics, whose interval decides.
@@ -120,6 +149,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Verdict
     words: str
     matured: int
+    sources: OutcomeSources
     minimum_size: int
     planned_size: int
     assigned_p: float
@@ -133,15 +163,20 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     as_of: datetime
 
 
-def results(engine: sa.Engine, record: Record, *, now_s: float) -> Result:
+def results(engine: sa.Engine, files: Callable[[], DigestStore], record: Record, *, now_s: float) -> Result:
     """The results of an experiment.
 
     Args:
         engine: the serving database.
+        files: function that opens the release files, beside which the labels of the lake are published.
         record: the experiment and what was decided about it.
         now_s: time by the platform's clock, in epoch seconds.
     """
-    found = exposures(engine, record.experiment, now_s=now_s)
+    labels = LakeLabels(files, horizon_days=record.experiment.horizon_days, now_s=now_s)
+    try:
+        found = exposures(engine, record.experiment, labels, now_s=now_s)
+    finally:
+        labels.close()
     is_interrupted = record.state == "running" and record.experiment.subject == "models" and not is_served(engine, record)
     return judged(record, found, now_s=now_s, is_interrupted=is_interrupted)
 
@@ -169,17 +204,19 @@ def judged(record: Record, found: Exposures, *, now_s: float, is_interrupted: bo
         rails = [_rail(plan, arms, rail) for rail in plan.guard_rails]
         p = _retention_p(plan, arms) if plan.metric == "retention" else None
         verdict = _verdict(plan, effect, p, rails)
+    words = (
+        _unshown(plan, verdict, [arm.units for arm in arms], known, found.crossed)
+        if effect is None
+        else _shown(plan, verdict, effect, rails, known)
+    )
     return Result(
         name=plan.name,
         state=record.state,
         metric=plan.metric,
         verdict=verdict,
-        words=(
-            _unshown(plan, verdict, [arm.units for arm in arms], known, found.crossed)
-            if effect is None
-            else _shown(plan, verdict, effect, rails, known)
-        ),
+        words=f"{words} {LEFT_OUT}" if found.left_out else words,
         matured=sum(known),
+        sources=_sources(arms, found),
         minimum_size=plan.minimum_size,
         planned_size=plan.planned_size,
         assigned_p=assigned_p,
@@ -189,8 +226,20 @@ def judged(record: Record, found: Exposures, *, now_s: float, is_interrupted: bo
         arms=[_arm(arm, found.arms[arm], plan, is_shown=effect is not None) for arm in ARMS],
         guard_rails=rails,
         crossed=found.crossed,
-        cautions=_cautions(plan, arms, known, found.crossed, is_interrupted=is_interrupted),
+        cautions=_cautions(plan, arms, known, found, is_interrupted=is_interrupted),
         as_of=datetime.fromtimestamp(now_s, UTC),
+    )
+
+
+def _sources(arms: Sequence[ArmUnits], found: Exposures) -> OutcomeSources:
+    posted, labelled = (sum(arm.sources[source] for arm in arms) for source in ("posted", "labelled"))
+    return OutcomeSources(
+        posted=posted,
+        labelled=labelled,
+        both=found.both,
+        differing=found.differing,
+        unread=found.unread,
+        left_out=found.left_out,
     )
 
 
@@ -267,20 +316,32 @@ def _shown(
 
 
 def _cautions(
-    plan: Experiment, arms: Sequence[ArmUnits], known: Sequence[int], crossed: int, *, is_interrupted: bool
+    plan: Experiment, arms: Sequence[ArmUnits], known: Sequence[int], exposed: Exposures, *, is_interrupted: bool
 ) -> list[str]:
     found = []
     if is_interrupted:
         found.append("Another row of releases serves than the one it rides on, so nobody is assigned any more; stop it.")
-    closed = sum(known) + sum(arm.unknown for arm in arms)
+    closed = sum(known) + sum(arm.states["unknown"] for arm in arms)
     if sum(known) < KNOWN_AT_LEAST * closed:
         found.append(
             f"Of {closed:,} customers whose window has closed, {sum(known):,} have an outcome; those without may differ from these."
         )
+    found += exposed.words
+    if exposed.differing:
+        found.append(
+            f"Of {exposed.both:,} customers with a posted outcome and a label of the lake, {exposed.differing:,} differ; the posted outcome counts."
+        )
+    posted = [arm.sources["posted"] for arm in arms]
+    is_uneven = multinomial_p(posted, plan.shares, concentration=RATIO_CONCENTRATION) <= RATIO_ALPHA
+    if is_uneven and any(arm.sources["labelled"] for arm in arms):
+        found.append(
+            f"Outcomes were posted for one arm more often than for the other ({posted[0]:,} in the control, {posted[1]:,} in the treatment), and "
+            "the lake tells of the rest: where the two differ, so do the arms. Post the outcomes of both arms alike, or of neither."
+        )
     if strayed := sum(arm.strayed for arm in arms):
         found.append(f"{strayed:,} were answered by the other arm's release; they count where they were assigned.")
-    if crossed:
-        found.append(f"{crossed:,} were in both arms and count in neither.")
+    if exposed.crossed:
+        found.append(f"{exposed.crossed:,} were in both arms and count in neither.")
     if plan.subject == "models" and plan.metric == "log_loss":
         found.append("Log loss takes nobody to be treated: who was called and stayed counts as a wrong alarm.")
     if plan.subject == "models" and "profit" in {plan.metric, *(rail.metric for rail in plan.guard_rails)}:
@@ -295,11 +356,13 @@ def _arm(arm: Arm, units: ArmUnits, plan: Experiment, *, is_shown: bool) -> ArmR
     return ArmResult(
         arm=arm,
         units=units.units,
-        open=units.open,
-        asked_late=units.late,
-        gone=units.gone,
-        unknown=units.unknown,
+        open=units.states["open"],
+        asked_late=units.states["late"],
+        gone=units.states["gone"],
+        unknown=units.states["unknown"],
         matured=len(values),
+        posted=units.sources["posted"],
+        labelled=units.sources["labelled"],
         strayed=units.strayed,
         mean=sum(values) / len(values) if is_shown and values else None,
         latency_ms=_latency(units.latencies_ms),

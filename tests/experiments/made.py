@@ -1,5 +1,6 @@
 """Experiments in a database without a release: what the tests of results and retention begin with."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -7,11 +8,26 @@ import sqlalchemy as sa
 from churn_store.clock import DAY_S
 from churn_store.experiments.history import Event, append, insert
 from churn_store.experiments.plan import Experiment
+from churn_store.outcomes.published_labels import About, Published, name_of, publish_labels
 from churn_store.releases.manifest import ProfitTerms
+from churn_store.storage.digest_store import DigestStore
 from tests.release_factory import NOW_S
 
 PROFIT = ProfitTerms(200.0, 10.0, 1.0, 6.0, 14.0)
 """An offer is taken by 30 % of the churners."""
+
+
+def publish(
+    files: DigestStore, labels: Mapping[str, bool | float], *, snapshot_s: int, days: int = 30, **changes: Any
+) -> Published:
+    """Publish labels as the graph does: who stayed (``False``), left (``True``), or left at a time in epoch seconds."""
+    told: dict[str, Any] = {
+        "snapshot": name_of(snapshot_s), "snapshot_s": snapshot_s, "horizon_days": days,
+        "matured_s": snapshot_s + (days + 3) * DAY_S, "definition": f"cancelled within {days} days", "rows": len(labels),
+        "churned": sum(label is not False for label in labels.values()),
+    }  # fmt: skip
+    rows = [(one, label is not False, None if isinstance(label, bool) else int(label)) for one, label in labels.items()]
+    return publish_labels(files, About(**{**told, **changes}), sorted(rows))
 
 
 def event(name: str, number: int, kind: Any, *, at_s: int = NOW_S, **more: Any) -> Event:

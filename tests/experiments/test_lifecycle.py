@@ -16,7 +16,7 @@ from churn_store.experiments.history import Running, UnknownExperimentError, lis
 from churn_store.experiments.lifecycle import create, start, stop
 from churn_store.experiments.plan import GuardRail, Wish
 from churn_store.experiments.promotion import promote
-from churn_store.experiments.results import results
+from churn_store.experiments.results import LEFT_OUT, results
 from churn_store.releases.approval import approve
 from churn_store.releases.bundles import stage
 from churn_store.releases.challenge import challenge, end_challenge
@@ -24,7 +24,8 @@ from churn_store.releases.lifecycle import candidate_of
 from churn_store.releases.log import history, newest
 from churn_store.releases.manifest import Evaluation
 from churn_store.storage.digest_store import DigestStore
-from tests.experiments.test_results import asked, log, post, stayed
+from tests.experiments.made import publish
+from tests.experiments.test_results import T_S, asked, log, post, stayed
 from tests.release_factory import NOW_S, Candidate, bless, release, small_columns, train
 
 ADA: dict[str, Any] = {"by": "Ada", "reason": "to know", "now_s": NOW_S + 60}
@@ -302,6 +303,25 @@ def test_an_experiment_that_is_not_won_promotes_nothing(engine: sa.Engine, files
         promote(engine, files, "calls", **BOB)
     assert newest(engine).epoch == 2
     assert read(engine, "rival").state == "running"
+
+
+def test_a_won_experiment_is_not_promoted_while_labels_that_can_not_be_read_leave_customers_out(
+    engine: sa.Engine, files: DigestStore, rival: str
+) -> None:
+    won(engine, files, rival)
+    arm = "treatment" if is_treated(read(engine, "rival").experiment.salt, "unposted", 0.5) else "control"
+    log(engine, [asked("unposted", experiment="rival", arm=arm)])
+    labels = {"unposted": False}
+    published = publish(files, labels, snapshot_s=T_S)
+    [file] = Path(files.url).rglob(published.digest)
+    file.write_bytes(file.read_bytes()[:-1])
+    with pytest.raises(
+        InputError, match=r"experiment rival is not promoted while labels of the lake can't be read.*was changed"
+    ):
+        promote(engine, files, "rival", **BOB)
+    assert stop(engine, files, "rival", **BOB).events[-1].found.endswith(LEFT_OUT)
+    publish(files, labels, snapshot_s=T_S)
+    assert promote(engine, files, "rival", **BOB).events[-1].kind == "promoted"
 
 
 def test_a_won_experiment_is_not_promoted_over_another_champion(engine: sa.Engine, files: DigestStore, rival: str) -> None:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from churn_store.experiments.history import Record, read
 from churn_store.experiments.plan import CONTROL, TREATMENT, GuardRail
 from churn_store.experiments.results import Result, judged, results
 from churn_store.outcomes.log import Outcome, Sender, record
+from churn_store.storage.digest_store import DigestStore
 from tests.experiments.made import PROFIT, an_experiment, event
 from tests.release_factory import NOW_S
 
@@ -57,7 +59,9 @@ def left(customer: str, **changes: Any) -> Outcome:
 
 
 def shown(engine: sa.Engine, name: str = "calls") -> Result:
-    return results(engine, read(engine, name), now_s=NOW_S)
+    """The results in an installation whose graph has published no labels."""
+    with TemporaryDirectory() as folder:
+        return results(engine, lambda: DigestStore(folder), read(engine, name), now_s=NOW_S)
 
 
 def names(count: int) -> list[str]:
@@ -198,7 +202,9 @@ def test_outcomes_that_lack_are_said(engine: sa.Engine) -> None:
     log(engine, [asked(one) for one in names(1_000)])
     post(engine, [stayed(one) for one in names(500)])
     assert shown(engine).cautions == [
-        "Of 1,000 customers whose window has closed, 500 have an outcome; those without may differ from these."
+        "Of 1,000 customers whose window has closed, 500 have an outcome; those without may differ from these.",
+        "No labels of the lake are published yet, so posted outcomes count alone; the asset published_labels publishes those of each "
+        "snapshot that is mature.",
     ]
 
 
