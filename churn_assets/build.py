@@ -30,6 +30,7 @@ from churn_assets.monitoring.assets import monitoring_assets
 from churn_assets.orchestration.json_values import json_values
 from churn_assets.orchestration.lost_checks import IN_LAKE, lost_checks
 from churn_assets.orchestration.partitions import partitions_of
+from churn_assets.outcomes.assets import outcome_assets
 from churn_assets.periods import Calendar
 from churn_assets.raw.assets import raw_assets
 from churn_assets.resources.serving import ServingStore
@@ -94,6 +95,7 @@ def build_defs(settings: Settings | None = None, *, overrides: Mapping[str, Any]
         *champion_assets(settings, source, used, tables, protected=protected),
         waiting_asset(),
         *backtest_assets(settings, used),
+        *outcome_assets(labelled, timeline=settings.timeline, label=settings.label, tables=settings.tables),
         *scoring_assets(features, snapshots, has_time=settings.has_time, online_url=settings.online_url),
         *monitoring_assets(
             features,

@@ -8,7 +8,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from churn_assets.automation.jobs import ORDER
+from churn_assets.automation.jobs import LABELS, ORDER
 from churn_assets.automation.retention import AUDIT_SCHEDULE
 from churn_assets.build import build_defs
 from churn_assets.settings.company import Settings
@@ -34,6 +34,7 @@ HISTORY = {
     "waiting_candidates",
     "churn_scores",
     "online_features",
+    "published_labels",
     "drift_report",
     "backtest_report",
 }
@@ -67,7 +68,7 @@ def names(defs: dg.Definitions) -> set[str]:
     ("source", "expected"),
     [
         (None, HISTORY),
-        (TABLE, HISTORY - {"events", "events_quarantine", "payments", "payments_quarantine"}),
+        (TABLE, HISTORY - {"events", "events_quarantine", "payments", "payments_quarantine", "published_labels"}),
         (PAYMENTS, HISTORY - {"events", "events_quarantine"}),
     ],
     ids=["history", "table", "payments only"],
@@ -84,6 +85,8 @@ def test_the_graph_has_the_assets_of_its_shape_and_loads(
     dg.Definitions.validate_loadable(defs)
     assert names(defs) == expected
     assert {job.name for job in defs.resolve_all_job_defs()} >= set(ORDER)
+    made = {key.to_user_string() for key in defs.resolve_job_def(LABELS).asset_layer.selected_asset_keys}
+    assert made == {"churn_labels", "published_labels"} & expected, "labels are published in the run that makes them"
 
 
 def test_loading_the_definitions_writes_nothing(tmp_path: Path) -> None:
@@ -124,7 +127,7 @@ def test_schedules_and_sensors_run_in_a_fresh_install(tmp_path: Path) -> None:
         "verify_lake_daily": dg.DefaultScheduleStatus.RUNNING,
         AUDIT_SCHEDULE: dg.DefaultScheduleStatus.RUNNING,
     }
-    assert [sensor.default_status for sensor in sensors] == [dg.DefaultSensorStatus.RUNNING] * 9
+    assert [sensor.default_status for sensor in sensors] == [dg.DefaultSensorStatus.RUNNING] * 10
     watching = {"watch_tables"}  # it reads the log of every table and starts nothing
     assert all((sensor.minimum_interval_seconds or 0) < 5 for sensor in sensors if sensor.name not in watching)
 

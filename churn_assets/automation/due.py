@@ -124,6 +124,16 @@ def labels_to_restate(
     return to_restate
 
 
+def labels_to_publish(made: Mapping[str, str], published: Mapping[str, str]) -> list[str]:
+    """Labelled snapshots whose labels are not published, or in another version, as those of an older platform or after a restore.
+
+    Args:
+        made: version of the labels, by snapshot.
+        published: version of the labels that are published, by snapshot.
+    """
+    return sorted(key for key, version in made.items() if published.get(key) != version)
+
+
 def newest_due(features: Collection[str], *, release: str | None, done: tuple[str, str] | None) -> str | None:
     """The newest snapshot, if the serving release has not processed it yet.
 

@@ -19,11 +19,12 @@ from churn_assets.automation.due import (
     features_due,
     first_snapshot,
     labels_due,
+    labels_to_publish,
     labels_to_restate,
     newest_due,
     raw_due,
 )
-from churn_assets.automation.jobs import BACKTEST, FEATURES, INGEST, LABELS, MONITOR, SCORE
+from churn_assets.automation.jobs import BACKTEST, FEATURES, INGEST, LABELS, MONITOR, PUBLISH, SCORE
 from churn_assets.automation.watch import Signs, Watch
 from churn_assets.backtest.origins import origins
 from churn_assets.coverage import unbroken_until
@@ -38,6 +39,7 @@ from churn_assets.orchestration.run_history import (
     KNOWN_UNTIL,
     asked_for,
     attempts,
+    data_versions,
     digest_of,
     failures,
     ingested,
@@ -161,6 +163,21 @@ def due_stages(settings: Settings, source: Source, clock: Clock, serving: Servin
             makes=["churn_labels"],
         )
 
+    def publishing(instance: dg.DagsterInstance) -> Requests:
+        if is_under_way(instance, LABELS, makes=["churn_labels"]):
+            yield dg.SkipReason("labels are being made, and published with them")
+            return
+        made, published = (data_versions(instance, asset) for asset in ("churn_labels", "published_labels"))
+        due = labels_to_publish({key: made[key] for key in present(instance, lake, "churn_labels") & set(made)}, published)
+        yield from _stretches(
+            instance,
+            calendar,
+            PUBLISH,
+            due,
+            lambda: Cause(digest_of(sorted(made.items()), code_version("outcomes")), set()),
+            makes=["published_labels"],
+        )
+
     def scores(instance: dg.DagsterInstance) -> Requests:
         gone = causes_of(instance, lake, ["churn_scores"])
         code, today = code_version("scoring"), clock.now().date()
@@ -186,6 +203,7 @@ def due_stages(settings: Settings, source: Source, clock: Clock, serving: Servin
         INGEST: Stage(ingest, "Ingests the periods that have ended."),
         FEATURES: Stage(features, "Computes the features of snapshots whose T has come."),
         LABELS: Stage(labels, "Labels the snapshots that have matured."),
+        PUBLISH: Stage(publishing, "Publishes labels that were made, or brought back, without it."),
         SCORE: Stage(scores, "Scores the newest snapshot with the serving release."),
         MONITOR: Stage(monitoring, "Measures the newest snapshot's drift."),
         BACKTEST: Stage(backtest, "Tests the family that serves, once a month of labels."),

@@ -14,23 +14,26 @@ from churn_assets.orchestration.failure_policy import RETRY
 from churn_assets.orchestration.pools import FIRST
 from churn_assets.resources.tracking import END_MLFLOW
 
-INGEST, FEATURES, LABELS, RETRAIN, SCORE, MONITOR, BACKTEST = (
+INGEST, FEATURES, LABELS, PUBLISH, RETRAIN, SCORE, MONITOR, BACKTEST = (
     "ingest",
     "build_features",
     "build_labels",
+    "publish_labels",
     "retrain",
     "score",
     "monitor",
     "backtest",
 )
 ORDER = (INGEST, FEATURES, LABELS, RETRAIN, SCORE, MONITOR)
-"""The jobs in the order of the data, without the backtest, for which nothing waits."""
+"""The jobs in the order of the data, without those for which nothing waits: the backtest, and the publication of labels that were made
+without it."""
 
 
 SELECTIONS = {
     INGEST: dg.AssetSelection.groups("raw"),
     FEATURES: dg.AssetSelection.assets("customer_features"),
-    LABELS: dg.AssetSelection.assets("churn_labels"),
+    LABELS: dg.AssetSelection.assets("churn_labels") | dg.AssetSelection.groups("outcomes"),
+    PUBLISH: dg.AssetSelection.groups("outcomes"),
     RETRAIN: dg.AssetSelection.assets("waiting_candidates").upstream() & dg.AssetSelection.groups("training", "champion"),
     SCORE: dg.AssetSelection.groups("scoring"),
     MONITOR: dg.AssetSelection.groups("monitoring"),
@@ -48,7 +51,8 @@ def jobs(families: Sequence[str]) -> list[Any]:
     described = {
         INGEST: "Read what arrived in a period.",
         FEATURES: "Compute the features of a snapshot.",
-        LABELS: "Label a snapshot whose outcomes can all be known.",
+        LABELS: "Label a snapshot whose outcomes can all be known, and publish its labels.",
+        PUBLISH: "Publish the labels of a snapshot that were made, or brought back, without it.",
         RETRAIN: "Train every family, judge the better one, and release it if it is accepted.",
         SCORE: "Score the newest snapshot and hand its features to the service.",
         MONITOR: "Compare the newest snapshot with what the serving release was trained on.",

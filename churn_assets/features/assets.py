@@ -32,7 +32,7 @@ from churn_assets.orchestration.code_version import code_version
 from churn_assets.orchestration.failure_policy import wrong_input_is_final
 from churn_assets.orchestration.lost_periods import require_whole, whole_versions
 from churn_assets.orchestration.pools import BACKGROUND, FEATURES
-from churn_assets.orchestration.run_history import KNOWN_UNTIL, raw_periods
+from churn_assets.orchestration.run_history import DEFINITION, KNOWN_UNTIL, raw_periods
 from churn_assets.orchestration.table_writer import Built, Events, contract_specs, keys_of, write_table
 from churn_assets.periods import Cadence, Calendar, text
 from churn_assets.settings.at_risk import AtRisk
@@ -174,7 +174,7 @@ def _churn_labels(
         backfill_policy=dg.BackfillPolicy.single_run(),
         deps=[
             "customer_features",
-            *(dg.AssetDep(table, partition_mapping=_told_until_maturity(calendar.cadence, label)) for table in used),
+            *(dg.AssetDep(table, partition_mapping=told_until_maturity(calendar.cadence, label)) for table in used),
         ],
         check_specs=contract_specs(
             "churn_labels", partitions, besides={"label_rate": "the share of churn is neither near none nor near all"}
@@ -232,6 +232,7 @@ def _churn_labels(
                     "snapshot": key,
                     "matured_on": text(matured),
                     KNOWN_UNTIL: text(until),
+                    DEFINITION: label.model_dump_json(),
                     "churn_rate": rate.metadata["churn_rate"],
                     "left_before_known_later": labelled.left_before,
                     **by_kind,
@@ -308,7 +309,7 @@ def _arrived_before(cadence: Cadence, lookback_days: int | None) -> dg.Partition
     return dg.TimeWindowPartitionMapping(start_offset=-periods, end_offset=-1, allow_nonexistent_upstream_partitions=True)
 
 
-def _told_until_maturity(cadence: Cadence, label: Label) -> dg.PartitionMapping:
+def told_until_maturity(cadence: Cadence, label: Label) -> dg.PartitionMapping:
     """The raw periods that labels read: of their window up to maturity, and before it those that tell the kinds of churn."""
     return dg.TimeWindowPartitionMapping(
         start_offset=0 if label.kinds is None else -_periods(cadence, label.kinds.failed_days),

@@ -1,6 +1,6 @@
 """Labels: who, of the customers at risk at a snapshot, left within the horizon.
 
-Belongs here: the definition of churn. Does not belong here: who is at risk (``population``), when labels are mature
+Belongs here: the definition of churn, and when a customer left. Does not belong here: who is at risk (``population``), when labels are mature
 (``settings.company``), and anything that looks before the snapshot except to find those who had already gone.
 """
 
@@ -98,6 +98,30 @@ def churn_labels(
         pl.col("customer_id").is_in(left["customer_id"].implode()).alias("churned"),
     ).sort("customer_id")
     return Labelled(labels, left_before=at_risk.height - judged.height)
+
+
+def left_at(events: nw.LazyFrame[Any], *, snapshot: date, label: Label, known_until: date) -> pl.DataFrame:
+    """When each customer left who did so in ``[snapshot, snapshot + horizon)`` by an event that is churn.
+
+    Args:
+        events: events that arrived from the snapshot on.
+        snapshot: day T of the snapshot.
+        label: definition of churn, of kind ``event``: inactivity has no such moment.
+        known_until: day before which a row must have become known to count, as in ``churn_labels``.
+
+    Returns:
+        ``customer_id`` and ``left_s``, the earliest such event in epoch seconds; one row a customer.
+    """
+    start_s, end_s = epoch_s(snapshot), epoch_s(snapshot + label.horizon)
+    inside = (nw.col("occurred_s") >= start_s, nw.col("occurred_s") < end_s, nw.col("known_s") < epoch_s(known_until))
+    left: pl.DataFrame = (
+        events.filter(*inside, is_any_of("event_type", label.event))
+        .group_by("customer_id")
+        .agg(nw.col("occurred_s").min().alias("left_s"))
+        .collect(backend="polars")
+        .to_native()
+    )
+    return left
 
 
 def _ids(rows: nw.LazyFrame[Any]) -> pl.DataFrame:

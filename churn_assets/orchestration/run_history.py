@@ -48,11 +48,18 @@ tick."""
 KNOWN_UNTIL = "known_until"
 """Metadata of a label partition: the day up to which arrivals count in it."""
 
+DEFINITION = "definition"
+"""Metadata of a label partition: the section ``label`` that it was made by, as JSON."""
+
 FAILURES_CURSOR = f"EVENT_LOG_CONSUMER_CURSOR-{dg.DagsterEventType.RUN_FAILURE.value}"
 """The key under which Dagster's daemon remembers up to which failure it has decided on repetitions."""
 
 ATTEMPTS = 3
 """The number of runs, each with its own retries, that are requested for a cause before it is given up."""
+
+
+MOST_VERSIONS = 100
+"""The number of materializations of a period that are looked at."""
 
 
 @dataclass(frozen=True)
@@ -150,6 +157,21 @@ def metadata_of(instance: dg.DagsterInstance, asset: str, name: str, *, periods:
         if record.asset_materialization is not None and name in record.asset_materialization.metadata:
             values[period] = record.asset_materialization.metadata[name].value
     return values
+
+
+def said_of_rows(instance: dg.DagsterInstance, asset: str, period: str, name: str) -> Any:
+    """A metadata value of the materialization that made the rows that a period has now; `None` where none has the value.
+
+    After a restore the newest materialization says only where the rows come from; that which made them says the rest. Rows that no
+    materialization has made, as after a rewrite, are said to be as the newest that has the value.
+    """
+    wanted = dg.AssetRecordsFilter(asset_key=dg.AssetKey(asset), asset_partitions=[period])
+    records = instance.fetch_materializations(wanted, limit=MOST_VERSIONS).records
+    made = [record.asset_materialization for record in records if record.asset_materialization is not None]
+    versions = [(one.tags or {}).get(DATA_VERSION_TAG) for one in made]
+    saying = [(one, version) for one, version in zip(made, versions, strict=True) if name in one.metadata]
+    of_these_rows = [one for one, version in saying if version == versions[0]] or [one for one, _ in saying]
+    return of_these_rows[0].metadata[name].value if of_these_rows else None
 
 
 def asked_for(

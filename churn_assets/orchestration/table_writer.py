@@ -248,7 +248,7 @@ def report(
         context: execution context of the asset.
         asset: name of the asset.
         found: outcomes by period and check; all periods have the same checks, or none.
-        written: metadata of each written period, with its ``data_version``.
+        written: metadata of each written period, with its ``data_version`` and the digest of its ``files``.
         shared: metadata of the whole asset.
 
     Raises:
@@ -342,8 +342,9 @@ def _tags(metadata: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _totals(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    versions = [int(part["delta_version"]) for part in parts if "delta_version" in part]
     return {
         "dagster/row_count": sum(int(part["dagster/row_count"]) for part in parts),
-        "delta_version": max(int(part["delta_version"]) for part in parts),
+        **({"delta_version": max(versions)} if versions else {}),
         RANGE: len(parts),
     }

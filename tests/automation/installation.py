@@ -47,6 +47,7 @@ STAGES = (
     "ingest_when_due",
     "build_features_when_due",
     "build_labels_when_due",
+    "publish_labels_when_due",
     "score_when_due",
     "monitor_when_due",
     "backtest_when_due",

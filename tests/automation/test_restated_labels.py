@@ -11,7 +11,7 @@ import pytest
 
 from churn_assets.automation.due import arrived_into, labels_to_restate
 from churn_assets.automation.due_sensors import RANGE_END, RANGE_START
-from churn_assets.automation.jobs import FEATURES, INGEST, LABELS
+from churn_assets.automation.jobs import FEATURES, INGEST, LABELS, PUBLISH
 from churn_assets.automation.runner import QUIET
 from churn_assets.build import build_defs
 from churn_assets.lake.lake import Lake
@@ -20,8 +20,10 @@ from churn_assets.orchestration.instance import report_restored
 from churn_assets.periods import Calendar, epoch_s
 from churn_assets.settings.company import Settings
 from churn_assets.settings.features import Features
-from churn_assets.settings.label import Label
+from churn_assets.settings.label import Label as Definition
 from churn_store.mapping.file_settings import FilesSettings
+from churn_store.outcomes.published_labels import Label, open_labels
+from churn_store.storage.digest_store import DigestStore
 from tests.automation.asking import asked_by
 from tests.automation.company import CONFIGURATION, START, file_of, write_company
 
@@ -54,14 +56,14 @@ def day(text: str) -> int:
     ],
 )
 def test_rows_of_a_window_that_arrive_after_maturity_are_found(span: tuple[str, str], period: str, late: list[str]) -> None:
-    calendar, label = Calendar("monthly", dt.date(2024, 1, 1)), Label(horizon_days=30, grace_days=3)
+    calendar, label = Calendar("monthly", dt.date(2024, 1, 1)), Definition(horizon_days=30, grace_days=3)
     happened = {period: (day(span[0]), day(span[1]))}
     found = arrived_into(calendar, label, labels=[MAR], happened=happened)
     assert list(found) == late
 
 
 def test_a_label_is_restated_for_what_came_after_its_last_arrivals_and_only_when_no_period_is_missing() -> None:
-    label = Label(horizon_days=30, grace_days=3)
+    label = Definition(horizon_days=30, grace_days=3)
     late = {FEB: [APR, MAY], MAR: [MAY]}
     assert labels_to_restate(label, late, known_until={FEB: APR, MAR: APR}, until=APR) == []
     assert labels_to_restate(label, late, known_until={FEB: APR, MAR: APR}, until=MAY) == [FEB]
@@ -82,6 +84,13 @@ def asked(settings: Settings, instance: dg.DagsterInstance) -> list[dict[str, st
     """What the sensor of the labels asks for now."""
     requests, _ = asked_by(build_defs(settings), instance, LABELS)
     return [{**request.tags, "key": request.partition_key or ""} for request in requests]
+
+
+def published(settings: Settings, key: str, customer: str) -> Label | None:
+    """What the published file of a snapshot says of a customer."""
+    labels = open_labels(DigestStore(settings.releases_url), key)
+    assert labels is not None
+    return labels.of([customer]).get(customer)
 
 
 def run(settings: Settings, instance: dg.DagsterInstance, job: str, first: str, last: str) -> None:
@@ -113,6 +122,7 @@ def test_a_cancellation_that_is_heard_of_months_later_restates_its_label_once(
     lake = Lake(settings.lake_url)
     before, version = lake.read("churn_labels", MAR), lake.version("churn_labels")
     [stayed] = before.filter(~pl.col("churned")).head(1)["customer_id"].to_list()
+    assert published(settings, MAR, stayed) == (False, None)
 
     file = file_of(tmp_path, "events", JUN)
     rows = pl.read_csv(file, infer_schema=False)
@@ -131,6 +141,9 @@ def test_a_cancellation_that_is_heard_of_months_later_restates_its_label_once(
     assert lake.read("churn_labels", MAR, version=version).equals(before), "the former version can still be read"
     assert stayed not in lake.read("churn_labels", APR)["customer_id"].to_list(), "had left before, which was known later"
     assert asked(settings, instance) == []
+    assert published(settings, MAR, stayed) == (True, day("2024-03-20") + 12 * 3600)
+    assert published(settings, APR, stayed) is None
+    assert asked_by(build_defs(settings), instance, PUBLISH)[0] == []
 
     done = restore(lake, "churn_labels", version)
     report_restored(
@@ -142,3 +155,8 @@ def test_a_cancellation_that_is_heard_of_months_later_restates_its_label_once(
         version=done.version,
     )
     assert [one.get(RANGE_START, one["key"]) for one in asked(settings, instance)] == [MAR], "the same arrivals restate it"
+    [request], _ = asked_by(build_defs(settings), instance, PUBLISH)
+    ends = (request.tags[RANGE_START], request.tags[RANGE_END])
+    assert ends == (MAR, APR), "the labels that were brought back are not those that are published"
+    run(settings, instance, PUBLISH, MAR, APR)
+    assert published(settings, MAR, stayed) == (False, None)

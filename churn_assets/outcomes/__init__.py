@@ -1,0 +1,1 @@
+"""What became of customers, where the service reads it."""
