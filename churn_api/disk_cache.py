@@ -57,6 +57,15 @@ class CachedValue(Generic[T]):
             confirmed_s, former = self._written
             if former == value and abs(now_s - confirmed_s) < CONFIRMED_EVERY_S:
                 return
+        self.write(value)
+
+    def write(self, value: T) -> None:
+        """Write the value, whatever was written before.
+
+        Raises:
+            OSError: if the disk is full or the folder can't be written.
+        """
+        now_s = self._now_s()
         self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         handle, beside = tempfile.mkstemp(prefix=f".{self._file.name}.", dir=self._file.parent)  # mode 0600
         try:
@@ -75,9 +84,17 @@ class CachedValue(Generic[T]):
 
     def read_dated(self) -> tuple[T, float] | None:
         """The value, and when it was last known to be right. A time to come is as wrong as one that is too old."""
+        kept = self._decoded()
+        return kept if kept is not None and abs(self._now_s() - kept[1]) <= self._max_age_s else None
+
+    def holds(self, value: T) -> bool:
+        """Whether the file has this value, however old."""
+        kept = self._decoded()
+        return kept is not None and kept[0] == value
+
+    def _decoded(self) -> tuple[T, float] | None:
         try:
             kept = self._decoder.decode(read_regular(self._file, at_most=LARGEST))
         except (OSError, UnsafeFileError, msgspec.DecodeError, UnicodeDecodeError):
             return None
-        value: T = kept.value
-        return (value, kept.confirmed_s) if abs(self._now_s() - kept.confirmed_s) <= self._max_age_s else None
+        return kept.value, kept.confirmed_s

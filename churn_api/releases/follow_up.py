@@ -47,9 +47,8 @@ class FollowUp:
             return
         try:
             self._last_good.keep_experiment(served.running)
-            if _same(served, self._kept) or served.from_cache:
-                self._last_good.confirm(served.row)
-            else:
+            is_there = _same(served, self._kept) or served.from_cache
+            if not (is_there and self._last_good.confirm(served.row)):
                 self._last_good.keep(self._releases.store(), served.row, served.digests)
             self._kept = served
         except (OSError, ObjectStoreError, ReleaseError, StoreAwayError) as error:

@@ -1,9 +1,12 @@
 """The last champion and challenger that served, and the experiment that ran, on local disk, for a start while the database or the store is away.
 
-The files are named by their digests, so they are verified by the same code as files from the store.
+The files are named by their digests, so they are verified by the same code as files from the store. Several workers share the copy: a
+lock (flock), which the kernel drops when its worker dies, lets one of them write at a time.
 """
 
-from collections.abc import Callable, Sequence
+import fcntl
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -30,7 +33,7 @@ class LastGood:
     """
 
     def __init__(self, folder: Path, *, max_age_s: float, now_s: Callable[[], float]) -> None:
-        self._files = folder / "release"
+        self._files, self._lock = folder / "release", folder / "release.lock"
         self._row = CachedValue(folder / "release.json", Serving, max_age_s=max_age_s, now_s=now_s)
         self._ran = CachedValue(folder / "experiment.json", _Ran, max_age_s=max_age_s, now_s=now_s)
 
@@ -58,26 +61,39 @@ class LastGood:
         Raises:
             ReleaseError, OSError: if a file could not be copied; the former copy is still whole.
         """
-        here = self.files()
-        kept = set(digests)
-        for digest in digests:
-            manifest = load_manifest(store, digest)
-            kept |= {entry.sha256 for entry in manifest.files.values()}
-            here.put(store.get(digest, at_most=MANIFEST_LIMIT))
-            for name in FILE_LIMITS:
-                here.put(load_file(store, manifest, name))
-        self._row.keep(row)
-        for file in self._files.glob("sha256/*/*"):
-            if file.name not in kept:
-                file.unlink(missing_ok=True)
+        with self._alone():
+            here = self.files()
+            kept = set(digests)
+            for digest in digests:
+                manifest = load_manifest(store, digest)
+                kept |= {entry.sha256 for entry in manifest.files.values()}
+                here.put(store.get(digest, at_most=MANIFEST_LIMIT))
+                for name in FILE_LIMITS:
+                    here.put(load_file(store, manifest, name))
+            self._row.write(row)
+            for file in self._files.glob("sha256/*/*"):
+                if file.name not in kept:
+                    file.unlink(missing_ok=True)
 
-    def confirm(self, row: Serving) -> None:
-        """Record that the database still names this row.
+    def confirm(self, row: Serving) -> bool:
+        """Record that the database still names this row; false, and nothing is written, if the copy is another row's.
 
         Raises:
             OSError: if the folder can't be written.
         """
-        self._row.keep(row)
+        with self._alone():
+            if not self._row.holds(row):
+                return False
+            self._row.keep(row)
+            return True
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """A block that one worker is in at a time."""
+        self._lock.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with open(self._lock, "a") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
 
     def row(self) -> Serving | None:
         """The row of the copy; ``None`` if there is none or it is too old."""

@@ -178,14 +178,16 @@ def test_while_the_database_hangs_eight_wait_the_others_are_told_so_and_nothing_
     try:
         lock.execute("BEGIN IMMEDIATE")
         with ThreadPoolExecutor(12) as callers:
-            sent = [callers.submit(submit, asking, f"key-{place}") for place in range(12)]
-            asking.until(lambda: sum(one.done() for one in sent) == 12 - WAITING, within_s=3)
-            refused = [one.result() for one in sent if one.done()]
-            assert {problem(one, 503)["type"] for one in refused} == {"urn:churn:problem:busy"}
-            assert {one.headers["retry-after"] for one in refused} == {str(RETRY_S)}
-            assert problem(asking.post("/outcomes", {"outcomes": []}, key="agent"), 503)["type"].endswith("busy")
-            assert asking.get("/predict/c3").status_code == 200
-            lock.execute("ROLLBACK")
+            try:
+                sent = [callers.submit(submit, asking, f"key-{place}") for place in range(12)]
+                asking.until(lambda: sum(one.done() for one in sent) == 12 - WAITING, within_s=3)
+                refused = [one.result() for one in sent if one.done()]
+                assert {problem(one, 503)["type"] for one in refused} == {"urn:churn:problem:busy"}
+                assert {one.headers["retry-after"] for one in refused} == {str(RETRY_S)}
+                assert problem(asking.post("/outcomes", {"outcomes": []}, key="agent"), 503)["type"].endswith("busy")
+                assert asking.get("/predict/c3").status_code == 200
+            finally:
+                lock.execute("ROLLBACK")
         assert [one.result().status_code for one in sent].count(200) == WAITING
     finally:
         lock.close()
