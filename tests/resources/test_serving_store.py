@@ -10,7 +10,7 @@ def test_a_database_that_is_away_is_a_sentence_and_one_without_releases_is_not(t
     address = f"sqlite:///{tmp_path / 'serving.db'}"
     row, said = ServingStore(address, str(tmp_path), str(tmp_path)).newest_or_away()
     assert row is None
-    assert "does not answer" in said
+    assert "are not there; run `churn migrate`" in said
     assert "Traceback" not in said
     migrate(address)
     assert ServingStore(address, str(tmp_path), str(tmp_path)).newest_or_away() == (None, "")

@@ -73,7 +73,7 @@ def test_a_database_of_another_revision_is_refused(engine: sa.Engine) -> None:
 
 @pytest.mark.parametrize("where", ["not there.db", "no folder/serving.db"])
 def test_a_database_that_is_away_is_not_taken_for_an_empty_one(tmp_path: Path, where: str) -> None:
-    with pytest.raises(DatabaseAwayError, match="does not answer"):
+    with pytest.raises(DatabaseAwayError, match="are not there; run `churn migrate`"):
         require_migrated(connect(f"sqlite:///{tmp_path / where}"))
     assert list(tmp_path.iterdir()) == []
 
