@@ -27,7 +27,14 @@ from churn_api.schemas.experiments import (
     StopRequest,
     entry_of,
 )
-from churn_store.experiments.history import Record, UnknownExperimentError, listed, read
+from churn_store.experiments.history import (
+    Record,
+    UnknownExperimentError,
+    UnreadableExperimentError,
+    listed,
+    put_aside,
+    read,
+)
 from churn_store.experiments.lifecycle import create, start, stop
 from churn_store.experiments.promotion import promote
 from churn_store.experiments.results import results
@@ -42,6 +49,7 @@ Name = Annotated[str, Parameter(min_length=1, max_length=60, description="name o
 
 _AWAY = problem_spec("The database or the store of release files does not answer.")
 _UNKNOWN = problem_spec("There is no such experiment.")
+_UNREADABLE = problem_spec("Its rows in the database can't be read.")
 _REFUSED = {409: problem_spec("Nothing was changed: it can't be done, or another decision was faster."), 503: _AWAY}
 
 
@@ -64,19 +72,24 @@ class ExperimentReader:
         """An experiment with its results so far.
 
         Raises:
-            Problem: if there is no such experiment (404), or the database does not answer (503).
+            Problem: if there is no such experiment (404), its rows can't be read (409), or the database does not answer (503).
         """
         async with self._turns:
-            return await asked(partial(_known, partial(self._read, name)))
+            return await asked(partial(_told, partial(self._read, name)))
 
     async def all(self) -> ExperimentList:
-        """The experiments, the newest first, without results.
+        """The experiments, the newest first, without results, and what can't be read.
 
         Raises:
             Problem: if the database does not answer (503).
         """
-        records = await asked(partial(listed, self._engine, limit=SHOWN))
-        return ExperimentList(experiments=[entry_of(record) for record in records])
+        return await asked(self._list)
+
+    def _list(self) -> ExperimentList:
+        return ExperimentList(
+            experiments=[entry_of(record) for record in listed(self._engine, limit=SHOWN)],
+            put_aside=[row.sentence for row in put_aside(self._engine)],
+        )
 
     def _read(self, name: str) -> ExperimentEntry:
         record = read(self._engine, name)
@@ -108,7 +121,7 @@ class ExperimentController(Controller):
         "/{name:str}",
         opt=needs("read"),
         summary="An experiment: its plan, every decision about it, and its results so far",
-        responses={404: _UNKNOWN, 503: _AWAY},
+        responses={404: _UNKNOWN, 409: _UNREADABLE, 503: _AWAY},
     )
     async def experiment(self, name: Name, experiments: ExperimentReader) -> ExperimentEntry:
         """Computed anew for each request."""
@@ -160,6 +173,18 @@ def _known(work: Callable[[], T]) -> T:
         raise Problem(
             404, "unknown-experiment", "There is no experiment of this name; GET /experiments lists them."
         ) from error
+
+
+def _told(work: Callable[[], T]) -> T:
+    """The answer to a question about an experiment that may be damaged.
+
+    Raises:
+        Problem: if there is no such experiment (404), or its rows can't be read (409).
+    """
+    try:
+        return _known(work)
+    except UnreadableExperimentError as error:
+        raise Problem(409, "unreadable-experiment", f"{str(error)[0].upper()}{str(error)[1:]}.") from error
 
 
 def _created(data: CreateRequest, ground: Ground) -> Record:

@@ -26,6 +26,7 @@ from churn_api.telemetry.json_log import say, where_raised
 from churn_api.telemetry.metrics import Metrics
 from churn_store.database.lenient import AsideRow
 from churn_store.errors import InputError, ReleaseError, StoreAwayError
+from churn_store.experiments import history as experiments
 from churn_store.experiments.history import Running, running
 from churn_store.redaction import without_password
 from churn_store.releases.bundles import Bundle, load_bundle, verified_model
@@ -70,7 +71,7 @@ class ReleasePoller:
     Attributes:
         current: releases that serve; a request reads this once.
         confirmed: row that the database named at the last look, if it serves.
-        aside: rows of ``releases`` that can't be read.
+        aside: rows of ``releases``, and of the experiments, that can't be read.
         failure: reason why the newest row does not serve; ``None`` if it does.
         challenger_failure: reason why the row's challenger does not serve although its champion does, or ``None``.
     """
@@ -200,7 +201,7 @@ class ReleasePoller:
         if time.monotonic() < self._aside_not_before:
             return
         self._aside_not_before = time.monotonic() + ASIDE_EVERY_S
-        former, self.aside = self.aside, put_aside(self._engine)
+        former, self.aside = self.aside, [*put_aside(self._engine), *experiments.put_aside(self._engine)]
         for row in self.aside:
             if row not in former:
                 say("row_put_aside", logging.ERROR, table=row.table, row=row.name, detail=row.why)

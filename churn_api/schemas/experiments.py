@@ -88,9 +88,14 @@ class ExperimentEntry(msgspec.Struct, kw_only=True):
 
 
 class ExperimentList(msgspec.Struct, kw_only=True):
-    """The experiments, the newest first."""
+    """The experiments, the newest first.
+
+    Attributes:
+        put_aside: rows by which an experiment can't be read, with their table and what is wrong.
+    """
 
     experiments: list[ExperimentEntry]
+    put_aside: list[str]
 
 
 def entry_of(record: Record, results: Result | None = None) -> ExperimentEntry:

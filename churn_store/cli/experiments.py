@@ -11,7 +11,7 @@ import msgspec
 
 from churn_store.cli.releases import by_option, open_store, reason_option
 from churn_store.errors import InputError
-from churn_store.experiments.history import Record, listed, read
+from churn_store.experiments.history import Record, listed, put_aside, read
 from churn_store.experiments.lifecycle import create, start, stop
 from churn_store.experiments.plan import CUSTOMER, GuardMetric, Metric, Wish
 from churn_store.experiments.promotion import promote
@@ -146,6 +146,8 @@ def experiment_list(as_json: bool) -> None:
             click.echo(msgspec.json.encode(_told(record)))
         else:
             _say(record)
+    for row in put_aside(engine):
+        click.echo(row.sentence, err=True)
 
 
 def _guard(text: str) -> dict[str, object]:

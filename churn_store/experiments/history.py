@@ -4,8 +4,9 @@ Belongs here: reading and adding rows, and the fence between two writers. Does n
 (``lifecycle``).
 """
 
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+import math
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -14,11 +15,13 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from churn_store.clock import DAY_S
+from churn_store.database.lenient import AsideRow, raw_rows
 from churn_store.database.schema import experiment_events as events
 from churn_store.database.schema import experiments
 from churn_store.errors import FencedError, InputError
 from churn_store.experiments.plan import Experiment
 from churn_store.releases.log import Also, newest
+from churn_store.releases.manifest import EpochSeconds
 
 Kind = Literal["created", "started", "stopped", "promoted"]
 State = Literal["created", "running", "stopped"]
@@ -35,8 +38,24 @@ class UnknownExperimentError(InputError):
     """There is no experiment of a name."""
 
 
+_PLANS: Final = tuple(experiments.c)
+_EVENTS: Final = tuple(events.c)
+
+_ENDS: Final = frozenset({"stopped", "promoted"})
+
+
 class UnreadableExperimentError(InputError):
-    """The rows of an experiment are not what this code writes."""
+    """The rows of an experiment are not what this code writes.
+
+    Args:
+        aside: row that can't be read.
+    """
+
+    def __init__(self, name: str, aside: AsideRow) -> None:
+        super().__init__(
+            f"the rows of experiment {name} can't be read ({aside.sentence}), so nobody is assigned by it; restore them from a backup, or "
+            f"remove them from experiments and experiment_events, and decide again"
+        )
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,7 +73,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     kind: Kind
     actor: str
     reason: str
-    at_s: int
+    at_s: EpochSeconds
     epoch: int | None = None
     found: str = ""
     turn: int | None = None
@@ -148,25 +167,41 @@ def read(engine: sa.Engine, name: str) -> Record:
         UnreadableExperimentError: if its rows can't be read.
     """
     with engine.connect() as connection:
-        record = _record(connection, name)
-    if record is None:
+        found = _read(connection, name).get(name)
+    if found is None:
         raise UnknownExperimentError(f"there is no experiment {name[:60]!r}; `churn experiment list` lists them")
-    return record
+    return found.record()
 
 
 def listed(engine: sa.Engine, *, limit: int) -> list[Record]:
-    """The experiments, the newest first."""
-    created = sa.select(events.c.experiment).where(events.c.kind == "created")
-    latest = created.order_by(events.c.at_s.desc(), events.c.experiment).limit(limit)
+    """The experiments, the newest first, but for those that can't be read (``put_aside``)."""
     with engine.connect() as connection:
-        names = connection.execute(latest).scalars().all()
-        return list(_readable(connection, names))
+        records = _readable(_read(connection).values())
+    records.sort(key=lambda record: (-record.events[0].at_s, record.experiment.name))
+    return records[:limit]
 
 
-def next_turn(engine: sa.Engine) -> int:
-    """The turn of the next start."""
+def put_aside(engine: sa.Engine) -> list[AsideRow]:
+    """For each experiment that can't be read, the first row that is not as it was written; such as a plan whose share is no number."""
     with engine.connect() as connection:
-        return (connection.execute(sa.select(sa.func.max(events.c.turn))).scalar() or 0) + 1
+        return [one.aside for one in _read(connection).values() if one.aside is not None]
+
+
+def turn_of_start(engine: sa.Engine) -> int:
+    """The turn of a start now.
+
+    Raises:
+        InputError: if an experiment runs, or may run: its rows can't be read, and none says that it has ended.
+    """
+    with engine.connect() as connection:
+        found = _read(connection)
+    for name, one in found.items():
+        if one.aside is None and one.record().state == "running":
+            raise InputError(f"experiment {name} runs; one runs at a time, so stop that one first")
+        if one.aside is not None and one.may_run:
+            raise UnreadableExperimentError(name, one.aside)
+    turns = [row["turn"] for one in found.values() for row in one.events]
+    return max((turn for turn in turns if isinstance(turn, int)), default=0) + 1
 
 
 def running(engine: sa.Engine) -> Running | None:
@@ -174,13 +209,20 @@ def running(engine: sa.Engine) -> Running | None:
 
     So a damaged row ends the assignment and nothing else: releases are followed on.
     """
-    latest = sa.select(events.c.experiment).where(events.c.turn.is_not(None)).order_by(events.c.turn.desc()).limit(1)
     with engine.connect() as connection:
-        name = connection.execute(latest).scalar()
-        record = next(_readable(connection, [] if name is None else [name]), None)
-    if record is None or record.state != "running":
+        starts = list(
+            raw_rows(
+                connection, (events.c.turn, events.c.experiment), lambda asked: asked.where(events.c.turn.is_not(None))
+            )
+        )
+        known = [one for one in starts if isinstance(one["turn"], int) and isinstance(one["experiment"], str)]
+        if not known:
+            return None
+        name = max(known, key=lambda one: one["turn"])["experiment"]
+        records = _readable(_read(connection, name).values())
+    if not records or records[0].state != "running":
         return None
-    return Running(record.experiment, record.events[-1].epoch)
+    return Running(records[0].experiment, records[0].events[-1].epoch)
 
 
 def is_served(engine: sa.Engine, record: Record) -> bool:
@@ -192,39 +234,140 @@ def is_served(engine: sa.Engine, record: Record) -> bool:
 
 
 def unfinished(engine: sa.Engine, *, now_s: float) -> list[str]:
-    """Names of the experiments whose predictions are still needed: those that run, and those whose last outcome is not matured."""
+    """Names of the experiments whose predictions are still needed, the first started first.
+
+    They run, their last outcome is not matured, or they can't be read and may have been started.
+    """
     with engine.connect() as connection:
-        started = sa.select(events.c.experiment).where(events.c.turn.is_not(None)).order_by(events.c.turn)
-        names = connection.execute(started).scalars().all()
-        matured = {record.experiment.name for record in _readable(connection, names) if _is_matured(record, now_s)}
-    return [name for name in names if name not in matured]
+        found = _read(connection)
+    needed: list[tuple[int, str]] = []
+    for name, one in found.items():
+        if one.aside is None:
+            record = one.record()
+            if record.started is not None and not _is_matured(record, now_s):
+                needed.append((record.started.turn or 0, name))
+        elif one.may_have_started:
+            needed.append((max((row["turn"] for row in one.events if isinstance(row["turn"], int)), default=0), name))
+    return [name for _, name in sorted(needed)]
 
 
 def _is_matured(record: Record, now_s: float) -> bool:
     return record.ended is not None and record.ended.at_s + record.experiment.horizon_days * DAY_S <= now_s
 
 
-def _readable(connection: sa.Connection, names: Iterable[str]) -> Iterator[Record]:
-    """The experiments of some names, but for those that can't be read."""
-    for name in names:
-        with suppress(UnreadableExperimentError):
-            if (record := _record(connection, name)) is not None:
-                yield record
+@dataclass(frozen=True)
+class _Rows:
+    """The rows of one experiment as the database has them, and the first one that can't be read."""
+
+    name: str
+    read: Record | None
+    aside: AsideRow | None
+    events: tuple[dict[str, Any], ...]
+
+    def record(self) -> Record:
+        """The experiment.
+
+        Raises:
+            UnreadableExperimentError: if it can't be read.
+        """
+        if self.read is None:
+            raise UnreadableExperimentError(self.name, self.aside or AsideRow("experiments", self.name, "it is empty"))
+        return self.read
+
+    @property
+    def may_have_started(self) -> bool:
+        """Whether there is anything behind the plan."""
+        return any(row["number"] != 1 for row in self.events)
+
+    @property
+    def may_run(self) -> bool:
+        """Whether it may have been started and no row says that it has ended."""
+        return self.may_have_started and not any(row["kind"] in _ENDS for row in self.events)
 
 
-def _record(connection: sa.Connection, name: str) -> Record | None:
-    asked = events.select().where(events.c.experiment == name).order_by(events.c.number)
+def _readable(found: Iterable[_Rows]) -> list[Record]:
+    return [one.read for one in found if one.read is not None]
+
+
+def _read(connection: sa.Connection, name: str | None = None) -> dict[str, _Rows]:
+    """The experiments by name, or the one of a name; each with what can't be read of it."""
+    found: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]]]] = {}
+    # Decisions first: a plan and its first decision are one transaction, and one that is added in between is asked for once more.
+    for row in _decided(connection, name):
+        found.setdefault(_name(row["experiment"]), ([], []))[1].append(row)
+    plans = raw_rows(connection, _PLANS, None if name is None else lambda asked: asked.where(experiments.c.name == name))
+    for row in list(plans):
+        plan, decided = found.setdefault(_name(row["name"]), ([], []))
+        plan.append(row)
+        if not decided and isinstance(row["name"], str):
+            decided += _decided(connection, row["name"])
+    return {one: _rows(one, *rows) for one, rows in found.items()}
+
+
+def _decided(connection: sa.Connection, name: str | None) -> list[dict[str, Any]]:
+    condition = None if name is None else lambda asked: asked.where(events.c.experiment == name)
+    return list(raw_rows(connection, _EVENTS, condition))
+
+
+def _name(value: Any) -> str:
+    """A name, also where the database holds none: in words that are nobody's name."""
+    return value if isinstance(value, str) else f"({ascii(value)[:40]})"
+
+
+def _rows(name: str, plans: list[dict[str, Any]], decided: list[dict[str, Any]]) -> _Rows:
+    decided.sort(key=lambda row: row["number"] if isinstance(row["number"], int) else math.inf)
+    read: list[Event] = []
     try:
-        row = connection.execute(experiments.select().where(experiments.c.name == name)).one_or_none()
-        if row is None:
-            return None
-        plan = msgspec.convert(_by_name(row), Experiment, strict=False)
-        return Record(plan, tuple(msgspec.convert(_by_name(event), Event) for event in connection.execute(asked)))
-    except ValueError as error:  # msgspec's errors and those of JSON are of this kind
-        raise UnreadableExperimentError(
-            f"the rows of experiment {name} can't be read; restore them, or start another experiment"
-        ) from error
+        experiment = _plan(plans)
+    except ValueError as error:
+        return _Rows(name, None, AsideRow("experiments", name, _why(error)), tuple(decided))
+    for place, row in enumerate(decided, start=1):
+        try:
+            read.append(_event(row, place))
+        except ValueError as error:
+            return _Rows(
+                name, None, AsideRow("experiment_events", f"{name}, decision {place}", _why(error)), tuple(decided)
+            )
+    if not read:
+        return _Rows(name, None, AsideRow("experiments", name, "no decision says who created it"), ())
+    return _Rows(name, Record(experiment, tuple(read)), None, tuple(decided))
 
 
-def _by_name(row: sa.Row[Any]) -> dict[str, Any]:
-    return {str(name): value for name, value in row._mapping.items()}
+def _plan(rows: list[dict[str, Any]]) -> Experiment:
+    if not rows:
+        raise ValueError("there are decisions about it, but no plan")
+    made = msgspec.convert(rows[0], Experiment)
+    for name, number, least, greatest in (
+        ("share", made.share, 0.0, 1.0),
+        ("alpha", made.alpha, 0.0, 1.0),
+        ("power", made.power, 0.0, 1.0),
+        ("effect", made.effect, 0.0, math.inf),
+        ("deviation", made.deviation, 0.0, math.inf),
+        ("horizon_days", made.horizon_days, 0, 10**5),
+    ):
+        if not least < number < greatest:  # also where it is not a number
+            raise ValueError(f"its {name} is not between {least:g} and {greatest:g}")
+    return made
+
+
+def _event(row: dict[str, Any], place: int) -> Event:
+    event = msgspec.convert(row, Event)
+    if event.number != place:
+        raise ValueError(f"expected number {place}; a decision before it is missing")
+    expected = {1: {"created"}, 2: {"started"}}.get(place, _ENDS)
+    if event.kind not in expected:
+        raise ValueError(f"its kind does not follow the one before; expected {' or '.join(sorted(expected))}")
+    if (event.turn is None) is (event.kind == "started"):
+        raise ValueError("a start has a turn, and nothing else has one")
+    return event
+
+
+def _why(error: ValueError) -> str:
+    """What is wrong, without the value."""
+    return re.sub(r" '.*'", "", str(error).partition(" - at ")[0] + _place(error))[:200]
+
+
+def _place(error: ValueError) -> str:
+    """The column of one of msgspec's errors."""
+    _, at, path = str(error).rpartition(" - at `$.")
+    return f" in column {path.rstrip('`')}" if at else ""

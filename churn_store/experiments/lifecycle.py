@@ -9,7 +9,7 @@ import secrets
 import sqlalchemy as sa
 
 from churn_store.errors import InputError
-from churn_store.experiments.history import Event, Record, append, insert, is_served, next_turn, read, running, with_row
+from churn_store.experiments.history import Event, Record, append, insert, is_served, read, turn_of_start, with_row
 from churn_store.experiments.plan import Experiment, Wish, plan
 from churn_store.experiments.results import results
 from churn_store.releases.attribution import require_name, require_reason
@@ -67,7 +67,7 @@ def start(
         override: whether a rejected candidate may be challenger, as in ``releases.approval.approve``.
 
     Raises:
-        InputError: if it was started before, another one runs, or its champion does not serve any more.
+        InputError: if it was started before, another one runs or can't be read and may run, or its champion does not serve any more.
         FencedError: if another decision was faster.
         ReleaseError: as in ``releases.challenge.challenge``.
     """
@@ -75,9 +75,7 @@ def start(
     record = read(engine, name)
     if record.state != "created":
         raise InputError(f"experiment {name} was started already; an experiment runs once, so create another one")
-    turn = next_turn(engine)
-    if (other := running(engine)) is not None:
-        raise InputError(f"experiment {other.experiment.name} runs; one runs at a time, so stop that one first")
+    turn = turn_of_start(engine)
     event = record.next_event("started", by=by, reason=reason, at_s=now_s, turn=turn)
     plan_ = record.experiment
     if plan_.challenger is None:

@@ -206,12 +206,12 @@ def test_only_keys_that_may_release_decide_and_only_keys_that_may_read_see(ready
         for path, body in (("/", CALLS), ("/calls/start", {"reason": "go"}), ("/calls/stop", {"reason": "no"})):
             problem(service.post(f"/experiments{path}", body), 403)
             problem(service.post(f"/experiments{path}", body, key=None), 401)
-        assert service.get("/experiments").json() == {"experiments": []}
+        assert service.get("/experiments").json() == {"experiments": [], "put_aside": []}
         decide(service, "/", CALLS)
         problem(service.get("/experiments", key="Ada"), 403)
         problem(service.get("/experiments/calls", key="Ada"), 403)
         before = service.get("/experiments/calls").json()
-        assert service.get("/experiments").json() == {"experiments": [{**before, "results": None}]}
+        assert service.get("/experiments").json() == {"experiments": [{**before, "results": None}], "put_aside": []}
         assert before["results"]["verdict"] == "not_started"
         assert (before["state"], before["decisions"][0]["actor"]) == ("created", "Ada")
         assert service.get("/experiments/calls").json() == before
@@ -274,6 +274,15 @@ def test_a_damaged_experiment_keeps_no_release_from_being_followed(ready: Instal
         ready.release(train(seed=9))
         service.until(lambda: service.get("/model/version").json()["epoch"] == 2)
         assert one(service, "c1")["experiment"] is None
+        aside = service.until(lambda: service.get("/health/detailed").json()["aside"])
+        assert aside == ["row calls of experiments is put aside: Expected `float`, got `str` in column share"]
+        assert service.get("/health").json()["degraded"] == ["1 rows of the database can't be read and are put aside"]
+        assert service.get("/experiments").json() == {"experiments": [], "put_aside": aside}
+        told = problem(service.get("/experiments/calls"), 409)
+        assert "experiment calls can't be read" in told["detail"]
+        decide(service, "/", {**CALLS, "name": "next"})
+        refused = problem(service.post("/experiments/next/start", {"reason": "go"}, key="Ada"), 409)
+        assert "experiment calls can't be read" in refused["detail"]
 
 
 def test_an_experiment_that_is_started_by_hand_is_followed(ready: Installation) -> None:
