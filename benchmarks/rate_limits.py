@@ -17,7 +17,6 @@ from limits.strategies import FixedWindowRateLimiter
 from churn_api.security.permits import PermitStore
 from churn_api.security.rate_limits import Limiter
 from churn_api.settings import LimitSettings
-from churn_store.clock import wall_s
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from tests.store.servers import redis_server
@@ -39,8 +38,8 @@ async def library() -> Callable[[], Awaitable[bool]]:
 
 async def ours(redis_url: str = "") -> Callable[[], Awaitable[bool]]:
     """As the request pipeline asks."""
-    store = PermitStore(redis_url, wall_s, lambda _: None)
-    limits = Limiter("key", RULES, store, scope=f"bench{time.time_ns()}", now_s=wall_s)
+    store = PermitStore(redis_url, lambda _: None)
+    limits = Limiter("key", RULES, store, scope=f"bench{time.time_ns()}")
 
     async def one() -> bool:
         return limits.take("a") or await limits.wait("a") is None

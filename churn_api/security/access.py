@@ -58,9 +58,7 @@ class Access:
         ring = KeyRing(engine, kept, max_age_s=max_age_s, now_s=wall_s)
         ring.open(away)
         failures = metrics.refresh_failures.labels("limits")
-        limits = RateLimits.of(
-            settings.service.limits, company=settings.company, now_s=wall_s, on_failure=lambda _: failures.inc()
-        )
+        limits = RateLimits.of(settings.service.limits, company=settings.company, on_failure=lambda _: failures.inc())
         audit = AuditTrail(engine, ring.name_of, wall_s, metrics.audit_dropped)
         return cls(ring, limits, LastUse(engine, ring), audit, wall_s())
 

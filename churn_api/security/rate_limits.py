@@ -9,6 +9,7 @@ bounds bursts. Belongs here: who is counted by what, and for how long a caller h
 import asyncio
 import ipaddress
 import math
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -36,7 +37,7 @@ class _Permits:
     """The permits that this process holds for one rule and name.
 
     Attributes:
-        left: permits that are left, until ``end_s``.
+        left: permits that are left, until ``end_s`` by the monotonic clock.
         refused_s: end of a window in which no permit is left; 0 if there may be some.
     """
 
@@ -96,17 +97,13 @@ class Limiter:
         rules: rules, all of which hold.
         store: source of permits.
         scope: begins the names of counts that are shared with other services.
-        now_s: the wall clock.
     """
 
-    def __init__(
-        self, what: What, rules: Sequence[RateLimitItem], store: PermitStore, *, scope: str, now_s: Callable[[], float]
-    ) -> None:
+    def __init__(self, what: What, rules: Sequence[RateLimitItem], store: PermitStore, *, scope: str) -> None:
         self.what = what
         self.rules = tuple(rules)
         self._store = store
         self._scope = scope
-        self._now_s = now_s
         self._counted: dict[str, _Counted] = {}
         self._swept_s = 0.0
 
@@ -115,7 +112,7 @@ class Limiter:
         counted = self._counted.get(name)
         if counted is None:
             return not self.rules
-        now_s = self._now_s()
+        now_s = time.monotonic()
         for permits in counted.permits:
             if permits.left <= 0 or now_s >= permits.end_s:
                 return False
@@ -127,20 +124,20 @@ class Limiter:
     async def wait(self, name: str) -> Refused | None:
         """Let a request in by new permits where ``take`` has not; ``None`` if it is in."""
         counted = self._of(name)
-        now_s = self._now_s()
+        now_s = time.monotonic()
         for permits in counted.permits:
             if now_s < permits.refused_s:
                 return self._refuse(counted, permits, now_s)
         async with counted.lock:
             used: list[_Permits] = []
             for permits in counted.permits:
-                if permits.left <= 0 or self._now_s() >= permits.end_s:
+                if permits.left <= 0 or time.monotonic() >= permits.end_s:
                     permits.left, permits.end_s = await self._store.take(permits.rule, permits.key)
                 if permits.left <= 0:
                     permits.refused_s = permits.end_s
                     for former in used:
                         former.left += 1
-                    return self._refuse(counted, permits, self._now_s())
+                    return self._refuse(counted, permits, time.monotonic())
                 permits.left -= 1
                 used.append(permits)
         counted.taken += 1
@@ -148,14 +145,15 @@ class Limiter:
 
     def counts(self) -> Iterable[Count]:
         """What was counted, by name."""
-        now_s = self._now_s()
+        now_s = time.monotonic()
         for name, counted in list(self._counted.items()):
             wait_s = max((permits.refused_s - now_s for permits in counted.permits), default=0.0)
             yield Count(self.what, name, counted.taken, counted.refused, max(wait_s, 0.0))
 
     def _refuse(self, counted: _Counted, permits: _Permits, now_s: float) -> Refused:
         counted.refused += 1
-        return Refused(str(permits.rule), max(1, math.ceil(permits.refused_s - now_s)))
+        wait_s = min(math.ceil(permits.refused_s - now_s), permits.rule.get_expiry())
+        return Refused(str(permits.rule), max(1, wait_s))
 
     def _of(self, name: str) -> _Counted:
         counted = self._counted.get(name)
@@ -170,8 +168,8 @@ class Limiter:
 
     def _sweep(self) -> None:
         """Forget the names whose windows are over, and with them what was counted."""
-        now_s = self._now_s()
-        if abs(now_s - self._swept_s) < SWEEP_S:
+        now_s = time.monotonic()
+        if now_s - self._swept_s < SWEEP_S:
             return
         self._swept_s = now_s
         over = [
@@ -200,21 +198,17 @@ class RateLimits:
     is_shared: bool
 
     @classmethod
-    def of(
-        cls, settings: LimitSettings, *, company: str, now_s: Callable[[], float],
-        on_failure: Callable[[BaseException], None],
-    ) -> "RateLimits":  # fmt: skip
+    def of(cls, settings: LimitSettings, *, company: str, on_failure: Callable[[BaseException], None]) -> "RateLimits":
         """The limits as configured.
 
         Args:
             settings: rules, and the address of a Redis to share them through.
             company: name that tells the counts of two companies in one Redis apart.
-            now_s: the wall clock.
             on_failure: function called when Redis does not answer.
         """
-        store = PermitStore(settings.redis_url, now_s, on_failure)
-        keys = Limiter("key", rules_of(settings.key), store, scope=company, now_s=now_s)
-        addresses = Limiter("address", rules_of(settings.address), store, scope=company, now_s=now_s)
+        store = PermitStore(settings.redis_url, on_failure)
+        keys = Limiter("key", rules_of(settings.key), store, scope=company)
+        addresses = Limiter("address", rules_of(settings.address), store, scope=company)
         return cls(keys, addresses, store, bool(settings.redis_url))
 
     def words(self) -> list[str]:

@@ -12,9 +12,8 @@ from limits import parse_many
 from churn_api.security import permits as module
 from churn_api.security import rate_limits
 from churn_api.security.permits import PermitStore
-from churn_api.security.rate_limits import OTHERS, Limiter, network_of
-from churn_api.settings import ServiceConfig
-from churn_store.clock import wall_s
+from churn_api.security.rate_limits import OTHERS, Limiter, RateLimits, network_of
+from churn_api.settings import LimitSettings, ServiceConfig
 from churn_store.errors import InputError
 from tests.api.conftest import Installation, problem
 from tests.release_factory import Candidate
@@ -22,8 +21,8 @@ from tests.store.servers import redis_server
 
 
 def limiter(rules: str, store: PermitStore | None = None) -> Limiter:
-    found = store or PermitStore("", wall_s, lambda _: None)
-    return Limiter("key", parse_many(rules), found, scope="c", now_s=wall_s)
+    found = store or PermitStore("", lambda _: None)
+    return Limiter("key", parse_many(rules), found, scope="c")
 
 
 async def asked(limits: Limiter, times: int, name: str = "a") -> int:
@@ -72,7 +71,7 @@ def test_each_name_has_its_own_count_and_no_rule_is_no_limit() -> None:
         assert await asked(limiter_without(), 10_000) == 10_000
 
     def limiter_without() -> Limiter:
-        return Limiter("key", [], PermitStore("", wall_s, lambda _: None), scope="c", now_s=wall_s)
+        return Limiter("key", [], PermitStore("", lambda _: None), scope="c")
 
     asyncio.run(run())
 
@@ -95,14 +94,80 @@ def test_names_are_bounded_and_further_ones_share_a_count(monkeypatch: pytest.Mo
     asyncio.run(run())
 
 
-def test_a_clock_that_was_set_back_does_not_lock_anybody_out() -> None:
-    ahead_s = 10_000.0
+@pytest.mark.parametrize("step_s", [-3_600.0, -90_000.0, 3_600.0])
+def test_a_wall_clock_that_is_set_lengthens_no_refusal_and_ends_none(
+    monkeypatch: pytest.MonkeyPatch, step_s: float
+) -> None:
+    async def run() -> None:
+        limits = RateLimits.of(LimitSettings(key="5/second", address="5/minute"), company="c", on_failure=lambda _: None)
+        for one in (limits.keys, limits.addresses):
+            assert await asked(one, 7) == 5
+        set_by(monkeypatch, step_s)
+        refused = await limits.keys.wait("a")
+        assert (refused is None, refused and refused.wait_s) == (False, 1)
+        of_address = await limits.addresses.wait("a")
+        assert of_address is not None
+        assert 50 < of_address.wait_s <= 60
+        await asyncio.sleep(1.0)
+        assert await asked(limits.keys, 7) == 5
+
+    asyncio.run(run())
+
+
+def set_by(monkeypatch: pytest.MonkeyPatch, step_s: float) -> None:
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + step_s)
+
+
+@pytest.mark.integration
+def test_limits_shared_through_redis_outlive_a_wall_clock_that_is_set(
+    monkeypatch: pytest.MonkeyPatch, redis_url: str
+) -> None:
+    async def run() -> None:
+        store = PermitStore(redis_url, lambda _: None)
+        limits = limiter("5/second", store)
+        name = f"n{time.time_ns()}"
+        assert await asked(limits, 7, name) == 5
+        set_by(monkeypatch, -3_600.0)
+        refused = await limits.wait(name)
+        assert (refused is None, refused and refused.wait_s) == (False, 1)
+        await asyncio.sleep(1.1)
+        assert await asked(limits, 7, name) == 5
+        assert not store.is_away
+        await store.close()
+
+    asyncio.run(run())
+
+
+def test_redis_is_asked_again_after_the_pause_whatever_the_wall_clock_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PAUSE_S", 0.2)
+    failures: list[BaseException] = []
 
     async def run() -> None:
-        nonlocal ahead_s
-        store = PermitStore("", wall_s, lambda _: None)
-        store._memory.incr("k", int(ahead_s), amount=5)  # as if counted when the clock was ahead
-        assert await store.take(parse_many("5/second")[0], "k") == (1, pytest.approx(wall_s() + 1, abs=0.5))
+        store = PermitStore("redis://127.0.0.1:1", failures.append)
+        limits = limiter("5/second", store)
+        assert await asked(limits, 7) == 5
+        assert (len(failures), store.is_away) == (1, True)
+        set_by(monkeypatch, -3_600.0)
+        await asyncio.sleep(0.3)
+        await limits.wait("b")
+        assert len(failures) == 2
+        await store.close()
+
+    asyncio.run(run())
+
+
+def test_windows_that_are_over_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "FEWEST_KEPT", 10)
+    rule = parse_many("5/second")[0]
+
+    async def run() -> None:
+        store = PermitStore("", lambda _: None)
+        for number in range(10):
+            await store.take(rule, f"early {number}")
+        await asyncio.sleep(1.1)
+        await store.take(rule, "late")
+        assert list(store._windows._by_key) == ["late"]
 
     asyncio.run(run())
 
@@ -223,7 +288,7 @@ def test_a_rule_that_can_not_be_read_is_refused_with_one_line(
 
 def test_workers_share_the_counts_through_redis(redis_url: str) -> None:
     async def run() -> None:
-        stores = [PermitStore(redis_url, wall_s, lambda _: None) for _ in range(3)]
+        stores = [PermitStore(redis_url, lambda _: None) for _ in range(3)]
         name = f"n{time.time_ns()}"
         workers = [limiter("300/minute", store) for store in stores]
         turns = [[await asked(worker, 7, name) for worker in workers] for _ in range(50)]
