@@ -59,7 +59,7 @@ class PermitStore:
 
     Args:
         redis_url: address of the Redis that all workers share; empty to count in this process.
-        on_failure: function called when Redis does not answer.
+        on_failure: function called when Redis does not answer, or answers no count.
     """
 
     def __init__(self, redis_url: str, on_failure: Callable[[BaseException], None]) -> None:
@@ -85,7 +85,7 @@ class PermitStore:
 
     @property
     def is_away(self) -> bool:
-        """Whether Redis is configured and does not answer, so that each worker counts alone."""
+        """Whether Redis is configured and does not answer as it should, so that each worker counts alone."""
         return self._redis is not None and self._ask_again_s > 0.0
 
     async def take(self, rule: RateLimitItem, key: str) -> tuple[int, float]:
@@ -101,7 +101,15 @@ class PermitStore:
                 async with asyncio.timeout(PATIENCE_S):
                     count = await self._redis.incr(key, window_s, amount=block)
                     left_s = await self._redis.get_expiry(key) - wall_s()  # the library adds the wall clock
-            except (StorageError, OSError, TimeoutError) as error:
+                if not isinstance(count, int) or count < block:
+                    raise ValueError(f"a count of kind {type(count).__name__}; expected a whole number of at least {block}")
+            except (
+                StorageError,
+                OSError,
+                TimeoutError,
+                TypeError,
+                ValueError,
+            ) as error:  # the last two: it answers something else
                 self._note_away(error)
             else:
                 self._ask_again_s = 0.0

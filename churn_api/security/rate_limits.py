@@ -204,7 +204,7 @@ class RateLimits:
         Args:
             settings: rules, and the address of a Redis to share them through.
             company: name that tells the counts of two companies in one Redis apart.
-            on_failure: function called when Redis does not answer.
+            on_failure: function called when Redis does not answer, or answers no count.
         """
         store = PermitStore(settings.redis_url, on_failure)
         keys = Limiter("key", rules_of(settings.key), store, scope=company)

@@ -157,6 +157,30 @@ def test_redis_is_asked_again_after_the_pause_whatever_the_wall_clock_says(monke
     asyncio.run(run())
 
 
+@pytest.mark.parametrize(
+    "answer", [b"$-1\r\n", b":-5\r\n", b"$4\r\nmany\r\n", b"*0\r\n", b"-LOADING it loads\r\n", b"HTTP/1.1 400 Bad\r\n\r\n"]
+)
+def test_a_redis_that_answers_no_count_is_one_that_is_away(answer: bytes) -> None:
+    failures: list[BaseException] = []
+
+    async def answer_each(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while sent := await reader.read(4_096):
+            writer.write(answer * max(1, sent.count(b"*")))
+            await writer.drain()
+        writer.close()
+
+    async def run() -> None:
+        async with await asyncio.start_server(answer_each, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            store = PermitStore(f"redis://127.0.0.1:{port}", failures.append)
+            assert await asked(limiter("5/minute", store), 9) == 5
+            assert store.is_away
+            await store.close()
+
+    asyncio.run(run())
+    assert len(failures) == 1
+
+
 def test_windows_that_are_over_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "FEWEST_KEPT", 10)
     rule = parse_many("5/second")[0]
