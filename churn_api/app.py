@@ -216,7 +216,7 @@ def create_app(
         "outcomes": OutcomeService(engine, OutcomeBodies(limits.max_batch, clock.now_s), releases, clock.now_s, turns),
         "surveys": SurveyService(engine, predictor, online, clock.now_s, turns),
         "shadow": shadow, "access": access, "documents": documents, "engine": engine, "explanations": explanations, "monitor": monitor, "predictor": predictor, "releases": releases,
-        "decisions": Decisions(engine, releases, trials, access.ring.name_of, clock.now_s), "threads": threads, "online": online, "clock": clock, "worker": worker, "exposition": exposition,
+        "decisions": Decisions(engine, releases, trials, access.ring.name_of, clock.now_s, shadow.has_given_up), "threads": threads, "online": online, "clock": clock, "worker": worker, "exposition": exposition,
     }  # fmt: skip
     ordinary = [
         ServerController,

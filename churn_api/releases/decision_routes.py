@@ -5,6 +5,7 @@ routes and their requests. Does not belong here: what a decision does (``churn_s
 (``releases.decisions``); the rollback has a module of its own (``releases.rollback``).
 """
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated
@@ -103,7 +104,7 @@ class Arms(msgspec.Struct, kw_only=True):
         epoch: row of the history that says so.
         challenger: digest of the release that answers the share; null if there is none.
         share: share of the customers, chosen by a hash of their ids; 0 for a challenger in shadow, of which ``GET /shadow`` tells.
-        serves: whether this worker answers so already.
+        serves: whether this worker answers so already; false too where its challenger in shadow failed and was given up.
     """
 
     epoch: int
@@ -184,13 +185,13 @@ class ArmsController(Controller):
         summary="Who answers which share of the customers",
         responses={404: problem_spec("Nothing was released yet."), 503: _AWAY},
     )
-    async def arms(self, releases: ReleasePoller, engine: sa.Engine) -> Arms:
+    async def arms(self, releases: ReleasePoller, engine: sa.Engine, decisions: Decisions) -> Arms:
         """By the newest row of the history."""
         row = await asked(partial(newest, engine))
         if row is None:
             raise Problem(404, "no-release", "Nothing was released yet; materialize the asset champion.")
         served = releases.current
-        answers = served is not None and served.row == row and served.has_challenger
+        answers = served is not None and served.row == row and served.has_challenger and not decisions.has_given_up(row)
         return Arms(
             epoch=row.epoch,
             champion=row.champion,
@@ -209,12 +210,12 @@ class ArmsController(Controller):
         responses=_REFUSED,
     )
     async def set_arms(self, data: ArmsRequest, call: Call, decisions: Decisions) -> Release:
-        """Add a row; where it would say the same as the newest, answer with that."""
+        """Add a row; where it would say the same as the newest, answer with that, unless its challenger in shadow was given up."""
         if data.challenger is not None and data.share is None:
             raise malformed("share", "a challenger needs a share of the customers, 0 for one in shadow; it is missing")
         if data.challenger is None and (data.share is not None or data.override):
             raise malformed("challenger", "null ends the challenge, which has no share and nothing to override")
-        return await decisions.row(call, "no-challenge", data.reason, partial(_challenged, data))
+        return await decisions.row(call, "no-challenge", data.reason, partial(_challenged, data, decisions.has_given_up))
 
 
 def _listed(releases: ReleasePoller, engine: sa.Engine) -> ReleaseList:
@@ -257,8 +258,9 @@ def _rejected(data: RejectRequest, ground: Ground) -> Blessing:
     return reject(ground.engine, files, manifest.candidate, by=ground.by, reason=data.reason, now_s=ground.now_s)
 
 
-def _challenged(data: ArmsRequest, ground: Ground) -> Serving:
-    if newest(ground.engine) is None:  # then there are no release files to look at either
+def _challenged(data: ArmsRequest, has_given_up: Callable[[Serving], bool], ground: Ground) -> Serving:
+    serving = newest(ground.engine)
+    if serving is None:  # then there are no release files to look at either
         raise InputError("nothing was released yet, so there is no champion to challenge")
     files = ground.files()
     if data.challenger is None or data.share is None:
@@ -268,5 +270,5 @@ def _challenged(data: ArmsRequest, ground: Ground) -> Serving:
     _, manifest = find_manifest(ground.engine, files, data.challenger)
     return challenge(
         ground.engine, files, manifest.candidate, share=data.share, by=ground.by, reason=data.reason, now_s=ground.now_s,
-        override=data.override, read_epoch=data.read_epoch,
+        override=data.override, read_epoch=data.read_epoch, anew=has_given_up(serving),
     )  # fmt: skip

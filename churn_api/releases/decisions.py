@@ -60,12 +60,17 @@ class Decisions:
         trials: models that were tried on this machine.
         name_of: function from a key's id to the name of its owner.
         now_s: the platform's clock.
+        has_given_up: function that says whether this worker's shadow has given up the release that a row put there.
+
+    Attributes:
+        has_given_up: that function.
     """
 
     def __init__(
         self, engine: sa.Engine, releases: ReleasePoller, trials: Trials, name_of: Callable[[str], str],
-        now_s: Callable[[], float],
+        now_s: Callable[[], float], has_given_up: Callable[[Serving], bool],
     ) -> None:  # fmt: skip
+        self.has_given_up = has_given_up
         self._engine = engine
         self._releases = releases
         self._trials = trials

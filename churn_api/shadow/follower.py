@@ -1,7 +1,7 @@
 """Lets the challenger in shadow score what the champion answered, and counts how far the two agree.
 
 A thread hands the rows to a child process (``churn_store.releases.standing_scorer``). A child that ends or hangs is killed and started again
-after a pause; after several failures the release is out of the shadow until another row of ``releases`` puts it back. Nothing of it is waited for
+after a pause; after several failures the release is out of the shadow until another row of ``releases`` puts it back, and what is answered counts as dropped. Nothing of it is waited for
 by an answer. Does not belong here: who is in shadow (``releases.poller``) and the report (``monitoring.shadow``).
 """
 
@@ -103,11 +103,15 @@ class Shadow:
         if self._thread.is_alive():
             self._thread.join(END_S)
 
+    def has_given_up(self, row: Serving) -> bool:
+        """Whether the release that a row put into the shadow is out of it again."""
+        return self.current.state == "given up" and self.current.row == row
+
     def words(self) -> list[str]:
         """What is wrong with the shadow, for everybody."""
         if self.current.state == "given up":
             return [
-                f"the challenger in shadow failed {MOST_FAILURES} times within {WITHIN_S / 60:.0f} minutes and is out of the shadow"
+                f"the challenger in shadow failed {MOST_FAILURES} times within {WITHIN_S / 60:.0f} minutes and is out of the shadow; PUT /ab/config with it once more tries anew"
             ]
         if self.current.state == "waiting":
             return ["the challenger in shadow failed and is started again"]
@@ -119,7 +123,7 @@ class Shadow:
                 self._step()
             except Exception as error:  # the thread lives on, whatever the child or the machine does
                 self._failed(f"it could not be asked: {where_raised(error)}", "unexpected", [])
-            self._stop.wait(TICK_S if self.queue.is_open else IDLE_TICK_S)
+            self._stop.wait(IDLE_TICK_S if self.current.state in ("off", "given up") else TICK_S)
         self._drop_child()
 
     def _step(self) -> None:
@@ -215,7 +219,7 @@ class Shadow:
         failures = len(self._failed_at)
         if failures >= MOST_FAILURES:
             self.current = dataclasses.replace(self.current, state="given up", failure=said)
-            self.queue.close()
+            self.queue.give_up()
             say("shadow_given_up", logging.ERROR, release=release.short, detail=said)
             return
         self._not_before = now_s + min(FIRST_PAUSE_S * 2.0 ** (failures - 1), LONGEST_PAUSE_S)

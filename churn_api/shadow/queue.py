@@ -33,40 +33,56 @@ class Answered(NamedTuple):
 class ShadowQueue:
     """Rows on their way into the shadow; closed unless a challenger is in shadow.
 
+    Every row that is put and never taken is counted as dropped.
+
     Args:
-        metrics: metrics that count what did not fit.
+        metrics: metrics that count what is dropped.
         most: most rows that wait.
 
     Attributes:
-        is_open: whether rows are taken; asked by each prediction.
+        is_open: whether a release is in shadow, so that rows are taken or counted; asked by each prediction.
     """
 
-    __slots__ = ("_metrics", "_most", "_release", "_rows", "is_open")
+    __slots__ = ("_has_room", "_metrics", "_most", "_release", "_rows", "is_open")
 
     def __init__(self, metrics: Metrics, *, most: int = MOST_ROWS) -> None:
         self.is_open = False
+        self._has_room = True
         self._rows: deque[Answered] = deque()
         self._most = most
         self._metrics = metrics
         self._release = ""
 
     def open(self, release: str) -> None:
-        """Take rows for a release in shadow, named by the first digits of its digest; what waited for another one is forgotten."""
-        self._rows.clear()
+        """Take rows for a release in shadow, named by the first digits of its digest."""
+        self._drop_all()
         self._release = release
+        self._has_room = True
         self.is_open = True
 
     def close(self) -> None:
-        """Take no more rows, and forget those that wait."""
+        """Take no more rows, and drop those that wait."""
         self.is_open = False
-        self._rows.clear()
+        self._drop_all()
+
+    def give_up(self) -> None:
+        """Drop the rows that wait, and all that come until the queue is opened again: nobody scores them."""
+        self._has_room = False
+        self._drop_all()
 
     def put(self, role: ServingModel, row: Row, probability: float, churn: bool) -> None:
         """Queue what was answered, or count it as dropped. Waits for nobody."""
-        if len(self._rows) < self._most:
+        if self._has_room and len(self._rows) < self._most:
             self._rows.append(Answered(role, row, probability, churn))
         else:
-            self._metrics.shadow_dropped.labels(self._release, role.short).inc()
+            self._dropped(role)
+
+    def _drop_all(self) -> None:
+        while dropped := self.take(1):
+            self._dropped(dropped[0].role)
+
+    def _dropped(self, role: ServingModel) -> None:
+        self._metrics.shadow_dropped.labels(self._release, role.short).inc()
 
     def take(self, most: int) -> list[Answered]:
         """The rows that wait longest."""

@@ -51,6 +51,7 @@ def challenge(
     now_s: int,
     override: bool = False,
     read_epoch: int | None = None,
+    anew: bool = False,
     also: Also | None = None,
     reached: Reached = on,
 ) -> Serving:
@@ -66,6 +67,7 @@ def challenge(
         now_s: time by the platform's clock, in epoch seconds.
         override: whether a rejected candidate may serve, as in ``approve``.
         read_epoch: newest epoch that the caller knew; default: whichever is the newest now.
+        anew: whether a row is added where the newest says the same, so that every worker begins once more.
         also: what else is written in the transaction of the row.
         reached: called at each step; for tests of crashes.
 
@@ -98,7 +100,7 @@ def challenge(
         engine, files, candidate, serving, by=by, reason=reason, now_s=now_s, override=override, reached=reached
     )
     digest = sealed(engine, files, manifest, blessing, reached=reached)
-    if also is None and (serving.challenger, serving.challenger_share) == (digest, share):
+    if also is None and not anew and (serving.challenger, serving.challenger_share) == (digest, share):
         return serving
     row = Serving(
         epoch=serving.epoch + 1,

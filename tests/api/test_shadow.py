@@ -202,7 +202,24 @@ def test_a_scorer_that_hangs_is_killed_and_after_some_failures_out_of_the_shadow
         assert sum(one["failed"] for one in told["comparisons"]) >= 3
         health = process.ask("/health")[1]
         assert health["status"] == "degraded"
-        assert "the challenger in shadow failed 3 times within 10 minutes and is out of the shadow" in health["degraded"]
+        assert (
+            "the challenger in shadow failed 3 times within 10 minutes and is out of the shadow; PUT /ab/config with it once more tries anew"
+            in health["degraded"]
+        )
+        arms = process.ask("/ab/config", key=key)[1]
+        assert arms["serves"] is False
+        before = sum(one["dropped"] for one in told["comparisons"])
+        for customer in range(7):
+            process.ask("/predict", key=key, body=body(customer))
+        (one,) = report(process, key)["comparisons"]
+        assert one["dropped"] >= before + 7
+        assert one["dropped"] + one["failed"] == len(load.answered) + 7
+        status, row = put(process, ada, challenger=arms["challenger"], share=0)
+        assert (status, row["epoch"], row["kind"]) == (200, arms["epoch"] + 1, "shadowed")
+        process.wait_for("shadow_scores")
+        assert process.ask("/ab/config", key=key)[1]["serves"] is True
+        status, again = put(process, ada, challenger=arms["challenger"], share=0)
+        assert (status, again["epoch"]) == (200, row["epoch"])
         assert put(process, ada, challenger=None)[0] == 200
         until(lambda: process.ask("/health")[1]["status"] == "ready")
         assert process.stop() == -signal.SIGTERM
@@ -247,6 +264,30 @@ def test_what_does_not_fit_is_dropped_and_counted() -> None:
         metrics.registry.get_sample_value("churn_shadow_rows_dropped_total", {"release": "shadow", "champion": "champion"})
         == 3
     )
+
+
+def test_what_waits_when_the_shadow_ends_or_changes_or_is_given_up_is_counted_as_dropped() -> None:
+    metrics = Metrics()
+    role: Any = SimpleNamespace(short="champion")
+    queue = ShadowQueue(metrics)
+
+    def dropped(release: str) -> float | None:
+        labels = {"release": release, "champion": "champion"}
+        return metrics.registry.get_sample_value("churn_shadow_rows_dropped_total", labels)
+
+    queue.open("one")
+    queue.put(role, {}, 0.5, False)
+    queue.open("other")
+    for _ in range(2):
+        queue.put(role, {}, 0.5, False)
+    queue.give_up()
+    for _ in range(3):
+        queue.put(role, {}, 0.5, False)
+    assert (dropped("one"), dropped("other"), queue.is_open, queue.take(9)) == (1, 5, True, [])
+    queue.open("third")
+    queue.put(role, {}, 0.5, False)
+    queue.close()
+    assert dropped("third") == 1
 
 
 def test_a_quantile_lies_between_the_bounds_of_its_bucket() -> None:
