@@ -140,8 +140,18 @@ def add_event(connection: sa.Connection, event: Event) -> None:
 
 
 def with_row(event: Event) -> Also:
-    """What adds a decision in the transaction of the row of ``releases`` that it makes, with the epoch of that."""
-    return lambda connection, epoch: add_event(connection, msgspec.structs.replace(event, epoch=epoch))
+    """What adds a decision in the transaction of the row of ``releases`` that it makes, with the epoch of that.
+
+    It raises a FencedError where another decision was faster, so that nobody looks for a release that was.
+    """
+
+    def add(connection: sa.Connection, epoch: int) -> None:
+        try:
+            add_event(connection, msgspec.structs.replace(event, epoch=epoch))
+        except IntegrityError as error:
+            raise _overtaken(event) from error
+
+    return add
 
 
 def append(engine: sa.Engine, event: Event) -> None:
@@ -154,9 +164,16 @@ def append(engine: sa.Engine, event: Event) -> None:
         with engine.begin() as connection:
             add_event(connection, event)
     except IntegrityError as error:
-        raise FencedError(
-            f"another decision about {event.experiment}, or another start, was faster; look at it and decide again"
-        ) from error
+        raise _overtaken(event) from error
+
+
+def _overtaken(event: Event) -> FencedError:
+    faster = (
+        f"another experiment, or {event.experiment} itself, was started meanwhile, and one runs at a time"
+        if event.turn is not None
+        else f"another decision about experiment {event.experiment} was faster"
+    )
+    return FencedError(f"{faster}; look at the experiments and decide again")
 
 
 def read(engine: sa.Engine, name: str) -> Record:

@@ -225,7 +225,7 @@ def append(
             can't be read follow that one, the new row comes behind them.
         repeated: whether a row with the same epoch and content is returned as the row of this call, as for a process that died behind
             its insert; otherwise only the call that wrote it gets it.
-        also: what else is written in the same transaction; a conflict in it is one with another writer.
+        also: what else is written in the same transaction; it says itself, by a FencedError, whom a conflict in it is with.
         reached: function called at each step of ``ADDING``.
 
     Returns:

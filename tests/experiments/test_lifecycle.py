@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from churn_store.database.schema import experiment_events
 from churn_store.errors import FencedError, InputError, ReleaseError
+from churn_store.experiments import lifecycle
 from churn_store.experiments.assignment import is_treated
 from churn_store.experiments.history import Running, UnknownExperimentError, listed, read, running
 from churn_store.experiments.lifecycle import create, start, stop
@@ -159,6 +160,25 @@ def test_of_two_starts_at_once_one_wins(engine: sa.Engine, files: DigestStore, r
         turns = connection.execute(sa.select(experiment_events.c.turn).where(experiment_events.c.turn.is_not(None)))
         assert turns.scalars().all() == [1]
     assert rival
+
+
+def test_a_start_that_another_start_overtakes_says_so_and_changes_no_release(
+    engine: sa.Engine, files: DigestStore, rival: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create(engine, files, of_models(rival), **ADA)
+    create(engine, files, of_actions(), **BOB)
+
+    def overtaken(*args: Any, **more: Any) -> Any:
+        monkeypatch.undo()
+        start(engine, files, "calls", **BOB)
+        return challenge(*args, **more)
+
+    monkeypatch.setattr(lifecycle, "challenge", overtaken)
+    with pytest.raises(FencedError, match="another experiment, or rival itself, was started meanwhile") as refused:
+        start(engine, files, "rival", **ADA)
+    assert "published" not in str(refused.value)
+    assert [row.epoch for row in history(engine)] == [1]
+    assert read(engine, "rival").state == "created"
 
 
 def test_a_stopped_experiment_leaves_another_release_alone(engine: sa.Engine, files: DigestStore, rival: str) -> None:
