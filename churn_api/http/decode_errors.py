@@ -15,6 +15,7 @@ _PLACE: Final = re.compile(r"^(?P<found>.*?)(?: - at `\$(?P<path>.*)`)?$", re.DO
 _GOT: Final = re.compile(r"got `(\w+)`")
 _FIELD: Final = re.compile(r"(missing required|contains unknown) field `(.*)`", re.DOTALL)
 _TYPES: Final = re.compile(r"`(\w+(?: \| \w+)*)`")
+_NO_INTEGER: Final = re.compile(r"Expected `int(?: \| null)?`, got `float`")
 _BYTE: Final = re.compile(r"\(byte (\d+)\)")
 _ID: Final = re.compile(r"(customer_id|customer_ids\[\d+\])$")
 _WORDS: Final = {
@@ -72,6 +73,8 @@ def explain(said: str, columns: Mapping[str, Column]) -> Problem:
         )
     if _ID.search(path):
         return malformed(path, f"expected text of 1 to 256 characters without control characters; {_found(message)}")
+    if _NO_INTEGER.match(message):
+        return malformed(path, "expected an integer such as 15; found a number with a decimal point or an exponent")
     plain = _TYPES.sub(lambda match: " or ".join(_WORDS.get(one, one) for one in match[1].split(" | ")), message)
     plain = re.sub(r"text of length <= (\d+)", r"text of at most \1 characters", plain)
     plain = plain.replace("a list of length <= ", "at most so many entries: ").replace("a list of length >= ", "at least ")

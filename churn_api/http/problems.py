@@ -5,6 +5,7 @@ says anything internal, and never repeats a value that a customer or a caller se
 """
 
 import logging
+import re
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -26,6 +27,16 @@ _SAID_OF: Final = {
     413: "The body is larger than allowed.",
     500: "The service failed to answer; the failure was logged and counted. Trying again may help.",
 }
+
+_KINDS: Final = {"int": "an integer", "float": "a number", "bool": "true or false", "str": "text"}
+_LENGTH: Final = re.compile(r"Expected `str(?: \| null)?` of length ([<>]=) (\d+)")
+_BOUND: Final = re.compile(r"Expected `(int|float)(?: \| null)?` ([<>]=) (-?[\d.]+)")
+_KIND: Final = re.compile(r"Expected `(int|float|bool|str)(?: \| null)?`, got")
+_PATTERNS: Final = {
+    "[!-~]": "visible characters of ASCII without blanks, such as a UUID",
+    "[^\\\\x00-": "text without control characters",
+}
+"""What a parameter's pattern means, by a part of it as msgspec shows it."""
 
 
 class ProblemDetails(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -137,20 +148,41 @@ def _answered(allow: str) -> str:
 
 
 def _of_parameters(error: ValidationException) -> Problem:
-    """The problem of a parameter that Litestar refused.
+    """The problem of a parameter that Litestar refused: its name as it was sent, and what is expected of it.
 
-    Only the place is named: Litestar's own message may repeat the address and the value that was sent.
+    Of Litestar's own message only the expectation is taken: it may repeat the address and the value that was sent.
     """
     places = [one for one in error.extra if isinstance(one, dict)] if isinstance(error.extra, list) else []
-    errors = [
-        {
-            "path": str(one.get("key", "")),
-            "detail": f"the {one.get('source', 'value')} parameter is not of the documented kind",
-        }
-        for one in places
-    ]
-    detail = "; ".join(f"{one['path']}: {one['detail']}" for one in errors) or _SAID_OF[400]
+    errors = [_of_parameter(one) for one in places]
+    detail = "; ".join(one["detail"] for one in errors) or _SAID_OF[400]
     return Problem(400, "malformed-request", detail, errors=errors or None)
+
+
+def _of_parameter(told: dict[str, Any]) -> dict[str, str]:
+    source, name = told.get("source", ""), str(told.get("key", ""))
+    kind = str(getattr(source, "value", source))
+    if kind == "header":  # Litestar names the argument
+        name = name.replace("_", "-").title()
+    where = {"header": "the header", "query": "the query parameter", "path": "the part of the address"}.get(
+        kind, "the value"
+    )
+    return {"path": name, "detail": f"{where} {name} does not fit; {_expected(str(told.get('message', '')))}"}
+
+
+def _expected(said: str) -> str:
+    """What a message of msgspec about a parameter expects, in words."""
+    if (length := _LENGTH.fullmatch(said)) is not None:
+        return (
+            f"expected at {'least' if length[1] == '>=' else 'most'} {length[2]} character{'s' if length[2] != '1' else ''}"
+        )
+    if (bound := _BOUND.fullmatch(said)) is not None:
+        return f"expected {_KINDS[bound[1]]} of at {'least' if bound[2] == '>=' else 'most'} {bound[3]}"
+    if (kind := _KIND.match(said)) is not None:
+        return f"expected {_KINDS[kind[1]]}"
+    for pattern, words in _PATTERNS.items():
+        if "matching regex" in said and pattern in said:
+            return f"expected {words}"
+    return "see /docs"
 
 
 def problem_response(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:

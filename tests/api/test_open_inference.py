@@ -190,6 +190,7 @@ WRONG: dict[str, tuple[Any, str]] = {
     "another width": (tensor(0, shape=[4, 3]), "another shape"),
     "another height": (tensor(0, shape=[5, 15]), "different numbers of rows"),
     "too few values": (changed(lambda asked: asked["inputs"][0]["data"].pop()), "another number of values"),
+    "a shape of decimal numbers": (tensor(0, shape=[4.0, 15]), "expected an integer such as 15; found a number with a decimal point"),
     "a negative shape": (tensor(0, shape=[-4, 15]), "expected"),
     "three dimensions": (tensor(0, shape=[4, 15, 1]), "at most"),
     "no data": (changed(lambda asked: asked["inputs"][0].pop("data")), "neither data nor binary_data_size"),

@@ -121,7 +121,10 @@ def test_a_key_in_a_row_counts_once_in_any_request(acting: Service) -> None:
 @pytest.mark.parametrize("key", ["", " ", "a b", "ä", "x" * 201])
 def test_an_idempotency_key_of_another_form_is_refused(refusing: Service, key: str) -> None:
     sent = (("x-api-key", refusing.installation.keys["act"].key), ("idempotency-key", key.encode()))
-    problem(refusing.raw("POST", b"/outcomes", b'{"customer_id":"c1","churned":true}', headers=sent), 400)
+    refused = problem(refusing.raw("POST", b"/outcomes", b'{"customer_id":"c1","churned":true}', headers=sent), 400)
+    assert [one["path"] for one in refused["errors"]] == ["Idempotency-Key"]
+    assert refused["detail"].startswith("the header Idempotency-Key does not fit; expected ")
+    assert refused["detail"].endswith(("without blanks, such as a UUID", "at least 1 character", "at most 200 characters"))
     assert rows(refusing.installation) == 0
 
 
