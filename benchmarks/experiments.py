@@ -4,7 +4,7 @@ Customers arrive day by day and are assigned by the platform's own hash. Each ha
 log loss. After each day the platform's own functions are asked, and the first verdict ends the experiment, as an impatient person
 would. Beside it stands a test of a fixed size that is looked at as often, which most A/B tools are used as.
 
-- no effect: false wins and losses of each measure, at most 5 % for all looks together;
+- no effect: false wins and losses of each measure, at most 5 % for all looks together, also where a twentieth is treated;
 - an effect: how often it is proven within three times the sample of a single look with 80 % power, at least 80 %;
 - the assignment: false alarms of the sample ratio at most 1 %, and how often 52 to 48 in place of 50 to 50 is found.
 
@@ -23,6 +23,7 @@ from scipy.stats import beta
 
 from churn_store.experiments.assignment import is_treated
 from churn_store.experiments.inference import (
+    LEAST_ARM,
     RATE_CONCENTRATION,
     RATIO_CONCENTRATION,
     Moments,
@@ -37,6 +38,10 @@ CHURN = 0.07
 """Share of the control's customers that leave."""
 
 ONE_LOOK = 1.96
+A_DAY = 200
+"""Customers a day in experiments without an effect."""
+ROUNDING = 1e-9
+"""Variance beside the squared mean below which values are equal but for rounding."""
 
 Values = NDArray[np.float64]
 Drawn = Callable[[np.random.Generator, NDArray[np.bool_], bool], Values]
@@ -80,11 +85,38 @@ def log_loss(random: np.random.Generator, treated: NDArray[np.bool_], effect: bo
     return -np.where(leaves, np.log(given), np.log1p(-given))
 
 
+def alike_log_loss(random: np.random.Generator, treated: NDArray[np.bool_], effect: bool) -> Values:
+    """Log loss of a model that gives everybody the same probability, so that all of it is in the few who leave; with the effect the control's gives half."""
+    given = np.where(treated | (not effect), CHURN, CHURN / 2)
+    return -np.where(random.random(treated.size) < CHURN, np.log(given), np.log1p(-given))
+
+
+def profit_of_actions(random: np.random.Generator, treated: NDArray[np.bool_], effect: bool) -> Values:
+    """What a customer brings who is worth 200 and stays: nothing of those who leave."""
+    return 200.0 * retention(random, treated, effect)
+
+
 MEASURES: dict[str, Drawn] = {"retention": retention, "profit": profit, "log loss": log_loss}
+SKEWED: dict[str, Drawn] = {
+    "log loss": log_loss,
+    "alike log loss": alike_log_loss,
+    "profit": profit,
+    "profit of actions": profit_of_actions,
+    "retention": retention,
+}
+SMALL_SHARES = (0.1, 0.05)
 
 
 def simulate(
-    random: np.random.Generator, measure: str, *, effect: bool, times: int, days: int, a_day: int, tightest_at: int
+    random: np.random.Generator,
+    measure: str,
+    *,
+    effect: bool,
+    times: int,
+    days: int,
+    a_day: int,
+    tightest_at: int,
+    share: float = SHARES[1],
 ) -> Verdicts:
     """Experiments of one measure, each looked at daily until its first verdict.
 
@@ -96,29 +128,32 @@ def simulate(
         days: looks of each.
         a_day: customers that arrive a day.
         tightest_at: customers for which the interval is planned.
+        share: share that is treated.
     """
     ended: list[tuple[int, bool]] = []
     peeked = 0
     for _ in range(times):
-        treated = random.random(days * a_day) < SHARES[1]
-        values = MEASURES[measure](random, treated, effect)
+        treated = random.random(days * a_day) < share
+        values = (MEASURES | SKEWED)[measure](random, treated, effect)
         arms = [_running(values, treated == arm, days, a_day) for arm in (False, True)]
         looks = list(zip(*arms, strict=True))
         peeked += any(_is_significant(*look) for look in looks)
         for day, look in enumerate(looks, start=1):
-            if (is_better := proven(measure, *look, tightest_at=tightest_at)) is not None:
+            if (is_better := proven(measure, *look, tightest_at=tightest_at, share=share)) is not None:
                 ended.append((day, is_better))
                 break
     better = sum(is_better for _, is_better in ended)
     return Verdicts(better, len(ended) - better, peeked, [day for day, _ in ended])
 
 
-def proven(measure: str, control: Moments, treated: Moments, *, tightest_at: int) -> bool | None:
+def proven(measure: str, control: Moments, treated: Moments, *, tightest_at: int, share: float = SHARES[1]) -> bool | None:
     """Whether the treated arm's mean is the greater one; ``None`` while nothing is proven."""
     found = difference(control, treated, alpha=ALPHA, tightest_at=tightest_at)
     if measure == "retention":
+        if min(control.count, treated.count) < LEAST_ARM:
+            return None
         left = [round(arm.count * (1 - arm.mean)) for arm in (control, treated)]
-        is_proven = multinomial_p(left, SHARES, concentration=RATE_CONCENTRATION) <= ALPHA
+        is_proven = multinomial_p(left, (1 - share, share), concentration=RATE_CONCENTRATION) <= ALPHA
     else:
         is_proven = found.low > 0 or found.high < 0
     return found.estimate > 0 if is_proven else None
@@ -146,9 +181,12 @@ def _running(values: Values, of_arm: NDArray[np.bool_], days: int, a_day: int) -
         return sums
 
     count, total, squares = until(of_arm.astype(float)), until(values * of_arm), until(values**2 * of_arm)
-    mean = total / np.maximum(count, 1)
+    cubes, some = until(values**3 * of_arm), np.maximum(count, 1)
+    mean = total / some
     variance = (squares - count * mean**2) / np.maximum(count - 1, 1)
-    return [Moments(int(n), float(m), max(0.0, float(v))) for n, m, v in zip(count, mean, variance, strict=True)]
+    variance[variance < ROUNDING * mean**2] = 0
+    third = cubes / some - 3 * mean * squares / some + 2 * mean**3
+    return [Moments(int(n), float(m), float(v), float(t)) for n, m, v, t in zip(count, mean, variance, third, strict=True)]
 
 
 def _is_significant(control: Moments, treated: Moments) -> bool:
@@ -193,10 +231,20 @@ def main() -> int:
     print(f"{times:,} experiments a line, {days} looks each\n")
     print(f"{'no effect':<12}{'better':>8}{'worse':>8}{'wrong':>9}{'at most':>9}{'a test for one look':>21}")
     for measure in MEASURES:
-        found = simulate(random, measure, effect=False, times=times, days=days, a_day=200, tightest_at=100 * days)
+        found = simulate(random, measure, effect=False, times=times, days=days, a_day=A_DAY, tightest_at=100 * days)
         wrong = found.better + found.worse
         say(
             f"{measure:<12}{found.better:>8}{found.worse:>8}{wrong / times:>9.1%}{ALPHA:>9.0%}{found.peeked / times:>21.1%}",
+            _at_least(wrong, times) <= ALPHA,
+        )
+    print(f"\n{'no effect, few treated':<24}{'share':>7}{'better':>8}{'worse':>8}{'wrong':>9}{'at most':>9}")
+    for measure, share in ((measure, share) for measure in SKEWED for share in SMALL_SHARES):
+        found = simulate(
+            random, measure, effect=False, times=times, days=days, a_day=A_DAY, tightest_at=A_DAY * days // 4, share=share
+        )
+        wrong = found.better + found.worse
+        say(
+            f"{measure:<24}{share:>7.0%}{found.better:>8}{found.worse:>8}{wrong / times:>9.1%}{ALPHA:>9.0%}",
             _at_least(wrong, times) <= ALPHA,
         )
     print(

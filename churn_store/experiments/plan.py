@@ -10,6 +10,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 from churn_store.errors import InputError
+from churn_store.experiments.inference import LEAST_ARM
 from churn_store.experiments.planning import planned_size
 from churn_store.releases.challenge import GREATEST_SHARE
 from churn_store.releases.manifest import Manifest, ProfitTerms
@@ -29,7 +30,7 @@ CUSTOMER: Final = "customer"
 """The unit where no header is named."""
 
 SMALLEST: Final = 200
-"""Fewest matured customers for a verdict: below it a mean is not yet near normal."""
+"""Fewest matured customers of both arms for a verdict; each arm needs its own number besides (``inference.least_arm``)."""
 
 SMALLEST_SHARE: Final = 0.1
 """Share of the planned size that has to be matured before there is a verdict, where the plan says nothing."""
@@ -71,7 +72,8 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         deviation: standard deviation of the metric from customer to customer; of retention 0.26 where 7 % leave.
         power: chance of seeing the effect at the planned size.
         alpha: chance of a verdict where there is no effect, over all looks.
-        minimum_size: matured customers of both arms before which there is no verdict; default: a tenth of the planned size, 200 at least.
+        minimum_size: matured customers of both arms before which there is no verdict; default: a tenth of the planned size, 200 at least, and
+            so many that the smaller arm has 100.
     """
 
     name: Name
@@ -170,9 +172,14 @@ def plan(wish: Wish, champion: Manifest, challenger: Manifest | None, *, salt: s
         power=wish.power,
         alpha=wish.alpha,
         planned_size=size,
-        minimum_size=wish.minimum_size or max(SMALLEST, math.ceil(size * SMALLEST_SHARE)),
+        minimum_size=wish.minimum_size or _minimum_size(size, wish.share),
         profit=terms,
     )
+
+
+def _minimum_size(planned: int, share: float) -> int:
+    """The matured customers of both arms for a verdict, where the wish names none."""
+    return max(SMALLEST, math.ceil(planned * SMALLEST_SHARE), math.ceil(LEAST_ARM / min(share, 1 - share)))
 
 
 def _check(wish: Wish, challenger: Manifest | None) -> None:

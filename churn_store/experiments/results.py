@@ -14,9 +14,17 @@ import sqlalchemy as sa
 
 from churn_store.experiments.exposures import ArmUnits, Exposures, exposures
 from churn_store.experiments.history import Record, is_served
-from churn_store.experiments.inference import RATE_CONCENTRATION, RATIO_CONCENTRATION, Moments, difference, multinomial_p
+from churn_store.experiments.inference import (
+    LEAST_ARM,
+    RATE_CONCENTRATION,
+    RATIO_CONCENTRATION,
+    Moments,
+    difference,
+    least_arm,
+    multinomial_p,
+)
 from churn_store.experiments.lake_labels import LakeLabels
-from churn_store.experiments.plan import ARMS, Arm, Experiment, GuardMetric, GuardRail
+from churn_store.experiments.plan import ARMS, CONTROL, TREATMENT, Arm, Experiment, GuardMetric, GuardRail
 from churn_store.storage.digest_store import DigestStore
 
 RATIO_ALPHA: Final = 0.005
@@ -42,6 +50,9 @@ _WORDS: Final[dict[GuardMetric, str]] = {
     "retention": "retention",
     "latency_ms": "latency in milliseconds",
 }
+
+
+_WHY_SO_MANY: Final = ", as few customers make most of the difference"
 
 
 class Latency(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,7 +143,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         verdict: ``better`` or ``worse`` is the treatment, proven; ``harmful``: a guard-rail is broken; ``undecided``: nothing is proven yet;
-            ``too_early``: fewer matured customers than the minimum; ``assignment_broken``, ``outcomes_broken``: no effect is shown.
+            ``too_early``: fewer matured customers than the minimum, or one arm has too few; ``assignment_broken``, ``outcomes_broken``: no effect is shown.
         words: the decision in words.
         matured: customers of both arms with an outcome that counts.
         sources: where these outcomes come from.
@@ -191,13 +202,14 @@ def judged(record: Record, found: Exposures, *, now_s: float, is_interrupted: bo
         for counts in ([arm.units for arm in arms], known)
     )
     effect, rails, p = None, [], None
+    lacking: list[str] = []
     if record.state == "created":
         verdict: Verdict = "not_started"
     elif assigned_p <= RATIO_ALPHA or found.crossed > CROSSED_AT_MOST * max(1, sum(arm.units for arm in arms)):
         verdict = "assignment_broken"
     elif known_p <= RATIO_ALPHA:
         verdict = "outcomes_broken"
-    elif sum(known) < plan.minimum_size:
+    elif sum(known) < plan.minimum_size or (lacking := _lacking(plan, arms)):
         verdict = "too_early"
     else:
         effect = _effect(plan, arms, plan.metric, plan.alpha)
@@ -205,7 +217,7 @@ def judged(record: Record, found: Exposures, *, now_s: float, is_interrupted: bo
         p = _retention_p(plan, arms) if plan.metric == "retention" else None
         verdict = _verdict(plan, effect, p, rails)
     words = (
-        _unshown(plan, verdict, [arm.units for arm in arms], known, found.crossed)
+        _unshown(plan, verdict, [arm.units for arm in arms], known, found.crossed, lacking)
         if effect is None
         else _shown(plan, verdict, effect, rails, known)
     )
@@ -243,9 +255,26 @@ def _sources(arms: Sequence[ArmUnits], found: Exposures) -> OutcomeSources:
     )
 
 
+def _lacking(plan: Experiment, arms: Sequence[ArmUnits]) -> list[str]:
+    """What an arm lacks for a verdict, in sentences. The exact test of retention holds for any number of those who leave, so it asks for units only."""
+    control, treated = (Moments.of(arm.of(plan.metric)) for arm in arms)
+    least = least_arm(control, treated, is_skewed=plan.metric != "retention")
+    named = ((CONTROL, control), (TREATMENT, treated))
+    found = [
+        f"The {name} has {arm.count:,} matured customers and needs {least:,}{_WHY_SO_MANY if least > LEAST_ARM else ''}."
+        for name, arm in named
+        if arm.count < least
+    ]
+    if found or plan.metric == "retention":
+        return found
+    return [
+        f"All {arm.count:,} of the {name} have the same {_WORDS[plan.metric]}." for name, arm in named if arm.variance <= 0
+    ]
+
+
 def _effect(plan: Experiment, arms: Sequence[ArmUnits], metric: GuardMetric, alpha: float) -> Effect:
     control, treated = (Moments.of(arm.of(metric)) for arm in arms)
-    found = difference(control, treated, alpha=alpha, tightest_at=plan.planned_size)
+    found = difference(control, treated, alpha=alpha, tightest_at=plan.planned_size, is_skewed=metric != "latency_ms")
     low, high = (end if math.isfinite(end) else None for end in (found.low, found.high))
     return Effect(estimate=found.estimate, low=low, high=high)
 
@@ -277,7 +306,9 @@ def _verdict(plan: Experiment, effect: Effect, p: float | None, rails: Sequence[
     return "better" if (effect.estimate < 0) == (plan.metric in _BETTER_IS_LESS) else "worse"
 
 
-def _unshown(plan: Experiment, verdict: Verdict, units: Sequence[int], known: Sequence[int], crossed: int) -> str:
+def _unshown(
+    plan: Experiment, verdict: Verdict, units: Sequence[int], known: Sequence[int], crossed: int, lacking: Sequence[str]
+) -> str:
     """The words of a verdict that shows no effect."""
     if verdict == "not_started":
         return "Nothing is known: the experiment was never started."
@@ -292,6 +323,8 @@ def _unshown(plan: Experiment, verdict: Verdict, units: Sequence[int], known: Se
             f"Outcomes reach one arm more often than the other, so no effect is shown: {known[0]:,} are known in the control and "
             f"{known[1]:,} in the treatment. Post the outcomes of both arms alike."
         )
+    if lacking:
+        return f"Too early: {' '.join(lacking)[:1].lower()}{' '.join(lacking)[1:]}"
     return f"Too early: {sum(known):,} matured customers, and there is no verdict before {plan.minimum_size:,}."
 
 

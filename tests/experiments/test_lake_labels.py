@@ -110,16 +110,16 @@ def test_by_labels_alone_an_effect_is_proven(engine: sa.Engine, files: DigestSto
 def test_a_customer_who_is_asked_about_again_at_a_later_snapshot_counts_once_by_the_first_ones_label(
     engine: sa.Engine, files: DigestStore
 ) -> None:
-    an_experiment(engine, minimum_size=10, horizon_days=20)
+    an_experiment(engine, horizon_days=20)
     later_s = T_S + 30 * DAY_S
-    customers = names(40)
+    customers = names(400)
     log(engine, [asked(one) for one in customers])
     log(engine, [asked(one, snapshot_s=later_s, answered_s=later_s + DAY_S) for one in customers])
     publish(files, dict.fromkeys(customers, True), snapshot_s=later_s, days=20)
-    assert states(shown(engine, files)) == {"units": 40, "unknown": 40}, "a later snapshot's label is about survivors"
+    assert states(shown(engine, files)) == {"units": 400, "unknown": 400}, "a later snapshot's label is about survivors"
     publish(files, dict.fromkeys(customers, False), snapshot_s=T_S, days=20)
     result = shown(engine, files)
-    assert states(result) == {"units": 40, "matured": 40}
+    assert states(result) == {"units": 400, "matured": 400}
     assert {arm.mean for arm in result.arms} == {1.0}
 
 
