@@ -20,7 +20,7 @@ from churn_api.http.strict_json import strict_decoder
 from churn_api.http.times import BadTimeError, past_seconds
 from churn_api.schemas.outcomes import OutcomeRecord
 from churn_store.mapping.encoding import GZIP, ZSTD
-from churn_store.outcomes.log import Outcome
+from churn_store.outcomes.log import Outcome, latest_s
 
 MOST_FAULTS: Final = 20
 """Most rows that a refusal names."""
@@ -206,7 +206,7 @@ def _outcome(record: OutcomeRecord, now_s: float) -> Outcome:
     occurred_s = _seconds("occurred", record.occurred, now_s)
     if occurred_s is not None and not record.churned:
         raise _BadValue("occurred", "a time although churned is false; leave it out, or say that the customer left")
-    if occurred_s is not None and snapshot_s is not None and occurred_s < snapshot_s:
+    if occurred_s is not None and snapshot_s is not None and latest_s(occurred_s) < snapshot_s:
         raise _BadValue("occurred", "a time before the snapshot; who had left before it is no outcome of its prediction")
     return Outcome(record.customer_id, snapshot_s, record.churned, occurred_s, record.idempotency_key)
 

@@ -62,7 +62,7 @@ class OutcomeReceipt(msgspec.Struct, kw_only=True):
         received: number of outcomes in the request.
         added: first outcomes of their customer and snapshot.
         corrected: new versions of outcomes that said something else.
-        unchanged: outcomes that say what the newest version says; they add nothing.
+        unchanged: outcomes that say what the newest version says; they add nothing, but for who still stays an hour or more later.
         repeated: outcomes whose idempotency key was here before with the same content; they add nothing.
         replayed: whether the whole request was here before; the numbers are those of the first time.
     """

@@ -3,15 +3,16 @@
 Belongs here: which units count, and when. Only the first request of a unit counts, and what counts is the arm it was given, whoever answered.
 An outcome counts once its window has closed, also of those who are known to have left: who left is known earlier than who stayed. Whoever
 had left, or whose window had closed, before the first request could not be influenced and counts in no arm. A posted outcome counts before
-the label of the lake for the same customer and snapshot. Does not belong here: what the values prove (``results``), and which label is about
-a prediction (``lake_labels``).
+the label of the lake for the same customer and snapshot. Does not belong here: what the values prove (``results``), and which outcome or label
+is about a prediction (``windows``, ``lake_labels``).
 """
 
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby, islice
 from typing import Any, Final, Literal, NamedTuple
 
 import sqlalchemy as sa
@@ -20,7 +21,8 @@ from churn_store.clock import DAY_S
 from churn_store.database.schema import NO_SNAPSHOT, outcomes, prediction_log
 from churn_store.experiments.lake_labels import LakeLabels
 from churn_store.experiments.plan import ARMS, CONTROL, Arm, Experiment, GuardMetric
-from churn_store.outcomes.counts import is_newest
+from churn_store.experiments.windows import Said, Window, fate_in
+from churn_store.outcomes.log import latest_s
 from churn_store.outcomes.published_labels import Label
 from churn_store.releases.manifest import ProfitTerms
 
@@ -50,11 +52,18 @@ window has closed, and no outcome is known."""
 
 
 class Known(NamedTuple):
-    """What is known of a customer: whether they left, and when in epoch seconds, if that is known."""
+    """What is known of a customer: whether they left, whether that was before the first request, and who says so."""
 
     churned: bool
-    occurred_s: float | None
+    is_gone: bool
     source: Source
+
+
+class Unit(NamedTuple):
+    """A unit: the row of the request that counts, and the versions of its customer's outcome, the oldest first."""
+
+    row: Any
+    said: list[Said]
 
 
 @dataclass(slots=True)
@@ -93,6 +102,7 @@ class Exposures:
         unread: published labels that could not be read, a sentence each.
         left_out: units whose window has closed that have no outcome because of that.
         words: what else has to be known of the labels of the lake, in sentences.
+        early: units without an outcome of whom it was only posted before their window closed that they stay.
     """
 
     arms: dict[Arm, ArmUnits]
@@ -102,6 +112,7 @@ class Exposures:
     unread: tuple[str, ...] = ()
     left_out: int = 0
     words: tuple[str, ...] = ()
+    early: int = 0
 
 
 def exposures(engine: sa.Engine, experiment: Experiment, labels: LakeLabels, *, now_s: float) -> Exposures:
@@ -116,14 +127,17 @@ def exposures(engine: sa.Engine, experiment: Experiment, labels: LakeLabels, *, 
     tally = _Tally(experiment, now_s)
     with engine.connect() as connection:
         rows = connection.execution_options(yield_per=AT_ONCE).execute(_first_requests(experiment))
-        for part in rows.partitions(AT_ONCE):
-            counted = [row for row in part if tally.takes(row)]
+        units = _units(rows)
+        while part := list(islice(units, AT_ONCE)):
+            counted = [unit for unit in part if tally.takes(unit.row)]
             told = labels.of(
-                (row.customer_id, row.snapshot_s) for row in counted if row.snapshot_s is not None and tally.is_closed(row)
+                (row.customer_id, row.snapshot_s)
+                for row, _ in counted
+                if row.snapshot_s is not None and tally.is_closed(row)
             )
-            for row in counted:
-                if tally.add(row, told.get((row.customer_id, row.snapshot_s))) == "unknown":
-                    labels.note_unknown(row.snapshot_s)
+            for unit in counted:
+                if tally.add(unit, told.get((unit.row.customer_id, unit.row.snapshot_s))) == "unknown":
+                    labels.note_unknown(unit.row.snapshot_s)
             time.sleep(GIL_YIELD_S)
     return Exposures(
         tally.arms,
@@ -133,7 +147,16 @@ def exposures(engine: sa.Engine, experiment: Experiment, labels: LakeLabels, *, 
         unread=tuple(labels.unread),
         left_out=labels.left_out,
         words=tuple(labels.words()),
+        early=tally.early,
     )
+
+
+def _units(rows: Iterable[Any]) -> Iterator[Unit]:
+    """The units, of rows with one version of an outcome each."""
+    for _, each in groupby(rows, key=lambda row: (row.request_id, row.item)):
+        versions = list(each)
+        said = [Said(bool(row.churned), row.occurred_s, row.received_s) for row in versions if row.churned is not None]
+        yield Unit(versions[0], said)
 
 
 class _Tally:
@@ -145,7 +168,7 @@ class _Tally:
         self._wanted = {experiment.metric, *(rail.metric for rail in experiment.guard_rails)} - {"latency_ms"}
         self._seen: set[str] = set()
         self.arms: dict[Arm, ArmUnits] = {arm: ArmUnits() for arm in ARMS}
-        self.crossed = self.both = self.differing = 0
+        self.crossed = self.both = self.differing = self.early = 0
 
     def takes(self, row: Any) -> bool:
         """Whether a unit counts: it was in one arm only, and so was its customer, who was not counted yet."""
@@ -170,20 +193,23 @@ class _Tally:
         """Whether the window of a unit has closed after its first request."""
         return bool(row.answered_s < self.closes_s(row) <= self._now_s)
 
-    def add(self, row: Any, label: Label | None) -> State:
+    def add(self, unit: Unit, label: Label | None) -> State:
         """Count a unit, and say as what.
 
         Args:
-            row: first request of the unit, with the newest outcome that was posted.
+            unit: the unit.
             label: label of the lake, if there is one.
         """
-        units, known = self.arms[row.arm], _known(row, label)
+        row = unit.row
+        window = Window(row.answered_s, row.answered_s, self.closes_s(row), row.snapshot_s is not None)
+        units, known = self.arms[row.arm], _known(unit, window, label)
         units.units += 1
         units.latencies_ms.append(row.latency_us / 1000)
         units.strayed += self._experiment.subject == "models" and (row.role == "champion") != (row.arm == CONTROL)
         state = self._state(row, known)
         if known is None or state != "matured":
             units.states[state] += 1
+            self.early += state == "unknown" and any(not said.churned for said in unit.said)
             return state
         units.sources[known.source] += 1
         if known.source == "posted" and label is not None:
@@ -200,19 +226,20 @@ class _Tally:
             return "open"
         if known is None:
             return "unknown"
-        is_gone = known.churned and known.occurred_s is not None and known.occurred_s < row.answered_s
-        return "gone" if is_gone else "matured"
+        return "gone" if known.is_gone else "matured"
 
 
-def _known(row: Any, label: Label | None) -> Known | None:
-    """The posted outcome, else the label of the lake; ``None`` without either.
+def _known(unit: Unit, window: Window, label: Label | None) -> Known | None:
+    """What the posted outcome says of the window, else the label of the lake; ``None`` without either.
 
     When a customer left who is posted without a time, is known from the label.
     """
+    fate = fate_in(window, unit.said) if unit.said else None
     left_s = None if label is None else label.left_s
-    if row.churned is not None:
-        return Known(bool(row.churned), left_s if row.occurred_s is None else row.occurred_s, "posted")
-    return None if label is None else Known(label.churned, left_s, "labelled")
+    is_before = left_s is not None and latest_s(left_s) < window.first_s
+    if fate is not None:
+        return Known(fate.churned, fate.is_gone or (fate.churned and fate.left_s is None and is_before), "posted")
+    return None if label is None else Known(label.churned, label.churned and is_before, "labelled")
 
 
 def _value(metric: GuardMetric, row: Any, churned: bool, experiment: Experiment) -> float:
@@ -244,7 +271,7 @@ def _earned(churned: bool, *, is_acted_on: bool, terms: ProfitTerms) -> float:
 
 
 def _first_requests(experiment: Experiment) -> sa.Select[Any]:
-    """The first request of each unit, in the order of time, with the newest outcome of its customer and snapshot."""
+    """The first request of each unit, in the order of time, with each version of the outcome of its customer and snapshot."""
     unit = _log.c.customer_id if experiment.header is None else sa.func.coalesce(_log.c.unit, _log.c.customer_id)
     order = (_log.c.answered_s, _log.c.request_id, _log.c.item)
 
@@ -267,8 +294,8 @@ def _first_requests(experiment: Experiment) -> sa.Select[Any]:
         outcomes.c.snapshot_s == sa.func.coalesce(placed.c.snapshot_s, NO_SNAPSHOT)
     )
     return (
-        sa.select(placed, outcomes.c.churned, outcomes.c.occurred_s)
-        .select_from(placed.outerjoin(outcomes, about & is_newest()))
+        sa.select(placed, outcomes.c.churned, outcomes.c.occurred_s, outcomes.c.received_s)
+        .select_from(placed.outerjoin(outcomes, about))
         .where(placed.c.place == 1)
-        .order_by(placed.c.answered_s, placed.c.request_id, placed.c.item)
+        .order_by(placed.c.answered_s, placed.c.request_id, placed.c.item, outcomes.c.version)
     )

@@ -359,6 +359,10 @@ def _cautions(
         found.append(
             f"Of {closed:,} customers whose window has closed, {sum(known):,} have an outcome; those without may differ from these."
         )
+    if exposed.early:
+        found.append(
+            f"{exposed.early:,} were posted as staying before their window closed, which says nothing of it yet; post them again after it."
+        )
     found += exposed.words
     if exposed.differing:
         found.append(

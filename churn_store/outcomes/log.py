@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 import msgspec
 import sqlalchemy as sa
 
+from churn_store.clock import DAY_S
 from churn_store.database.schema import NO_SNAPSHOT, outcome_keys, outcomes
 from churn_store.database.turns import take_turns
 from churn_store.errors import ChurnError
@@ -19,13 +20,21 @@ from churn_store.errors import ChurnError
 TOGETHER: Final = 500
 """Customers or keys in one question."""
 
+STILL_THERE_S: Final = 3_600
+"""Seconds after which it is news that a customer stays, though the newest version says so: the window may have closed meanwhile."""
+
 ADVISORY_LOCK: Final = 0x6F7574636F6D65  # "outcome"
 
 Fate = Literal["added", "corrected", "unchanged"]
-"""What an outcome does: the first of its customer and snapshot, another version, or the same as the newest version."""
+"""What an outcome does: it is the first of its customer and snapshot, says something else than the newest version, or the same."""
 
 Subject = tuple[str, int]
 """A customer, and a snapshot or ``NO_SNAPSHOT``."""
+
+
+def latest_s(occurred_s: float) -> float:
+    """The latest time at which a customer left, in epoch seconds: a time of exactly midnight is a date, and that day has a last second."""
+    return occurred_s + DAY_S - 1 if occurred_s % DAY_S == 0 else occurred_s
 
 
 class ReusedKeyError(ChurnError):
@@ -95,7 +104,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
         received: number of outcomes in the request.
         added: first outcomes of their customer and snapshot.
         corrected: new versions of outcomes that said something else.
-        unchanged: outcomes that say what the newest version says; they add nothing.
+        unchanged: outcomes that say what the newest version says; they add nothing, but for who still stays an hour or more later.
         repeated: outcomes whose idempotency key was here before with the same content; they add nothing.
         replayed: whether the whole request was here before; the numbers are those of the first time.
     """
@@ -196,10 +205,11 @@ def _write(connection: sa.Connection, sent: Sequence[Outcome], sender: Sender) -
     fates: list[Fate] = []
     rows, keys = [], []
     for one in new:
-        fate, version = _fate(one, newest.get(one.subject))
+        former = newest.get(one.subject)
+        fate = _fate(one, former)
         fates.append(fate)
-        if fate != "unchanged":
-            rows.append(_row(one, version, sender))
+        if fate != "unchanged" or _is_still_there(one, former, sender.now_s):
+            rows.append(_row(one, 1 if former is None else former.version + 1, sender))
         if one.idempotency_key is not None:
             keys.append(_key_row(_of_outcome(one.idempotency_key), one.digest, fate, sender))
     receipt = Receipt(
@@ -219,13 +229,16 @@ def _write(connection: sa.Connection, sent: Sequence[Outcome], sender: Sender) -
     return receipt
 
 
-def _fate(one: Outcome, newest: sa.Row[Any] | None) -> tuple[Fate, int]:
-    """What an outcome does to what is there, and the version that it is."""
+def _fate(one: Outcome, newest: sa.Row[Any] | None) -> Fate:
+    """What an outcome does to what is there."""
     if newest is None:
-        return "added", 1
-    if (newest.churned, newest.occurred_s) == (one.churned, one.occurred_s):
-        return "unchanged", newest.version
-    return "corrected", newest.version + 1
+        return "added"
+    return "unchanged" if (newest.churned, newest.occurred_s) == (one.churned, one.occurred_s) else "corrected"
+
+
+def _is_still_there(one: Outcome, newest: sa.Row[Any] | None, now_s: float) -> bool:
+    """Whether a repeated outcome says that the customer stays at a later time."""
+    return not one.churned and newest is not None and now_s - newest.received_s >= STILL_THERE_S
 
 
 def _newest(connection: sa.Connection, customers: Iterable[str]) -> Mapping[Subject, sa.Row[Any]]:

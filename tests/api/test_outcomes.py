@@ -74,6 +74,13 @@ def test_one_many_and_csv_are_saved_and_read_back(acting: Service) -> None:
     assert acting.get("/outcomes?customer_id=nobody", key="read").json()["outcomes"] == []
 
 
+def test_a_date_of_leaving_may_be_the_day_of_the_snapshot(acting: Service) -> None:
+    """A date says that the customer left in the course of that day, so it is not before a snapshot of that morning."""
+    morning = {**LEFT, "snapshot": f"{T}T10:00:00Z"}
+    assert counts(send(acting, {**morning, "occurred": T})) == {"received": 1, "added": 1}
+    assert "a time before the snapshot" in send(acting, {**morning, "occurred": f"{T}T09:59:59Z"}).text
+
+
 def test_the_status_follows_what_is_sent_predicted_and_passed(acting: Service) -> None:
     def status() -> dict[str, Any]:
         found: dict[str, Any] = acting.get("/outcomes/status", key="read").json()

@@ -35,7 +35,7 @@ def event(name: str, number: int, kind: Any, *, at_s: int = NOW_S, **more: Any) 
     return Event(experiment=name, number=number, kind=kind, actor="Ada", reason="to know", at_s=at_s, **more)
 
 
-def an_experiment(engine: sa.Engine, *, at_s: int = NOW_S - 300 * DAY_S, **changes: Any) -> Experiment:
+def an_experiment(engine: sa.Engine, *, at_s: int = NOW_S - 300 * DAY_S, turn: int = 1, **changes: Any) -> Experiment:
     """An experiment that runs: of actions on half of the customers, by retention, unless told otherwise."""
     told: dict[str, Any] = {
         "name": "calls", "subject": "actions", "control": None, "challenger": None, "share": 0.5, "unit": "customer", "salt": "salt",
@@ -44,5 +44,5 @@ def an_experiment(engine: sa.Engine, *, at_s: int = NOW_S - 300 * DAY_S, **chang
     }  # fmt: skip
     made = Experiment(**{**told, **changes})
     insert(engine, made, event(made.name, 1, "created", at_s=at_s))
-    append(engine, event(made.name, 2, "started", at_s=at_s, turn=1))
+    append(engine, event(made.name, 2, "started", at_s=at_s, turn=turn))
     return made
