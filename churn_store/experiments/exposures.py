@@ -1,6 +1,7 @@
 """Who was in which arm, and what became of them: one value for each unit, however often it was asked about.
 
-Belongs here: which units count, and when. Only the first request of a unit counts, and what counts is the arm it was given, whoever answered.
+Belongs here: which units count, and when. Of a unit counts the first request whose window was open, and what counts is the arm it was given,
+whoever answered; the costs of acting count if any answer before the close of that window said so.
 An outcome counts once its window has closed, also of those who are known to have left: who left is known earlier than who stayed. Whoever
 had left, or whose window had closed, before the first request could not be influenced and counts in no arm. A posted outcome counts before
 the label of the lake for the same customer and snapshot. Does not belong here: what the values prove (``results``), and which outcome or label
@@ -47,7 +48,7 @@ Source = Literal["posted", "labelled"]
 
 
 State = Literal["matured", "open", "late", "gone", "unknown"]
-"""Of a unit: its outcome counts; its window has not closed yet, or had closed before the first request; the customer had left before that; the
+"""Of a unit: its outcome counts; its window has not closed yet, or had closed before each request; the customer had left before the first; the
 window has closed, and no outcome is known."""
 
 
@@ -201,7 +202,7 @@ class _Tally:
             label: label of the lake, if there is one.
         """
         row = unit.row
-        window = Window(row.answered_s, row.answered_s, self.closes_s(row), row.snapshot_s is not None)
+        window = Window(row.first_s, row.answered_s, self.closes_s(row), row.snapshot_s is not None)
         units, known = self.arms[row.arm], _known(unit, window, label)
         units.units += 1
         units.latencies_ms.append(row.latency_us / 1000)
@@ -216,7 +217,10 @@ class _Tally:
             self.both += 1
             self.differing += label.churned != known.churned
         for metric in self._wanted:
-            units.values.setdefault(metric, []).append(_value(metric, row, known.churned, self._experiment))
+            is_acted_on = row.arm != CONTROL and row.acted_s is not None and row.acted_s < window.closes_s
+            units.values.setdefault(metric, []).append(
+                _value(metric, row, known.churned, self._experiment, is_acted_on=is_acted_on)
+            )
         return state
 
     def _state(self, row: Any, known: Known | None) -> State:
@@ -242,8 +246,8 @@ def _known(unit: Unit, window: Window, label: Label | None) -> Known | None:
     return None if label is None else Known(label.churned, label.churned and is_before, "labelled")
 
 
-def _value(metric: GuardMetric, row: Any, churned: bool, experiment: Experiment) -> float:
-    """The value of a matured unit."""
+def _value(metric: GuardMetric, row: Any, churned: bool, experiment: Experiment, *, is_acted_on: bool) -> float:
+    """The value of a matured unit; ``is_acted_on`` tells whether it caused the costs of an action."""
     if metric == "log_loss":
         probability = min(max(row.probability, LEAST_PROBABILITY), 1 - LEAST_PROBABILITY)
         return -math.log(probability if churned else 1 - probability)
@@ -252,7 +256,7 @@ def _value(metric: GuardMetric, row: Any, churned: bool, experiment: Experiment)
     assert experiment.profit is not None  # noqa: S101 - the plan needed it
     if experiment.subject == "models":
         return _expected(churned, experiment.profit) if row.churn else 0.0
-    return _earned(churned, is_acted_on=row.churn and row.arm != CONTROL, terms=experiment.profit)
+    return _earned(churned, is_acted_on=is_acted_on, terms=experiment.profit)
 
 
 def _expected(churned: bool, terms: ProfitTerms) -> float:
@@ -271,7 +275,7 @@ def _earned(churned: bool, *, is_acted_on: bool, terms: ProfitTerms) -> float:
 
 
 def _first_requests(experiment: Experiment) -> sa.Select[Any]:
-    """The first request of each unit, in the order of time, with each version of the outcome of its customer and snapshot."""
+    """The request of each unit that counts, in the order of time, with each version of the outcome of its customer and snapshot."""
     unit = _log.c.customer_id if experiment.header is None else sa.func.coalesce(_log.c.unit, _log.c.customer_id)
     order = (_log.c.answered_s, _log.c.request_id, _log.c.item)
 
@@ -279,11 +283,15 @@ def _first_requests(experiment: Experiment) -> sa.Select[Any]:
         """The first and the last arm in the alphabet of a unit or customer; they differ where it was in both."""
         return [function(_log.c.arm).over(partition_by=column).label(f"{end}_{name}") for end, function in _ENDS.items()]
 
+    is_late = sa.case((_log.c.answered_s >= _log.c.snapshot_s + experiment.horizon_days * DAY_S, 1), else_=0)
+    acted_s = sa.case((_log.c.churn, _log.c.answered_s))
     placed = (
         sa.select(
             *_COLUMNS,
             *order,
-            sa.func.row_number().over(partition_by=unit, order_by=order).label("place"),
+            sa.func.row_number().over(partition_by=unit, order_by=(is_late, *order)).label("place"),
+            sa.func.min(_log.c.answered_s).over(partition_by=_log.c.customer_id).label("first_s"),
+            sa.func.min(acted_s).over(partition_by=_log.c.customer_id).label("acted_s"),
             *ends(unit, "of_unit"),
             *(ends(_log.c.customer_id, "of_customer") if experiment.header is not None else []),
         )

@@ -153,6 +153,29 @@ def test_the_value_of_a_customer_by_hand(
     assert PROFIT.acceptance == pytest.approx(0.3)
 
 
+def test_an_action_costs_whenever_it_was_decided_within_the_window(engine: sa.Engine) -> None:
+    """Worth 200, a contact 1 and an offer 10: acted on late costs as much as at once, and an action after the close costs this window nothing."""
+    an_experiment(engine, metric="profit")
+    log(engine, [asked(one, churn=False) for one in names(40)])
+    log(engine, [asked(one, churn=True, answered_s=T_S + 31 * DAY_S) for one in names(40)])
+    post(engine, [stayed(one) for one in names(40)])
+    assert means(engine) == pytest.approx((200, 200))
+    log(engine, [asked(one, churn=True, answered_s=ASKED_S + 5 * DAY_S) for one in names(40)])
+    assert means(engine) == pytest.approx((200, 189))
+
+
+def test_who_is_asked_first_on_a_stale_snapshot_counts_by_the_first_request_with_an_open_window(engine: sa.Engine) -> None:
+    an_experiment(engine)
+    stale_s = T_S - 30 * DAY_S
+    log(engine, [asked(one, snapshot_s=stale_s, answered_s=T_S + 1) for one in names(40)])
+    log(engine, [asked(one, answered_s=at_s) for one in names(30) for at_s in (ASKED_S, ASKED_S + 1)])
+    post(engine, [left(one, occurred_s=T_S + 2 if one == "c0" else T_S + 2 * DAY_S) for one in names(29)])
+    post(engine, [left("c29", occurred_s=T_S)])
+    result = shown(engine)
+    found = [sum(part) for part in zip(*counts(result).values(), strict=True)]
+    assert found == [40, 30, 0, 0, 0, 10], "c0 left after the stale request, c29 on its day"
+
+
 def test_who_left_early_counts_no_sooner_than_who_stayed(engine: sa.Engine) -> None:
     an_experiment(engine, horizon_days=60)
     log(engine, [asked(one) for one in names(10)] + [asked("late", snapshot_s=T_S + DAY_S, answered_s=ASKED_S + DAY_S)])
