@@ -24,7 +24,7 @@ from churn_store.experiments.inference import (
     multinomial_p,
 )
 from churn_store.experiments.lake_labels import LakeLabels
-from churn_store.experiments.plan import ARMS, CONTROL, TREATMENT, Arm, Experiment, GuardMetric, GuardRail
+from churn_store.experiments.plan import ARMS, CONTROL, TREATMENT, Arm, Experiment, GuardMetric, GuardRail, Subject
 from churn_store.storage.digest_store import DigestStore
 
 RATIO_ALPHA: Final = 0.005
@@ -52,11 +52,12 @@ _WORDS: Final[dict[GuardMetric, str]] = {
 }
 
 
+_TREATED: Final[dict[Subject, str]] = {"models": "The challenger", "actions": "Acting by score"}
 _WHY_SO_MANY: Final = ", as few customers make most of the difference"
 
 
 class Latency(msgspec.Struct, frozen=True, kw_only=True):
-    """Milliseconds of the first request of each unit."""
+    """Milliseconds of each unit's request, of those that asked for one prediction; rows of a batch don't count."""
 
     mean: float
     p50: float
@@ -201,7 +202,8 @@ def judged(record: Record, found: Exposures, *, now_s: float, is_interrupted: bo
         multinomial_p(counts, plan.shares, concentration=RATIO_CONCENTRATION)
         for counts in ([arm.units for arm in arms], known)
     )
-    effect, rails, p = None, [], None
+    effect, p = None, None
+    rails: list[GuardRailResult] = []
     lacking: list[str] = []
     if record.state == "created":
         verdict: Verdict = "not_started"
@@ -216,11 +218,15 @@ def judged(record: Record, found: Exposures, *, now_s: float, is_interrupted: bo
         rails = [_rail(plan, arms, rail) for rail in plan.guard_rails]
         p = _retention_p(plan, arms) if plan.metric == "retention" else None
         verdict = _verdict(plan, effect, p, rails)
-    words = (
-        _unshown(plan, verdict, [arm.units for arm in arms], known, found.crossed, lacking)
-        if effect is None
-        else _shown(plan, verdict, effect, rails, known)
-    )
+    if verdict in {"outcomes_broken", "too_early"}:  # latency needs no outcome
+        rails = [_rail(plan, arms, rail) for rail in plan.guard_rails if rail.metric == "latency_ms"]
+        verdict = "harmful" if any(rail.is_broken for rail in rails) else verdict
+    if verdict == "harmful":
+        words = _stopped(plan, rails)
+    elif effect is None:
+        words = _unshown(plan, verdict, [arm.units for arm in arms], known, found.crossed, lacking)
+    else:
+        words = _shown(plan, verdict, effect, known)
     return Result(
         name=plan.name,
         state=record.state,
@@ -328,14 +334,17 @@ def _unshown(
     return f"Too early: {sum(known):,} matured customers, and there is no verdict before {plan.minimum_size:,}."
 
 
-def _shown(
-    plan: Experiment, verdict: Verdict, effect: Effect, rails: Sequence[GuardRailResult], known: Sequence[int]
-) -> str:
+def _stopped(plan: Experiment, rails: Sequence[GuardRailResult]) -> str:
+    """The words of a guard-rail that is broken."""
+    broken = " and ".join(_WORDS[rail.metric] for rail in rails if rail.is_broken)
+    return (
+        f"Stop: {_TREATED[plan.subject].lower()} makes {broken} worse than the guard-rail allows, whatever else it brings."
+    )
+
+
+def _shown(plan: Experiment, verdict: Verdict, effect: Effect, known: Sequence[int]) -> str:
     """The words of a verdict about an effect."""
-    treated = "The challenger" if plan.subject == "models" else "Acting by score"
-    if verdict == "harmful":
-        broken = " and ".join(_WORDS[rail.metric] for rail in rails if rail.is_broken)
-        return f"Stop: {treated.lower()} makes {broken} worse than the guard-rail allows, whatever else it brings."
+    treated = _TREATED[plan.subject]
     matured = sum(known)
     ends = "" if effect.low is None or effect.high is None else f" ({effect.low:+.4g} to {effect.high:+.4g})"
     found = f"{_WORDS[plan.metric]} {effect.estimate:+.4g}{ends} against the control, {matured:,} matured customers"
@@ -345,7 +354,11 @@ def _shown(
         return f"{treated} is worse: {found}. Keep the control."
     if matured < plan.planned_size:
         return f"Undecided: {found}; the effect that was planned for would be seen at {plan.planned_size:,}."
-    return f"Undecided: {found}; the planned {plan.planned_size:,} are there, so an effect of {plan.effect:g} is unlikely."
+    is_excluded = (
+        effect.low is not None and effect.high is not None and -plan.effect < effect.low <= effect.high < plan.effect
+    )
+    unlikely = f", so an effect of {plan.effect:g} is unlikely" if is_excluded else ""
+    return f"Undecided: {found}; the planned {plan.planned_size:,} are there{unlikely}."
 
 
 def _cautions(
@@ -358,6 +371,11 @@ def _cautions(
     if sum(known) < KNOWN_AT_LEAST * closed:
         found.append(
             f"Of {closed:,} customers whose window has closed, {sum(known):,} have an outcome; those without may differ from these."
+        )
+    timed = sum(len(arm.latencies_ms) for arm in arms)
+    if timed < sum(arm.units for arm in arms) and any(rail.metric == "latency_ms" for rail in plan.guard_rails):
+        found.append(
+            f"Latency is that of {timed:,} requests for one prediction; rows of a batch share a time and don't count."
         )
     if exposed.early:
         found.append(

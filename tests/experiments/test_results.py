@@ -123,6 +123,18 @@ def test_a_customer_who_is_asked_about_a_hundred_times_counts_once_with_the_firs
     assert found.matured == 1
 
 
+@pytest.mark.parametrize(("effect", "is_unlikely"), [(0.02, False), (0.2, True)])
+def test_an_effect_is_called_unlikely_only_where_the_interval_excludes_it(
+    engine: sa.Engine, effect: float, is_unlikely: bool
+) -> None:
+    plan = an_experiment(engine, subject="models", metric="log_loss", planned_size=2_000, effect=effect)
+    random = np.random.default_rng(3)
+    result = judged(read(engine, plan.name), _of_values(*random.normal(1, 0.5, (2, 1_000)).tolist()), now_s=NOW_S)
+    assert (result.verdict, "the planned 2,000 are there" in result.words) == ("undecided", True)
+    assert result.effect is not None
+    assert ("is unlikely" in result.words) is is_unlikely
+
+
 def _once(probability: float) -> Exposures:
     arms = {CONTROL: ArmUnits(), TREATMENT: ArmUnits()}
     arms[CONTROL].values["log_loss"] = [-math.log(probability)]
@@ -330,6 +342,33 @@ def test_a_guard_rail_stops_what_the_metric_would_let_win(engine: sa.Engine) -> 
     assert latencies[TREATMENT] is not None
     assert 1 <= latencies[CONTROL].p50 <= latencies[CONTROL].p95 <= 3
     assert 10 <= latencies[TREATMENT].mean <= 12
+
+
+def test_latency_is_that_of_requests_for_one_prediction(engine: sa.Engine) -> None:
+    an_experiment(engine)
+    log(engine, [asked(one, request_id="batch", item=item, latency_us=9_000_000) for item, one in enumerate(names(20))])
+    log(engine, [asked(one) for one in names(40)[20:]])
+    found = units(engine).arms.values()
+    assert sum(arm.units for arm in found) == 40
+    assert [time for arm in found for time in arm.latencies_ms] == [2.0] * 20
+
+
+def test_latency_is_judged_before_any_outcome_is_known(engine: sa.Engine) -> None:
+    an_experiment(engine, guard_rails=(GuardRail("latency_ms", 5.0), GuardRail("profit", 1.0)))
+
+    def slow(one: str) -> int:
+        return 1_000 + 7 * int(one[1:]) + 90_000 * (arm_of(one) == TREATMENT)
+
+    log(engine, [asked(one, snapshot_s=NOW_S - DAY_S, latency_us=slow(one)) for one in names(150)])
+    early = shown(engine)
+    assert (early.verdict, [rail.metric for rail in early.guard_rails]) == ("too_early", ["latency_ms"])
+    assert early.guard_rails[0].effect.low is None, "each arm needs a hundred"
+    later = [asked(f"d{one}", snapshot_s=NOW_S - DAY_S, latency_us=slow(f"d{one}")) for one in range(150)]
+    log(engine, later)
+    result = shown(engine)
+    assert (result.verdict, result.matured, result.effect) == ("harmful", 0, None)
+    assert result.words.startswith("Stop: acting by score makes latency in milliseconds worse")
+    assert {arm.mean for arm in result.arms} == {None}
 
 
 def test_a_header_counts_each_customer_once_and_none_of_both_arms(engine: sa.Engine) -> None:
