@@ -10,7 +10,7 @@ import msgspec
 from churn_api.schemas.decisions import GivenReason
 from churn_store.experiments.history import Record
 from churn_store.experiments.plan import GuardRail, Wish
-from churn_store.experiments.results import Result
+from churn_store.experiments.results import Result, words_of
 
 
 class CreateRequest(Wish, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -40,7 +40,7 @@ class Decision(msgspec.Struct, kw_only=True):
     """What was decided about an experiment.
 
     Attributes:
-        kind: ``created``, ``started``, ``stopped`` or ``promoted``.
+        kind: ``created``, ``started``, ``stopped``, ``promoted``, or ``kept`` where predictions are removed since.
         epoch: row of the history of releases that it made; null if it made none.
         found: what the results said then.
     """
@@ -125,7 +125,7 @@ def entry_of(record: Record, results: Result | None = None) -> ExperimentEntry:
                 reason=event.reason,
                 at=datetime.fromtimestamp(event.at_s, UTC),
                 epoch=event.epoch,
-                found=event.found,
+                found=words_of(event),
             )
             for event in record.events
         ],

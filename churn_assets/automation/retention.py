@@ -1,6 +1,6 @@
 """The schedules that remove what the company no longer keeps: predictions (``service.keep_days``), the audit (``service.audit_keep_days``).
 
-Predictions of an experiment stay until it is over and its last outcome can be known. Without its setting, a kind of rows has neither job nor schedule. Belongs here: when they run, and what a run says. Does not belong here:
+Predictions of an experiment stay until it is over, its outcomes are not awaited any more, and its result is kept. Without its setting, a kind of rows has neither job nor schedule. Belongs here: when they run, and what a run says. Does not belong here:
 which rows (``churn_store.database.retention``), and what the settings may be (``settings.company``).
 """
 
@@ -19,7 +19,8 @@ from churn_assets.resources.serving import ServingStore
 from churn_store.clock import DAY_S, Clock, wall_s
 from churn_store.database.retention import AUDIT, PREDICTIONS, Dated, has_older, of_experiments, remove_older
 from churn_store.errors import ChurnError
-from churn_store.experiments.history import unfinished
+from churn_store.experiments.history import unfinished, unkept
+from churn_store.experiments.keeping import keep_results
 from churn_store.settings import SharedServiceSettings
 
 JOB, SCHEDULE = "forget_predictions", "forget_old_predictions"
@@ -38,6 +39,7 @@ class _Forgotten:
         job, schedule, op: names in Dagster.
         now_s: the clock by which they are dated, in epoch seconds.
         kept: function that gives the condition of rows that stay all the same.
+        prepared: function that keeps what rows from before a time tell, and gives the condition of those that stay all the same.
     """
 
     keep_days: int
@@ -48,6 +50,7 @@ class _Forgotten:
     op: str
     now_s: Callable[[], float]
     kept: Callable[[], sa.ColumnElement[bool] | None] = lambda: None
+    prepared: Callable[[float], sa.ColumnElement[bool] | None] = lambda _: None
 
     @property
     def before_s(self) -> float:
@@ -67,12 +70,17 @@ def retention(
         company: name of the company.
         lake_url: address of its lake.
     """
+
+    def keep_found(before_s: float) -> sa.ColumnElement[bool]:
+        keep_results(serving.engine, lambda: serving.files, now_s=clock.now_s(), before_s=before_s)
+        return of_experiments(unkept(serving.engine))
+
     kinds = []
     if keep.keep_days is not None:
         kinds.append(
             _Forgotten(
                 keep.keep_days, PREDICTIONS, "predictions", JOB, SCHEDULE, "remove_old_predictions", clock.now_s,
-                kept=lambda: of_experiments(unfinished(serving.engine, now_s=clock.now_s())),
+                kept=lambda: of_experiments(unfinished(serving.engine, now_s=clock.now_s())), prepared=keep_found,
             )
         )  # fmt: skip
     if keep.audit_keep_days is not None:
@@ -91,7 +99,7 @@ def _job_and_schedule(
     @dg.op(name=kind.op, description=f"Remove {kind.words} older than {kind.keep_days} days.", retry_policy=RETRY)
     def remove(context: dg.OpExecutionContext) -> None:
         kept_since_s = kind.before_s
-        removed = remove_older(serving.engine, kept_since_s, kind.rows, kept=kind.kept())
+        removed = remove_older(serving.engine, kept_since_s, kind.rows, kept=kind.prepared(kept_since_s))
         since = datetime.fromtimestamp(kept_since_s, UTC).isoformat()
         context.add_output_metadata({"rows_removed": removed, "kept_since": since, "keep_days": kind.keep_days})
         context.log.info(f"{removed} {kind.words} from before {since} were removed")

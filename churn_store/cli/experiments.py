@@ -15,7 +15,7 @@ from churn_store.experiments.history import Record, listed, put_aside, read
 from churn_store.experiments.lifecycle import create, start, stop
 from churn_store.experiments.plan import CUSTOMER, GuardMetric, Metric, Wish
 from churn_store.experiments.promotion import promote
-from churn_store.experiments.results import results
+from churn_store.experiments.results import results, words_of
 from churn_store.releases.lifecycle import SHOWN_DIGITS
 
 SHOWN = 100
@@ -132,7 +132,7 @@ def experiment_show(name: str, as_json: bool) -> None:
         click.echo(f"  guard-rail: {rail.metric} at most {rail.worst:g} worse")
     for event in record.events:
         epoch = "" if event.epoch is None else f", epoch {event.epoch}"
-        said = f"; found then: {event.found}" if event.found else ""
+        said = f"; found then: {words_of(event)}" if event.found else ""
         click.echo(f"  {_when(event.at_s)}  {event.kind} by {event.actor}: {event.reason}{epoch}{said}")
 
 

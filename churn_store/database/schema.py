@@ -169,10 +169,11 @@ experiment_events = sa.Table(
     sa.Column("turn", sa.BigInteger),
     sa.UniqueConstraint("turn", name="uq_experiment_events_turn"),
 )
-"""What was decided about experiments, append-only: created, started, stopped or promoted, by whom and why.
+"""What was decided about experiments, append-only: created, started, stopped, promoted, result kept; by whom and why.
 
 ``number`` counts within an experiment and fences a second writer. ``turn`` counts all starts and fences a second start: one experiment runs at
-a time. ``epoch`` is the row of ``releases`` that the event made. ``found`` is what the results said at that moment.
+a time. ``epoch`` is the row of ``releases`` that the event made. ``found`` is what the results said at that moment: words, and the
+whole result as JSON where it is kept.
 """
 
 survey_answers = sa.Table(

@@ -6,7 +6,7 @@ Belongs here: reading and adding rows, and the fence between two writers. Does n
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -23,7 +23,7 @@ from churn_store.experiments.plan import Experiment
 from churn_store.releases.log import Also, newest
 from churn_store.releases.manifest import EpochSeconds
 
-Kind = Literal["created", "started", "stopped", "promoted"]
+Kind = Literal["created", "started", "stopped", "promoted", "kept"]
 State = Literal["created", "running", "stopped"]
 
 _STATES: Final[dict[Kind, State]] = {
@@ -31,7 +31,11 @@ _STATES: Final[dict[Kind, State]] = {
     "started": "running",
     "stopped": "stopped",
     "promoted": "stopped",
+    "kept": "stopped",
 }
+
+AWAITED_HORIZONS: Final = 2
+"""Horizons after the end until an experiment is finished: the last window closes after one, and one more is for outcomes and labels that come late."""
 
 
 class UnknownExperimentError(InputError):
@@ -42,6 +46,7 @@ _PLANS: Final = tuple(experiments.c)
 _EVENTS: Final = tuple(events.c)
 
 _ENDS: Final = frozenset({"stopped", "promoted"})
+_AFTER_START: Final = _ENDS | {"kept"}
 
 
 class UnreadableExperimentError(InputError):
@@ -64,7 +69,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         number: counted from 1 within the experiment.
         epoch: row of ``releases`` that it made; ``None`` if it made none.
-        found: what the results said then; empty before the end.
+        found: what the results said then; empty before the end, and the whole result as JSON where it is kept.
         turn: counts the starts of all experiments; ``None`` for other decisions.
     """
 
@@ -99,7 +104,17 @@ class Record:
     @property
     def ended(self) -> Event | None:
         """The stop or the promotion; ``None`` before it."""
-        return self.events[-1] if self.state == "stopped" else None
+        return next((event for event in self.events if event.kind in {"stopped", "promoted"}), None)
+
+    @property
+    def is_promoted(self) -> bool:
+        """Whether its challenger became the champion by it."""
+        return any(event.kind == "promoted" for event in self.events)
+
+    @property
+    def kept(self) -> Event | None:
+        """The result as it was before predictions were removed; ``None`` as long as all are there."""
+        return next((event for event in self.events if event.kind == "kept"), None)
 
     def next_event(self, kind: Kind, *, by: str, reason: str, at_s: int, found: str = "", turn: int | None = None) -> Event:
         """The decision that would follow those that were made; the arguments are as in ``Event``."""
@@ -251,25 +266,34 @@ def is_served(engine: sa.Engine, record: Record) -> bool:
 
 
 def unfinished(engine: sa.Engine, *, now_s: float) -> list[str]:
-    """Names of the experiments whose predictions are still needed, the first started first.
+    """Names of the experiments whose outcomes are still awaited, the first started first.
 
-    They run, their last outcome is not matured, or they can't be read and may have been started.
+    They run, their last outcome is not known, or they can't be read and may have been started.
     """
+    return _started(engine, lambda one: one.read is None or not _is_finished(one.read, now_s))
+
+
+def unkept(engine: sa.Engine) -> list[str]:
+    """Names of the experiments whose predictions are still needed, as their result is not kept; the first started first."""
+    return _started(engine, lambda one: not any(row["kind"] == "kept" for row in one.events))
+
+
+def finished(engine: sa.Engine, *, now_s: float) -> list[Record]:
+    """The experiments that are over, and whose outcomes are not awaited any more."""
+    with engine.connect() as connection:
+        return [record for record in _readable(_read(connection).values()) if _is_finished(record, now_s)]
+
+
+def _started(engine: sa.Engine, is_wanted: Callable[["_Rows"], bool]) -> list[str]:
     with engine.connect() as connection:
         found = _read(connection)
-    needed: list[tuple[int, str]] = []
-    for name, one in found.items():
-        if one.aside is None:
-            record = one.record()
-            if record.started is not None and not _is_matured(record, now_s):
-                needed.append((record.started.turn or 0, name))
-        elif one.may_have_started:
-            needed.append((max((row["turn"] for row in one.events if isinstance(row["turn"], int)), default=0), name))
-    return [name for _, name in sorted(needed)]
+    started = [(one.turn, name) for name, one in found.items() if one.may_have_started and is_wanted(one)]
+    return [name for _, name in sorted(started)]
 
 
-def _is_matured(record: Record, now_s: float) -> bool:
-    return record.ended is not None and record.ended.at_s + record.experiment.horizon_days * DAY_S <= now_s
+def _is_finished(record: Record, now_s: float) -> bool:
+    awaited_s = AWAITED_HORIZONS * record.experiment.horizon_days * DAY_S
+    return record.ended is not None and record.ended.at_s + awaited_s <= now_s
 
 
 @dataclass(frozen=True)
@@ -290,6 +314,11 @@ class _Rows:
         if self.read is None:
             raise UnreadableExperimentError(self.name, self.aside or AsideRow("experiments", self.name, "it is empty"))
         return self.read
+
+    @property
+    def turn(self) -> int:
+        """That of its start; 0 where no row says one."""
+        return max((row["turn"] for row in self.events if isinstance(row["turn"], int)), default=0)
 
     @property
     def may_have_started(self) -> bool:
@@ -371,7 +400,7 @@ def _event(row: dict[str, Any], place: int) -> Event:
     event = msgspec.convert(row, Event)
     if event.number != place:
         raise ValueError(f"expected number {place}; a decision before it is missing")
-    expected = {1: {"created"}, 2: {"started"}}.get(place, _ENDS)
+    expected = {1: {"created"}, 2: {"started"}}.get(place, _AFTER_START)
     if event.kind not in expected:
         raise ValueError(f"its kind does not follow the one before; expected {' or '.join(sorted(expected))}")
     if (event.turn is None) is (event.kind == "started"):

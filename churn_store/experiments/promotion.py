@@ -38,7 +38,7 @@ def promote(
     by, reason = require_name(by), require_reason(reason)
     record = read(engine, name)
     plan = record.experiment
-    if record.events[-1].kind == "promoted":
+    if record.is_promoted:
         return record
     if plan.challenger is None:
         raise InputError(f"experiment {name} compares actions, so it has no release to promote")

@@ -12,8 +12,9 @@ from typing import Final, Literal
 import msgspec
 import sqlalchemy as sa
 
+from churn_store.database.lenient import AsideRow
 from churn_store.experiments.exposures import ArmUnits, Exposures, exposures
-from churn_store.experiments.history import Record, is_served
+from churn_store.experiments.history import Event, Record, UnreadableExperimentError, is_served
 from churn_store.experiments.inference import (
     LEAST_ARM,
     RATE_CONCENTRATION,
@@ -38,6 +39,9 @@ KNOWN_AT_LEAST: Final = 0.9
 
 LEFT_OUT: Final = "Published labels of the lake could not be read, so customers are left out; the notes say which."
 """What is added to the words of such results."""
+
+KEPT: Final = "Predictions are removed since (service.keep_days), so this is the result as it was before."
+"""What is noted beside a result that was kept."""
 
 Verdict = Literal[
     "not_started", "assignment_broken", "outcomes_broken", "too_early", "harmful", "better", "worse", "undecided"
@@ -183,7 +187,12 @@ def results(engine: sa.Engine, files: Callable[[], DigestStore], record: Record,
         files: function that opens the release files, beside which the labels of the lake are published.
         record: the experiment and what was decided about it.
         now_s: time by the platform's clock, in epoch seconds.
+
+    Raises:
+        UnreadableExperimentError: if its result is kept and can't be read.
     """
+    if record.kept is not None:
+        return kept_result(record.kept)
     labels = LakeLabels(files, horizon_days=record.experiment.horizon_days, now_s=now_s)
     try:
         found = exposures(engine, record.experiment, labels, now_s=now_s)
@@ -191,6 +200,22 @@ def results(engine: sa.Engine, files: Callable[[], DigestStore], record: Record,
         labels.close()
     is_interrupted = record.state == "running" and record.experiment.subject == "models" and not is_served(engine, record)
     return judged(record, found, now_s=now_s, is_interrupted=is_interrupted)
+
+
+def kept_result(event: Event) -> Result:
+    """The result that was kept before predictions were removed.
+
+    Raises:
+        UnreadableExperimentError: if the row is not what this code writes.
+    """
+    try:
+        found = msgspec.json.decode(event.found, type=Result)
+    except msgspec.DecodeError as error:
+        place = f"{event.experiment}, decision {event.number}"
+        raise UnreadableExperimentError(
+            event.experiment, AsideRow("experiment_events", place, "its kept result is not what this code writes")
+        ) from error
+    return msgspec.structs.replace(found, cautions=[*found.cautions, KEPT])
 
 
 def judged(record: Record, found: Exposures, *, now_s: float, is_interrupted: bool = False) -> Result:
@@ -433,3 +458,13 @@ def _latency(milliseconds: Sequence[float]) -> Latency | None:
         return ranked[min(len(ranked) - 1, math.ceil(share * len(ranked)) - 1)]
 
     return Latency(mean=sum(ranked) / len(ranked), p50=quantile(0.5), p95=quantile(0.95))
+
+
+def words_of(event: Event) -> str:
+    """What the results said at a decision, in words; nothing where a kept result can't be read, so that the other decisions are shown."""
+    if event.kind != "kept":
+        return event.found
+    try:
+        return kept_result(event).words
+    except UnreadableExperimentError:
+        return ""

@@ -22,8 +22,11 @@ from churn_store.clock import DAY_S, wall_s
 from churn_store.database.retention import remove_older
 from churn_store.database.schema import audit_log, prediction_log
 from churn_store.errors import InputError
-from churn_store.experiments.history import append
+from churn_store.experiments.history import append, read
+from churn_store.experiments.results import KEPT, results, words_of
+from churn_store.outcomes.log import Outcome, Sender, record
 from churn_store.settings import SharedServiceSettings
+from churn_store.storage.digest_store import DigestStore
 from tests.experiments.made import an_experiment, event
 from tests.fault_table import Fault
 
@@ -71,7 +74,7 @@ def test_the_schedule_removes_what_is_older_and_the_run_says_how_much(
         assert not schedule.evaluate_tick(tick).run_requests
 
 
-@pytest.mark.parametrize(("days_ago", "is_kept"), [(None, True), (29, True), (31, False)])
+@pytest.mark.parametrize(("days_ago", "is_kept"), [(None, True), (59, True), (61, False)])
 def test_predictions_of_an_experiment_stay_until_its_last_outcome_can_be_known(
     tmp_path: Path, empty_database: str, engine: sa.Engine, days_ago: int | None, is_kept: bool
 ) -> None:
@@ -89,6 +92,38 @@ def test_predictions_of_an_experiment_stay_until_its_last_outcome_can_be_known(
         assert defs.resolve_job_def(JOB).execute_in_process(instance=instance).success
         assert ages(engine) == ([1, 300] if is_kept else [1])
         assert not defs.resolve_schedule_def(SCHEDULE).evaluate_tick(tick).run_requests
+
+
+def test_a_result_stays_what_it_was_when_its_predictions_are_removed(
+    tmp_path: Path, empty_database: str, engine: sa.Engine
+) -> None:
+    an_experiment(engine, name="calls")
+    snapshot_s = NOW_S - 200 * DAY_S
+    of_unit = [
+        {**row(number, 199), "request_id": f"r{number}", "item": 0, "snapshot_s": snapshot_s, "experiment": "calls"}
+        for number in range(1_000)
+    ]
+    fill(engine, [{**one, "arm": ("control", "treatment")[place % 2]} for place, one in enumerate(of_unit)])
+    said = [Outcome(f"c{number}", snapshot_s, number % 2 == 0 and number % 4 == 0) for number in range(1_000)]
+    record(engine, said, Sender("k", "r", NOW_S - 100 * DAY_S))
+    append(engine, event("calls", 3, "stopped", at_s=NOW_S - 190 * DAY_S))
+    files = DigestStore(str(tmp_path / "files"))
+    before = results(engine, lambda: files, read(engine, "calls"), now_s=NOW_S)
+    assert before.verdict == "better"
+    settings = Settings.model_validate(
+        {"home": tmp_path, "store": {"database_url": empty_database}, "service": {"keep_days": KEEP_DAYS}}
+    )
+    settings.clock.fix(NOW)
+    for _ in range(2):
+        with dg.instance_for_test() as instance:
+            assert build_defs(settings).resolve_job_def(JOB).execute_in_process(instance=instance).success
+        assert ages(engine) == []
+        kept = read(engine, "calls")
+        after = results(engine, lambda: files, kept, now_s=NOW_S + DAY_S)
+        assert [one.kind for one in kept.events] == ["created", "started", "stopped", "kept"]
+        assert (after.verdict, after.words, after.arms, after.as_of) == (before.verdict, before.words, before.arms, NOW)
+        assert after.cautions[-1] == KEPT
+        assert (kept.state, words_of(kept.events[-1])) == ("stopped", before.words)
 
 
 def audited(engine: sa.Engine) -> list[float]:
