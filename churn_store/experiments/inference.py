@@ -78,7 +78,7 @@ class Difference:
     high: float
 
 
-def multinomial_p(counts: Sequence[int], shares: Sequence[float], *, concentration: float) -> float:
+def multinomial_p(counts: Sequence[float], shares: Sequence[float], *, concentration: float) -> float:
     """How likely counts as uneven as these are, at any look, where each unit falls into an arm with these shares.
 
     The inverse of the Bayes factor of a Dirichlet prior, centred at the shares, against the shares themselves; a non-negative
@@ -87,7 +87,7 @@ def multinomial_p(counts: Sequence[int], shares: Sequence[float], *, concentrati
     no arm changes the rate. Source: Lindon and Malek, "Anytime-Valid Inference for Multinomial Count Data", NeurIPS 2022.
 
     Args:
-        counts: units by arm.
+        counts: units by arm; whole numbers, but for planning.
         shares: expected shares by arm; they sum to 1.
         concentration: weight of the prior; a greater one looks for smaller deviations.
 

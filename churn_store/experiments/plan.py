@@ -11,7 +11,7 @@ import msgspec
 
 from churn_store.errors import InputError
 from churn_store.experiments.inference import LEAST_ARM
-from churn_store.experiments.planning import planned_size
+from churn_store.experiments.planning import planned_retention_size, planned_size
 from churn_store.releases.challenge import GREATEST_SHARE
 from churn_store.releases.manifest import Manifest, ProfitTerms
 
@@ -34,6 +34,41 @@ SMALLEST: Final = 200
 
 SMALLEST_SHARE: Final = 0.1
 """Share of the planned size that has to be matured before there is a verdict, where the plan says nothing."""
+
+TELLS_NOTHING: Final = frozenset(
+    {
+        "host",
+        "user-agent",
+        "referer",
+        "origin",
+        "from",
+        "via",
+        "forwarded",
+        "date",
+        "range",
+        "te",
+        "trailer",
+        "upgrade",
+        "expect",
+        "connection",
+        "keep-alive",
+        "transfer-encoding",
+        "cache-control",
+        "pragma",
+        "max-forwards",
+        "idempotency-key",
+        "dnt",
+        "priority",
+        "traceparent",
+        "tracestate",
+        "baggage",
+        "x-request-id",
+        "x-correlation-id",
+        "x-real-ip",
+    }
+)
+TELLS_NOTHING_PREFIXES: Final = ("accept", "content-", "if-", "sec-", "x-forwarded-", "access-control-", "proxy-")
+"""Headers that say something of the message, of the program that sends it or of the way it came, and nothing of a customer."""
 
 SECRET_HEADERS: Final = frozenset({"authorization", "cookie", "proxy-authorization", "x-api-key"})
 
@@ -153,7 +188,8 @@ def plan(wish: Wish, champion: Manifest, challenger: Manifest | None, *, salt: s
             "a model of today first"
         )
     try:
-        size = planned_size(wish.effect, deviation=wish.deviation, share=wish.share, alpha=wish.alpha, power=wish.power)
+        size_of = planned_retention_size if wish.metric == "retention" else planned_size
+        size = size_of(wish.effect, deviation=wish.deviation, share=wish.share, alpha=wish.alpha, power=wish.power)
     except ValueError as error:
         raise InputError(str(error)) from error
     return Experiment(
@@ -200,6 +236,11 @@ def _check(wish: Wish, challenger: Manifest | None) -> None:
         )
     if wish.unit.lower() in SECRET_HEADERS:
         raise InputError(f"the header {wish.unit} is a secret and can't be the unit; name one that says who is asked about")
+    if wish.unit.lower() in TELLS_NOTHING or wish.unit.lower().startswith(TELLS_NOTHING_PREFIXES):
+        raise InputError(
+            f"the header {wish.unit} says nothing of a customer: one value stands for many, or each request has another; name one that says who "
+            "is asked about, such as X-Account-Id"
+        )
     numbers = (wish.effect, wish.deviation, *(rail.worst for rail in wish.guard_rails))
     if not all(map(math.isfinite, numbers)):
         raise InputError("the effect, the deviation or a guard-rail is not a finite number; expected one")

@@ -240,6 +240,11 @@ Change = Callable[[dict[str, Any]], dict[str, Any]]
         ("actions", {"metric": "log_loss"}, "treats some"),
         ("actions", {"guard_rails": (GuardRail("log_loss"),)}, "treats some"),
         ("actions", {"unit": "Cookie"}, "is a secret"),
+        *(
+            ("actions", {"unit": unit}, f"the header {unit} says nothing of a customer.*such as X-Account-Id")
+            for unit in ("Host", "Content-Length", "User-Agent", "accept-language", "X-Forwarded-For")
+        ),
+        ("actions", {"deviation": 0.51}, "at most 0.5"),
     ],
 )
 def test_a_plan_that_makes_no_sense_is_refused_with_what_to_do(

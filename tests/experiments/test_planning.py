@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from churn_store.experiments.inference import Moments, difference
-from churn_store.experiments.planning import fixed_size, planned_size
+from churn_store.experiments.inference import RATE_CONCENTRATION, Moments, difference, multinomial_p
+from churn_store.experiments.planning import fixed_size, planned_retention_size, planned_size
 
 
 def test_one_look_needs_what_the_textbook_says() -> None:
@@ -30,6 +30,31 @@ def test_an_experiment_of_the_planned_size_proves_its_effect_as_often_as_planned
         control, treated = random.normal(size=size // 2), random.normal(0.5, size=size // 2)
         proven += difference(Moments.of(control), Moments.of(treated), alpha=0.05, tightest_at=size).low > 0
     assert 0.74 < proven / 400 < 0.86
+
+
+@pytest.mark.parametrize(
+    ("share", "before", "after"), [(0.5, 0.07, 0.05), (0.5, 0.3, 0.25), (0.1, 0.1, 0.05), (0.2, 0.3, 0.25)]
+)
+def test_retention_of_the_planned_size_is_proven_by_its_own_test_as_often_as_planned(
+    share: float, before: float, after: float
+) -> None:
+    size = planned_retention_size(
+        before - after, deviation=(before * (1 - before)) ** 0.5, share=share, alpha=0.05, power=0.8
+    )
+    random = np.random.default_rng(4)
+    treated = random.binomial(size, share, 1_000)
+    left = zip(random.binomial(size - treated, before), random.binomial(treated, after), strict=True)
+    proven = [
+        multinomial_p((int(one), int(other)), (1 - share, share), concentration=RATE_CONCENTRATION) <= 0.05
+        for one, other in left
+    ]
+    assert 0.76 < np.mean(proven) < 0.84
+
+
+@pytest.mark.parametrize(("effect", "deviation"), [(0.05, 0.51), (0.9, 0.5)])
+def test_retention_that_can_not_be_is_refused(effect: float, deviation: float) -> None:
+    with pytest.raises(ValueError, match="expected"):
+        planned_retention_size(effect, deviation=deviation, share=0.5, alpha=0.05, power=0.8)
 
 
 @pytest.mark.parametrize(
