@@ -27,7 +27,7 @@ from churn_api.releases.poller import ReleasePoller
 from churn_api.schemas.outcomes import KEY, LONGEST_KEY, SHOWN, OutcomeEntries, OutcomeReceipt, OutcomeStatus, entries_of
 from churn_api.schemas.requests import ID_PATTERN, LONGEST_ID, require_customer_id
 from churn_store.outcomes.counts import count
-from churn_store.outcomes.log import Receipt, ReusedKeyError, Sender, record, versions_of
+from churn_store.outcomes.log import Receipt, ReusedKeyError, Sender, digest_of, record, versions_of
 
 
 class OutcomeService:
@@ -92,12 +92,14 @@ class OutcomeService:
 
     def _saved(self, body: bytes, kind: CsvType | None, call: Call, idempotency_key: str | None) -> Receipt:
         outcomes = self._bodies.read(body, kind)
+        of_bytes = hashlib.sha256(body).hexdigest()
         sender = Sender(
             key_id=call.key_id or "",
             request_id=call.id,
             now_s=self._now_s(),
             idempotency_key=idempotency_key,
-            digest=hashlib.sha256(body).hexdigest(),
+            digest=of_bytes if kind is not None else digest_of(outcomes),
+            former_digest=of_bytes,
         )
         try:
             return record(self._engine, outcomes, sender)

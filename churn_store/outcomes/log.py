@@ -78,6 +78,12 @@ class Outcome:
         return hashlib.sha256(said).hexdigest()
 
 
+def digest_of(sent: Sequence[Outcome]) -> str:
+    """Digest of what outcomes say, in their order and with their keys, however it was written."""
+    said = msgspec.json.encode([(one.digest, one.idempotency_key) for one in sent])
+    return hashlib.sha256(said).hexdigest()
+
+
 @dataclass(frozen=True, slots=True)
 class Sender:
     """Who sends outcomes, and when.
@@ -87,7 +93,8 @@ class Sender:
         request_id: id of the request, made by the service.
         now_s: time of receipt, by the platform's clock.
         idempotency_key: the sender's name for the whole request, if it has one.
-        digest: digest of the whole request; needed with ``idempotency_key``.
+        digest: digest of what the whole request says; needed with ``idempotency_key``.
+        former_digest: digest by which versions up to 0.2.0 knew the same request: that of its bytes.
     """
 
     key_id: str
@@ -95,6 +102,7 @@ class Sender:
     now_s: float
     idempotency_key: str | None = None
     digest: str = ""
+    former_digest: str = ""
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
@@ -188,7 +196,7 @@ def _replayed(connection: sa.Connection, sender: Sender) -> Receipt | None:
         return None
     known = _known_keys(connection, sender, [_of_request(sender.idempotency_key)])
     for digest, answer in known.values():
-        if digest != sender.digest:
+        if digest not in (sender.digest, sender.former_digest):
             raise ReusedKeyError
         return msgspec.structs.replace(msgspec.convert(answer, Receipt), replayed=True)
     return None

@@ -1,5 +1,7 @@
 """Outcomes over HTTP: saved whole or not at all, refused row by row, and read back in all versions."""
 
+import hashlib
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from churn_api.http.asking import RETRY_S
-from churn_store.database.schema import outcomes
+from churn_store.database.schema import outcome_keys, outcomes
 from tests.api.conftest import ONLINE_ROWS, Installation, Service, problem
 from tests.release_factory import NOW_S, Candidate
 
@@ -123,6 +125,38 @@ def test_a_key_in_a_row_counts_once_in_any_request(acting: Service) -> None:
     )
     assert [error["path"] for error in refused["errors"]] == ["outcomes[1]"]
     assert rows(acting.installation) == 2
+
+
+def test_the_same_json_in_another_order_or_with_blanks_is_the_same_request_and_csv_is_compared_by_its_bytes(
+    acting: Service,
+) -> None:
+    def sent(body: bytes, key: str, kind: str = "application/json") -> Any:
+        headers = {"Idempotency-Key": key, "Content-Type": kind, **acting.key_header("act")}
+        return acting.client.post("/outcomes", content=body, headers=headers)
+
+    first = b'{"outcomes":[{"customer_id":"c1","churned":true},{"customer_id":"c2","churned":false}]}'
+    assert sent(first, "j").json()["replayed"] is False
+    other = b'{ "outcomes" : [{"churned": true, "customer_id": "c\\u0031"},\n {"churned":false,"customer_id":"c2","occurred":null}] }'
+    assert sent(other, "j").json()["replayed"] is True
+    for differs in (first.replace(b"false", b"true"), first.replace(b"c2", b"c3"), b'{"customer_id":"c1","churned":true}'):
+        problem(sent(differs, "j"), 422)
+    swapped = b'{"outcomes":[{"customer_id":"c2","churned":false},{"customer_id":"c1","churned":true}]}'
+    problem(sent(swapped, "j"), 422)
+
+    csv = b"customer_id,churned\nc5,true\n"
+    assert sent(csv, "f", "text/csv").json()["replayed"] is False
+    assert sent(csv, "f", "text/csv").json()["replayed"] is True
+    problem(sent(csv.replace(b"\n", b"\r\n"), "f", "text/csv"), 422)
+    assert rows(acting.installation) == 3
+
+
+def test_a_request_whose_digest_an_older_version_kept_is_still_known(acting: Service) -> None:
+    body = json.dumps(LEFT).encode()
+    headers = {"Idempotency-Key": "old", "Content-Type": "application/json", **acting.key_header("act")}
+    acting.client.post("/outcomes", content=body, headers=headers)
+    with acting.installation.engine.begin() as connection:
+        connection.execute(outcome_keys.update().values(digest=hashlib.sha256(body).hexdigest()))
+    assert acting.client.post("/outcomes", content=body, headers=headers).json()["replayed"] is True
 
 
 @pytest.mark.parametrize("key", ["", " ", "a b", "ä", "x" * 201])
