@@ -45,13 +45,13 @@ def reason_plan(
         features: features that models may use.
         signature: inputs of the model.
         training_rows: rows that it was fitted on.
-        protected: inputs that no reason names.
+        protected: inputs that no reason names, nor what is ``LINKED`` to one of them.
         actionable: attributes that the company's team can act on.
         seed: seed of the sample for the associations.
     """
-    named = set(signature.names) - set(protected)
-    used = [feature for feature in features if feature.name in named]
     rows = training_rows.sample(min(MOST_ROWS, training_rows.height), seed=seed)
+    named = set(signature.names) - set(protected) - _stand_ins(signature.names, set(protected), rows)
+    used = [feature for feature in features if feature.name in named]
     groups, acts = _catalogue_groups(used)
     for members in _linked([feature.name for feature in used if group_of(feature) is None], rows):
         code = _joined(members, groups, rows) or members[0]
@@ -108,6 +108,16 @@ def _catalogue_groups(features: Sequence[Feature]) -> tuple[dict[str, list[str]]
             members.setdefault(group.code, []).append(feature.name)
             acts[group.code] = group.actionable
     return members, acts
+
+
+def _stand_ins(names: Sequence[str], protected: Collection[str], rows: pl.DataFrame) -> set[str]:
+    """Inputs that would be in one group with a protected one: naming them would name that."""
+    hidden = [name for name in names if name in protected]
+    return {
+        name
+        for name in names
+        if name not in protected and any(association(rows[name], rows[other]) >= LINKED for other in hidden)
+    }
 
 
 def _linked(names: Sequence[str], rows: pl.DataFrame) -> list[list[str]]:

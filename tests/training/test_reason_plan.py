@@ -81,9 +81,15 @@ def test_the_company_says_which_attributes_a_team_can_act_on() -> None:
 
 
 def test_a_protected_attribute_is_in_no_group() -> None:
-    plan = planned(protected=("plan", "spend_again"))
-    assert plan.protected == ("spend_again", "plan")
-    assert {name for group in plan.groups for name in group.columns} == {"visits", "spend_cents", "seen_s", "days"}
+    plan = planned(protected=("plan", "days"))
+    assert plan.protected == ("days", "plan")
+    assert {name for group in plan.groups for name in group.columns} == {"visits", "spend_cents", "seen_s", "spend_again"}
+
+
+def test_what_goes_together_with_a_protected_attribute_is_named_no_more_than_that() -> None:
+    plan = planned(protected=("spend_again",))
+    assert plan.protected == ("spend_cents", "spend_again")
+    assert {name for group in plan.groups for name in group.columns} == {"visits", "seen_s", "days", "plan"}
 
 
 @cache
