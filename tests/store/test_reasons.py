@@ -25,7 +25,7 @@ from churn_store.model.reasons.plan import (
     require_fitting,
 )
 from churn_store.model.reasons.sentences import sentence
-from churn_store.model.reasons.shapley import USUAL, Sampled, all_coalitions, sampled, singles
+from churn_store.model.reasons.shapley import USUAL, Effort, Sampled, all_coalitions, sampled, singles
 from churn_store.model.scorer import Scorer
 from churn_store.model.signature import Column, Signature
 from tests.release_factory import rows_of, small_columns, train
@@ -119,6 +119,49 @@ def test_a_linear_model_is_exact_and_the_same_customer_gets_the_same_reasons() -
     assert first.reference_log_odds + parts + first.not_named + first.difference == pytest.approx(first.log_odds, abs=1e-12)
     numbers, words = scorer.signature.tensors([row])
     assert first.log_odds == pytest.approx(float(scorer.log_odds(numbers, words)[0]), abs=1e-6)
+
+
+def test_a_linear_model_stays_exact_where_only_the_sum_passes_the_bound_of_the_log_odds() -> None:
+    made, scorer = explainer()
+    explain = Explainer(scorer, made.plan, "a" * 64, effort=Effort(exact_players=0))
+    usual, spoken = scorer.signature.tensors([made.plan.reference])
+    units = np.array([own_effect(scorer, made, place) for place in range(len(usual[0]))])
+    found = explain.explain(None, (usual[0] + 15 / units).astype(np.float32), spoken[0])  # each raises the log odds by 15
+    assert found.method == "exact"
+    assert found.log_odds == pytest.approx(found.reference_log_odds + 15 * len(units), rel=0.01)
+    assert [reason.contribution for reason in found.reasons] == pytest.approx([15.0] * len(units), rel=0.01)
+    assert abs(found.difference) < 1e-9
+
+
+def own_effect(scorer: Scorer, explain: Explainer, place: int) -> float:
+    """What one unit of a number adds to the log odds of the reference row."""
+    numbers, words = scorer.signature.tensors([explain.plan.reference])
+    more = numbers.copy()
+    more[0, place] += 1
+    return float((scorer.log_odds(more, words) - scorer.log_odds(numbers, words))[0])
+
+
+@pytest.mark.parametrize("side", [1, -1])
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_linear_model_stays_exact_where_groups_pass_the_bound_alone(side: int, count: int) -> None:
+    made, scorer = explainer()
+    explain = Explainer(scorer, made.plan, "a" * 64, effort=Effort(exact_players=0))
+    usual, spoken = scorer.signature.tensors([made.plan.reference])
+    own = usual[0].copy()
+    for place in range(len(own)):
+        wanted = side * 500.0 if place < count else (-1) ** place * 2.0
+        own[place] += wanted / own_effect(scorer, made, place)
+    found = explain.explain(None, own, spoken[0])
+    assert (found.method, abs(found.log_odds)) == ("exact", pytest.approx(20.72, abs=0.01))
+    by_all = Explainer(scorer, made.plan, "a" * 64)
+    names = (*scorer.signature.numbers, *scorer.signature.categories)
+    differs = np.array([name in scorer.signature.numbers for name in names])
+    players = np.unique(by_all._player_of[differs])
+    expected = by_all._valued(all_coalitions(players.size), players, own, spoken[0], differs)
+    codes = [by_all.plan.groups[player].code for player in players]
+    assert {one.code: one.contribution for one in found.reasons} == pytest.approx(
+        dict(zip(codes, expected.values, strict=True)), abs=1e-3
+    )
 
 
 def test_the_reference_row_itself_has_no_reasons() -> None:

@@ -9,6 +9,7 @@ Belongs here: from a row to its reasons. Does not belong here: the words (``sent
 """
 
 import hashlib
+import math
 from typing import Any, Final, Literal
 
 import msgspec
@@ -20,10 +21,13 @@ from churn_store.model.reasons.plan import Group, ReasonPlan, Value, phrase_of, 
 from churn_store.model.reasons.sentences import sentence
 from churn_store.model.reasons.shapley import USUAL, Effort, Sampled, all_coalitions, sampled, singles
 from churn_store.model.reasons.tree_shapley import tree_game
-from churn_store.model.scorer import ROWS_AT_ONCE, Scorer
+from churn_store.model.scorer import LEAST, ROWS_AT_ONCE, Scorer
 
 STRONGEST: Final = 3
 """Number of reasons that lists of customers show."""
+
+BOUND: Final = -math.log(LEAST) - 1e-4
+"""Log odds from which on the scorer tells no difference."""
 
 ROUNDING: Final = 1e-4
 """Greatest difference, in log odds, that rounding leaves in the sum of contributions that are exact."""
@@ -152,6 +156,8 @@ class Explainer:
             found = self._valued(singles(present.size), present, numbers, words, differs)
             if abs(found.missed) <= ROUNDING * max(1.0, abs(found.log_odds)):
                 return self._told(found, present, numbers, words)
+            if (bounded := found.beyond_the_bound or self._overwhelmed(found, present, numbers, words)) is not None:
+                return self._told(bounded, present, numbers, words)
         by_trees = self._by_trees(customer_id, numbers, words, differs)
         if by_trees is not None and abs(by_trees.missed) <= ROUNDING * max(1.0, abs(by_trees.log_odds)):
             return self._told(by_trees, np.arange(self._players), numbers, words)
@@ -172,6 +178,32 @@ class Explainer:
             log_odds=usual, reference_log_odds=usual, reasons=(), not_named=0.0, difference=0.0, method="exact", pairs=0,
             evaluations=1,
         )  # fmt: skip
+
+    def _overwhelmed(
+        self, found: "_Valued", present: npt.NDArray[np.int64], numbers: Numbers, words: Words
+    ) -> "_Valued | None":
+        """The values where some groups of a linear model reach the bound of the log odds, each alone and against all others.
+
+        A coalition is worth the bound as soon as one of those ``m`` is in it, and the sum of the others before. So of ``m + 1`` orders in which
+        they and another group come, that group counts in the one where it is first, and the ``m`` share the rest alike. ``None`` where it
+        is not so.
+        """
+        side = 1.0 if found.log_odds > 0 else -1.0
+        overwhelming = side * (found.usual + found.values) >= BOUND
+        others = np.where(overwhelming, 0.0, found.values)
+        count = int(overwhelming.sum())
+        extremes = found.usual + np.array([others[others > 0].sum(), others[others < 0].sum()])
+        if not count or (abs(extremes) >= BOUND).any() or (-side * (found.usual + found.values) >= BOUND).any():
+            return None
+        coalitions = (np.eye(present.size, dtype=bool) | (side * others < 0))[overwhelming]
+        player = np.zeros(self._players, dtype=np.int64)
+        player[present] = np.arange(present.size)
+        if (side * self._worth(coalitions[:, player[self._player_of]], numbers, words) < BOUND).any():
+            return None
+        values = others / (count + 1)
+        rest = (found.log_odds - found.usual - float(values.sum())) / count
+        values = np.where(overwhelming, rest, values)
+        return msgspec.structs.replace(found, values=values, evaluations=found.evaluations + count)
 
     def _by_trees(
         self, customer_id: str | None, numbers: Numbers, words: Words, differs: npt.NDArray[np.bool_]
@@ -300,6 +332,18 @@ class _Valued(msgspec.Struct, frozen=True, kw_only=True):
     pairs: int
     exact: bool
     evaluations: int
+
+    @property
+    def beyond_the_bound(self) -> "_Valued | None":
+        """The values of the groups of a linear model, one by one, where only their sum passes the bound of the scorer's log odds.
+
+        Then the log odds are the sum itself. ``None`` where the sum lies within the bound, or one group passes it alone.
+        """
+        log_odds = self.usual + float(self.values.sum())
+        alone = abs(self.usual + self.values).max()
+        if alone >= BOUND or abs(self.log_odds) < BOUND or log_odds * self.log_odds <= 0 or abs(log_odds) < BOUND:
+            return None
+        return msgspec.structs.replace(self, log_odds=log_odds)
 
     @property
     def missed(self) -> float:
