@@ -77,7 +77,8 @@ class ArmUnits:
         states: those that don't count, by their state.
         sources: matured units by the source of their outcome.
         values: value of each matured unit, by measure.
-        latencies_ms: milliseconds of each first request.
+        latencies_ms: milliseconds of each request that counts and asked for this prediction alone: the rows of a batch share a time, which
+            hangs on how many of them the release had to score.
     """
 
     units: int = 0
@@ -205,7 +206,8 @@ class _Tally:
         window = Window(row.first_s, row.answered_s, self.closes_s(row), row.snapshot_s is not None)
         units, known = self.arms[row.arm], _known(unit, window, label)
         units.units += 1
-        units.latencies_ms.append(row.latency_us / 1000)
+        if not row.is_of_batch:
+            units.latencies_ms.append(row.latency_us / 1000)
         units.strayed += self._experiment.subject == "models" and (row.role == "champion") != (row.arm == CONTROL)
         state = self._state(row, known)
         if known is None or state != "matured":
@@ -301,8 +303,12 @@ def _first_requests(experiment: Experiment) -> sa.Select[Any]:
     about = (outcomes.c.customer_id == placed.c.customer_id) & (
         outcomes.c.snapshot_s == sa.func.coalesce(placed.c.snapshot_s, NO_SNAPSHOT)
     )
+    other = prediction_log.alias("other")
+    is_of_batch = (placed.c.item > 0) | sa.exists().where(other.c.request_id == placed.c.request_id, other.c.item > 0)
     return (
-        sa.select(placed, outcomes.c.churned, outcomes.c.occurred_s, outcomes.c.received_s)
+        sa.select(
+            placed, is_of_batch.label("is_of_batch"), outcomes.c.churned, outcomes.c.occurred_s, outcomes.c.received_s
+        )
         .select_from(placed.outerjoin(outcomes, about))
         .where(placed.c.place == 1)
         .order_by(placed.c.answered_s, placed.c.request_id, placed.c.item, outcomes.c.version)

@@ -1,5 +1,6 @@
 """Experiments by HTTP: who may, who is in which arm, what is logged, and that nothing but a decision changes anything."""
 
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -7,6 +8,9 @@ import httpx
 import msgspec
 import pytest
 
+from churn_api.predictions.service import Predictor
+from churn_api.releases.serving_model import ServingModel
+from churn_api.schemas.requests import Row
 from churn_store.clock import DAY_S
 from churn_store.experiments.history import running
 from churn_store.experiments.lifecycle import start
@@ -105,6 +109,25 @@ def test_the_rows_of_the_log_have_the_arm(ready: Installation) -> None:
         arm = one(service, "c1")["experiment"]["arm"]
     rows = {(row["customer_id"], row["experiment"], row["arm"], row["unit"]) for row in ready.logged()}
     assert {("c2", None, None, None), ("c1", "calls", arm, None)} <= rows
+
+
+def test_in_a_batch_a_challenger_has_no_time_of_the_champions(ready: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    score = Predictor._score
+
+    def slow_champion(self: Predictor, role: ServingModel, rows: list[Row]) -> Any:
+        if role.model.role == "champion" and len(rows) > 1:
+            time.sleep(1)
+        return score(self, role, rows)
+
+    monkeypatch.setattr(Predictor, "_score", slow_champion)
+    with ready.serve() as service:
+        challenger = judged(ready, train(seed=5))
+        begin(service, {"name": "rival", "subject": "models", "metric": "log_loss", "challenger": challenger, **SIZES})
+        assert service.post("/predict/batch", {"customer_ids": IDS}).status_code == 200
+        rows = [row for row in ready.spooled() if row["experiment"] == "rival" and row["item"] > 0]
+    by_role = {role: {row["latency_us"] for row in rows if row["role"] == role} for role in ("champion", "challenger")}
+    assert min(by_role["champion"]) >= 1_000_000
+    assert max(by_role["challenger"]) < 900_000
 
 
 def test_arms_stay_over_workers_restarts_and_a_database_that_is_away(ready: Installation) -> None:
