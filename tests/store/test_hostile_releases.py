@@ -562,6 +562,7 @@ def test_an_object_store_that_lies_about_a_size_is_cut_off(length: str | None) -
     try:
         store = DigestStore.__new__(DigestStore)
         store.url = f"http://127.0.0.1:{server.server_port}"
+        store._below = ""
         store._store = HTTPStore.from_url(store.url, client_options={"allow_http": True})
         with pytest.raises(ChurnError, match=r"was changed|more than the limit|can't be used"):
             store.get("f" * 64, at_most=1000)
