@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from html.parser import HTMLParser
 from typing import Any
 
+import msgspec
 import pytest
 
 from churn_api.security.keys import SCOPES
@@ -209,7 +210,9 @@ def test_every_answer_has_the_documented_fields_and_every_key_is_needed_as_docum
         named[name] = bless(engine, staged, epoch=2).candidate
     for name in ("new", "won"):
         create(engine, files, Wish(name=name, **CALLS), by="Ada", reason="a test", now_s=NOW_S)
-    append(engine, Event(experiment="won", number=2, kind="promoted", actor="Ada", reason="a test", at_s=NOW_S))
+    started = Event(experiment="won", number=2, kind="started", actor="Ada", reason="a test", at_s=NOW_S, turn=1)
+    append(engine, started)
+    append(engine, msgspec.structs.replace(started, number=3, kind="promoted", turn=None))
     service.until(lambda: service.get("/models", key="all").status_code == 200)
     api = document(service)
     for path, method, operation in operations(api):
