@@ -17,7 +17,6 @@ import sqlalchemy as sa
 from dagster._core.execution.plan.active import ActiveExecution
 from sqlalchemy.exc import OperationalError
 
-from churn_assets.automation import verification
 from churn_assets.champion import assets as candidate_assets
 from churn_assets.champion import blessing_asset, champion_asset
 from churn_assets.lake.lake import Lake
@@ -96,7 +95,6 @@ def installed_boundaries(serving_url: str) -> Iterator[None]:
         patch.setattr(Path, "unlink", removed)
         patch.setattr(monitoring_assets, "draw", _undrawn)
         patch.setattr(lost_periods, "wait_while", _while_others_go_on)
-        patch.setattr(verification, "wait_while", _while_others_go_on)
         patch.setattr(ActiveExecution, "sleep_til_ready", _try_again_at_once)
         sa.event.listen(sa.Engine, "before_cursor_execute", asked)
         sa.event.listen(sa.Engine, "commit", committed)
