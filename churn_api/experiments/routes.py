@@ -27,16 +27,10 @@ from churn_api.schemas.experiments import (
     StopRequest,
     entry_of,
 )
-from churn_store.experiments.history import (
-    Record,
-    UnknownExperimentError,
-    UnreadableExperimentError,
-    listed,
-    put_aside,
-    read,
-)
+from churn_store.experiments.history import listed, put_aside, read
 from churn_store.experiments.lifecycle import create, start, stop
 from churn_store.experiments.promotion import promote
+from churn_store.experiments.record import Record, UnknownExperimentError, UnreadableExperimentError
 from churn_store.experiments.results import results
 from churn_store.storage.digest_store import DigestStore
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from churn_api.disk_cache import CachedValue
-from churn_store.experiments.history import Running
+from churn_store.experiments.record import Running
 from churn_store.releases.bundles import load_file, load_manifest
 from churn_store.releases.log import Serving
 from churn_store.releases.manifest import FILE_LIMITS, MANIFEST_LIMIT

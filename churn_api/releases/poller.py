@@ -27,7 +27,8 @@ from churn_api.telemetry.metrics import Metrics
 from churn_store.database.lenient import AsideRow
 from churn_store.errors import InputError, ReleaseError, StoreAwayError
 from churn_store.experiments import history as experiments
-from churn_store.experiments.history import Running, running
+from churn_store.experiments.history import running
+from churn_store.experiments.record import Running
 from churn_store.redaction import without_password
 from churn_store.releases.bundles import Bundle, load_bundle, verified_model
 from churn_store.releases.challenge import require_comparable

@@ -14,8 +14,8 @@ from churn_api.releases.traffic_split import Assigned, Assignment, Challenge, He
 from churn_api.schemas.requests import RequestTypes
 from churn_api.telemetry.metrics import Metrics
 from churn_store.errors import ReleaseError
-from churn_store.experiments.history import Running
 from churn_store.experiments.plan import Subject
+from churn_store.experiments.record import Running
 from churn_store.releases.bundles import Bundle
 from churn_store.releases.log import Serving
 from churn_store.releases.manifest import Manifest

@@ -14,8 +14,8 @@ from typing import NamedTuple
 from churn_api.releases.serving_model import ServingModel
 from churn_store.errors import ReleaseError
 from churn_store.experiments.assignment import is_treated
-from churn_store.experiments.history import Running
 from churn_store.experiments.plan import CONTROL, TREATMENT, Arm, Subject
+from churn_store.experiments.record import Running
 
 Headers = Iterable[tuple[bytes, bytes]]
 

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 import msgspec
 
 from churn_api.schemas.decisions import GivenReason
-from churn_store.experiments.history import Record
 from churn_store.experiments.plan import GuardRail, Wish
+from churn_store.experiments.record import Record
 from churn_store.experiments.results import Result, words_of
 
 

@@ -11,10 +11,11 @@ import msgspec
 
 from churn_store.cli.releases import by_option, open_store, reason_option
 from churn_store.errors import InputError
-from churn_store.experiments.history import Record, listed, put_aside, read
+from churn_store.experiments.history import listed, put_aside, read
 from churn_store.experiments.lifecycle import create, start, stop
 from churn_store.experiments.plan import CUSTOMER, GuardMetric, Metric, Wish
 from churn_store.experiments.promotion import promote
+from churn_store.experiments.record import Record
 from churn_store.experiments.results import results, words_of
 from churn_store.releases.lifecycle import SHOWN_DIGITS
 

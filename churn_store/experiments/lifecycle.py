@@ -9,8 +9,9 @@ import secrets
 import sqlalchemy as sa
 
 from churn_store.errors import InputError
-from churn_store.experiments.history import Event, Record, append, insert, is_served, read, turn_of_start, with_row
+from churn_store.experiments.history import append, insert, is_served, read, turn_of_start, with_row
 from churn_store.experiments.plan import Experiment, Wish, plan
+from churn_store.experiments.record import Event, Record
 from churn_store.experiments.results import results
 from churn_store.releases.attribution import require_name, require_reason
 from churn_store.releases.bundles import load_manifest

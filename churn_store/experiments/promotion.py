@@ -6,8 +6,9 @@ Belongs here: which experiment may be promoted. Does not belong here: who may be
 import sqlalchemy as sa
 
 from churn_store.errors import InputError
-from churn_store.experiments.history import Record, read, with_row
+from churn_store.experiments.history import read, with_row
 from churn_store.experiments.lifecycle import with_control
+from churn_store.experiments.record import Record
 from churn_store.experiments.results import results
 from churn_store.releases.approval import approve
 from churn_store.releases.attribution import require_name, require_reason

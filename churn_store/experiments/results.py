@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from churn_store.database.lenient import AsideRow
 from churn_store.experiments.exposures import ArmUnits, Exposures, exposures
-from churn_store.experiments.history import Event, Record, UnreadableExperimentError, is_served
+from churn_store.experiments.history import is_served
 from churn_store.experiments.inference import (
     LEAST_ARM,
     RATE_CONCENTRATION,
@@ -26,6 +26,7 @@ from churn_store.experiments.inference import (
 )
 from churn_store.experiments.lake_labels import LakeLabels
 from churn_store.experiments.plan import ARMS, CONTROL, TREATMENT, Arm, Experiment, GuardMetric, GuardRail, Subject
+from churn_store.experiments.record import Event, Record, UnreadableExperimentError
 from churn_store.storage.digest_store import DigestStore
 
 RATIO_ALPHA: Final = 0.005

@@ -9,9 +9,10 @@ import msgspec
 import pytest
 
 from churn_api.security.keys import SCOPES
-from churn_store.experiments.history import Event, append
+from churn_store.experiments.history import append
 from churn_store.experiments.lifecycle import create
 from churn_store.experiments.plan import Wish
+from churn_store.experiments.record import Event
 from churn_store.model.signature import FLOAT32_MAX
 from churn_store.releases.bundles import stage
 from churn_store.reports import publish

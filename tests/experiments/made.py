@@ -6,8 +6,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from churn_store.clock import DAY_S
-from churn_store.experiments.history import Event, append, insert
+from churn_store.experiments.history import append, insert
 from churn_store.experiments.plan import Experiment
+from churn_store.experiments.record import Event
 from churn_store.outcomes.published_labels import About, Published, name_of, publish_labels
 from churn_store.releases.manifest import ProfitTerms
 from churn_store.storage.digest_store import DigestStore

@@ -10,17 +10,8 @@ import sqlalchemy as sa
 from churn_store.database.migrate import migrate
 from churn_store.database.schema import connect
 from churn_store.errors import InputError
-from churn_store.experiments.history import (
-    UnreadableExperimentError,
-    append,
-    insert,
-    listed,
-    put_aside,
-    read,
-    running,
-    turn_of_start,
-    unfinished,
-)
+from churn_store.experiments.history import append, insert, listed, put_aside, read, running, turn_of_start, unfinished
+from churn_store.experiments.record import UnreadableExperimentError
 from tests.experiments.made import an_experiment, event
 from tests.release_factory import NOW_S
 

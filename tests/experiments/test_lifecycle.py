@@ -13,10 +13,11 @@ from churn_store.database.schema import experiment_events
 from churn_store.errors import FencedError, InputError, ReleaseError
 from churn_store.experiments import lifecycle
 from churn_store.experiments.assignment import is_treated
-from churn_store.experiments.history import Running, UnknownExperimentError, listed, read, running
+from churn_store.experiments.history import listed, read, running
 from churn_store.experiments.lifecycle import create, start, stop
 from churn_store.experiments.plan import GuardRail, Wish
 from churn_store.experiments.promotion import promote
+from churn_store.experiments.record import Running, UnknownExperimentError
 from churn_store.experiments.results import LEFT_OUT, results
 from churn_store.releases.approval import approve
 from churn_store.releases.bundles import stage

@@ -13,10 +13,11 @@ from churn_store.clock import DAY_S
 from churn_store.database.schema import prediction_log
 from churn_store.experiments.assignment import is_treated
 from churn_store.experiments.exposures import ArmUnits, Exposures, exposures
-from churn_store.experiments.history import Record, read
+from churn_store.experiments.history import read
 from churn_store.experiments.inference import Moments, difference
 from churn_store.experiments.lake_labels import LakeLabels
 from churn_store.experiments.plan import CONTROL, TREATMENT, GuardRail
+from churn_store.experiments.record import Record
 from churn_store.experiments.results import Result, judged, results
 from churn_store.outcomes.log import Outcome, Sender, record
 from churn_store.storage.digest_store import DigestStore
