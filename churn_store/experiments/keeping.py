@@ -39,8 +39,7 @@ def keep_results(engine: sa.Engine, files: Callable[[], DigestStore], *, now_s: 
     kept = []
     for record in finished(engine, now_s=now_s):
         others = ~of_experiments([record.experiment.name])
-        # a prediction without an experiment is in none: the condition would be unknown of it
-        if record.kept is not None or not has_older(engine, before_s, PREDICTIONS, kept=sa.func.coalesce(others, True)):
+        if record.kept is not None or not has_older(engine, before_s, PREDICTIONS, kept=others):
             continue
         found = results(engine, files, record, now_s=now_s)
         if found.sources.left_out:

@@ -7,6 +7,7 @@ customers count (``exposures``), and the formulas.
 import math
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from typing import Final, Literal
 
 import msgspec
@@ -228,6 +229,11 @@ def judged(record: Record, found: Exposures, *, now_s: float, is_interrupted: bo
         multinomial_p(counts, plan.shares, concentration=RATIO_CONCENTRATION)
         for counts in ([arm.units for arm in arms], known)
     )
+
+    @cache
+    def moments(metric: GuardMetric) -> Sequence[Moments]:
+        return [Moments.of(arm.of(metric)) for arm in arms]
+
     effect, p = None, None
     rails: list[GuardRailResult] = []
     lacking: list[str] = []
@@ -237,15 +243,15 @@ def judged(record: Record, found: Exposures, *, now_s: float, is_interrupted: bo
         verdict = "assignment_broken"
     elif known_p <= RATIO_ALPHA:
         verdict = "outcomes_broken"
-    elif sum(known) < plan.minimum_size or (lacking := _lacking(plan, arms)):
+    elif sum(known) < plan.minimum_size or (lacking := _lacking(plan, *moments(plan.metric))):
         verdict = "too_early"
     else:
-        effect = _effect(plan, arms, plan.metric, plan.alpha)
-        rails = [_rail(plan, arms, rail) for rail in plan.guard_rails]
+        effect = _effect(plan, plan.metric, plan.alpha, *moments(plan.metric))
+        rails = [_rail(plan, rail, *moments(rail.metric)) for rail in plan.guard_rails]
         p = _retention_p(plan, arms) if plan.metric == "retention" else None
         verdict = _verdict(plan, effect, p, rails)
     if verdict in {"outcomes_broken", "too_early"}:  # latency needs no outcome
-        rails = [_rail(plan, arms, rail) for rail in plan.guard_rails if rail.metric == "latency_ms"]
+        rails = [_rail(plan, rail, *moments(rail.metric)) for rail in plan.guard_rails if rail.metric == "latency_ms"]
         verdict = "harmful" if any(rail.is_broken for rail in rails) else verdict
     if verdict == "harmful":
         words = _stopped(plan, rails)
@@ -287,9 +293,8 @@ def _sources(arms: Sequence[ArmUnits], found: Exposures) -> OutcomeSources:
     )
 
 
-def _lacking(plan: Experiment, arms: Sequence[ArmUnits]) -> list[str]:
+def _lacking(plan: Experiment, control: Moments, treated: Moments) -> list[str]:
     """What an arm lacks for a verdict, in sentences. The exact test of retention holds for any number of those who leave, so it asks for units only."""
-    control, treated = (Moments.of(arm.of(plan.metric)) for arm in arms)
     least = least_arm(control, treated, is_skewed=plan.metric != "retention")
     named = ((CONTROL, control), (TREATMENT, treated))
     found = [
@@ -304,8 +309,7 @@ def _lacking(plan: Experiment, arms: Sequence[ArmUnits]) -> list[str]:
     ]
 
 
-def _effect(plan: Experiment, arms: Sequence[ArmUnits], metric: GuardMetric, alpha: float) -> Effect:
-    control, treated = (Moments.of(arm.of(metric)) for arm in arms)
+def _effect(plan: Experiment, metric: GuardMetric, alpha: float, control: Moments, treated: Moments) -> Effect:
     found = difference(control, treated, alpha=alpha, tightest_at=plan.planned_size, is_skewed=metric != "latency_ms")
     low, high = (end if math.isfinite(end) else None for end in (found.low, found.high))
     return Effect(estimate=found.estimate, low=low, high=high)
@@ -316,9 +320,9 @@ def _retention_p(plan: Experiment, arms: Sequence[ArmUnits]) -> float:
     return multinomial_p(left, plan.shares, concentration=RATE_CONCENTRATION)
 
 
-def _rail(plan: Experiment, arms: Sequence[ArmUnits], rail: GuardRail) -> GuardRailResult:
+def _rail(plan: Experiment, rail: GuardRail, control: Moments, treated: Moments) -> GuardRailResult:
     """A guard-rail; of several each is looked at with its part of ``alpha``."""
-    effect = _effect(plan, arms, rail.metric, plan.alpha / len(plan.guard_rails))
+    effect = _effect(plan, rail.metric, plan.alpha / len(plan.guard_rails), control, treated)
     if rail.metric in _BETTER_IS_LESS:
         is_broken = effect.low is not None and effect.low > rail.worst
     else:
