@@ -21,21 +21,15 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from labelled import labelled
-from models import with_roles
+from models import synthetic_company
 
-from churn_assets.connectors.open_source import open_source
 from churn_assets.features.feature import Feature
-from churn_assets.periods import day_of
 from churn_assets.settings.company import Settings
-from churn_assets.settings.label import matures_on
-from churn_assets.simulator.source import SyntheticSettings
 from churn_assets.tables import JUDGE, TRAIN
 from churn_assets.training.families import FAMILIES
 from churn_assets.training.fitting import fit_family
@@ -94,15 +88,8 @@ class Fitted:
 
 def fitted(customers: int) -> list[Fitted]:
     """Every family that is installed, fitted on the synthetic company."""
-    as_of = date(2026, 1, 1)
-    settings = Settings(company="synthetic", source=SyntheticSettings(customers=customers))
-    settings = settings.model_copy(
-        update={"features": settings.features.model_copy(update={"first_snapshot": date(2024, 7, 1)})}
-    )
-    company = labelled(settings, open_source(settings), as_of=as_of)
-    days = [day_of(second) for second in company.rows["snapshot_s"].unique().sort()]
-    rows = with_roles(company, [day for day in days if matures_on(day, settings.label) <= as_of])
-    return [one for name in FAMILIES if (one := _fit(name, rows, company.features, settings)) is not None]
+    company, rows = synthetic_company(customers)
+    return [one for name in FAMILIES if (one := _fit(name, rows, company.features, company.settings)) is not None]
 
 
 def _fit(name: str, rows: pl.DataFrame, features: tuple[Feature, ...], settings: Settings) -> Fitted | None:
