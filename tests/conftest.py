@@ -1,4 +1,4 @@
-"""What tests of several folders share: the servers and databases, the table of faults, and how many examples Hypothesis draws.
+"""What tests of several folders share: the servers and databases, release files and candidates, the table of faults, and how many examples Hypothesis draws.
 
 A server is started once a session and only where it is asked for. Examples are few and the same in each run, unless
 ``make proofs`` asks for more.
@@ -13,7 +13,9 @@ from hypothesis import Phase, settings
 
 from churn_store.database.migrate import migrate
 from churn_store.database.schema import connect
+from churn_store.storage.digest_store import DigestStore
 from tests.fault_table import FaultTable, fault
+from tests.release_factory import Candidate, train
 from tests.store.object_storage import ObjectStorage, object_storage
 from tests.store.servers import Postgres, postgres, redis_server
 
@@ -72,3 +74,19 @@ def engine(empty_database: str) -> Iterator[sa.Engine]:
     found = connect(empty_database)
     yield found
     found.dispose()
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> DigestStore:
+    """Release files, of which there are none yet."""
+    return DigestStore(str(tmp_path / "releases"))
+
+
+@pytest.fixture(scope="session")
+def candidate() -> Candidate:
+    return train()
+
+
+@pytest.fixture(scope="session")
+def other_candidate() -> Candidate:
+    return train(seed=5)

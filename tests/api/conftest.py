@@ -228,11 +228,6 @@ def _bytes(text: str | bytes) -> bytes:
 
 
 @pytest.fixture(scope="session")
-def candidate() -> Candidate:
-    return train()
-
-
-@pytest.fixture(scope="session")
 def other_candidate() -> Candidate:
     return train(seed=5, reference=True)
 

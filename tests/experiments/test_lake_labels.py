@@ -38,11 +38,6 @@ def engine(tmp_path: Path) -> Iterator[sa.Engine]:
     found.dispose()
 
 
-@pytest.fixture
-def files(tmp_path: Path) -> DigestStore:
-    return DigestStore(str(tmp_path / "releases"))
-
-
 def shown(engine: sa.Engine, files: DigestStore, *, now_s: float = NOW_S) -> Result:
     return results(engine, lambda: files, read(engine, "calls"), now_s=now_s)
 

@@ -36,21 +36,6 @@ SIZES: dict[str, Any] = {"effect": 0.02, "deviation": 0.3}
 
 
 @pytest.fixture
-def files(tmp_path: Path) -> DigestStore:
-    return DigestStore(str(tmp_path / "releases"))
-
-
-@pytest.fixture(scope="session")
-def candidate() -> Candidate:
-    return train()
-
-
-@pytest.fixture(scope="session")
-def other_candidate() -> Candidate:
-    return train(seed=5)
-
-
-@pytest.fixture
 def rival(engine: sa.Engine, files: DigestStore, candidate: Candidate, other_candidate: Candidate) -> str:
     """A champion serves, and this accepted candidate waits."""
     release(engine, files, candidate)

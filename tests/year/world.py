@@ -25,19 +25,18 @@ from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from churn_assets.automation import watch
 from churn_assets.automation.jobs import FEATURES, INGEST, LABELS
 from churn_assets.champion.gate.verdict import RULES
-from churn_assets.lake.lake import Lake
 from churn_assets.lake.versions import digest_at
 from churn_assets.orchestration.dagster_internals import WILL_RETRY_TAG
 from churn_assets.orchestration.failure_policy import WRONG_INPUT_TAG
 from churn_assets.orchestration.run_history import ATTEMPTS, CAUSE, data_versions
 from churn_assets.orchestration.run_history import _periods as periods_of
 from churn_assets.periods import text
-from churn_assets.resources.serving import ServingStore
 from churn_assets.settings.company import Settings
 from churn_assets.simulator.source import SyntheticSettings, SyntheticSource
 from churn_store.database.migrate import migrate
 from churn_store.releases.log import Serving
 from tests.automation.company import CALENDAR, CONFIGURATION, START, TABLES, write_month
+from tests.automation.company_at_home import CompanyAtHome
 from tests.automation.installation import REPOSITORY, load_anew
 from tests.year import dagster_storage
 from tests.year.boundaries import installed_boundaries
@@ -73,7 +72,7 @@ class Untroubled:
 
 
 @dataclass
-class World:
+class World(CompanyAtHome):
     """The company at a time of its year.
 
     Attributes:
@@ -106,20 +105,10 @@ class World:
     backfilled: bool = False
     broken_rules: dict[str, Any] = field(default_factory=dict)
 
-    @property
-    def lake(self) -> Lake:
-        """The lake."""
-        return Lake(self.settings.lake_url)
-
-    @property
-    def serving(self) -> ServingStore:
-        """The serving database and the release files."""
-        return ServingStore(self.settings.database_url, self.settings.releases_url, self.settings.online_url)
-
     def set_clock(self, day: str) -> None:
         """Let the platform's clock stand at the first day of a month."""
         self.month = day
-        self.settings.clock.fix(dt.datetime.fromisoformat(day).replace(tzinfo=dt.UTC))
+        super().set_clock(day)
 
     def pass_month(self) -> bool:
         """Let a month pass: its files arrive, and the clock stands at the next one's first day. `False` where the year has ended."""
