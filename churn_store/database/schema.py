@@ -13,7 +13,7 @@ from sqlalchemy.pool import NullPool
 from churn_store.database.guarded_file import open_file
 from churn_store.errors import InputError
 
-REVISION = "0006"
+REVISION = "0007"
 """The newest migration: the schema that this code expects."""
 
 metadata = sa.MetaData()
@@ -196,6 +196,74 @@ survey_answers = sa.Table(
 """What customers answered to surveys, append-only: evidence for features, dated by when it was answered and when it became known.
 
 Of a customer and survey the greatest version counts. Nothing here is a label: what became of a customer is in ``outcomes``.
+"""
+
+treatments = sa.Table(
+    "treatments",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("customer_id", sa.String(256), nullable=False),
+    sa.Column("assigned_s", sa.BigInteger, nullable=False, index=True),
+    sa.Column("channel", sa.String(60), nullable=False),
+    sa.Column("offer", sa.String(100), nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("treated", sa.Boolean, nullable=False),
+    sa.Column("propensity", sa.Float),
+    sa.Column("received_s", sa.Float, nullable=False, index=True),
+    sa.Column("key_id", sa.String(32), nullable=False),
+    sa.Column("request_id", sa.String(64), nullable=False),
+    sa.UniqueConstraint("customer_id", "assigned_s", "channel", "offer", "version", name="uq_treatments_version"),
+)
+"""Who was treated and who was held out, append-only: of a customer, time, channel and offer the greatest version counts.
+
+``treated`` is false for who was on the list and was left alone on purpose. ``propensity`` is the probability with which the customer
+would be treated; null where it is not known. Channel and offer of who was held out are those that the others got; empty where not known.
+"""
+
+treatment_keys = sa.Table(
+    "treatment_keys",
+    metadata,
+    sa.Column("key_id", sa.String(32), primary_key=True),
+    sa.Column("idempotency_key", sa.String(210), primary_key=True),
+    sa.Column("digest", sa.String(64), nullable=False),
+    sa.Column("answer", sa.JSON, nullable=False),
+    sa.Column("received_s", sa.Float, nullable=False),
+)
+"""Idempotency keys of treatments, as ``outcome_keys`` has those of outcomes."""
+
+alerts = sa.Table(
+    "alerts",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("cause", sa.String(200), nullable=False),
+    sa.Column("occurrence", sa.Integer, nullable=False),
+    sa.Column("kind", sa.String(20), nullable=False),
+    sa.Column("severity", sa.String(20), nullable=False),
+    sa.Column("sentence", sa.Text, nullable=False),
+    sa.Column("snapshot", sa.String(20)),
+    sa.Column("release", sa.String(64)),
+    sa.Column("details", sa.JSON, nullable=False),
+    sa.Column("first_s", sa.BigInteger, nullable=False),
+    sa.Column("last_s", sa.BigInteger, nullable=False),
+    sa.Column("closed_s", sa.BigInteger, index=True),
+    sa.Column("closed_because", sa.Text, nullable=False, server_default=sa.text("''")),
+    sa.UniqueConstraint("cause", "occurrence", name="uq_alerts_occurrence"),
+)
+"""What people must hear of: one row for each time that a cause began, open until ``closed_s``. Times are the platform's."""
+
+baselines = sa.Table(
+    "baselines",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("release", sa.String(64), nullable=False, index=True),
+    sa.Column("baseline", sa.String(64), nullable=False),
+    sa.Column("actor", sa.String(200), nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("pinned_s", sa.BigInteger, nullable=False),
+)
+"""Baselines of drift that people pinned, append-only: of a serving release the row with the greatest id counts.
+
+``baseline`` is the digest of the release whose reference counts in place of its own.
 """
 
 audit_log = sa.Table(
