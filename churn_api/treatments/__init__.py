@@ -1,0 +1,1 @@
+"""Treatments: the intake of who was treated and who was held out."""
