@@ -31,6 +31,7 @@ from churn_api.explanations.service import Explanations
 from churn_api.http.asking import Turns
 from churn_api.http.call import call_of
 from churn_api.http.edge import ServiceApp, cors_of
+from churn_api.http.fast_paths import FastPaths
 from churn_api.http.lanes import require_answerable
 from churn_api.http.middleware import PipelineParts, RequestPipeline, note_unmatched
 from churn_api.http.ordinary import CheckedRequest
@@ -267,10 +268,21 @@ def create_app(
         cors_config=cors_of(limits.cors_origins),
         logging_config=None,
     )
-    app.state.pipeline = pipeline
-    require_answerable(app)
+    _take_lanes(app, limits, pipeline)
     documents.take(app, ordinary)
     return app
+
+
+def _take_lanes(app: ServiceApp, limits: ServiceSettings, pipeline: PipelineParts) -> None:
+    """Check the lanes of all routes, and find those of the fast one without Litestar.
+
+    Raises:
+        TypeError: if the request pipeline could not answer a route correctly.
+    """
+    require_answerable(app)
+    app.state.pipeline = pipeline
+    if not limits.cors_origins:  # what other origins may ask, Litestar adds to each answer
+        app.fast_paths = FastPaths(app, pipeline)
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,16 @@ Belongs here: rules about answers as a whole. Does not belong here: keys, counts
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from litestar import Litestar
 from litestar.config.app import AppConfig
 from litestar.config.cors import CORSConfig
 from litestar.enums import ScopeType
 from litestar.types import Message, Receive, Scope, Send
+
+if TYPE_CHECKING:
+    from churn_api.http.fast_paths import FastPaths
 
 _UNLESS_SET: Final = (
     (b"cache-control", b"no-store"),
@@ -57,7 +60,13 @@ class LightLitestar(Litestar):
 
 
 class ServiceApp(LightLitestar):
-    """Litestar, with what holds for every answer."""
+    """Litestar, with what holds for every answer.
+
+    Attributes:
+        fast_paths: finds the routes of the fast lane; ``None`` to leave all to Litestar.
+    """
+
+    fast_paths: "FastPaths | None" = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # type: ignore[override]
         """Answer a request; a HEAD as the GET of the same address, without the body."""
@@ -81,4 +90,10 @@ class ServiceApp(LightLitestar):
 
         if is_head:
             scope = {**scope, "method": "GET"}
+        pipeline = None if self.fast_paths is None else self.fast_paths.find(scope)
+        if pipeline is not None:
+            await pipeline(scope, receive, finish)
+            return
         await super().__call__(scope, receive, finish)
+        if self.fast_paths is not None and "path_template" in scope:  # its Host was accepted
+            self.fast_paths.accepted(scope)

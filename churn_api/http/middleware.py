@@ -66,11 +66,11 @@ class RequestPipeline:
     """The wrapper around one route and method; Litestar makes one for each.
 
     Args:
-        app: Litestar's own call of the handler, for the ordinary lane.
+        app: Litestar's own call of the handler, for the ordinary lane; ``None`` for a route of the fast lane that is reached without it.
         parts: parts shared by all routes.
     """
 
-    def __init__(self, app: ASGIApp, parts: PipelineParts) -> None:
+    def __init__(self, app: ASGIApp | None, parts: PipelineParts) -> None:
         self._app = app
         self._parts = parts
         self._counters: dict[int, Counter] = {}
@@ -126,7 +126,7 @@ class RequestPipeline:
             await send(message)
 
         try:
-            await self._app(scope, receive, noting)
+            await self._app(scope, receive, noting)  # type: ignore[misc]
         finally:
             self._note(call, scope, status)
 
@@ -142,23 +142,41 @@ class RequestPipeline:
             headers=call.headers,
         )
 
+    @classmethod
+    def of_route(cls, handler: HTTPRouteHandler, method: str, template: str, parts: PipelineParts) -> "RequestPipeline":
+        """The pipeline of a route of the fast lane, for requests that reach it without Litestar.
+
+        Args:
+            handler: handler of the route.
+            method: HTTP method.
+            template: address of the route, for metrics and log lines.
+            parts: parts shared by all routes.
+        """
+        pipeline = cls(None, parts)
+        pipeline._learn_route(handler, method, template)
+        return pipeline
+
     def _learn(self, scope: Scope) -> None:
         """Learn once per route its template, its lane, its inputs and the scope that it needs."""
         handler: HTTPRouteHandler = scope["route_handler"]  # type: ignore[assignment]
-        self._method = scope["method"]  # type: ignore[typeddict-item]
-        if self._method == "OPTIONS":  # Litestar adds it to every route, with the opt of its controller
+        method: str = scope["method"]  # type: ignore[typeddict-item]
+        if method == "OPTIONS":  # Litestar adds it to every route, with the opt of its controller
             raise MethodNotAllowedException
-        self._needs = handler.opt[SCOPE]
-        self._is_limited = UNLIMITED not in handler.opt
-        self._changes = changes(handler, self._method)
-        self._route = scope["path_template"]
-        self._histogram = self._parts.metrics.latency.labels(self._route, self._method)
-        if is_fast(handler):
-            self._fast = handler.fn
-        else:
+        if not is_fast(handler):
             routes = (route for route in scope["litestar_app"].routes if isinstance(route, HTTPRoute))
             route = next(route for route in routes if handler in route.route_handlers)
-            self._inputs = Inputs.of(route, handler, self._method)
+            self._inputs = Inputs.of(route, handler, method)
+        self._learn_route(handler, method, scope["path_template"])
+
+    def _learn_route(self, handler: HTTPRouteHandler, method: str, template: str) -> None:
+        self._method = method
+        self._route = template
+        self._needs = handler.opt[SCOPE]
+        self._is_limited = UNLIMITED not in handler.opt
+        self._changes = changes(handler, method)
+        self._histogram = self._parts.metrics.latency.labels(template, method)
+        if is_fast(handler):
+            self._fast = handler.fn
         self._is_known = True
 
     async def _admit(self, call: Call, scope: Scope, presented: bytes | None, needed: str) -> None:

@@ -6,7 +6,7 @@ Belongs here: bounds and refusals of one connection. Does not belong here: what 
 (``http.crowd``), and anything about a complete request.
 """
 
-from asyncio import TimerHandle, Transport
+from asyncio import AbstractEventLoop, TimerHandle, Transport
 from typing import Any, ClassVar, Final
 
 import httptools
@@ -24,6 +24,9 @@ PIECE: Final = 1024
 
 LARGE_PIECE: Final = 64 * 1024
 """The same inside a body of announced length, where no other request can begin."""
+
+HEAD: Final = b"HTTP/1.1 "
+"""The beginning of an answer's head."""
 
 LINGER_S: Final = 2.0
 """Time for which the rest of a refused request is read and dropped, so that its sender sees the refusal and not a reset."""
@@ -64,7 +67,7 @@ class PatientProtocol(HttpToolsProtocol):
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         """Start the timer; make room if there are too many connections."""
         super().connection_made(transport)
-        self.transport = _WritableTransport(transport)  # type: ignore[assignment]
+        self.transport = _WritableTransport(transport, self.loop)  # type: ignore[assignment]
         self.flow = _HeldFlow(transport, self)
         self.waiting_since = self.loop.time()
         self._held, self._at = b"", 0
@@ -321,17 +324,47 @@ class PatientProtocol(HttpToolsProtocol):
 
 
 class _WritableTransport:
-    """A transport that drops what is written after the peer is gone: uvloop raises then, until it has told the protocol."""
+    """A transport that sends the head of an answer together with what follows it, and drops what is written after the peer is gone.
 
-    __slots__ = ("_transport",)
+    uvicorn writes a head and a body apart, and uvloop makes a system call of each. A head waits for the next write, or for the end of the
+    event loop's turn. A closing transport of uvloop raises where it is written to, until it has told the protocol.
+    """
 
-    def __init__(self, transport: Transport) -> None:
+    __slots__ = ("_head", "_loop", "_transport")
+
+    def __init__(self, transport: Transport, loop: AbstractEventLoop) -> None:
         self._transport = transport
+        self._loop = loop
+        self._head = b""
 
     def write(self, data: bytes) -> None:
-        """Write, unless the connection is closing."""
+        """Write, unless the connection is closing; a head a little later."""
+        if self._head:
+            data, self._head = self._head + data, b""
+        elif data.startswith(HEAD):
+            self._head = data
+            self._loop.call_soon(self._flush)
+            return
         if not self._transport.is_closing():
             self._transport.write(data)
+
+    def write_eof(self) -> None:
+        """Write nothing more."""
+        self._flush()
+        self._transport.write_eof()
+
+    def close(self) -> None:
+        """Close after what is written."""
+        self._flush()
+        self._transport.close()
+
+    def get_write_buffer_size(self) -> int:
+        """Bytes that wait to be written."""
+        return self._transport.get_write_buffer_size() + len(self._head)
+
+    def _flush(self) -> None:
+        if self._head:
+            self.write(b"")
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)

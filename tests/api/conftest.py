@@ -163,10 +163,17 @@ class Service:
         """How a key is sent."""
         return {} if name is None else {"X-API-Key": self.installation.keys[name].key}
 
-    def raw(self, method: str, target: bytes, *body: bytes, headers: tuple[Header, ...] | None = None) -> httpx.Response:
+    def raw(
+        self,
+        method: str,
+        target: bytes,
+        *body: bytes,
+        headers: tuple[Header, ...] | None = None,
+        host: bytes = b"testserver",
+    ) -> httpx.Response:
         """A request as uvicorn would hand it over: the address unquoted once, headers as often as sent, the body in parts."""
         path, _, query = target.partition(b"?")
-        sent = [("host", "testserver"), *(self.key_header("both").items() if headers is None else headers)]
+        sent = [("host", host), *(self.key_header("both").items() if headers is None else headers)]
         scope = {
             "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method, "scheme": "http",
             "path": unquote(path.decode("ascii")), "raw_path": path, "query_string": query, "root_path": "",
