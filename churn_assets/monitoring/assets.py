@@ -10,12 +10,12 @@ from churn_assets.features.feature import Feature
 from churn_assets.features.todays_customers import features_of_today
 from churn_assets.lake.lake import Lake
 from churn_assets.monitoring.drift import (
-    LEAST_ROWS,
     Drift,
     FeatureDrift,
     judge_windows,
     require_columns,
 )
+from churn_assets.monitoring.drift_cuts import LEAST_ROWS
 from churn_assets.monitoring.evidently_report import draw
 from churn_assets.monitoring.report_page import About, document, features_table, headline
 from churn_assets.orchestration.code_version import code_version
@@ -194,7 +194,7 @@ def _windows(lake: Lake, key: str, most: int) -> list[str]:
 
 def _allowed(rows: Sequence[FeatureDrift], columns: Sequence[Column], effect: float) -> dict[str, float]:
     """The PSI of each column up to which the page draws it as not drifted; any PSI for a column that is only shown."""
-    judged = {row.feature: row.allowed if row.judged else ANY_PSI for row in rows}
+    judged = {row.feature: row.cut if row.judged else ANY_PSI for row in rows}
     return {column.name: judged.get(column.name, effect) for column in columns}
 
 

@@ -1,56 +1,40 @@
 """Drift of a window against the release's reference: which features moved, and whether that matters.
 
 A feature has drifted in a window if two conditions hold. A test says so after correction for the number of judged features
-(Benjamini and Hochberg 1995). And the move is material: its bias-corrected population stability index (PSI) exceeds both the
-configured effect and the PSI that nearly all training snapshots showed among each other. Numbers are tested twice, by
-Kolmogorov-Smirnov on the present values and by chi-square on the share that is missing; categories once, by chi-square. An alert
-needs several of the newest windows to agree. Features that move with time alone, and the model's score, are shown but not judged.
+(Benjamini and Hochberg 1995). And the move is material: its bias-corrected population stability index (PSI) exceeds the feature's cut
+(``drift_cuts``). An alert needs several of the newest windows to agree. Features that move with time alone, and the model's score, are
+shown but not judged. What can't be compared is named, and is never fine.
+
+Belongs here: the rule and its verdict. Does not belong here: the statistics (``drift_statistics``), what is usual (``drift_cuts``), and the
+history of windows (``drift_history``).
 """
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
-import numpy as np
-import numpy.typing as npt
 import polars as pl
-import scipy
 
+from churn_assets.monitoring.drift_cuts import LEAST_ROWS, allowed_psi
+from churn_assets.monitoring.drift_statistics import Bins, Sample, corrected, moments, p_value
 from churn_assets.settings.monitoring import Monitoring
 from churn_store.errors import InputError
 from churn_store.model.psi import population_stability_index
 from churn_store.model.signature import MISSING_CATEGORY, Column
-
-BINS = 10
-LEAST_ROWS = 100
-"""The least number of rows of a window or training snapshot that is judged."""
-
-USUAL_SHARE = 0.9
-"""The share of training snapshots whose move from the others counts as usual; the rest may have been odd themselves."""
-
-MOST_ALLOWED = 0.5
-"""The upper limit of the usual PSI: a greater one matters whatever the training snapshots did, unless the configured effect is
-greater still."""
+from churn_store.monitoring.facts import FeatureMove, State
 
 
-@dataclass(frozen=True)
-class FeatureDrift:
-    """How a feature moved in a window.
+class FeatureDrift(FeatureMove, frozen=True, kw_only=True):
+    """How a feature moved in a window: what is published of it, and what only the report says.
 
     Attributes:
-        p_value: p value of the test, corrected for the number of judged features if the feature is judged.
-        psi: bias-corrected population stability index.
-        allowed: PSI up to which a move does not matter.
-        judged: whether the feature is judged, and not only shown.
-        drifted: whether it is judged and has moved materially.
+        unknown: why the feature can't be judged, in words; ``None`` where it can.
+        new_words: words of a category that the baseline does not have, sorted.
     """
 
-    feature: str
-    p_value: float
-    psi: float
-    allowed: float
-    judged: bool
-    drifted: bool
+    unknown: str | None = None
+    new_words: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -58,14 +42,18 @@ class Drift:
     """The verdict on the newest windows.
 
     Attributes:
-        windows: drift of the features by window, newest last; empty for a window with too few rows.
+        windows: drift of the features by window, newest last; empty for a window that can't be judged.
         needed: number of windows that must agree.
         agreeing: names of the features that drifted in at least so many windows.
+        why: why a window can't be judged, in words, by its name.
+        not_compared: why a feature is in no window's table, in words, by its name.
     """
 
     windows: dict[str, list[FeatureDrift]]
     needed: int
     agreeing: tuple[str, ...]
+    why: Mapping[str, str] = field(default_factory=dict)
+    not_compared: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def alert(self) -> bool:
@@ -74,7 +62,7 @@ class Drift:
 
     @property
     def unjudged(self) -> tuple[str, ...]:
-        """The windows with too few rows."""
+        """The windows that can't be judged."""
         return tuple(name for name, rows in self.windows.items() if not rows)
 
     @property
@@ -84,16 +72,50 @@ class Drift:
         return newest not in self.unjudged and len(self.windows) - len(self.unjudged) >= self.needed
 
     @property
+    def state(self) -> State:
+        """What the verdict comes to."""
+        return "attention" if self.alert else "fine" if self.judged else "unknown"
+
+    @property
     def verdict(self) -> str:
-        """The verdict in words, with the names of windows with too few rows."""
+        """The verdict in words, with the windows that can't be judged and why, and the features that can't be."""
         count = len(self.windows) - len(self.unjudged)
-        few = f"; not judged, with fewer than {LEAST_ROWS} rows: {', '.join(self.unjudged)}" if self.unjudged else ""
+        asides = [f"not judged, {why}: {', '.join(self._unjudged_for(why))}" for why in dict.fromkeys(self.why.values())]
+        asides += [f"{name} {why}" for name, why in self.not_compared.items()]
+        aside = "".join(f"; {one}" for one in asides)
         if self.judged or self.alert:
-            return f"{', '.join(self.agreeing) or 'no feature'} drifted in at least {self.needed} of {count} judged windows{few}"
+            return f"{', '.join(self.agreeing) or 'no feature'} drifted in at least {self.needed} of {count} judged windows{aside}"
         return (
-            f"not judged: the newest window and {self.needed} in all must have {LEAST_ROWS} rows; of "
-            f"{', '.join(self.windows)} {', '.join(self.unjudged) or 'none'} have fewer"
+            f"not judged: the newest window and {self.needed} in all must be judged, each with {LEAST_ROWS} rows or more; of "
+            f"{', '.join(self.windows)} {count} {'is' if count == 1 else 'are'}{aside}"
         )
+
+    def _unjudged_for(self, why: str) -> list[str]:
+        return [name for name, said in self.why.items() if said == why]
+
+
+class Baseline:
+    """The reference, prepared once for all windows.
+
+    Args:
+        reference: training rows with the columns, and with ``snapshot_s`` where the data has time.
+        columns: columns to compare; those that the reference lacks are left out.
+        effect: least cut.
+    """
+
+    def __init__(self, reference: pl.DataFrame, columns: Sequence[Column], effect: float) -> None:
+        self.reference = reference
+        self.columns = tuple(column for column in columns if column.name in reference.columns)
+        self.samples = {column.name: Sample.of(reference[column.name], column) for column in self.columns}
+        if reference.height:
+            self.bins = {column.name: Bins(self.samples[column.name], column) for column in self.columns}
+            self.tallies = {name: bins.tally(self.samples[name]) for name, bins in self.bins.items()}
+            self.cuts = {column.name: allowed_psi(reference, column, effect) for column in self.columns}
+
+    @cached_property
+    def has_time(self) -> bool:
+        """Whether the rows are those of snapshots."""
+        return "snapshot_s" in self.reference.columns
 
 
 def require_columns(windows: Mapping[str, pl.DataFrame], columns: Sequence[Column]) -> None:
@@ -111,125 +133,117 @@ def require_columns(windows: Mapping[str, pl.DataFrame], columns: Sequence[Colum
 
 
 def judge_windows(
-    reference: pl.DataFrame,
+    reference: pl.DataFrame | None,
     windows: Mapping[str, pl.DataFrame],
     columns: Sequence[Column],
     shown: Collection[str],
     rule: Monitoring,
+    *,
+    importances: Mapping[str, float] | None = None,
 ) -> Drift:
     """Compare the newest windows with the reference.
 
-    A window with too few rows has no vote; an alert still needs the votes of ``rule.agreeing`` others. Data without time has one
+    A window that can't be judged has no vote; an alert still needs the votes of ``rule.agreeing`` others. Data without time has one
     window, which decides alone.
 
     Args:
-        reference: training rows with the columns, and with ``snapshot_s`` where the data has time.
+        reference: training rows with the columns, and with ``snapshot_s`` where the data has time; ``None`` where the release has none.
         windows: rows by period key, in the order of time, each frame with the columns. The newest ``rule.windows`` count.
         columns: columns to compare.
         shown: names of columns that are compared but not judged.
         rule: bounds of the drift rule.
+        importances: importance of each feature to the model, as a share; ``None`` where it is not known.
     """
-    allowed = {column.name: allowed_psi(reference, column, rule.effect) for column in columns}
+    baseline = Baseline(pl.DataFrame() if reference is None else reference, columns, rule.effect)
     newest = list(windows)[-rule.windows :]
-    compared = {name: _window(reference, windows[name], columns, allowed, shown, rule) for name in newest}
-    needed = rule.agreeing if "snapshot_s" in reference.columns else 1
+    why = {name: said for name in newest if (said := _why_not(baseline, windows[name])) is not None}
+    compared = {
+        name: [] if name in why else compare(baseline, windows[name], shown, rule, importances or {}) for name in newest
+    }
+    needed = rule.agreeing if baseline.has_time else 1
     votes = Counter(row.feature for rows in compared.values() for row in rows if row.drifted)
-    return Drift(compared, needed, tuple(column.name for column in columns if votes[column.name] >= needed))
+    agreeing = tuple(column.name for column in columns if votes[column.name] >= needed)
+    return Drift(compared, needed, agreeing, why, _not_compared(baseline, [windows[name] for name in newest], columns))
 
 
-def psi(reference: pl.Series, window: pl.Series, column: Column) -> float:
-    """The population stability index over deciles of the reference, or over categories. Missing values are a bin of their own.
-
-    Returns:
-        About 0 without drift; can be slightly negative.
-    """
-    return population_stability_index(*_counts(reference, window, column))
-
-
-def p_value(reference: pl.Series, window: pl.Series, column: Column) -> float:
-    """The p value of the hypothesis that both samples come from one distribution.
-
-    A category is tested by chi-square, with missing as a word of its own. A number is tested by Kolmogorov-Smirnov on the present
-    values and by chi-square on the share that is missing; the smaller p value counts, doubled if there are two (Bonferroni).
-    """
-    if column.kind == "category":
-        return _chi_square(*_counts(reference, window, column))
-    left, right = reference.drop_nulls().to_numpy(), window.drop_nulls().to_numpy()
-    tests = []
-    if left.size and right.size:
-        tests.append(float(scipy.stats.ks_2samp(left, right, method="asymp").pvalue))
-    if reference.null_count() or window.null_count():
-        gaps = [
-            np.array([side.len() - side.null_count(), side.null_count()], dtype=np.float64) for side in (reference, window)
-        ]
-        tests.append(_chi_square(*gaps))
-    return min(1.0, len(tests) * min(tests))
-
-
-def allowed_psi(reference: pl.DataFrame, column: Column, effect: float) -> float:
-    """The PSI up to which a move does not matter: the effect, or more if seasons and growth alone cause more.
-
-    The usual PSI is the one that all but the oddest tenth of the training snapshots (at least one of them) did not exceed, each
-    against the others. It is capped at ``MOST_ALLOWED``: one broken month must not switch the judging of a feature off.
-    """
-    if "snapshot_s" not in reference.columns:
-        return effect
-    moves = []
-    for snapshot in reference["snapshot_s"].unique().sort():
-        inside = reference["snapshot_s"] == snapshot
-        one, rest = reference.filter(inside), reference.filter(~inside)
-        if min(one.height, rest.height) >= LEAST_ROWS:
-            moves.append(psi(rest[column.name], one[column.name], column))
-    usual = float(np.quantile(moves, USUAL_SHARE, method="lower")) if moves else 0.0
-    return max(effect, min(usual, MOST_ALLOWED))
-
-
-def _window(
-    reference: pl.DataFrame,
+def compare(
+    baseline: Baseline,
     window: pl.DataFrame,
-    columns: Sequence[Column],
-    allowed: Mapping[str, float],
     shown: Collection[str],
     rule: Monitoring,
+    importances: Mapping[str, float],
 ) -> list[FeatureDrift]:
-    if window.height < LEAST_ROWS:
-        return []
-    p_values = {column.name: p_value(reference[column.name], window[column.name], column) for column in columns}
-    judged = [column.name for column in columns if column.name not in shown]
-    if judged:
-        corrected = scipy.stats.false_discovery_control([p_values[name] for name in judged], method="bh")
-        p_values |= dict(zip(judged, corrected.tolist(), strict=True))
+    """How each column of a window moved from the baseline.
+
+    Args:
+        baseline: reference with at least one row.
+        window: rows of the window; columns that it lacks are left out.
+        shown: names of columns that are compared but not judged.
+        rule: bounds of the drift rule.
+        importances: importance of each feature to the model, as a share; empty where it is not known.
+    """
+    columns = [column for column in baseline.columns if column.name in window.columns]
+    samples = {column.name: Sample.of(window[column.name], column) for column in columns}
+    tallies = {name: (baseline.tallies[name], baseline.bins[name].tally(sample)) for name, sample in samples.items()}
+    unknown = {name: why for name, sample in samples.items() if (why := _why_unknown(baseline.samples[name], sample))}
+    p_values = {name: p_value(baseline.samples[name], sample, tallies[name]) for name, sample in samples.items()}
+    judged = [name for name in samples if name not in shown and name not in unknown]
+    p_values |= dict(zip(judged, corrected([p_values[name] for name in judged]), strict=True))
     drifts = []
     for column in columns:
-        name, moved = column.name, psi(reference[column.name], window[column.name], column)
-        matters = p_values[name] < rule.significance and moved > allowed[name]
-        drifts.append(FeatureDrift(name, p_values[name], moved, allowed[name], name in judged, name in judged and matters))
+        name, before, now = column.name, baseline.samples[column.name], samples[column.name]
+        moved, cut = population_stability_index(*tallies[name]), baseline.cuts[name]
+        found = moments(before, now, tallies[name])
+        drifts.append(
+            FeatureDrift(
+                feature=name,
+                rows=now.rows,
+                ks=found.ks,
+                welch_t=found.welch_t,
+                psi=moved,
+                wasserstein=found.wasserstein,
+                chi_square=found.chi_square,
+                jensen_shannon=found.jensen_shannon,
+                p_value=p_values[name],
+                cut=cut,
+                mean=now.mean,
+                baseline_mean=before.mean,
+                mean_shift=found.mean_shift,
+                missing=now.missing / now.rows,
+                importance=importances.get(name),
+                judged=name in judged,
+                drifted=name in judged and p_values[name] < rule.significance and moved > cut,
+                unknown=unknown.get(name),
+                new_words=tuple(sorted(set(now.words.tolist()) - set(before.words.tolist()) - {MISSING_CATEGORY})),
+            )
+        )
     return drifts
 
 
-def _chi_square(left: npt.NDArray[np.float64], right: npt.NDArray[np.float64]) -> float:
-    table = np.vstack([left, right])
-    table = table[:, table.sum(axis=0) > 0]
-    return 1.0 if table.shape[1] < 2 else float(scipy.stats.chi2_contingency(table).pvalue)  # noqa: PLR2004
+def _why_not(baseline: Baseline, window: pl.DataFrame) -> str | None:
+    if not baseline.columns or not baseline.reference.height:
+        return "as the release has no reference rows to compare with"
+    if not window.height:
+        return "as the window has no rows"
+    if window.height < LEAST_ROWS:
+        return f"with fewer than {LEAST_ROWS} rows"
+    return None
 
 
-def _counts(
-    reference: pl.Series, window: pl.Series, column: Column
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    if column.kind == "category":
-        left, right = (side.fill_null(MISSING_CATEGORY).to_numpy().astype(str) for side in (reference, window))
-        words = np.unique(np.concatenate([left, right]))
-        return _tally(np.searchsorted(words, left), words.size), _tally(np.searchsorted(words, right), words.size)
-    present = reference.drop_nulls().to_numpy()
-    edges = np.unique(np.quantile(present, np.linspace(0, 1, BINS + 1)[1:-1])) if present.size else np.empty(0)
-
-    def binned(side: pl.Series) -> npt.NDArray[np.float64]:
-        values = side.drop_nulls().to_numpy()
-        tally = _tally(np.searchsorted(edges, values, side="left"), edges.size + 1)
-        return np.append(tally, side.null_count())
-
-    return binned(reference), binned(window)
+def _why_unknown(before: Sample, now: Sample) -> str | None:
+    if before.missing == before.rows and now.missing == now.rows:
+        return "has no value in the reference, nor in the window"
+    if before.is_constant and now.is_constant and before.mean == now.mean and set(before.words[:1]) == set(now.words[:1]):
+        return "has one and the same value in all rows of the reference and of the window"
+    return None
 
 
-def _tally(codes: npt.NDArray[np.intp], size: int) -> npt.NDArray[np.float64]:
-    return np.bincount(codes, minlength=size).astype(np.float64)
+def _not_compared(baseline: Baseline, windows: Sequence[pl.DataFrame], columns: Sequence[Column]) -> dict[str, str]:
+    if not baseline.columns:
+        return {}
+    found = {column.name: "is not in the release's reference, and is not compared" for column in columns}
+    for column in baseline.columns:
+        del found[column.name]
+        if any(column.name not in window.columns for window in windows):
+            found[column.name] = "is not in every window, and is not compared there"
+    return found

@@ -6,7 +6,8 @@ Belongs here: the order of the page and its words. Does not belong here: the ver
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from churn_assets.monitoring.drift import LEAST_ROWS, MOST_ALLOWED, Drift, FeatureDrift
+from churn_assets.monitoring.drift import Drift, FeatureDrift
+from churn_assets.monitoring.drift_cuts import LEAST_ROWS, MOST_ALLOWED
 from churn_assets.monitoring.evidently_report import Drawing
 from churn_assets.periods import ALL
 from churn_assets.reporting.document import Document, DocumentPart, DocumentTable, Frame, Heading, Paragraph
@@ -62,7 +63,7 @@ def features_table(rows: Sequence[FeatureDrift]) -> DocumentTable:
             (
                 row.feature,
                 f"{round(row.psi, 3) + 0.0:.3f}",  # never -0.000
-                f"{row.allowed:.3f}",
+                f"{row.cut:.3f}",
                 f"{row.p_value:.2g}",
                 "drifted" if row.drifted else "stable" if row.judged else "shown, not judged",
             )

@@ -20,7 +20,7 @@ from churn_api.releases.reference import read_reference
 from churn_api.schemas.validation import Validation
 from churn_api.validation import routes
 from churn_api.validation.explain import validate
-from churn_assets.monitoring.drift import psi
+from churn_assets.monitoring.drift_statistics import psi
 from churn_store.errors import ReleaseError
 from churn_store.model.signature import Signature
 from tests.api.conftest import ONLINE_ROWS, Installation, Service, problem

@@ -10,7 +10,7 @@ import pytest
 
 from churn_assets.lake.lake import Lake
 from churn_assets.monitoring.assets import monitoring_assets
-from churn_assets.monitoring.drift import LEAST_ROWS
+from churn_assets.monitoring.drift_cuts import LEAST_ROWS
 from churn_assets.monitoring.evidently_report import unpacked
 from churn_assets.resources.serving import ServingStore
 from churn_assets.settings.company import Settings
