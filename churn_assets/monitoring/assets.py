@@ -15,7 +15,7 @@ from churn_assets.monitoring.drift import (
     judge_windows,
     require_columns,
 )
-from churn_assets.monitoring.drift_cuts import LEAST_ROWS
+from churn_assets.monitoring.drift_cuts import LEAST_ROWS, sampled_window, usual_periods
 from churn_assets.monitoring.evidently_report import draw
 from churn_assets.monitoring.report_page import About, document, features_table, headline
 from churn_assets.orchestration.code_version import code_version
@@ -23,7 +23,7 @@ from churn_assets.orchestration.failure_policy import wrong_input_is_final
 from churn_assets.orchestration.lost_periods import whole_versions
 from churn_assets.orchestration.pools import BACKGROUND
 from churn_assets.orchestration.table_writer import keys_of
-from churn_assets.periods import ALL
+from churn_assets.periods import ALL, day_of, text
 from churn_assets.reporting.document import Document
 from churn_assets.resources.reports import how_to_open
 from churn_assets.resources.serving import ServingStore
@@ -127,7 +127,8 @@ def _drift_report(
             for period, rows in windows.items()
         }
         columns = [*bundle.manifest.signature.columns, SCORED]
-        drift = judge_windows(reference, windows, columns, [*moving, SCORE], monitoring)
+        usual = [signature.as_trained(rows) for rows in _usual(lake, reference, version=version)]
+        drift = judge_windows(reference, windows, columns, [*moving, SCORE], monitoring, usual=usual)
         newest = drift.windows[key]
         drawing = draw(
             reference,
@@ -190,6 +191,15 @@ def _windows(lake: Lake, key: str, most: int) -> list[str]:
     if key == ALL:
         return [ALL]
     return [period for period in lake.periods("customer_features") if period <= key][-most:]
+
+
+def _usual(lake: Lake, reference: pl.DataFrame, *, version: int) -> list[pl.DataFrame]:
+    """Rows of windows from before the release, which tell what is usual; none for data without time."""
+    if "snapshot_s" not in reference.columns:
+        return []
+    trained_on = {text(day_of(second)) for second in reference["snapshot_s"].unique()}
+    periods = usual_periods(lake.periods("customer_features"), trained_on)
+    return [sampled_window(lake.read("customer_features", period, version=version)) for period in periods]
 
 
 def _allowed(rows: Sequence[FeatureDrift], columns: Sequence[Column], effect: float) -> dict[str, float]:

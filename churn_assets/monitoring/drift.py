@@ -12,15 +12,14 @@ history of windows (``drift_history``).
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import polars as pl
 
-from churn_assets.monitoring.drift_cuts import LEAST_ROWS, allowed_psi
+from churn_assets.monitoring.drift_cuts import LEAST_ROWS, cut, usual_move
 from churn_assets.monitoring.drift_statistics import Bins, Sample, corrected, moments, p_value
 from churn_assets.settings.monitoring import Monitoring
 from churn_store.errors import InputError
-from churn_store.model.psi import population_stability_index
+from churn_store.model.psi import Tally, population_stability_index
 from churn_store.model.signature import MISSING_CATEGORY, Column
 from churn_store.monitoring.facts import FeatureMove, State
 
@@ -100,22 +99,28 @@ class Baseline:
     Args:
         reference: training rows with the columns, and with ``snapshot_s`` where the data has time.
         columns: columns to compare; those that the reference lacks are left out.
-        effect: least cut.
+        usual: rows of other windows from before the release, which tell what is usual.
     """
 
-    def __init__(self, reference: pl.DataFrame, columns: Sequence[Column], effect: float) -> None:
-        self.reference = reference
+    def __init__(self, reference: pl.DataFrame, columns: Sequence[Column], usual: Sequence[pl.DataFrame] = ()) -> None:
+        self.rows = reference.height
+        self.has_time = "snapshot_s" in reference.columns
         self.columns = tuple(column for column in columns if column.name in reference.columns)
         self.samples = {column.name: Sample.of(reference[column.name], column) for column in self.columns}
-        if reference.height:
+        if self.rows:
             self.bins = {column.name: Bins(self.samples[column.name], column) for column in self.columns}
             self.tallies = {name: bins.tally(self.samples[name]) for name, bins in self.bins.items()}
-            self.cuts = {column.name: allowed_psi(reference, column, effect) for column in self.columns}
+            snapshots = reference.partition_by("snapshot_s") if self.has_time else []
+            self.usual = {
+                column.name: usual_move(
+                    self.tallies[column.name], self._tallies(snapshots, column), self._tallies(usual, column)
+                )
+                for column in self.columns
+            }
 
-    @cached_property
-    def has_time(self) -> bool:
-        """Whether the rows are those of snapshots."""
-        return "snapshot_s" in self.reference.columns
+    def _tallies(self, frames: Sequence[pl.DataFrame], column: Column) -> list[Tally]:
+        there = [frame[column.name] for frame in frames if column.name in frame.columns]
+        return [self.bins[column.name].tally(Sample.of(rows, column)) for rows in there]
 
 
 def require_columns(windows: Mapping[str, pl.DataFrame], columns: Sequence[Column]) -> None:
@@ -139,6 +144,7 @@ def judge_windows(
     shown: Collection[str],
     rule: Monitoring,
     *,
+    usual: Sequence[pl.DataFrame] = (),
     importances: Mapping[str, float] | None = None,
 ) -> Drift:
     """Compare the newest windows with the reference.
@@ -152,9 +158,10 @@ def judge_windows(
         columns: columns to compare.
         shown: names of columns that are compared but not judged.
         rule: bounds of the drift rule.
+        usual: rows of other windows from before the release, which tell what is usual; the columns that they have.
         importances: importance of each feature to the model, as a share; ``None`` where it is not known.
     """
-    baseline = Baseline(pl.DataFrame() if reference is None else reference, columns, rule.effect)
+    baseline = Baseline(pl.DataFrame() if reference is None else reference, columns, usual)
     newest = list(windows)[-rule.windows :]
     why = {name: said for name in newest if (said := _why_not(baseline, windows[name])) is not None}
     compared = {
@@ -192,7 +199,10 @@ def compare(
     drifts = []
     for column in columns:
         name, before, now = column.name, baseline.samples[column.name], samples[column.name]
-        moved, cut = population_stability_index(*tallies[name]), baseline.cuts[name]
+        moved, limit = (
+            population_stability_index(*tallies[name]),
+            cut(baseline.tallies[name], now.rows, baseline.usual[name], rule.effect),
+        )
         found = moments(before, now, tallies[name])
         drifts.append(
             FeatureDrift(
@@ -205,14 +215,14 @@ def compare(
                 chi_square=found.chi_square,
                 jensen_shannon=found.jensen_shannon,
                 p_value=p_values[name],
-                cut=cut,
+                cut=limit,
                 mean=now.mean,
                 baseline_mean=before.mean,
                 mean_shift=found.mean_shift,
                 missing=now.missing / now.rows,
                 importance=importances.get(name),
                 judged=name in judged,
-                drifted=name in judged and p_values[name] < rule.significance and moved > cut,
+                drifted=name in judged and p_values[name] < rule.significance and moved > limit,
                 unknown=unknown.get(name),
                 new_words=tuple(sorted(set(now.words.tolist()) - set(before.words.tolist()) - {MISSING_CATEGORY})),
             )
@@ -221,7 +231,7 @@ def compare(
 
 
 def _why_not(baseline: Baseline, window: pl.DataFrame) -> str | None:
-    if not baseline.columns or not baseline.reference.height:
+    if not baseline.columns or not baseline.rows:
         return "as the release has no reference rows to compare with"
     if not window.height:
         return "as the window has no rows"

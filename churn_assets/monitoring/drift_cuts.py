@@ -1,41 +1,122 @@
-"""Which PSI of a column is still usual: the cut of the drift rule, learned from the reference's own snapshots.
+"""Which PSI of a column is still usual in a window: the cut of the drift rule. It falls with the rows.
 
-Belongs here: what a window of a given size shows without any change of the world. Does not belong here: the statistics
-(``drift_statistics``) and the verdict (``drift``).
+Without any change a window shows two things. Chance: its rows are a sample, and so are the reference's. And what the year does anyway:
+seasons, growth, the days of the month. The first follows from the numbers of rows and bins, the second is learned from windows that came before the
+release.
+
+Belongs here: what is usual. Does not belong here: the statistics (``drift_statistics``) and the verdict (``drift``). ``docs/drift.md`` has the
+error rates that follow from the constants, and the decision 0053 how they were chosen.
 """
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
 
 import numpy as np
 import polars as pl
+import scipy
 
-from churn_assets.monitoring.drift_statistics import Bins, Sample
-from churn_store.model.psi import population_stability_index
-from churn_store.model.signature import Column
+from churn_store.model.psi import Tally, population_stability_index
 
 LEAST_ROWS = 100
-"""The least number of rows of a window or training snapshot that is judged."""
+"""The least number of rows of a window or of a usual one that is judged."""
 
-USUAL_SHARE = 0.9
-"""The share of training snapshots whose move from the others counts as usual; the rest may have been odd themselves."""
+CHANCE = 1e-4
+"""The probability that chance alone carries a feature of a window above its cut. There are some 45 features, and successive windows hold the
+same customers."""
+
+MARGIN = 1.5
+"""How many times the greatest usual move is still usual: no year is like the other."""
 
 MOST_ALLOWED = 0.5
-"""The upper limit of the usual PSI: a greater one matters whatever the training snapshots did, unless the configured effect is
-greater still."""
+"""The upper limit of a cut: a greater PSI matters whatever was usual, unless the configured effect is greater still. One broken month before
+the release must not switch the judging of a feature off."""
+
+YEAR = timedelta(days=365)
+MOST_USUAL = 18
+"""The greatest number of windows from before the release that are read, spread over a year."""
 
 
-def allowed_psi(reference: pl.DataFrame, column: Column, effect: float) -> float:
-    """The PSI up to which a move does not matter: the effect, or more if seasons and growth alone cause more.
+MOST_ROWS = 20_000
+"""The greatest number of rows of a usual window that count."""
 
-    The usual PSI is the one that all but the oddest tenth of the training snapshots (at least one of them) did not exceed, each
-    against the others. It is capped at ``MOST_ALLOWED``: one broken month must not switch the judging of a feature off.
+
+@dataclass(frozen=True)
+class Usual:
+    """How far a feature has moved without a change of the world.
+
+    Attributes:
+        move: PSI of the greatest usual move, less what chance adds to it; 0 where no usual window is known.
+        windows: number of usual windows that it was learned from.
     """
-    if "snapshot_s" not in reference.columns:
-        return effect
-    moves = []
-    for snapshot in reference["snapshot_s"].unique().sort():
-        inside = reference["snapshot_s"] == snapshot
-        one, rest = (Sample.of(part[column.name], column) for part in (reference.filter(inside), reference.filter(~inside)))
-        if min(one.rows, rest.rows) >= LEAST_ROWS:
-            bins = Bins(rest, column)
-            moves.append(population_stability_index(bins.tally(rest), bins.tally(one)))
-    usual = float(np.quantile(moves, USUAL_SHARE, method="lower")) if moves else 0.0
-    return max(effect, min(usual, MOST_ALLOWED))
+
+    move: float
+    windows: int
+
+
+def usual_move(baseline: Tally, snapshots: Sequence[Tally], past: Sequence[Tally]) -> Usual:
+    """The greatest usual move of a feature.
+
+    Of each move one standard deviation under chance is subtracted, as the greatest of many would be great by chance alone.
+
+    Args:
+        baseline: rows of the reference in the bins.
+        snapshots: rows of each of its snapshots; each is compared with the others.
+        past: rows of other windows from before the release; each is compared with the reference.
+    """
+    pairs = [(baseline - one, one) for one in snapshots] + [(baseline, one) for one in past]
+    pairs = [(rest, one) for rest, one in pairs if min(rest.sum(), one.sum()) >= LEAST_ROWS]
+    moves = [population_stability_index(rest, one) - _deviation(rest, one) for rest, one in pairs]
+    return Usual(max([0.0, *moves]), len(moves))
+
+
+def cut(before: Tally, now_rows: int, usual: Usual, effect: float) -> float:
+    """The PSI up to which a feature's move does not matter in a window.
+
+    The index times ``1 / (1/n + 1/m)``, with its bias, follows nearly a chi-square distribution with ``bins - 1`` degrees of freedom (Yurdakul
+    2018), and where the shares have moved, a noncentral one, as Pearson's statistic does; its quantile is Patnaik's (1949). The cut is the
+    quantile at ``1 - CHANCE`` after a usual move, between the configured effect and ``MOST_ALLOWED``.
+
+    Args:
+        before: rows of the reference in the bins.
+        now_rows: rows of the window.
+        usual: greatest usual move of the feature.
+        effect: least cut, whatever the rows.
+    """
+    unit, freedom = 1 / before.sum() + 1 / now_rows, _freedom(before)
+    moved = MARGIN * usual.move / unit
+    scale = (freedom + 2 * moved) / (freedom + moved)
+    reached = scale * scipy.special.chdtri((freedom + moved) / scale, CHANCE)
+    return max(effect, min(float(unit * (reached - freedom)), MOST_ALLOWED))
+
+
+def usual_periods(periods: Iterable[str], trained_on: Collection[str]) -> list[str]:
+    """The windows from before the release that tell what is usual: of the year up to its newest training snapshot, evenly spread.
+
+    Args:
+        periods: keys of all snapshots that the lake has.
+        trained_on: keys of the reference's snapshots, which are known already; none are usual without them.
+    """
+    if not trained_on:
+        return []
+    newest = max(trained_on)
+    first = (date.fromisoformat(newest) - YEAR).isoformat()
+    found = sorted(key for key in periods if first < key < newest and key not in trained_on)
+    if len(found) <= MOST_USUAL:
+        return found
+    return [found[place] for place in np.linspace(0, len(found) - 1, MOST_USUAL).round().astype(int)]
+
+
+def sampled_window(rows: pl.DataFrame) -> pl.DataFrame:
+    """At most ``MOST_ROWS`` rows, the same ones each time: more would say nothing more about what is usual."""
+    return rows.gather_every(-(-rows.height // MOST_ROWS)) if rows.height > MOST_ROWS else rows
+
+
+def _freedom(tally: Tally) -> int:
+    return max(1, int((tally > 0).sum()) - 1)
+
+
+def _deviation(before: Tally, now: Tally) -> float:
+    """Standard deviation of the index under chance."""
+    unit = 1 / before.sum() + 1 / now.sum()
+    return float(unit * np.sqrt(2 * _freedom(before + now)))

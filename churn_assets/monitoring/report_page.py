@@ -12,7 +12,7 @@ from churn_assets.monitoring.evidently_report import Drawing
 from churn_assets.periods import ALL
 from churn_assets.reporting.document import Document, DocumentPart, DocumentTable, Frame, Heading, Paragraph
 
-HEAD = ("feature", "PSI", "allowed", "p", "verdict")
+HEAD = ("feature", "PSI", "cut", "p", "verdict")
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def headline(drift: Drift) -> str:
 def features_table(rows: Sequence[FeatureDrift]) -> DocumentTable:
     """What each feature did in a window, the greatest change first."""
     caption = (
-        "Allowed: the configured effect, or what the training snapshots did among each other, that at most "
+        "Cut: the configured effect, or what chance and a usual year explain in a window of these rows, that at most "
         f"{MOST_ALLOWED}. p: of what is judged, corrected for the number of judged features"
     )
     return DocumentTable(
@@ -65,7 +65,13 @@ def features_table(rows: Sequence[FeatureDrift]) -> DocumentTable:
                 f"{round(row.psi, 3) + 0.0:.3f}",  # never -0.000
                 f"{row.cut:.3f}",
                 f"{row.p_value:.2g}",
-                "drifted" if row.drifted else "stable" if row.judged else "shown, not judged",
+                "drifted"
+                if row.drifted
+                else "stable"
+                if row.judged
+                else f"not judged: {row.unknown}"
+                if row.unknown
+                else "shown, not judged",
             )
             for row in sorted(rows, key=lambda row: -row.psi)
         ),

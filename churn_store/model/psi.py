@@ -16,7 +16,8 @@ def population_stability_index(before: Tally, now: Tally) -> float:
 
     The index is ``sum((q - p) ln(q / p))`` over the bins (Siddiqi 2006, Credit Risk Scorecards, ch. 10). Under no drift its
     expectation is about ``(bins - 1) (1/n + 1/m)``, by the chi-square argument (Yurdakul 2018, Statistical properties of the
-    population stability index), which is subtracted. An empty bin counts as half a row; one that is empty in both does not count.
+    population stability index), which is subtracted. A bin has at least half a row of the smaller tally, as that can't be told from
+    none; a bin that is empty in both does not count.
 
     Args:
         before: tally of the reference, at least one row.
@@ -27,7 +28,7 @@ def population_stability_index(before: Tally, now: Tally) -> float:
     """
     n, m = before.sum(), now.sum()
     occupied = (before + now) > 0
-    p = np.maximum(before[occupied], 0.5) / n
-    q = np.maximum(now[occupied], 0.5) / m
+    least = 0.5 / min(n, m)
+    p, q = np.maximum(before[occupied] / n, least), np.maximum(now[occupied] / m, least)
     bias = (occupied.sum() - 1) * (1 / n + 1 / m)
     return float(np.sum((q - p) * np.log(q / p)) - bias)

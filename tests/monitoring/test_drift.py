@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from churn_assets.monitoring.drift import Drift, judge_windows, require_columns
-from churn_assets.monitoring.drift_cuts import LEAST_ROWS, MOST_ALLOWED, allowed_psi
+from churn_assets.monitoring.drift_cuts import LEAST_ROWS, MOST_ALLOWED, Usual, cut
 from churn_assets.monitoring.drift_statistics import Bins, Sample, p_value, psi
 from churn_assets.settings.monitoring import Monitoring
 from churn_store.errors import InputError
@@ -156,8 +156,10 @@ def test_several_odd_training_months_do_not_switch_a_feature_off() -> None:
     assert row.cut == MOST_ALLOWED
 
 
-def test_an_effect_above_the_cap_is_kept() -> None:
-    assert allowed_psi(months(*(shifted(seed, by=seed) for seed in range(6))), NORMAL, 2.0) == 2.0
+def test_an_effect_above_the_cap_is_kept_and_one_below_the_cut_changes_nothing() -> None:
+    tenths = np.full(10, 2_000.0)
+    assert cut(tenths, 1_000, Usual(3.0, 5), 2.0) == 2.0
+    assert cut(tenths, 500, Usual(0.0, 0), 0.02) == cut(tenths, 500, Usual(0.0, 0), 0.001)
 
 
 def test_what_is_only_shown_does_not_lower_the_bar_for_the_rest() -> None:
