@@ -20,7 +20,7 @@ export ORT_DISABLE_TELEMETRY := 1
 export DAGSTER_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-spark demo dev score test integration coverage schemathesis story faults year test-spark proofs lint types definitions checks bench-simulate bench-init bench-features bench-models bench-gate bench-intervals bench-experiments bench-month bench-reasons bench-rollback bench-serving bench-attacks bench-limits bench-peers profile-serving rooms-picture env compose-test lock clean
+.PHONY: help setup setup-spark demo dev score test integration coverage schemathesis story faults year test-spark proofs lint types definitions checks bench-simulate bench-init bench-features bench-models bench-gate bench-intervals bench-drift bench-experiments bench-month bench-reasons bench-rollback bench-serving bench-attacks bench-limits bench-peers profile-serving rooms-picture env compose-test lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -112,6 +112,9 @@ bench-limits: $(DEVELOPMENT) ## What a rate limit costs a request, in memory and
 
 bench-models: $(DEVELOPMENT) ## Quality of the models beside plain scikit-learn on Telco, CDNOW and the synthetic company
 	$(BIN)/python benchmarks/models.py $(BENCH)
+
+bench-drift: $(DEVELOPMENT) ## False alarms, power and delay of the drift rule beside others' rules, by rows and kind of change; BENCH=--quick in a minute
+	$(BIN)/python benchmarks/drift.py $(BENCH)
 
 bench-experiments: $(DEVELOPMENT) ## How often an experiment that is looked at every day is wrong, and how often right
 	$(BIN)/python benchmarks/experiments.py $(BENCH)

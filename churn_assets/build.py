@@ -27,6 +27,7 @@ from churn_assets.features.assets import feature_assets
 from churn_assets.features.feature_sets import company_features, features_in_use, protected_among
 from churn_assets.lake.lake import Lake
 from churn_assets.monitoring.assets import monitoring_assets
+from churn_assets.monitoring.detector_asset import detector_benchmark_asset
 from churn_assets.orchestration.json_values import json_values
 from churn_assets.orchestration.lost_checks import IN_LAKE, lost_checks
 from churn_assets.orchestration.partitions import partitions_of
@@ -97,6 +98,7 @@ def build_defs(settings: Settings | None = None, *, overrides: Mapping[str, Any]
         *backtest_assets(settings, used),
         *outcome_assets(labelled, timeline=settings.timeline, label=settings.label, tables=settings.tables),
         *scoring_assets(features, snapshots, has_time=settings.has_time, online_url=settings.online_url),
+        detector_benchmark_asset(seed=settings.training.seed),
         *monitoring_assets(
             features,
             snapshots,

@@ -36,7 +36,7 @@ SELECTIONS = {
     PUBLISH: dg.AssetSelection.groups("outcomes"),
     RETRAIN: dg.AssetSelection.assets("waiting_candidates").upstream() & dg.AssetSelection.groups("training", "champion"),
     SCORE: dg.AssetSelection.groups("scoring"),
-    MONITOR: dg.AssetSelection.groups("monitoring"),
+    MONITOR: dg.AssetSelection.groups("monitoring") - dg.AssetSelection.assets("detector_benchmark"),
     BACKTEST: dg.AssetSelection.assets("backtest_report"),
 }
 """The assets that each job makes."""
