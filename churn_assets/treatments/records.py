@@ -1,0 +1,72 @@
+"""The treatments of a stretch of time as one frame: those of the company's own table, and those that the service received.
+
+Belongs here: reading both and joining them. Does not belong here: what a treatment does to a label (``weights``).
+"""
+
+from typing import Final
+
+import polars as pl
+import sqlalchemy as sa
+
+from churn_assets.lake.lake import Lake
+from churn_store.treatments.newest import newest_between
+
+TABLE: Final = "treatments"
+"""The raw table of a company that keeps its campaigns in a table of its own."""
+
+COLUMNS: Final[dict[str, type[pl.DataType]]] = {
+    "customer_id": pl.String, "assigned_s": pl.Int64, "treated": pl.Boolean, "propensity": pl.Float64,
+}  # fmt: skip
+
+_SUBJECT: Final = ("customer_id", "assigned_s", "channel", "offer")
+_ALL: Final[dict[str, type[pl.DataType]]] = {
+    "customer_id": pl.String, "assigned_s": pl.Int64, "channel": pl.String, "offer": pl.String, "treated": pl.Boolean,
+    "propensity": pl.Float64, "received_s": pl.Float64,
+}  # fmt: skip
+
+
+def treatments_between(
+    lake: Lake | None, engine: sa.Engine | None, *, start_s: int, end_s: int, version: int | None = None
+) -> pl.DataFrame:
+    """The treatments that were assigned in ``[start_s, end_s)``, in epoch seconds.
+
+    What both sources say of a customer, time, channel and offer counts once, as the one that heard of it later says it.
+
+    Args:
+        lake: the lake, which has the company's own table if there is one; ``None`` to leave it out.
+        engine: the serving database; ``None`` to leave it out.
+        start_s: beginning of the stretch.
+        end_s: its end, which does not belong to it.
+        version: version of the lake's table to read; default: the newest.
+
+    Returns:
+        ``customer_id``, ``assigned_s``, ``treated``, and ``propensity``, which is null where it is not known; sorted.
+
+    Raises:
+        SQLAlchemyError: if the database does not answer.
+        ChurnError: if the lake's table can't be read.
+    """
+    found = [pl.DataFrame(schema=_ALL)]
+    if lake is not None and lake.has(TABLE):
+        found.append(_of_lake(lake, start_s, end_s, version))
+    if engine is not None:
+        rows = list(newest_between(engine, start_s, end_s))
+        found.append(pl.DataFrame(rows, schema=_ALL, orient="row"))
+    newest = pl.concat(found).sort(*_SUBJECT, "received_s", "treated", "propensity").unique(_SUBJECT, keep="last")
+    return newest.sort(*_SUBJECT).select(list(COLUMNS))
+
+
+def _of_lake(lake: Lake, start_s: int, end_s: int, version: int | None) -> pl.DataFrame:
+    within = pl.col("occurred_s").is_between(start_s, end_s, closed="left")
+    renamed = {
+        "customer_id": pl.col("customer_id"),
+        "assigned_s": pl.col("occurred_s"),
+        "channel": pl.col("channel").fill_null(""),
+        "offer": pl.col("offer").fill_null(""),
+        "treated": pl.col("treated"),
+        "propensity": pl.col("propensity"),
+        "received_s": pl.col("known_s").cast(pl.Float64),
+    }
+
+    rows = lake.scan(TABLE, version=version).filter(within).select(**renamed)
+    return lake.collect(TABLE, rows, version=version)

@@ -1,0 +1,44 @@
+"""The treatments that count: of each customer, time, channel and offer the greatest version.
+
+Belongs here: reading them for whoever judges labels. Does not belong here: writing (``treatments.log``), and what a treatment does to a
+label (the graph's ``treatments.weights``).
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import sqlalchemy as sa
+
+from churn_store.database.schema import treatments
+
+
+class NewestTreatment(NamedTuple):
+    """A treatment in its newest version; the attributes are those of ``treatments.log.Treatment``, and when it was received."""
+
+    customer_id: str
+    assigned_s: int
+    channel: str
+    offer: str
+    treated: bool
+    propensity: float | None
+    received_s: float
+
+
+def is_newest() -> sa.ColumnElement[bool]:
+    """The condition that a row of ``treatments`` is the newest version of its customer, time, channel and offer."""
+    later = treatments.alias("later")
+    same = sa.and_(*(later.c[name] == treatments.c[name] for name in ("customer_id", "assigned_s", "channel", "offer")))
+    return ~sa.exists().where(same & (later.c.version > treatments.c.version))
+
+
+def newest_between(engine: sa.Engine, start_s: int, end_s: int) -> Iterator[NewestTreatment]:
+    """The treatments that were assigned in ``[start_s, end_s)``, in epoch seconds.
+
+    Raises:
+        SQLAlchemyError: if the database does not answer.
+    """
+    columns = (treatments.c[name] for name in NewestTreatment._fields)
+    within = (treatments.c.assigned_s >= start_s) & (treatments.c.assigned_s < end_s)
+    with engine.connect() as connection:
+        for row in connection.execute(sa.select(*columns).where(within & is_newest())):
+            yield NewestTreatment(*row)
