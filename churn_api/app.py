@@ -36,12 +36,14 @@ from churn_api.http.lanes import require_answerable
 from churn_api.http.middleware import PipelineParts, RequestPipeline, note_unmatched
 from churn_api.http.ordinary import CheckedRequest
 from churn_api.http.problems import problem_response
+from churn_api.intake.bodies import Bodies
+from churn_api.intake.saving import Saver
 from churn_api.monitoring.exposition import Exposition
 from churn_api.monitoring.health import HealthController, Monitor, detailed_controller
 from churn_api.monitoring.shadow import ShadowController
 from churn_api.monitoring.status import StatusController
 from churn_api.open_inference.routes import ModelMetadataController, ServerController, infer_routes
-from churn_api.outcomes.parsing import OutcomeBodies
+from churn_api.outcomes.parsing import OUTCOMES
 from churn_api.outcomes.routes import OutcomeService, outcome_controller
 from churn_api.predictions.batch_reasons import BatchReasons
 from churn_api.predictions.batch_route import batch_route
@@ -73,6 +75,8 @@ from churn_api.telemetry.metrics import Metrics
 from churn_api.telemetry.refusals import Refusals
 from churn_api.telemetry.shipper import Shipper
 from churn_api.telemetry.spool import Spool
+from churn_api.treatments.parsing import TREATMENTS
+from churn_api.treatments.routes import TreatmentService, treatment_controller
 from churn_api.validation.routes import validation_controller
 from churn_api.workers.worker import Worker
 from churn_store.clock import wall_s
@@ -80,9 +84,11 @@ from churn_store.database.migrate import require_migrated
 from churn_store.database.schema import connect
 from churn_store.database.watch import DatabaseWatch
 from churn_store.errors import DatabaseAwayError, InputError
+from churn_store.outcomes.log import record as record_outcomes
 from churn_store.releases.risk_bands import bands_of
 from churn_store.releases.trial import Trials
 from churn_store.storage.online_store import open_reader
+from churn_store.treatments.log import record as record_treatments
 
 if TYPE_CHECKING:
     from churn_api.telemetry.spans import Tracing
@@ -214,7 +220,8 @@ def create_app(
 
     parts = {
         "experiments": ExperimentReader(engine, releases.store, clock.now_s),
-        "outcomes": OutcomeService(engine, OutcomeBodies(limits.max_batch, clock.now_s), releases, clock.now_s, turns),
+        "outcomes": OutcomeService(Saver(engine, Bodies(OUTCOMES, limits.max_batch, clock.now_s), record_outcomes, clock.now_s, turns), releases),
+        "treatments": TreatmentService(Saver(engine, Bodies(TREATMENTS, limits.max_batch, clock.now_s), record_treatments, clock.now_s, turns)),
         "surveys": SurveyService(engine, predictor, online, clock.now_s, turns),
         "shadow": shadow, "access": access, "documents": documents, "engine": engine, "explanations": explanations, "monitor": monitor, "predictor": predictor, "releases": releases,
         "decisions": Decisions(engine, releases, trials, access.ring.name_of, clock.now_s, shadow.has_given_up), "threads": threads, "online": online, "clock": clock, "worker": worker, "exposition": exposition,
@@ -239,6 +246,7 @@ def create_app(
         LimitsController,
         AuditController,
         outcome_controller(limits.max_batch_body_bytes),
+        treatment_controller(limits.max_batch_body_bytes),
         SurveyController,
         DocsController,
         *more_routes,

@@ -29,6 +29,7 @@ from churn_api.releases.served import Served
 from churn_api.schemas.outcomes import OutcomeRecord
 from churn_api.schemas.predictions import Batch, Prediction, StreamedPrediction
 from churn_api.schemas.surveys import SurveySubmission
+from churn_api.schemas.treatments import TreatmentRecord
 
 CSV: Final = (
     "A file like the company's table of customers, read by the mapping in churn.yaml (separator, decimals, missing words, names, "
@@ -94,13 +95,35 @@ OUTCOMES_IN_CSV: Final = {
 }
 
 
+TREATMENTS_IN_CSV: Final = {
+    "type": "string",
+    "description": "A header line with some of customer_id, assigned, channel, offer, treated, propensity and idempotency_key, the first two "
+    "needed; commas; UTF-8 or the charset's encoding; treated is true, false, yes, no, 1 or 0, and true where it is empty; an empty cell says "
+    "nothing.",
+}
+
+
 class OutcomeBatch(msgspec.Struct):
     """Outcomes of several customers: all of them are saved, or none."""
 
     outcomes: Annotated[list[OutcomeRecord], msgspec.Meta(min_length=1)]
 
 
-BODIES: Final = (OutcomeRecord, ApproveRequest, RejectRequest, ArmsRequest, RollbackRequest, SurveySubmission)
+class TreatmentBatch(msgspec.Struct):
+    """Treatments of several customers: all of them are saved, or none."""
+
+    treatments: Annotated[list[TreatmentRecord], msgspec.Meta(min_length=1)]
+
+
+BODIES: Final = (
+    OutcomeRecord,
+    TreatmentRecord,
+    ApproveRequest,
+    RejectRequest,
+    ArmsRequest,
+    RollbackRequest,
+    SurveySubmission,
+)
 """Bodies of ordinary routes, described by msgspec: Litestar leaves out open bounds, and puts bounds beside the alternative of null."""
 
 
@@ -209,6 +232,7 @@ class OpenApiDocuments:
                 *request_types,
                 *BODIES,
                 OutcomeBatch,
+                TreatmentBatch,
                 Prediction,
                 Batch,
                 StreamedPrediction,
@@ -229,10 +253,12 @@ class OpenApiDocuments:
         rows = {**_content("ValidateRequest"), **TAKES_CSV}
         validate = paths["/validate"]["post"]
         paths["/validate"]["post"] = {**validate, "requestBody": {"required": True, "content": rows}}
-        paths["/outcomes"]["post"] = {
-            **paths["/outcomes"]["post"],
-            "requestBody": {"required": True, "content": {**_one_or_many(), "text/csv": {"schema": OUTCOMES_IN_CSV}}},
-        }
+        for path, names, in_csv in (
+            ("/outcomes", ("OutcomeRecord", "OutcomeBatch"), OUTCOMES_IN_CSV),
+            ("/treatments", ("TreatmentRecord", "TreatmentBatch"), TREATMENTS_IN_CSV),
+        ):
+            content = {**_one_or_many(*names), "text/csv": {"schema": in_csv}}
+            paths[path]["post"] = {**paths[path]["post"], "requestBody": {"required": True, "content": content}}
         return msgspec.json.encode(
             {
                 "openapi": self._ordinary["openapi"],
@@ -308,8 +334,8 @@ def _operation(operation: Operation) -> dict[str, Any]:
     return described
 
 
-def _one_or_many() -> dict[str, Any]:
-    either = [{"$ref": REFERENCE.format(name=name)} for name in ("OutcomeRecord", "OutcomeBatch")]
+def _one_or_many(one: str, many: str) -> dict[str, Any]:
+    either = [{"$ref": REFERENCE.format(name=name)} for name in (one, many)]
     return {"application/json": {"schema": {"anyOf": either}}}
 
 

@@ -1,42 +1,17 @@
 """Bodies of the outcome routes.
 
-Belongs here: what is sent and answered, and its bounds. Does not belong here: how a body is read (``outcomes.parsing``).
+Belongs here: what is sent and answered, and its bounds. Does not belong here: how a body is read (``intake.bodies``, ``outcomes.parsing``).
 """
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
-from typing import Annotated, Final
+from datetime import datetime
+from typing import Final
 
 import msgspec
 
+from churn_api.schemas.intake import IdempotencyKey, Time, time_of
 from churn_api.schemas.requests import CustomerId
 from churn_store.outcomes.log import OutcomeVersion
-
-LONGEST_KEY: Final = 200
-LONGEST_TIME: Final = 40
-
-KEY: Final = "^[!-~]+$(?!\\n)"
-"""Idempotency keys: ASCII that can be shown, without blanks."""
-
-IdempotencyKey = Annotated[
-    str,
-    msgspec.Meta(
-        min_length=1,
-        max_length=LONGEST_KEY,
-        pattern=KEY,
-        description="your own name for this statement: sent again under it, it counts once",
-    ),
-]
-
-Time = Annotated[
-    str,
-    msgspec.Meta(
-        min_length=1,
-        max_length=LONGEST_TIME,
-        description="a date or time in ISO 8601; UTC where it names no zone; not in the future",
-        examples=["2026-01-31", "2026-01-31T12:00:00Z"],
-    ),
-]
 
 
 class OutcomeRecord(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, gc=False):
@@ -136,7 +111,7 @@ def entries_of(versions: Iterable[OutcomeVersion]) -> list[OutcomeEntry]:
             version=one.version,
             churned=one.churned,
             occurred=_time(one.occurred_s),
-            received=datetime.fromtimestamp(one.received_s, UTC),
+            received=time_of(one.received_s),
             key_id=one.key_id,
             newest=one.is_newest,
         )
@@ -145,4 +120,4 @@ def entries_of(versions: Iterable[OutcomeVersion]) -> list[OutcomeEntry]:
 
 
 def _time(seconds: int | None) -> datetime | None:
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+    return None if seconds is None else time_of(seconds)

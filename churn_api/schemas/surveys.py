@@ -10,7 +10,7 @@ from typing import Annotated, Final
 import msgspec
 
 from churn_api.http.problems import ProblemDetails
-from churn_api.schemas.outcomes import IdempotencyKey, Time
+from churn_api.schemas.intake import IdempotencyKey, Time
 from churn_api.schemas.predictions import Prediction
 from churn_api.schemas.requests import CustomerId
 from churn_store.surveys.log import SurveyVersion

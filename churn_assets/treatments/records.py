@@ -9,7 +9,7 @@ import polars as pl
 import sqlalchemy as sa
 
 from churn_assets.lake.lake import Lake
-from churn_store.treatments.newest import newest_between
+from churn_store.treatments.newest import SUBJECT, newest_between
 
 TABLE: Final = "treatments"
 """The raw table of a company that keeps its campaigns in a table of its own."""
@@ -18,7 +18,6 @@ COLUMNS: Final[dict[str, type[pl.DataType]]] = {
     "customer_id": pl.String, "assigned_s": pl.Int64, "treated": pl.Boolean, "propensity": pl.Float64,
 }  # fmt: skip
 
-_SUBJECT: Final = ("customer_id", "assigned_s", "channel", "offer")
 _ALL: Final[dict[str, type[pl.DataType]]] = {
     "customer_id": pl.String, "assigned_s": pl.Int64, "channel": pl.String, "offer": pl.String, "treated": pl.Boolean,
     "propensity": pl.Float64, "received_s": pl.Float64,
@@ -52,8 +51,8 @@ def treatments_between(
     if engine is not None:
         rows = list(newest_between(engine, start_s, end_s))
         found.append(pl.DataFrame(rows, schema=_ALL, orient="row"))
-    newest = pl.concat(found).sort(*_SUBJECT, "received_s", "treated", "propensity").unique(_SUBJECT, keep="last")
-    return newest.sort(*_SUBJECT).select(list(COLUMNS))
+    newest = pl.concat(found).sort(*SUBJECT, "received_s", "treated", "propensity").unique(SUBJECT, keep="last")
+    return newest.sort(*SUBJECT).select(list(COLUMNS))
 
 
 def _of_lake(lake: Lake, start_s: int, end_s: int, version: int | None) -> pl.DataFrame:

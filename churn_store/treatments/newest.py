@@ -5,11 +5,14 @@ label (the graph's ``treatments.weights``).
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import sqlalchemy as sa
 
 from churn_store.database.schema import treatments
+
+SUBJECT: Final = ("customer_id", "assigned_s", "channel", "offer")
+"""What a treatment is about; of each the greatest version counts."""
 
 
 class NewestTreatment(NamedTuple):
@@ -27,7 +30,7 @@ class NewestTreatment(NamedTuple):
 def is_newest() -> sa.ColumnElement[bool]:
     """The condition that a row of ``treatments`` is the newest version of its customer, time, channel and offer."""
     later = treatments.alias("later")
-    same = sa.and_(*(later.c[name] == treatments.c[name] for name in ("customer_id", "assigned_s", "channel", "offer")))
+    same = sa.and_(*(later.c[name] == treatments.c[name] for name in SUBJECT))
     return ~sa.exists().where(same & (later.c.version > treatments.c.version))
 
 

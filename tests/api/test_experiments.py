@@ -12,9 +12,10 @@ from churn_api.predictions.service import Predictor
 from churn_api.releases.serving_model import ServingModel
 from churn_api.schemas.requests import Row
 from churn_store.clock import DAY_S
+from churn_store.database.intake import Sender
 from churn_store.experiments.history import running
 from churn_store.experiments.lifecycle import start
-from churn_store.outcomes.log import Outcome, Sender
+from churn_store.outcomes.log import Outcome
 from churn_store.outcomes.log import record as save
 from churn_store.releases.bundles import stage
 from churn_store.releases.challenge import end_challenge

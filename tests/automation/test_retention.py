@@ -19,12 +19,13 @@ from churn_assets.build import build_defs
 from churn_assets.settings.company import Settings
 from churn_assets.settings.label import Label
 from churn_store.clock import DAY_S, wall_s
+from churn_store.database.intake import Sender
 from churn_store.database.retention import remove_older
 from churn_store.database.schema import audit_log, prediction_log
 from churn_store.errors import InputError
 from churn_store.experiments.history import append, read
 from churn_store.experiments.results import KEPT, results, words_of
-from churn_store.outcomes.log import Outcome, Sender, record
+from churn_store.outcomes.log import Outcome, record
 from churn_store.settings import SharedServiceSettings
 from churn_store.storage.digest_store import DigestStore
 from tests.experiments.made import an_experiment, event

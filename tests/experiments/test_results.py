@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from churn_store.clock import DAY_S
+from churn_store.database.intake import Sender
 from churn_store.database.schema import prediction_log
 from churn_store.experiments.assignment import is_treated
 from churn_store.experiments.exposures import ArmUnits, Exposures, exposures
@@ -19,7 +20,7 @@ from churn_store.experiments.lake_labels import LakeLabels
 from churn_store.experiments.plan import CONTROL, TREATMENT, GuardRail
 from churn_store.experiments.record import Record
 from churn_store.experiments.results import Result, judged, results
-from churn_store.outcomes.log import Outcome, Sender, record
+from churn_store.outcomes.log import Outcome, record
 from churn_store.storage.digest_store import DigestStore
 from tests.experiments.made import PROFIT, an_experiment, event
 from tests.release_factory import NOW_S

@@ -6,12 +6,13 @@ import pytest
 import sqlalchemy as sa
 
 from churn_store.clock import DAY_S
+from churn_store.database.intake import Receipt, Sender
 from churn_store.experiments.exposures import exposures
 from churn_store.experiments.history import append, read
 from churn_store.experiments.lake_labels import LakeLabels
 from churn_store.experiments.plan import ARMS
 from churn_store.experiments.windows import Fate, Said, Window, fate_in
-from churn_store.outcomes.log import Outcome, Receipt, Sender, record
+from churn_store.outcomes.log import Outcome, record
 from churn_store.storage.digest_store import DigestStore
 from tests.experiments.made import an_experiment, event
 from tests.experiments.test_results import asked, log, names

@@ -8,9 +8,10 @@ import pytest
 import sqlalchemy as sa
 
 from churn_store.clock import DAY_S
+from churn_store.database.intake import Receipt, ReusedKeyError, Sender
 from churn_store.database.schema import outcome_keys, outcomes, prediction_log
 from churn_store.outcomes.counts import count
-from churn_store.outcomes.log import Outcome, Receipt, ReusedKeyError, Sender, record, versions_of
+from churn_store.outcomes.log import Outcome, record, versions_of
 from tests.release_factory import NOW_S
 
 T_S = NOW_S - 40 * DAY_S
