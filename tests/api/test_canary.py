@@ -159,7 +159,12 @@ def test_what_is_sent_in_any_field_stays_between_the_caller_and_the_answer(
     assert len(lines.splitlines()) > len(statuses) / 2
     assert len(audit) > 20
     assert len(collector.spans) > len(statuses) / 2
-    assert {span.name for span in collector.spans} >= {"POST /predict", "GET /customers/{customer_id}", "POST /outcomes"}
+    assert {span.name for span in collector.spans} >= {
+        "POST /predict",
+        "GET /customers/{customer_id}",
+        "POST /outcomes",
+        "POST /treatments",
+    }
     assert {200, 400, 404} <= set(statuses)
     assert 500 not in statuses
     traces = [str(collector.spans), *(body.decode("latin-1") for body in collector.bodies)]

@@ -171,6 +171,9 @@ INFER = {
 }  # fmt: skip
 
 
+ASK_FOR_A_CUSTOMER = {("/outcomes", "get"), ("/survey/answers", "get"), ("/treatments", "get")}
+
+
 def ask(service: Service, path: str, method: str, key: str | None, **named: str) -> Any:
     record, version = {"attributes": ONLINE_ROWS[0]}, str(service.installation.newest_epoch())
     bodies = {
@@ -181,6 +184,7 @@ def ask(service: Service, path: str, method: str, key: str | None, **named: str)
         "/ab/config": {"challenger": named.get("challenger", ""), "share": 0.1, "reason": "a test", "override": True},
         "/v2/models/churn/infer": INFER, "/v2/models/churn/versions/{version}/infer": INFER,
         "/outcomes": {"customer_id": "c1", "churned": True},
+        "/treatments": {"customer_id": "c1", "assigned": "2026-01-01"},
         "/experiments": {"name": "calls", **CALLS, "reason": "a test"},
         **{f"/experiments/{{name}}/{what}": {"reason": "a test"} for what in ("start", "stop", "promote")},
         "/survey/submit": {
@@ -191,7 +195,7 @@ def ask(service: Service, path: str, method: str, key: str | None, **named: str)
     return service.client.request(
         method,
         path.format(customer_id="c1", report="card", version=version, name="new" if path.endswith("/start") else "won")
-        + ("?customer_id=c1" if (path, method) in {("/outcomes", "get"), ("/survey/answers", "get")} else ""),
+        + ("?customer_id=c1" if (path, method) in ASK_FOR_A_CUSTOMER else ""),
         json=bodies.get(path) if method in {"post", "put"} else None,
         headers=headers,
     )

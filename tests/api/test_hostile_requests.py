@@ -361,6 +361,7 @@ def hostile_decision(named: bytes) -> dict[str, bytes]:
 
 
 ANSWERED = b'{"customer_id": "c1", "survey": "s", "idempotency_key": "k", "answers": %s}'
+TREATED = b'{"customer_id": "c1", "assigned": "2026-01-01", %s}'
 PLANNED = b'{"name": "n", "subject": "actions", "metric": "retention", "effect": 0.05, "deviation": 0.3, "reason": "x", %s}'
 HOSTILE_REASONS = {
     "no reason": b"{}",
@@ -415,6 +416,26 @@ HOSTILE_BODIES = {
         "half a letter": b'{"customer_id": "\\ud800", "churned": true}',
         "deep": b"[" * DEPTH,
         "deep in a value": b'{"outcomes": ' + b"[" * DEPTH,
+        "empty": b"",
+    },
+    ("POST", "/treatments"): {
+        "not an object": b'"x"',
+        "no list": b'{"treatments": {}}',
+        "no treatment": b'{"treatments": []}',
+        "treatments twice": b'{"treatments": [], "treatments": [{"customer_id": "c1", "assigned": "2026-01-01"}]}',
+        "an unknown name": TREATED % b'"canary-7f3a-mustermann": 1',
+        "a name twice": TREATED % b'"treated": true, "treated": false',
+        "a number for truth": TREATED % b'"treated": 1',
+        "text for a number": TREATED % b'"propensity": "0.5"',
+        "a number beyond all": TREATED % b'"propensity": 1e400',
+        "no number": TREATED % b'"propensity": NaN',
+        "nobody can be held out": TREATED % b'"treated": false, "propensity": 1',
+        "a chance of nothing": TREATED % b'"propensity": 0',
+        "NUL": TREATED % b'"offer": "a\\u0000"',
+        "not UTF-8": TREATED % b'"offer": "\xff"',
+        "half a letter": TREATED % b'"offer": "\\ud800"',
+        "deep": b"[" * DEPTH,
+        "deep in a value": b'{"treatments": ' + b"[" * DEPTH,
         "empty": b"",
     },
     ("POST", "/survey/submit"): {

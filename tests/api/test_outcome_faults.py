@@ -1,4 +1,4 @@
-"""Acknowledged outcomes under attack: the service is killed and its database taken away while they are sent."""
+"""Acknowledged outcomes and treatments under attack: the service is killed and its database taken away while they are sent."""
 
 import http.client
 import threading
@@ -10,7 +10,7 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from churn_store.database.schema import outcomes
+from churn_store.database.schema import outcomes, treatments
 from tests.api.conftest import Installation
 from tests.api.processes import Process, serving
 from tests.fault_table import Fault
@@ -19,9 +19,15 @@ from tests.store.servers import Postgres
 pytestmark = pytest.mark.faults
 
 ROWS = 40
-"""Outcomes in a request."""
+"""Statements in a request."""
 
 Batch = dict[str, list[dict[str, Any]]]
+
+TABLES = {"outcomes": outcomes, "treatments": treatments}
+SAID: dict[str, dict[str, Any]] = {
+    "outcomes": {"churned": True},
+    "treatments": {"assigned": "2026-01-01", "propensity": 0.9},
+}
 
 
 class Sender(threading.Thread):
@@ -31,10 +37,12 @@ class Sender(threading.Thread):
         process: where to.
         key: API key.
         name: begins the customers' ids and the idempotency keys.
+        kind: what is sent.
     """
 
-    def __init__(self, process: Process, key: str, name: str) -> None:
+    def __init__(self, process: Process, key: str, name: str, kind: str = "outcomes") -> None:
         super().__init__(daemon=True)
+        self._kind = kind
         self._connection = process.connect()
         self._key = key
         self._name = name
@@ -48,37 +56,39 @@ class Sender(threading.Thread):
             name = f"{self._name}-{number}"
             self.unknown = [name]
             try:
-                status = post(self._connection, self._key, name)[0]
+                status = post(self._connection, self._key, name, self._kind)[0]
             except (OSError, http.client.HTTPException):
                 return
             self.unknown = []
             (self.acknowledged if status == 200 else self.refused).append(name if status == 200 else status)  # type: ignore[arg-type]
 
 
-def post(connection: http.client.HTTPConnection, key: str, name: str) -> tuple[int, Any]:
+def post(connection: http.client.HTTPConnection, key: str, name: str, kind: str = "outcomes") -> tuple[int, Any]:
     """Status and answer of one request."""
-    body: Batch = {"outcomes": [{"customer_id": f"{name}-{row}", "churned": row % 2 == 0} for row in range(ROWS)]}
-    connection.request("POST", "/outcomes", msgspec.json.encode(body), {"X-API-Key": key, "Idempotency-Key": name})
+    body: Batch = {kind: [{"customer_id": f"{name}-{row}", **SAID[kind]} for row in range(ROWS)]}
+    connection.request("POST", f"/{kind}", msgspec.json.encode(body), {"X-API-Key": key, "Idempotency-Key": name})
     answer = connection.getresponse()
     return answer.status, msgspec.json.decode(answer.read())
 
 
-def saved(engine: sa.Engine) -> dict[str, int]:
+def saved(engine: sa.Engine, kind: str = "outcomes") -> dict[str, int]:
     """Rows by request."""
     found: dict[str, int] = {}
     with engine.connect() as connection:
-        for customer_id in connection.execute(sa.select(outcomes.c.customer_id)).scalars():
+        for customer_id in connection.execute(sa.select(TABLES[kind].c.customer_id)).scalars():
             name = customer_id.rpartition("-")[0]
             found[name] = found.get(name, 0) + 1
     return found
 
 
-@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
-def test_killed_while_outcomes_are_sent_it_has_lost_none_that_it_acknowledged(
-    tmp_path: Path, request: pytest.FixtureRequest, database: str, fault: Fault
+@pytest.mark.parametrize(
+    ("kind", "database"), [("outcomes", "sqlite"), ("outcomes", "postgresql"), ("treatments", "sqlite")]
+)
+def test_killed_while_statements_are_sent_it_has_lost_none_that_it_acknowledged(
+    tmp_path: Path, request: pytest.FixtureRequest, kind: str, database: str, fault: Fault
 ) -> None:
     fault.names(
-        f"service killed while outcomes are sent ({database})", done="kill -9 three times, 4 senders, then sent again"
+        f"service killed while {kind} are sent ({database})", done="kill -9 three times, 4 senders, then sent again"
     )
     store = {} if database == "sqlite" else {"database_url": request.getfixturevalue("postgres_server").new_database()}
     with Installation.make(tmp_path, store=store) as installed:
@@ -86,7 +96,7 @@ def test_killed_while_outcomes_are_sent_it_has_lost_none_that_it_acknowledged(
         acknowledged, unknown = [], []
         for life in range(3):
             with serving(tmp_path) as process:
-                senders = [Sender(process, key, f"{life}-{number}") for number in range(4)]
+                senders = [Sender(process, key, f"{life}-{number}", kind) for number in range(4)]
                 for sender in senders:
                     sender.start()
                 time.sleep(1.0 + 0.37 * life)
@@ -98,15 +108,15 @@ def test_killed_while_outcomes_are_sent_it_has_lost_none_that_it_acknowledged(
                     assert sender.refused == []
         if len(acknowledged) < 20 or not unknown:
             fault.inconclusive(f"{len(acknowledged)} requests were acknowledged, {len(unknown)} under way at a kill")
-        found = saved(installed.engine)
+        found = saved(installed.engine, kind)
         assert set(acknowledged) <= set(found)
         assert set(found) <= {*acknowledged, *unknown}
         assert set(found.values()) == {ROWS}
         with serving(tmp_path) as process:
             for name in [*unknown, *acknowledged[:20]]:
-                status, answer = post(process.connect(), key, name)
+                status, answer = post(process.connect(), key, name, kind)
                 assert (status, answer["added"], answer["replayed"]) == (200, ROWS, name in found)
-        found = saved(installed.engine)
+        found = saved(installed.engine, kind)
         assert found == dict.fromkeys([*acknowledged, *unknown], ROWS)
     fault.held(f"all of {len(acknowledged)} acknowledged requests, none in part; {len(unknown)} sent again, each once")
 
