@@ -102,18 +102,19 @@ def due_stages(settings: Settings, source: Source, clock: Clock, serving: Servin
     if settings.timeline is None:
         return {}
     calendar, tables, lake = settings.timeline, settings.tables, Lake(settings.lake_url)
+    raw_tables = settings.raw_tables
     first = first_snapshot(calendar.start, tables, at_risk=settings.at_risk, features=settings.features)
 
     def ingest(instance: dg.DagsterInstance) -> Requests:
         # A period that only one table lacks is due as well; all tables of a period are read together.
-        due = raw_due(calendar, clock.now().date(), ingested(instance, lake, tables))
+        due = raw_due(calendar, clock.now().date(), ingested(instance, lake, raw_tables))
 
         def cause() -> Cause:
-            gone = causes_of(instance, lake, [*tables, *map(quarantine_of, tables)])
+            gone = causes_of(instance, lake, [*raw_tables, *map(quarantine_of, raw_tables)])
             made_from = source.fingerprint(), code_version(*STAGES), settings.raw.model_dump_json(), *gone
             return Cause(digest_of(*made_from), {period for _, period, _ in gone})
 
-        yield from _stretches(instance, calendar, INGEST, due, cause, makes=tables)
+        yield from _stretches(instance, calendar, INGEST, due, cause, makes=raw_tables)
 
     def built_from(instance: dg.DagsterInstance, table: str, *sections: BaseModel) -> Cause:
         """The cause of one of the tables that are built from the raw ones; a loss of either of them makes another cause."""

@@ -121,9 +121,9 @@ def _to_ingest(graph: Graph, keys: list[str], *, changed: bool, anew: bool) -> l
     count as known when it happened.
     """
     settings = graph.settings
-    if anew or (changed and all(graph.source.says_when_known(table) for table in settings.tables)):
+    if anew or (changed and all(graph.source.says_when_known(table) for table in settings.raw_tables)):
         return keys
-    stored = ingested(graph.instance, Lake(settings.lake_url), settings.tables)
+    stored = ingested(graph.instance, Lake(settings.lake_url), settings.raw_tables)
     return [key for key in keys if key not in stored]
 
 

@@ -77,7 +77,7 @@ def run_demo(as_of: datetime | None, *, anew: bool = False) -> int:
         click.echo(f"runs are kept in {instance_in_words()}")
         migrate_installation(settings.database_url, settings.releases_url)
         source = open_source(settings)
-        migrate_lake(Lake(settings.lake_url), {table: source.given(table) for table in settings.tables})
+        migrate_lake(Lake(settings.lake_url), {table: source.given(table) for table in settings.raw_tables})
         for line in migrate_words(Lake(settings.lake_url), settings.source, source, instance):
             click.echo(line)
         steps = _materialize(settings, store, instance, log, screen, anew=anew)
@@ -163,7 +163,7 @@ def _describe_data(screen: Screen, settings: Settings) -> None:
     lake = Lake(settings.lake_url)
     rows = {
         table: lake.collect(table, lake.scan(table).select(pl.len())).item()
-        for table in (*settings.tables, "customer_features", "churn_labels", "training_set", "churn_scores")
+        for table in (*settings.raw_tables, "customer_features", "churn_labels", "training_set", "churn_scores")
     }
     if settings.source.kind == "synthetic":
         screen.line(

@@ -127,7 +127,8 @@ class MappedSource(ABC):
         if self._mapping.shape == "table":
             return labelled(text, description, where=where, rules=self._rules)
         delivery = canonical(table, text, description, where=where, rules=self._rules)
-        if table != "customers" and not self._is_derived("customers"):
+        # Treatments of unknown customers are kept, so that whoever judges labels by them can say so.
+        if table not in ("customers", "treatments") and not self._is_derived("customers"):
             ids, limit = self._of_read_customers(delivery.rows)["customer_id"], self._rules.limit
             if unknown_of(ids, self._customer_ids()).len() > limit * ids.drop_nulls().len():
                 require_known(ids, self._customer_ids(again=True), where=where, limit=limit)

@@ -48,7 +48,7 @@ def given_files(described: SourceSettings) -> list[str]:
     folder = config_file().absolute().parent
     return [
         file
-        for table in ("customers", "events", "payments")
+        for table in ("customers", "events", "payments", "treatments")
         if (table_settings := getattr(described, table)) is not None
         for file in matching_files(table_settings, folder, where=f"source.{table}")
     ]

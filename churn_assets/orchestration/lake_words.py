@@ -35,7 +35,7 @@ def migrate_words(lake: Lake, described: SourceSettings, source: Source, instanc
     if not is_older(lake):
         return
     require_no_run(instance, "customers")
-    numeric: dict[str, frozenset[str]] = {table: source.numeric_words(table) for table in described.tables}
+    numeric: dict[str, frozenset[str]] = {table: source.numeric_words(table) for table in described.raw_tables}
 
     def tell(done: Rewritten) -> None:
         news = untold(instance, done.table, done.periods, empty=None)

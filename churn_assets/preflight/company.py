@@ -44,7 +44,7 @@ def validate(settings: Settings, source: Source, *, now_s: int, serving: KnowsRe
     """
     report = Report(settings.company, day_of(now_s).isoformat())
     seen = _Seen(source)
-    for table in settings.tables:
+    for table in settings.raw_tables:
         try:
             report.tables.append(seen.examine(settings, table, now_s=now_s))
         except ChurnError as error:  # wrong, or away

@@ -10,7 +10,7 @@ from churn_assets.preflight.report import BrokenRule, Span, TableFindings
 from churn_assets.preflight.status_words import note_of
 from churn_assets.raw.contracts import labelled_contract, raw_contract
 from churn_assets.raw.delivery import Arrived
-from churn_assets.raw.quarantine import Parted, by_rule, parted
+from churn_assets.raw.quarantine import MAY_BE_EMPTY, Parted, by_rule, parted
 from churn_assets.settings.raw import Raw
 from churn_assets.settings.source import SourceSettings
 from churn_assets.tables import LABEL, Source
@@ -143,7 +143,7 @@ def _look_at_times(
             f"raw.quarantine_limit {raw.quarantine_limit:.1%} allows, {refused[worst]:.1%} in {worst}; they would be "
             f"refused. Mend the rows ({_most_frequent(seen)}), or raise the limit"
         )
-    if seen.table == "customers":  # nobody has to sign up in a period
+    if seen.table in MAY_BE_EMPTY:
         return
     ended = [text(key) for key in calendar.complete(day_of(now_s))]
     seen.empty_periods = [period for period in ended if not kept.get(period) and not aside.get(period)]
@@ -195,7 +195,11 @@ def _name_what_is_missing(
 ) -> None:
     for name in OPTIONAL[table]:
         if name not in source.given(table):
-            seen.missing[CANONICAL_S[name]] = "features that need it do not exist"
+            seen.missing[CANONICAL_S.get(name, name)] = (
+                "labels in whose windows somebody was treated can't be judged"
+                if table == "treatments"
+                else "features that need it do not exist"
+            )
     if not source.says_when_known(table):
         seen.missing["known"] = (
             "rows count as known when they happened, and rows that turn up after the first load as known at that load"

@@ -35,6 +35,7 @@ DESCRIPTIONS: dict[Table, str] = {
     "customers": "Versions of each customer's record: plan, country and what else the source says, by when it became known.",
     "events": "What customers did: sessions, uses, tickets, cancellations, by when it became known.",
     "payments": "Payments that settled, failed or were refunded, in cents, by when it became known.",
+    "treatments": "Who was called or given an offer, and who was held out on purpose, with the probability, by when it became known.",
 }
 
 
@@ -63,7 +64,8 @@ def raw_assets(
         raw: the section ``raw``.
     """
     return [
-        _raw_asset(table, source, partitions, kind=described.kind, timeline=timeline, raw=raw) for table in described.tables
+        _raw_asset(table, source, partitions, kind=described.kind, timeline=timeline, raw=raw)
+        for table in described.raw_tables
     ]
 
 

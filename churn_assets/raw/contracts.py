@@ -12,6 +12,10 @@ from churn_store.model.signature import Column
 
 LARGEST_PAYMENT_CENTS = 10**11
 
+SHORT = pa.Check.str_length(0, 100, error="at most 100 characters")
+LIKELY = pa.Check.in_range(
+    0, 1, include_min=False, error="above 0 and at most 1; who could not be treated is not on the list"
+)
 NAMED = pa.Check.str_length(1, 256, error="1 to 256 characters")
 DATED = pa.Check.ge(EARLIEST_S, error="1900-01-01 or later, in seconds since 1970")
 LARGEST_VALUE = 10**12
@@ -42,21 +46,21 @@ def raw_contract(table: Table, attributes: Sequence[Column], given: Collection[s
             },
             nullable=[column.name for column in attributes if column.nullable],
         )
-    own = (
-        {"event_id": [NAMED], "event_type": [NAMED], VALUE: [VALUED]}
-        if table == "events"
-        else {
+    own: dict[Table, dict[str, list[pa.Check]]] = {
+        "events": {"event_id": [NAMED], "event_type": [NAMED], VALUE: [VALUED]},
+        "payments": {
             "payment_id": [NAMED],
             "amount_cents": [PRICED],
             "status": [pa.Check.isin(STATUSES, error=f"one of {', '.join(STATUSES)}")],
             "due_s": [DATED],
             "list_cents": [PRICED],
-        }
-    )
+        },
+        "treatments": {"channel": [SHORT], "offer": [SHORT], "propensity": [LIKELY]},
+    }
     return contract(
         {**SCHEMAS[table], **mapped},
         key=KEYS[table],
-        checks={"customer_id": [NAMED], **times, **own},
+        checks={"customer_id": [NAMED], **times, **own[table]},
         nullable=[*OPTIONAL[table], *mapped],
     )
 

@@ -22,6 +22,9 @@ from churn_store.errors import InputError
 from churn_store.mapping.tables import KEYS, OPTIONAL, PERSON, QUARANTINE, WHERE_MAPPED, Table
 from churn_store.redaction import shown
 
+MAY_BE_EMPTY: tuple[Table, ...] = ("customers", "treatments")
+"""Tables of which no row has to arrive in a period: nobody has to sign up, and not every period has a campaign."""
+
 RULES_SHOWN = 20
 """The number of broken rules that are listed for a period."""
 
@@ -89,7 +92,7 @@ def outcomes(found: Parted, table: Table, limit: Raw) -> Mapping[str, Outcome]:
     summary = f"{found.set_aside.height} of {found.rows} rows were set aside"
     within = found.share <= limit.quarantine_limit
     worst = "; ".join(in_words(found.set_aside))
-    empty_is_fine = found.rows == 0 and (table == "customers" or limit.empty_periods == "accept")
+    empty_is_fine = found.rows == 0 and (table in MAY_BE_EMPTY or limit.empty_periods == "accept")
     some = found.kept.height > 0 or empty_is_fine
     return {
         SHARE: Outcome(

@@ -175,8 +175,13 @@ class Settings(ConfigFile):
 
     @property
     def tables(self) -> tuple[Table, ...]:
-        """The raw tables that the source has."""
+        """The raw tables of the source that features and labels are made of."""
         return self.source.tables
+
+    @property
+    def raw_tables(self) -> tuple[Table, ...]:
+        """All raw tables that the source has, also those that no feature is made of."""
+        return self.source.raw_tables
 
     @property
     def start(self) -> date:

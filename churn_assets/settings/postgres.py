@@ -36,3 +36,8 @@ class PostgresSettings(MappedTables):
     customers: PostgresTable | None = None
     events: PostgresTable | None = None
     payments: PostgresTable | None = None
+    treatments: PostgresTable | None = Field(
+        None,
+        description="who was called or given an offer, and who was held out; of a company that sends them to `POST /treatments`, nothing",
+        exclude_if=lambda table: table is None,  # so that the fingerprint of a source without it is what it was
+    )

@@ -8,7 +8,7 @@ a (stream, day, block) are the same whatever was drawn before.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import IntEnum
@@ -17,6 +17,7 @@ from operator import itemgetter
 import numpy as np
 import numpy.typing as npt
 
+from churn_assets.simulator.campaigns import Campaign, Listed, listed
 from churn_assets.simulator.law import (
     ARRIVAL_PLAN,
     FAILED_PAYMENT,
@@ -46,6 +47,8 @@ DISCOUNT_BEGINS_DAYS = 365
 DISCOUNT_LASTS_DAYS = (60, 300)
 LAST_BILLING_DAY = 28
 CHECKPOINT_DAYS = 16
+LISTED_DAYS = 30
+"""Days of the probability by which the list of a campaign is made."""
 
 
 class Stream(IntEnum):
@@ -57,6 +60,7 @@ class Stream(IntEnum):
     EVENTS = 3
     PAYMENTS = 4
     DISCOUNTS = 5
+    CAMPAIGNS = 6
 
 
 def day_of_month(day: int) -> int:
@@ -130,8 +134,10 @@ class Block:
         country: index into ``COUNTRIES``.
     """
 
-    def __init__(self, number: int, market: Market, laws: DatedLaws) -> None:
+    def __init__(self, number: int, market: Market, laws: DatedLaws, campaigns: Sequence[Campaign] = ()) -> None:
         self._number, self._seed, self._laws = market.first_block + number, market.seed, laws
+        self._campaigns = tuple(campaigns)
+        self._lists: dict[Campaign, Listed] = {}
         self.first_customer = self._number * BLOCK_CUSTOMERS
         place = number * BLOCK_CUSTOMERS + np.arange(BLOCK_CUSTOMERS)
         random = self.random(Stream.SIGN_UPS, 0)
@@ -166,6 +172,18 @@ class Block:
         # The lowest of the four words counts the numbers drawn.
         return np.random.Generator(np.random.Philox(key=self._seed, counter=[0, stream, day, self._number]))
 
+    def listed(self, campaign: Campaign) -> Listed:
+        """The block's customers on the list of a campaign."""
+        if campaign not in self._lists:
+            day = campaign.on_day
+            state = self.state_before(day)
+            position = np.flatnonzero(state != GONE)
+            days = [day_of_month(one) for one in range(day, day + LISTED_DAYS)]
+            leaving = self._laws.probability_of_leaving(day, np.array(days)[:, None] == np.arange(1, LAST_BILLING_DAY + 1))
+            scores = leaving[state[position], self.billing_day[position] - 1]
+            self._lists[campaign] = listed(campaign, position, scores, self.random(Stream.CAMPAIGNS, day))
+        return self._lists[campaign]
+
     def discount_percent(self, day: int) -> Integers:
         """The discount of each customer of the block on a day, in percent of the list price."""
         runs = (self._discount_from <= day) & (day < self._discount_until)
@@ -197,6 +215,12 @@ class Block:
         grown: States = np.concatenate([state, self.arrival_state[len(state) : signed_up]])
         return grown
 
+    def _kept(self, day: int) -> Integers:
+        """Positions of the customers who have taken an offer that lasts on a day, and so do not leave."""
+        last = [campaign for campaign in self._campaigns if campaign.on_day <= day < campaign.on_day + campaign.lasts_days]
+        lists = [self.listed(campaign) for campaign in last]
+        return np.concatenate([np.empty(0, dtype=np.int64), *(one.position[one.kept] for one in lists)])
+
     def _live(self, day: int, state: States) -> CustomerDay:
         state = self._with_arrivals(state, day)
         billing = self.billing_day[: len(state)] == day_of_month(day)
@@ -205,6 +229,8 @@ class Block:
         draw = self.random(Stream.CHAIN, day).random(len(state))
         changed = np.flatnonzero(draw >= law.cumulative[:, NOTHING][row])
         outcome = (draw[changed, None] >= law.cumulative[row[changed], :LEAVES]).sum(axis=1)
+        kept = (outcome == LEAVES) & np.isin(changed, self._kept(day))
+        changed, outcome = changed[~kept], outcome[~kept]
         state_after = state.copy()
         state_after[changed] = law.next_state[state[changed], outcome]
         bill_due = np.flatnonzero(billing & self._paid[state] & (state_after != GONE))

@@ -122,3 +122,5 @@ class Scenario(BaseModel):
                     pl.when(hit).then(pl.col(name) // CENTS_PER_UNIT).otherwise(name).alias(name)
                     for name in ("amount_cents", "list_cents")
                 )
+            case "treatments":
+                return rows

@@ -2,7 +2,7 @@
 
 Belongs here: its settings, the tables of a period, and the probability of leaving, by the hidden state and by what the tables say. Does
 not belong here: why customers leave (``law``), what the tables tell of the state (``forward_filter``), who signs up (``customers``),
-their rows (``rows``, ``bills``), how rows become tables (``tables``), changes from a day on (``scenarios``), errors in rows (``dirt``).
+whom its campaigns keep (``campaigns``), their rows (``rows``, ``bills``), how rows become tables (``tables``), changes from a day on (``scenarios``), errors in rows (``dirt``).
 Nothing here knows about Dagster or the lake.
 
 The content of a row is decided on its day or earlier, and days begin at 00:00 UTC. So at a snapshot at 00:00 no known row depends on
@@ -18,6 +18,7 @@ from typing import Literal, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from churn_assets.simulator.campaigns import Campaign
 from churn_assets.simulator.customers import BLOCK_CUSTOMERS, LAST_BILLING_DAY, Block, Market, day_of_month
 from churn_assets.simulator.dirt import Dirt
 from churn_assets.simulator.forward_filter import FILTER_VERSION, ForwardFilter
@@ -70,6 +71,12 @@ class SyntheticSettings(BaseModel):
         description="Share of the rows that are hit: delivered again or late, or with a value missing or impossible.",
     )
 
+    campaigns: tuple[Campaign, ...] = Field(
+        default=(),
+        description="Lists of customers who are called, each on a day of its own; with them the company has a table `treatments`.",
+        exclude_if=lambda campaigns: not campaigns,  # so that the fingerprint of a company without them is what it was
+    )
+
     @property
     def shape(self) -> Literal["history", "table"]:
         """A history, always."""
@@ -77,8 +84,13 @@ class SyntheticSettings(BaseModel):
 
     @property
     def tables(self) -> tuple[Table, ...]:
-        """The raw tables: all of them."""
+        """The raw tables that features and labels are made of: all but the treatments."""
         return ("customers", "events", "payments")
+
+    @property
+    def raw_tables(self) -> tuple[Table, ...]:
+        """The raw tables: with campaigns also the treatments."""
+        return (*self.tables, "treatments") if self.campaigns else self.tables
 
     def described(self, table: Table) -> MappedTable | None:  # noqa: ARG002 - as of a source whose tables are described
         """`None`: these tables are already canonical."""
@@ -90,6 +102,17 @@ class SyntheticSettings(BaseModel):
             raise ValueError(
                 f"scenario.start {self.scenario.start} is before the first day with data, {self.start}; choose a later day"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _campaigns_have_days_of_their_own(self) -> Self:
+        days = [campaign.day for campaign in self.campaigns]
+        if days and min(days) < self.start:
+            raise ValueError(
+                f"a campaign is on {min(days)}, before the first day with data, {self.start}; choose a later day"
+            )
+        if len(set(days)) < len(days):
+            raise ValueError("two campaigns are on one day; expected a day of its own for each. Move one of them")
         return self
 
 
@@ -117,7 +140,7 @@ class SyntheticSource:
             new=settings.customers - existing,
         )
         self._laws = settings.scenario.laws(settings.monthly_churn)
-        self._tables = Tables(home, self._laws, settings.scenario, Dirt(settings.seed, settings.dirt))
+        self._tables = Tables(home, self._laws, settings.scenario, Dirt(settings.seed, settings.dirt), settings.campaigns)
         self._filters: dict[int, ForwardFilter] = {}
         self._cache = ProbabilityCache(cache, f"{FILTER_VERSION} {self.fingerprint()}")
 
@@ -153,6 +176,8 @@ class SyntheticSource:
             - ``payments``, a row per attempt to collect and per refund: ``payment_id`` (key), ``customer_id``,
               ``amount_cents`` (positive, refunds too), ``status``, ``due_s`` (the last second of the billing day),
               ``list_cents`` (less a discount it is the amount), ``occurred_s``, ``known_s``.
+            - ``treatments``, a row per customer on the list of a campaign: ``customer_id``, ``channel``, ``offer``, ``treated``,
+              ``propensity``, ``occurred_s``, ``known_s``; none without campaigns.
         """
         match table:
             case "customers":
@@ -161,6 +186,8 @@ class SyntheticSource:
                 return Delivery(self._tables.events(start_s, end_s))
             case "payments":
                 return Delivery(self._tables.payments(start_s, end_s))
+            case "treatments":
+                return Delivery(self._tables.treatments(start_s, end_s))
 
     def probability_of_leaving(self, customer_ids: Sequence[str], snapshot_s: int, horizon_s: int) -> Floats:
         """P(leaves within ``[snapshot, snapshot + horizon)`` | true state at the snapshot), exact. The state is hidden: nobody reaches it.

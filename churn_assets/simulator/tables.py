@@ -12,13 +12,14 @@ import numpy as np
 import polars as pl
 
 from churn_assets.simulator import bills, rows
+from churn_assets.simulator.campaigns import Campaign
 from churn_assets.simulator.customers import BLOCK_CUSTOMERS, COUNTRIES, Block, Market
 from churn_assets.simulator.dirt import Dirt
 from churn_assets.simulator.law import LEAVES, PLANS, DatedLaws
 from churn_assets.simulator.rows import Columns
 from churn_assets.simulator.scenarios import Scenario
 from churn_store.clock import DAY_S
-from churn_store.mapping.tables import STATUSES, Table
+from churn_store.mapping.tables import SCHEMAS, STATUSES, Table
 
 CUSTOMER_DIGITS = len(str(rows.CUSTOMER_NUMBERS)) - 1
 
@@ -31,10 +32,14 @@ class Tables:
         laws: law of each day.
         scenario: change of the company's world, and its first day.
         dirt: errors in the rows.
+        campaigns: lists of customers who are called.
     """
 
-    def __init__(self, home: Market, laws: DatedLaws, scenario: Scenario, dirt: Dirt) -> None:
+    def __init__(
+        self, home: Market, laws: DatedLaws, scenario: Scenario, dirt: Dirt, campaigns: Sequence[Campaign] = ()
+    ) -> None:
         self._start_s = home.start_s
+        self._campaigns = tuple(campaigns)
         self._laws, self._scenario, self._dirt = laws, scenario, dirt
         self._blocks: dict[Market, list[Block]] = {market: [] for market in scenario.markets(home)}
 
@@ -93,13 +98,37 @@ class Tables:
             ],
         )
 
+    def treatments(self, start_s: int, end_s: int) -> pl.DataFrame:
+        """The treatments of the campaigns whose day lies in ``[start_s, end_s)``; they have no dirt, and are known at once."""
+        kinds = SCHEMAS["treatments"]
+        parts = [pl.DataFrame(schema=kinds)]
+        for campaign in self._campaigns:
+            assigned_s = campaign.on_day * DAY_S
+            if not start_s <= assigned_s < end_s:
+                continue
+            for block in self.blocks_until(campaign.on_day):
+                drawn = block.listed(campaign)
+                columns = {"customer": drawn.position + block.first_customer, "treated": drawn.treated}
+                parts.append(
+                    pl.DataFrame(columns).select(
+                        _customer_id(),
+                        channel=pl.lit(campaign.channel),
+                        offer=pl.lit(campaign.offer),
+                        treated=pl.col("treated"),
+                        propensity=pl.lit(1 - campaign.holdout),
+                        occurred_s=pl.lit(assigned_s, dtype=pl.Int64),
+                        known_s=pl.lit(assigned_s, dtype=pl.Int64),
+                    )
+                )
+        return pl.concat(parts).sort("customer_id", "occurred_s")
+
     def blocks_until(self, day: int) -> Iterator[Block]:
         """The blocks of everybody who signed up before or on a day (days since 1970-01-01)."""
         for market, blocks in self._blocks.items():
             number = 0
             while True:
                 if number == len(blocks):
-                    blocks.append(Block(number, market, self._laws))
+                    blocks.append(Block(number, market, self._laws, self._campaigns))
                 yield blocks[number]
                 if blocks[number].first_day[-1] > day + 1:
                     break

@@ -16,10 +16,11 @@ from churn_store.mapping.money import REFUNDED, in_one_currency, refunded_cents,
 from churn_store.mapping.numbers import cents, missing_advice, numbers, values
 from churn_store.mapping.parse_errors import Readability
 from churn_store.mapping.settings import MappedTable
-from churn_store.mapping.surrogate_keys import own_id, with_row_ids
+from churn_store.mapping.surrogate_keys import DIGESTED, own_id, with_row_ids
 from churn_store.mapping.tables import LATEST_S, OPTIONAL, SCHEMAS, VALUE, WHERE_MAPPED, Delivery, Table
-from churn_store.mapping.text import MappedText
+from churn_store.mapping.text import MappedText, translated
 from churn_store.mapping.times import YEAR_2100_S, at_end_of, epoch_seconds
+from churn_store.mapping.treatments import treatment_columns
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,8 @@ def canonical(table: Table, text: MappedText, description: MappedTable, *, where
         whole["occurred_s"] = at_end_of(description.aggregated_by, time("occurred"))
     if table == "events":
         whole |= _kind_and_value(text, description, readability)
+    if table == "treatments":
+        whole |= treatment_columns(text, description, readability)
     if table == "payments":
         whole["due_s"] = time("due", optional=True) if "due" in mapped else _absent(text, pl.Int64)
         whole |= _money(text, description, readability)
@@ -107,7 +110,7 @@ def canonical(table: Table, text: MappedText, description: MappedTable, *, where
         whole["occurred_s"] = whole["known_s"]
     good = readability.readable()
     rows = pl.DataFrame(whole).filter(good)
-    if table != "customers":
+    if table in DIGESTED:
         key = own_id(table)
         if key in mapped:
             rows = rows.with_columns(text.words(mapped[key]).filter(good).alias(key))
@@ -167,7 +170,7 @@ def _notes(text: MappedText, readability: Readability) -> tuple[str, ...]:
 
 def optional_columns(description: MappedTable, table: Table) -> frozenset[str]:
     """Which optional columns of a table are mapped."""
-    names = {"due_s": "due", "list_cents": "list_price", VALUE: "value"}
+    names = {"due_s": "due", "list_cents": "list_price", VALUE: "value", "propensity": "propensity"}
     return frozenset(column for column in (*OPTIONAL[table], *WHERE_MAPPED[table]) if names[column] in description.columns)
 
 
@@ -179,7 +182,7 @@ def attributes_of(text: MappedText, description: MappedTable, readability: Reada
     return {
         name: numbers(text, attribute.column, description, readability)
         if attribute.kind == "number"
-        else _translated(text, attribute.column, description.values.get(name, {}))
+        else translated(text, attribute.column, description.values.get(name, {}))
         for name, attribute in description.attributes.items()
     }
 
@@ -194,15 +197,9 @@ def _kind_and_value(text: MappedText, description: MappedTable, readability: Rea
 def _words(text: MappedText, name: Literal["event_type", "status"], description: MappedTable) -> pl.Series:
     """A column of words; a payment without a status counts as settled."""
     if name in description.columns:
-        return _translated(text, description.columns[name], description.values.get(name, {}))
+        return translated(text, description.columns[name], description.values.get(name, {}))
     word = description.constants.get(name, "settled")
     return pl.Series([word], dtype=pl.String).new_from_index(0, text.rows.height)
-
-
-def _translated(text: MappedText, column: str, here: dict[str, str]) -> pl.Series:
-    """A column's words as the company wants them."""
-    words = text.words(column)
-    return words.replace(dict(zip(text.written(column, list(here)), here.values(), strict=True))) if here else words
 
 
 def _absent(text: MappedText, kind: type[pl.DataType]) -> pl.Series:

@@ -55,3 +55,8 @@ class FilesSettings(MappedTables):
     customers: FileTable | None = None
     events: FileTable | None = None
     payments: FileTable | None = None
+    treatments: FileTable | None = Field(
+        None,
+        description="who was called or given an offer, and who was held out; of a company that sends them to `POST /treatments`, nothing",
+        exclude_if=lambda table: table is None,  # so that the fingerprint of a source without it is what it was
+    )

@@ -55,11 +55,12 @@ class MappedTable(Section):
     columns: dict[str, str] = Field(
         description="canonical name: name in the table; an id that is not mapped is a digest of what is"
     )
-    constants: dict[Literal["event_type", "status"], str] = Field(
+    constants: dict[Literal["event_type", "status", "channel", "offer"], str] = Field(
         {}, description="canonical name: the one value that all rows have"
     )
     values: dict[Name, dict[str, str]] = Field(
-        {}, description="event_type, status or a category: {word in the table: word here}; others stay as they are"
+        {},
+        description="event_type, status, treated, channel, offer or a category: {word in the table: word here}; others stay as they are",
     )
     time_format: str | None = Field(
         None,
@@ -209,7 +210,7 @@ class MappedTable(Section):
         if twice := sorted(set(self.columns) & set(self.constants)):
             raise ValueError(f"{', '.join(twice)} is given in `columns` and in `constants`; keep one of them")
         categories = {name for name, attribute in self.attributes.items() if attribute.kind == "category"}
-        words = ({"event_type", "status"} & set(self.columns)) | categories
+        words = ({"event_type", "status", "treated", "channel", "offer"} & set(self.columns)) | categories
         if unknown := sorted(set(self.values) - words):
             raise ValueError(
                 f"`values` names {', '.join(unknown)}; expected {', '.join(sorted(words)) or 'nothing'}: columns of words "
@@ -222,11 +223,13 @@ REQUIRED: "Mapping[Table, frozenset[str]]" = {
     "customers": frozenset({"customer_id", "signed_up"}),
     "events": frozenset({"customer_id", "event_type", "occurred"}),
     "payments": frozenset({"customer_id", "amount", "occurred"}),
+    "treatments": frozenset({"customer_id", "occurred"}),
 }
 MAY_HAVE: "Mapping[Table, frozenset[str]]" = {
     "customers": frozenset({"occurred", "known"}),
     "events": frozenset({"event_id", "known", "value"}),
     "payments": frozenset({"payment_id", "status", "known", "due", "list_price", "refunded"}),
+    "treatments": frozenset({"known", "channel", "offer", "treated", "propensity"}),
 }
 """Canonical columns of a history's tables; data without time has only ``customer_id``."""
 
@@ -234,7 +237,8 @@ MAY_HAVE: "Mapping[Table, frozenset[str]]" = {
 class MappedTables(Section):
     """A company's raw tables.
 
-    ``shape: history`` has ``events`` or ``payments`` or both, and ``customers`` or none: then they are derived from those.
+    ``shape: history`` has ``events`` or ``payments`` or both, and ``customers`` or none: then they are derived from those. It may have
+    ``treatments``, which say who was called or given an offer.
     ``shape: table`` has only ``customers``, with a label column and no time.
     """
 
@@ -253,6 +257,10 @@ class MappedTables(Section):
         if self.shape == "table":
             if customers is None or customers.label is None or acts:
                 raise ValueError("shape `table` needs `customers` with a `label`, and neither `events` nor `payments`")
+            if self.described("treatments") is not None:
+                raise ValueError(
+                    "`treatments` need times, which shape `table` does not have; expected shape `history`. Leave them out"
+                )
             _refuse_unfit("customers", customers, frozenset({"customer_id"}), frozenset(), is_only=True)
             return self
         if not acts:
@@ -268,8 +276,14 @@ class MappedTables(Section):
 
     @property
     def tables(self) -> "tuple[Table, ...]":
-        """The raw tables that the graph has; customers are derived where there is no table of them."""
-        return ("customers", *(name for name in REQUIRED if name != "customers" and self.described(name) is not None))
+        """The raw tables that features and labels are made of; customers are derived where there is no table of them."""
+        acts: tuple[Table, ...] = ("events", "payments")
+        return ("customers", *(name for name in acts if self.described(name) is not None))
+
+    @property
+    def raw_tables(self) -> "tuple[Table, ...]":
+        """All raw tables that the graph has."""
+        return (*self.tables, "treatments") if self.described("treatments") is not None else self.tables
 
 
 def _refuse_unfit(
@@ -285,8 +299,8 @@ def _refuse_unfit(
                 "`event_times`, at the time in its column"
             )
         given |= {"event_type", "occurred"}
-    if table.aggregated_by is not None and name == "customers":
-        raise ValueError("`aggregated_by` belongs to `events` and `payments`, not to `customers`")
+    if table.aggregated_by is not None and name in ("customers", "treatments"):
+        raise ValueError(f"`aggregated_by` belongs to `events` and `payments`, not to `{name}`")
     if name != "customers" and (table.attributes or table.label):
         raise ValueError(f"`attributes` and `label` belong to `customers`, not to `{name}`")
     if missing := required - given:

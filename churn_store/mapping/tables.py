@@ -12,13 +12,15 @@ import polars as pl
 
 from churn_store.errors import InputError
 
-Table = Literal["customers", "events", "payments"]
+Table = Literal["customers", "events", "payments", "treatments"]
+"""The raw tables. ``treatments`` says who was called or given an offer, and is read by whoever judges labels; no feature is made of it."""
 
 
 KEYS: dict[Table, tuple[str, ...]] = {
     "customers": ("customer_id", "occurred_s"),
     "events": ("event_id",),
     "payments": ("payment_id",),
+    "treatments": ("customer_id", "occurred_s", "channel", "offer"),
 }
 """What names a row: of a customer's record there is one row a version, by when it became true."""
 
@@ -39,14 +41,28 @@ SCHEMAS: dict[Table, dict[str, type[pl.DataType]]] = {
         "list_cents": pl.Int64,
         **TIMES,
     },
+    "treatments": {
+        "customer_id": pl.String,
+        "channel": pl.String,
+        "offer": pl.String,
+        "treated": pl.Boolean,
+        "propensity": pl.Float64,
+        **TIMES,
+    },
 }
 """The canonical columns; ``customers`` has the source's attributes besides.
 
-Of a payment, ``due_s`` is when it should have come and ``list_cents`` the list price of what it paid for.
+Of a treatment, ``treated`` is false for who was on the list and was held out on purpose, and ``propensity`` is the probability of being
+treated. Channel and offer are empty where they are not known. Of a payment, ``due_s`` is when it should have come and ``list_cents`` the list price of what it paid for.
 """
 
 
-OPTIONAL: Mapping[Table, tuple[str, ...]] = {"customers": (), "events": (), "payments": ("due_s", "list_cents")}
+OPTIONAL: Mapping[Table, tuple[str, ...]] = {
+    "customers": (),
+    "events": (),
+    "payments": ("due_s", "list_cents"),
+    "treatments": ("propensity",),
+}
 """Canonical columns that a source may leave out; then they are null."""
 
 
@@ -58,6 +74,7 @@ WHERE_MAPPED: Mapping[Table, Mapping[str, type[pl.DataType]]] = {
     "customers": {},
     "events": {VALUE: pl.Int64},
     "payments": {},
+    "treatments": {},
 }
 """Further canonical columns, which only the tables of those sources have that map them; null where a row has none."""
 

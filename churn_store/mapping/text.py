@@ -124,3 +124,15 @@ def plain(text: pl.Expr, *, is_number: bool) -> pl.Expr:
         .then(pl.when(is_whole).then(number).cast(pl.Int64).cast(pl.String))
         .otherwise(text.str.strip_chars().str.replace(DECIMALS, "${1}${2}").str.replace("^-0$", "0"))
     )
+
+
+def translated(text: MappedText, column: str, here: Mapping[str, str]) -> pl.Series:
+    """A column's words as the company wants them.
+
+    Args:
+        text: texts of the table.
+        column: name of the column.
+        here: words of the table, and what stands for each of them here; others stay as they are.
+    """
+    words = text.words(column)
+    return words.replace(dict(zip(text.written(column, list(here)), here.values(), strict=True))) if here else words

@@ -22,7 +22,7 @@ def migrate() -> None:
     """Give an older lake's tables the columns that came since, and its words the present writing; a second time does nothing."""
     settings = Settings.load()
     lake, source = Lake(settings.lake_url), open_source(settings)
-    for table, added in migrate_lake(lake, {table: source.given(table) for table in settings.tables}).items():
+    for table, added in migrate_lake(lake, {table: source.given(table) for table in settings.raw_tables}).items():
         click.echo(f"{table}: added {', '.join(added)}; rows that were there have nothing in them")
     with instance_of(Path.cwd()) as instance:
         for line in migrate_words(lake, settings.source, source, instance):

@@ -57,7 +57,7 @@ class FilesSource(MappedSource):
     def fingerprint(self) -> str:
         """A digest of the description and of every byte of the files."""
         digest = hashlib.sha256(self._settings.model_dump_json().encode())
-        for name in self._settings.tables:
+        for name in self._settings.raw_tables:
             if (table := self._file_table(name)) is None:
                 continue
             for file in matching_files(table, self._folder, where=self._where(name)):

@@ -53,7 +53,7 @@ class PostgresSource(MappedSource):
             SourceAwayError: if the server does not answer.
         """
         digest = hashlib.sha256(f"{self._settings.model_dump_json()}{server(self._settings)}".encode())
-        for name in self._settings.tables:
+        for name in self._settings.raw_tables:
             if (table := self._table(name)) is None:
                 continue
             times = [] if self._settings.shape == "table" else [*times_of(table).occurred, times_of(table).known]
