@@ -62,6 +62,9 @@ KIND = "churn_kind"
 PAYMENT_FAILURE, VOLUNTARY = "payment_failure", "voluntary"
 """The kinds of churn."""
 
+WEIGHT = "treatment_weight"
+"""The column of a training set with the number of rows that a row stands for, as treated customers were left out."""
+
 TRAIN, SELECT, JUDGE = "train", "select", "judge"
 """The roles of a row of the training set."""
 

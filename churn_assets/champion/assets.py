@@ -24,6 +24,7 @@ from churn_assets.lake.normalisation import normalisation_of
 from churn_assets.orchestration.code_version import code_version
 from churn_assets.orchestration.failure_policy import wrong_input_is_final
 from churn_assets.orchestration.pools import BACKGROUND
+from churn_assets.orchestration.run_history import said_of_rows
 from churn_assets.periods import ALL, Calendar
 from churn_assets.reporting.rounding import rounded
 from churn_assets.resources.serving import ServingStore
@@ -38,6 +39,7 @@ from churn_assets.training.fitting import training_rows
 from churn_assets.training.protection import require_allowed
 from churn_assets.training.reason_plan import reason_plan, with_frequencies
 from churn_assets.training.training_set import training_set_digest
+from churn_assets.training.treated import SAID, as_weighed
 from churn_store.charts.svg_chart import as_markdown
 from churn_store.clock import Clock
 from churn_store.errors import InputError
@@ -142,11 +144,12 @@ def _candidate_model(
             training_set=rows,
             seed=fitting.training.seed,
         )
-        judging = rows.filter(pl.col("role") == JUDGE)
+        weighed = as_weighed(rows)
+        judging = weighed.filter(pl.col("role") == JUDGE)
         churned, scores = judging["churned"].to_numpy(), candidate.scorer.score_frame(judging)
         metrics = measured(churned, scores, threshold=chosen.threshold, profit=fitting.profit)
         made_of = lake.sources("training_set", version=version)
-        judged = with_last_activity(lake, rows, tables=tables, calendar=timeline, rule=fitting.at_risk)
+        judged = with_last_activity(lake, weighed, tables=tables, calendar=timeline, rule=fitting.at_risk)
         if fitting.label.kinds is not None and timeline is not None:
             judged = with_kinds_of(lake, judged, labels_version=made_of["churn_labels"])
         evaluation = evaluate(
@@ -202,6 +205,7 @@ def _candidate_model(
                 normalisation=normalisation_of(lake),
                 protected=protected,
                 reasons=reasons,
+                treated=said_of_rows(context.instance, "training_set", ALL, SAID),
             ),
         )
         return dg.MaterializeResult(

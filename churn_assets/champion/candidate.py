@@ -179,6 +179,7 @@ def describe(
     normalisation: int = NORMALISATION,
     protected: Mapping[str, str] | None = None,
     reasons: ReasonPlan | None = None,
+    treated: str | None = None,
 ) -> Manifest:
     """The manifest of a candidate, without its files and without a blessing."""
     protected_inputs = {name: reason for name, reason in (protected or {}).items() if name in candidate.signature.names}
@@ -213,6 +214,7 @@ def describe(
         normalisation=normalisation,
         protected=protected_inputs or msgspec.UNSET,
         reasons=reasons or msgspec.UNSET,
+        treated=treated or msgspec.UNSET,
     )
 
 

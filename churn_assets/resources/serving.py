@@ -40,6 +40,18 @@ class ServingStore:
         require_migrated(engine)
         return engine
 
+    def engine_if_made(self) -> sa.Engine | None:
+        """The serving database; `None` where its SQLite file was never made, so that nobody can have sent anything.
+
+        Raises:
+            InputError: if it is there, or may be, and has not been migrated.
+        """
+        return self.engine if self._may_be_there() else None
+
+    def _may_be_there(self) -> bool:
+        address = sa.make_url(self._database_url)
+        return address.get_backend_name() != "sqlite" or Path(address.database or "").exists()
+
     @cached_property
     def files(self) -> DigestStore:
         """The release files."""
@@ -65,8 +77,7 @@ class ServingStore:
 
     def inputs(self) -> tuple[str, ...] | None:
         """The inputs of the release that serves now; `None` where that can't be said now. Nothing is made or changed."""
-        address = sa.make_url(self._database_url)
-        if address.get_backend_name() == "sqlite" and not Path(address.database or "").exists():
+        if not self._may_be_there():
             return ()
         try:
             manifest = self.newest_manifest()

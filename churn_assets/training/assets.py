@@ -23,7 +23,7 @@ from churn_assets.settings.company import Settings
 from churn_assets.settings.fitting import FittingSettings
 from churn_assets.settings.label import Label, matures_on
 from churn_assets.settings.training import Training
-from churn_assets.tables import JUDGE, SELECT, TRAIN
+from churn_assets.tables import JUDGE, SELECT, TRAIN, WEIGHT
 from churn_assets.training.contracts import no_single_feature_tells, training_contract
 from churn_assets.training.diagnostics import MEASURED_ON, order, search_summary, selecting_plots
 from churn_assets.training.equal_rows import equal_rows
@@ -44,9 +44,13 @@ from churn_assets.training.training_set import (
     snapshots,
     training_set_digest,
 )
+from churn_assets.training.treated import Untreated, as_weighed, without_treated
 from churn_assets.training.tuning import search_and_fit
+from churn_assets.treatments.records import TABLE as TREATMENTS
+from churn_assets.treatments.records import known_customers, set_aside_between, treatments_between
+from churn_assets.treatments.weights import touching
 from churn_store.charts.svg_chart import as_markdown
-from churn_store.clock import Clock
+from churn_store.clock import DAY_S, Clock
 from churn_store.errors import InputError
 from churn_store.releases.manifest import TableVersion
 
@@ -72,14 +76,27 @@ def training_assets(
     for searched_family in settings.training.search:
         search_space(FAMILIES[searched_family], settings.training)
     return [
-        _training_set(settings.fitting, features, words=settings.features.protected, protected=protected or {}),
+        _training_set(
+            settings.fitting,
+            features,
+            words=settings.features.protected,
+            protected=protected or {},
+            has_own_treatments=TREATMENTS in settings.raw_tables,
+        ),
         *(_family(name, settings.fitting, features) for name in names),
     ]
 
 
 def _training_set(
-    settings: FittingSettings, features: tuple[Feature, ...], *, words: tuple[str, ...], protected: Mapping[str, str]
+    settings: FittingSettings,
+    features: tuple[Feature, ...],
+    *,
+    words: tuple[str, ...],
+    protected: Mapping[str, str],
+    has_own_treatments: bool,
 ) -> dg.AssetsDefinition:
+    made_of = ["customer_features", "churn_labels", *([TREATMENTS] if has_own_treatments else [])]
+
     @dg.asset(
         description=(
             "Features and labels of mature snapshots. Each row trains, selects between the families, or judges; the three "
@@ -92,7 +109,7 @@ def _training_set(
         pool=BACKGROUND,
         kinds={"polars", "deltalake"},
         owners=["team:data-science"],
-        deps=["customer_features", "churn_labels"],
+        deps=made_of,
         check_specs=contract_specs(
             "training_set",
             None,
@@ -109,22 +126,28 @@ def _training_set(
     ) -> Events:
         if warning := require_allowed(protected, serving):
             context.log.warning(warning)
-        sources = whole_versions(context.instance, lake, ("customer_features", "churn_labels"))
+        sources = whole_versions(context.instance, lake, made_of)
         rows = (
             rows_by_time(lake, sources, _roles(lake, sources, settings.label, settings.training, as_of=clock.now().date()))
             if settings.has_time
             else rows_by_customer(lake, sources, settings.training, inputs=[feature.name for feature in features])
         )
+        metadata: dict[str, Any] = {"protected_attributes": warning} if warning else {}
+        if settings.has_time:
+            untreated = _without_treated(rows, lake, serving, sources, settings.label)
+            rows = untreated.rows
+            metadata |= untreated.metadata
         check_enough(rows, settings.training)
         roles = {role: rows.filter(pl.col("role") == role) for role in (TRAIN, SELECT, JUDGE)}
-        metadata: dict[str, Any] = {"protected_attributes": warning} if warning else {}
         for role, part in roles.items():
             metadata[f"{role}_rows"] = part.height
             metadata[f"{role}_churn_rate"] = float(part["churned"].cast(pl.Float64).mean() or 0.0)  # type: ignore[arg-type]
             if settings.has_time:
                 metadata[f"{role}_snapshots"] = ", ".join(snapshots(part))
         metadata["constant_features"] = ", ".join(constant_features(roles[TRAIN], features)) or "none"
-        contract = training_contract(features, has_time=settings.has_time, protected=words, allowed=protected)
+        contract = training_contract(
+            features, has_time=settings.has_time, protected=words, allowed=protected, is_weighted=WEIGHT in rows.columns
+        )
         alone = no_single_feature_tells(single_feature_aucs(rows, features), settings.training.single_feature_auc)
         frame = rows.select(list(contract.columns))
         if not settings.has_time:
@@ -135,6 +158,30 @@ def _training_set(
         yield from write_table(context, lake, built.items(), contract=contract, sources=sources)
 
     return training_set
+
+
+def _without_treated(
+    rows: pl.DataFrame, lake: Lake, serving: ServingStore, sources: Mapping[str, int], label: Label
+) -> Untreated:
+    """The rows without those of treated customers, by the company's own table and by what the service received."""
+    if not rows.height:
+        return Untreated(rows, {})
+    horizon_s = label.horizon_days * DAY_S
+    start_s, _ = touching(int(rows["snapshot_s"].min()), horizon_s)  # type: ignore[arg-type]
+    _, end_s = touching(int(rows["snapshot_s"].max()), horizon_s)  # type: ignore[arg-type]
+    own = lake if TREATMENTS in sources else None
+    treatments = treatments_between(
+        own, serving.engine_if_made(), start_s=start_s, end_s=end_s, version=sources.get(TREATMENTS)
+    )
+    if not treatments.height:
+        return Untreated(rows, {})
+    return without_treated(
+        rows,
+        treatments,
+        horizon_s=horizon_s,
+        everyone=known_customers(lake),
+        set_aside=0 if own is None else set_aside_between(own, start_s=start_s, end_s=end_s),
+    )
 
 
 class Wanted(dg.Config):
@@ -180,9 +227,10 @@ def _family(name: str, settings: FittingSettings, features: tuple[Feature, ...])
                 value=FittedFamily.without(name, made_of, columns),
                 metadata={"left_out": left_out, "training_set_version": version},
             )
+        weighed = as_weighed(rows)
         fitted = search_and_fit(
             name,
-            rows,
+            weighed,
             features,
             settings,
             data=made_of,
@@ -191,7 +239,7 @@ def _family(name: str, settings: FittingSettings, features: tuple[Feature, ...])
             seed=config.seed,
         )
         kept = store_fitted(serving.files, fitted, rows, seed=settings.training.seed)
-        drawn = selecting_plots(fitted, rows, settings)
+        drawn = selecting_plots(fitted, weighed, settings)
         run_id = log_fitted(
             mlflow,
             fitted,

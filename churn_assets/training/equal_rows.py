@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from churn_assets.tables import LABEL
+from churn_assets.tables import LABEL, WEIGHT
 
 MOST_COPIES = 0.5
 """Greatest share of rows that equal an earlier one and are still taken for copies. Above it the attributes are too few to tell customers
 apart: equal rows are then different people, as they are in practice."""
 
-NOT_INPUTS = {"customer_id", "snapshot_s", LABEL, "role"}
+NOT_INPUTS = {"customer_id", "snapshot_s", LABEL, "role", WEIGHT}
 """Columns of a training set that no model sees."""
 
 

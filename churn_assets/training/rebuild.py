@@ -16,7 +16,7 @@ from churn_assets.lake.lake import Lake
 from churn_assets.lake.versions import difference, digest_at, read_at, require_version
 from churn_assets.periods import ALL
 from churn_assets.settings.training import Training
-from churn_assets.tables import JUDGE, SELECT, TRAIN
+from churn_assets.tables import JUDGE, SELECT, TRAIN, WEIGHT
 from churn_assets.training.equal_rows import NOT_INPUTS
 from churn_assets.training.split import TOGETHER, roles_by_id
 from churn_assets.training.training_set import rows_by_customer, rows_by_time
@@ -101,14 +101,29 @@ def _candidates(lake: Lake, manifest: Manifest) -> Iterator[pl.DataFrame]:
         yield rows.select("customer_id", *columns)
         return
     trained_on = tuple(sorted(manifest.trained_on))
+    weights = _stored_weights(lake, manifest)
     rows = _read(
         lambda: rows_by_time(lake, versions, dict.fromkeys(trained_on, TRAIN) | dict.fromkeys(manifest.judged_on, JUDGE)),
         manifest,
     ).select("customer_id", "snapshot_s", *columns)
+    if weights is not None:  # whoever was treated is not among them
+        rows = rows.join(weights, on=["customer_id", "snapshot_s"], how="inner", maintain_order="left")
     snapshots = rows.filter(pl.col("role") != JUDGE)["snapshot_s"].unique().sort().to_list()
     for selecting in range(1, len(snapshots)):
         is_selecting = pl.col("snapshot_s").is_in(snapshots[-selecting:])
         yield rows.with_columns(role=pl.when(is_selecting).then(pl.lit(SELECT)).otherwise("role"))
+
+
+def _stored_weights(lake: Lake, manifest: Manifest) -> pl.DataFrame | None:
+    """Customer, snapshot and weight of the rows that the lake has stored, if treated customers were left out of them.
+
+    The treatments themselves may have been corrected since, so these rows are taken as they are; features and labels are made again.
+    """
+    try:
+        stored = read_at(lake, "training_set", ALL, manifest.tables["training_set"].version)
+    except (InputError, LostError):
+        return None
+    return stored.select("customer_id", "snapshot_s", WEIGHT) if WEIGHT in stored.columns else None
 
 
 def _features(lake: Lake, manifest: Manifest) -> Sequence[str]:

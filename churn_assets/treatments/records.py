@@ -9,9 +9,11 @@ import polars as pl
 import sqlalchemy as sa
 
 from churn_assets.lake.lake import Lake
+from churn_assets.tables import quarantine_of
+from churn_store.mapping.tables import Table
 from churn_store.treatments.newest import SUBJECT, newest_between
 
-TABLE: Final = "treatments"
+TABLE: Final[Table] = "treatments"
 """The raw table of a company that keeps its campaigns in a table of its own."""
 
 COLUMNS: Final[dict[str, type[pl.DataType]]] = {
@@ -53,6 +55,30 @@ def treatments_between(
         found.append(pl.DataFrame(rows, schema=_ALL, orient="row"))
     newest = pl.concat(found).sort(*SUBJECT, "received_s", "treated", "propensity").unique(SUBJECT, keep="last")
     return newest.sort(*SUBJECT).select(list(COLUMNS))
+
+
+def set_aside_between(lake: Lake, *, start_s: int, end_s: int) -> int:
+    """The number of treatments in quarantine that became known in ``[start_s, end_s)`` or at an unknown time; repeated rows are not among them.
+
+    Raises:
+        ChurnError: if the quarantine can't be read.
+    """
+    quarantine = quarantine_of(TABLE)
+    if not lake.has(quarantine):
+        return 0
+    within = pl.col("known_s").is_null() | pl.col("known_s").is_between(start_s, end_s, closed="left")
+    rows = lake.scan(quarantine).filter(within, ~pl.col("rule").str.starts_with("one row a ")).select(pl.len())
+    return int(lake.collect(quarantine, rows).item())
+
+
+def known_customers(lake: Lake) -> pl.Series:
+    """The ids of all customers in the lake's ``customers``.
+
+    Raises:
+        ChurnError: if the table can't be read.
+    """
+    rows = lake.scan("customers").select("customer_id").unique()
+    return lake.collect("customers", rows)["customer_id"]
 
 
 def _of_lake(lake: Lake, start_s: int, end_s: int, version: int | None) -> pl.DataFrame:

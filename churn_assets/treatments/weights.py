@@ -70,6 +70,7 @@ def treatment_weights(
     snapshot_s: int,
     horizon_s: int,
     everyone: pl.Series | None = None,
+    set_aside: int = 0,
 ) -> TreatmentWeights:
     """The weight of each customer of a snapshot.
 
@@ -79,12 +80,13 @@ def treatment_weights(
         snapshot_s: time T of the snapshot, in epoch seconds.
         horizon_s: length of the label's window, in seconds.
         everyone: ids of all customers that a table knows, by which unknown ones are found; default: they are not looked for.
+        set_aside: number of treatments that are known to be missing, as they could not be read.
     """
     start_s, end_s = touching(snapshot_s, horizon_s)
     listed = treatments.filter(pl.col("assigned_s").is_between(start_s, end_s, closed="left"))
     unmatched = 0 if everyone is None else listed.filter(~pl.col("customer_id").is_in(everyone.implode())).height
     ours = listed.filter(pl.col("customer_id").is_in(customers.implode()))
-    fault = _unmatched(unmatched, listed.height) or _unjudged(ours)
+    fault = _unmatched(unmatched, listed.height) or _set_aside(set_aside, listed.height) or _unjudged(ours)
     by_customer = ours.group_by("customer_id").agg(
         left_out=pl.col("treated").any(),
         weight=pl.when(_is_known(treated=False).all()).then((1 / (1 - pl.col("propensity"))).product()),
@@ -114,6 +116,15 @@ def _unmatched(unmatched: int, listed: int) -> str:
     return (
         f"{unmatched} of {listed} treatments are of customers whom no table knows; expected the ids of the company's tables. Who was treated "
         "can't be told: send the treatments with the ids of your `customers`, or give `ids` of `source.treatments` the same rule"
+    )
+
+
+def _set_aside(set_aside: int, listed: int) -> str:
+    if not listed or set_aside <= UNKNOWN_SHARE * listed:
+        return ""
+    return (
+        f"{set_aside} treatments could not be read and are in quarantine, beside {listed} that are right; whoever they are about would count as "
+        "untreated. Mend them in the company's table"
     )
 
 

@@ -268,6 +268,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         protected: why each protected input may be used and who said so, by input; empty for one that nobody has allowed, on which
             older code had trained already, and which this release was the last to be trained on without a reason.
         reasons: reference row and groups of the reasons of its predictions.
+        treated: what customers who were treated did to the rows that it was trained and judged on, in words.
     """
 
     format: int = FORMAT
@@ -301,6 +302,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     protected: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
     # Absent in releases that are older than reasons.
     reasons: ReasonPlan | msgspec.UnsetType = msgspec.UNSET
+    # Absent where nobody was treated in the window of a label.
+    treated: str | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def candidate(self) -> str:

@@ -134,6 +134,7 @@ def _data(manifest: Manifest) -> list[DocumentPart]:
         "rows to fit and calibrate": f"{manifest.training_rows:,}",
         "rows to judge": f"{manifest.judging_rows:,}",
         "split": manifest.split,
+        **({"customers who were treated": manifest.treated} if isinstance(manifest.treated, str) else {}),
     }
     parameters = manifest.parameters if isinstance(manifest.parameters, dict) else {}
     return [

@@ -86,6 +86,8 @@ class Evidence:
         champion_split: rule by which the champion's judging rows were held out, in words.
         known_to_champion: for data without time, number of judging rows whose customers the champion was trained on, because they had
             other equal rows then (``training.equal_rows``).
+        treated: what treated customers did to the rows, in words; empty if nobody was treated. Rows that stand for others are there as often
+            as they weigh.
     """
 
     trained: PipelineProbabilities
@@ -108,6 +110,7 @@ class Evidence:
     split: str
     champion_split: str | None
     known_to_champion: int = 0
+    treated: str = ""
 
     @cached_property
     def judging(self) -> pl.DataFrame:
@@ -135,6 +138,14 @@ class Evidence:
     def customers(self) -> pl.Series:
         """The customer of each judging row; in data without time, copies of a row have one customer."""
         return merge_copies(self.training_set).filter(pl.col("role") == JUDGE)["customer_id"]
+
+    @cached_property
+    def counted(self) -> tuple[int, int]:
+        """The number of judging rows, and of churners among them, each counted once though it may stand for others."""
+        rows = self.judging
+        key = [name for name in ("customer_id", "snapshot_s") if name in rows.columns]
+        once = rows.unique(key) if self.treated else rows
+        return once.height, int(once["churned"].sum())
 
     @cached_property
     def scores(self) -> Scores:

@@ -47,7 +47,9 @@ def more_profit_than_champion(case: Evidence, bounds: Gate, profit: Profit) -> R
     """The candidate brings significantly more profit per customer than the champion."""
     if case.champion is None:
         return RuleResult(True, NO_CHAMPION, "the first model needs none; the baselines judge it")
-    return compared(case.churned, *decisions(case), case.customers, bounds=bounds, profit=profit, nth=case.nth)
+    return compared(
+        case.churned, *decisions(case), case.customers, bounds=bounds, profit=profit, nth=case.nth, counted=case.counted
+    )
 
 
 def compared(
@@ -59,6 +61,7 @@ def compared(
     bounds: Gate,
     profit: Profit,
     nth: int = 1,
+    counted: tuple[int, int] | None = None,
 ) -> RuleResult:
     """Compare the profit of the candidate's decisions with that of the champion's.
 
@@ -71,6 +74,7 @@ def compared(
         profit: costs and values.
         nth: number of this candidate among those compared on these rows, from 1. The n-th one's chance of a false promotion is that of the
             first over n squared, so that the chance over all of them stays below 1.65 times that of the first.
+        counted: number of rows and of churners, where some rows stand for others; default: as many as there are.
 
     Returns:
         Passed if the one-sided lower bound of the difference is above 0; undecided with too few rows or churners; a tie if the interval
@@ -78,7 +82,8 @@ def compared(
     """
     bounds = bounds.model_copy(update={"confidence": 1 - (1 - bounds.confidence) / nth**2})
     difference = difference_of(churned, ours, theirs, customers, profit, confidence=bounds.confidence)
-    rows, churners, differing = len(churned), int(churned.sum()), int(np.sum(ours != theirs))
+    rows, churners = counted or (len(churned), int(churned.sum()))
+    differing = int(np.sum(ours != theirs))
     numbers = {
         "gain": difference.mean,
         "low": difference.low,

@@ -20,7 +20,8 @@ against an active control are asked to preserve (FDA 2016, "Non-inferiority clin
 
 def too_few(case: Evidence, bounds: Gate) -> bool:
     """Whether there are fewer judging rows, or churners among them, than a decision needs."""
-    return case.judging.height < bounds.minimum_rows or int(case.churned.sum()) < bounds.minimum_churners
+    rows, churners = case.counted
+    return rows < bounds.minimum_rows or churners < bounds.minimum_churners
 
 
 def baselines_beaten(case: Evidence, bounds: Gate, *, seed: int) -> RuleResult:
