@@ -205,7 +205,7 @@ def _candidate_model(
                 normalisation=normalisation_of(lake),
                 protected=protected,
                 reasons=reasons,
-                treated=said_of_rows(context.instance, "training_set", ALL, SAID),
+                treated=said_of_rows(context.instance, "training_set", None, SAID),
             ),
         )
         return dg.MaterializeResult(

@@ -35,7 +35,7 @@ from churn_assets.settings.judging import JudgingSettings
 from churn_assets.tables import JUDGE, Source
 from churn_assets.training.fitted_family import GOLDEN, MODEL, PROBABILITIES, read_file
 from churn_assets.training.held_out import decode
-from churn_assets.training.treated import as_weighed
+from churn_assets.training.treated import as_weighed, is_unknown
 from churn_store.clock import Clock
 from churn_store.errors import ReleaseError
 from churn_store.mapping.tables import Table
@@ -95,7 +95,8 @@ def blessing_asset(
         def read() -> Evidence:
             newest = serving.newest()
             champion = None if newest is None else load_bundle(serving.files, newest.champion)
-            rows = as_weighed(training_set_of(manifest, lake))
+            stored = training_set_of(manifest, lake)
+            rows = as_weighed(stored)
             judging = rows.filter(pl.col("role") == JUDGE)
             require_configured({manifest.family: candidate_model.configured}, features, fitting)
             return Evidence(
@@ -124,6 +125,7 @@ def blessing_asset(
                 champion_trained_until=None if champion is None else trained_until_s(champion.manifest),
                 nth=nth_model(serving, manifest, newest),
                 treated=manifest.treated if isinstance(manifest.treated, str) else "",
+                is_unknown=is_unknown(stored),
                 split=manifest.split,
                 champion_split=None if champion is None else champion.manifest.split,
                 known_to_champion=0

@@ -159,13 +159,13 @@ def metadata_of(instance: dg.DagsterInstance, asset: str, name: str, *, periods:
     return values
 
 
-def said_of_rows(instance: dg.DagsterInstance, asset: str, period: str, name: str) -> Any:
-    """A metadata value of the materialization that made the rows that a period has now; `None` where none has the value.
+def said_of_rows(instance: dg.DagsterInstance, asset: str, period: str | None, name: str) -> Any:
+    """A metadata value of the materialization that made the rows that a period, or a table without any, has now; `None` where none has it.
 
     After a restore the newest materialization says only where the rows come from; that which made them says the rest. Rows that no
     materialization has made, as after a rewrite, are said to be as the newest that has the value.
     """
-    wanted = dg.AssetRecordsFilter(asset_key=dg.AssetKey(asset), asset_partitions=[period])
+    wanted = dg.AssetRecordsFilter(asset_key=dg.AssetKey(asset), asset_partitions=None if period is None else [period])
     records = instance.fetch_materializations(wanted, limit=MOST_VERSIONS).records
     made = [record.asset_materialization for record in records if record.asset_materialization is not None]
     versions = [(one.tags or {}).get(DATA_VERSION_TAG) for one in made]

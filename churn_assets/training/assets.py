@@ -238,7 +238,7 @@ def _family(name: str, settings: FittingSettings, features: tuple[Feature, ...])
             trials=config.trials,
             seed=config.seed,
         )
-        kept = store_fitted(serving.files, fitted, rows, seed=settings.training.seed)
+        kept = store_fitted(serving.files, fitted, weighed, seed=settings.training.seed)
         drawn = selecting_plots(fitted, weighed, settings)
         run_id = log_fitted(
             mlflow,

@@ -46,7 +46,7 @@ def training_contract(
             "role": [pa.Check.isin([TRAIN, SELECT, JUDGE])],
             **({WEIGHT: [pa.Check.ge(1)]} if weight else {}),
         },
-        nullable=[column.name for column in columns if column.nullable],
+        nullable=[*(column.name for column in columns if column.nullable), *weight],
     )
 
 

@@ -20,9 +20,6 @@ from churn_assets.treatments.weights import TreatmentWeights, kish, treatment_we
 SAID: Final = "treated"
 """Metadata of the training set: what treatments did to it, in words."""
 
-UNKNOWN: Final = "unknown: "
-"""How that begins where the judging rows can't be judged."""
-
 
 @dataclass(frozen=True)
 class Untreated:
@@ -43,7 +40,7 @@ def without_treated(
     """Leave out the rows of customers who were treated in the window of their label, and weigh the others.
 
     Where the weights of a snapshot can't be known, its treated rows are left out of training and selecting, as their labels show another
-    world, and the others count once. Its judging rows stay as they were seen, as leaving the treated out alone would be further from the
+    world, and the others count once. Its judging rows stay as they were seen, without a weight, as leaving the treated out alone would be further from the
     truth; what is measured on them is said to be unknown.
 
     Args:
@@ -63,16 +60,17 @@ def without_treated(
         weights.rows.select(
             "customer_id",
             "left_out",
+            "weight",
             snapshot_s=pl.lit(snapshot_s, dtype=pl.Int64),
-            weight=pl.when(pl.lit(weights.state == "unknown") & ~pl.col("left_out")).then(1.0).otherwise("weight"),
             is_unknown=pl.lit(weights.state == "unknown"),
         )
         for snapshot_s, weights in weighed
     )
     joined = rows.join(columns, on=["customer_id", "snapshot_s"], how="left", maintain_order="left")
     as_seen = pl.col("is_unknown") & (pl.col("role") == JUDGE)
+    counted_once = pl.when("is_unknown").then(1.0).otherwise("weight")
     kept = joined.filter(~pl.col("left_out") | as_seen).with_columns(
-        pl.when(as_seen).then(1.0).otherwise("weight").alias(WEIGHT)
+        pl.when(as_seen).then(None).otherwise(counted_once).alias(WEIGHT)
     )
     judged = set(rows.filter(pl.col("role") == JUDGE)["snapshot_s"].unique())
     return Untreated(
@@ -81,7 +79,7 @@ def without_treated(
             SAID: _in_words(weighed, judged),
             "treated_left_out": rows.height - kept.height,
             **{
-                f"{role}_effective_rows": round(kish(of[WEIGHT].to_numpy()))
+                f"{role}_effective_rows": round(kish(of[WEIGHT].to_numpy())) if not of[WEIGHT].null_count() else None
                 for (role,), of in sorted(kept.group_by("role"), key=lambda group: group[0])
             },
         },
@@ -97,13 +95,14 @@ def as_weighed(rows: pl.DataFrame) -> pl.DataFrame:
     if WEIGHT not in rows.columns:
         return rows
     draw = hash_ranks(rows.select(pl.format("{}:{}", "snapshot_s", "customer_id")).to_series(), "treatment weight")
-    whole = pl.col(WEIGHT).floor()
-    copies = rows.select(
-        (whole + (draw < pl.col(WEIGHT) - whole).cast(pl.Float64)).cast(pl.UInt32).alias("copies")
-    ).to_series()
-    return rows.drop(WEIGHT)[
-        copies.to_frame().with_row_index("row").select(pl.col("row").repeat_by("copies").explode()).drop_nulls()["row"]
-    ]
+    weight = pl.col(WEIGHT).fill_null(1.0)
+    copies = rows.select(weight.floor() + (draw < weight - weight.floor()).cast(pl.Float64)).to_series().cast(pl.UInt32)
+    return rows.drop(WEIGHT).select(pl.all().repeat_by(copies).explode()) if copies.ne(1).any() else rows.drop(WEIGHT)
+
+
+def is_unknown(rows: pl.DataFrame) -> bool:
+    """Whether some judging rows are as they were seen, as their weights can't be known: what is measured on them is unknown."""
+    return WEIGHT in rows.columns and rows.filter(pl.col("role") == JUDGE)[WEIGHT].null_count() > 0
 
 
 def _in_words(weighed: Sequence[tuple[int, TreatmentWeights]], judged: set[int]) -> str:
@@ -115,5 +114,5 @@ def _in_words(weighed: Sequence[tuple[int, TreatmentWeights]], judged: set[int])
     if not unknown:
         return f"left out and weighted: {done}"
     days = ", ".join(f"{datetime.fromtimestamp(second, UTC):%Y-%m-%d}" for second, _ in unknown)
-    begin = UNKNOWN if any(second in judged for second, _ in unknown) else "in part "
+    begin = "unknown: " if any(second in judged for second, _ in unknown) else "in part "
     return f"{begin}the labels of {days} can't be weighted, as {unknown[-1][1].reason}; {done}"

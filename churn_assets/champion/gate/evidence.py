@@ -88,6 +88,7 @@ class Evidence:
             other equal rows then (``training.equal_rows``).
         treated: what treated customers did to the rows, in words; empty if nobody was treated. Rows that stand for others are there as often
             as they weigh.
+        is_unknown: whether some judging labels are those of treated customers, so that nothing can be decided by them.
     """
 
     trained: PipelineProbabilities
@@ -111,6 +112,7 @@ class Evidence:
     champion_split: str | None
     known_to_champion: int = 0
     treated: str = ""
+    is_unknown: bool = False
 
     @cached_property
     def judging(self) -> pl.DataFrame:
@@ -144,7 +146,7 @@ class Evidence:
         """The number of judging rows, and of churners among them, each counted once though it may stand for others."""
         rows = self.judging
         key = [name for name in ("customer_id", "snapshot_s") if name in rows.columns]
-        once = rows.unique(key) if self.treated else rows
+        once = rows.unique(key)
         return once.height, int(once["churned"].sum())
 
     @cached_property

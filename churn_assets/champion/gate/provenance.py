@@ -7,7 +7,6 @@ from churn_assets.periods import day_of
 from churn_assets.settings.label import Label, matures_on
 from churn_assets.training.split import hold_out_draw
 from churn_assets.training.training_set import snapshots
-from churn_assets.training.treated import UNKNOWN
 from churn_store.errors import InputError
 
 SHOWN = 3
@@ -34,10 +33,10 @@ def data_quality_green(case: Evidence, label: Label, *, now_s: int) -> RuleResul
         if mature_on
         else "data without time, whose labels are as they come"
     )
-    if not faults and case.treated.startswith(UNKNOWN):
+    if not faults and case.is_unknown:
         return RuleResult(
             False,
-            f"no decision: customers were treated, and what is measured on the judging rows is {case.treated}",
+            f"no decision: customers were treated, and what is measured on the judging rows is not known; {case.treated}",
             "judging labels that nobody was treated in, or treatments with the propensities by which some were held out (docs/treatments.md)",
             undecided=True,
         )
