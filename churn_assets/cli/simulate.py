@@ -53,6 +53,15 @@ COLUMNS: dict[Table, dict[str, str]] = {
         "occurred": "occurred_s",
         "known": "known_s",
     },
+    "treatments": {
+        "customer_id": "customer_id",
+        "channel": "channel",
+        "offer": "offer",
+        "treated": "treated",
+        "propensity": "propensity",
+        "occurred": "occurred_s",
+        "known": "known_s",
+    },
 }
 """The files' columns, named as ``source.<table>.columns`` names them, by the canonical ones that they hold."""
 
@@ -72,6 +81,9 @@ COLUMNS: dict[Table, dict[str, str]] = {
 @click.option("--from", "since", metavar="DATE", help="First day of the scenario.")
 @click.option("--dirt", default=0.0, show_default=True, help="Share of the rows that are hit by dirt.")
 @click.option(
+    "--campaign", "campaigns", multiple=True, metavar="DATE", help="A day on which a list is called; may be repeated."
+)
+@click.option(
     "--format",
     "file_format",
     type=click.Choice(["parquet", "csv"]),
@@ -88,6 +100,7 @@ def simulate(
     scenario: str,
     since: str | None,
     dirt: float,
+    campaigns: tuple[str, ...],
     file_format: Literal["parquet", "csv"],
     *,
     verify: bool,
@@ -96,7 +109,12 @@ def simulate(
     if (scenario == "none") != (since is None):
         raise click.UsageError("--scenario and --from belong together: what happens, and its first day like 2025-03-01")
     settings = company(
-        customers=customers, seed=seed, months=months, scenario={"kind": scenario, "start": since}, dirt=dirt
+        customers=customers,
+        seed=seed,
+        months=months,
+        scenario={"kind": scenario, "start": since},
+        dirt=dirt,
+        campaigns=[{"day": day} for day in campaigns],
     )
     if verify:
         if out is not None:
@@ -117,7 +135,7 @@ class Month:
 
 def run_simulate(settings: SyntheticSettings, folder: Path, file_format: Format) -> None:
     """Write a company and say what was written."""
-    written = dict.fromkeys(COLUMNS, 0)
+    written = dict.fromkeys(settings.raw_tables, 0)
     for month in write_company(settings, folder, file_format):
         for table, rows in month.rows.items():
             written[table] += rows
@@ -156,11 +174,11 @@ def write_company(settings: SyntheticSettings, folder: Path, file_format: Format
         raise InputError(f"{folder} is not an empty folder; name one that is empty or does not exist")
     source = SyntheticSource(settings)
     calendar = Calendar("monthly", settings.start)
-    for table in COLUMNS:
+    for table in settings.raw_tables:
         (folder / table).mkdir(parents=True)
     for month in months_of(settings):
         rows: dict[Table, int] = {}
-        for table in COLUMNS:
+        for table in settings.raw_tables:
             frame = source.read(table, epoch_s(month), epoch_s(calendar.next(month))).rows
             rows[table] = frame.height
             write(_as_columns(table, frame), folder / table / f"{month}.{file_format}", file_format)
@@ -172,11 +190,11 @@ def write_company(settings: SyntheticSettings, folder: Path, file_format: Format
 def described(settings: SyntheticSettings, source: SyntheticSource, file_format: Format) -> dict[str, Any]:
     """The section ``source`` of the ``churn.yaml`` that reads the files."""
     tables: dict[str, Any] = {}
-    for table, columns in COLUMNS.items():
+    for table in settings.raw_tables:
         tables[table] = {
             "path": f"{table}/*.{file_format}",
             "format": file_format,
-            "columns": {name: name for name in columns},
+            "columns": {name: name for name in COLUMNS[table]},
         }
     tables["customers"]["attributes"] = {
         column.name: {"column": column.name, "kind": column.kind, "description": column.description}

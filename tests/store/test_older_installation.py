@@ -18,6 +18,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 
 from churn_store.database import schema
+from churn_store.database.intake import Sender
 from churn_store.database.migrate import MIGRATIONS, migrate, require_migrated
 from churn_store.database.schema import connect
 from churn_store.errors import FencedError
@@ -34,6 +35,9 @@ from churn_store.reports import ReportFile, publish, published
 from churn_store.reports import newest as newest_report
 from churn_store.storage.digest_store import DigestStore
 from churn_store.surveys.log import Submission, record, versions_of
+from churn_store.treatments.log import Treatment
+from churn_store.treatments.log import record as record_treatments
+from churn_store.treatments.newest import newest_between
 from tests.release_factory import NOW_S, bless, release, train
 
 pytestmark = pytest.mark.integration
@@ -132,6 +136,20 @@ def test_an_older_installation_has_no_answers_to_surveys_and_takes_one(engine: s
     sent = Submission("c1", "satisfaction", {"score": 3.0}, None, "k1")
     assert record(engine, sent, key_id="key1", request_id="r", now_s=NOW_S).version == 1
     assert [one.version for one in versions_of(engine, "c1", limit=9)] == [1]
+
+
+def test_an_older_installation_has_no_treatments_and_takes_them(engine: sa.Engine) -> None:
+    assert list(newest_between(engine, 0, int(NOW_S))) == []
+    sent = [
+        Treatment("c1", 1_700_000_000, "phone", "discount", True, 0.9, "k1"),
+        Treatment("c2", 1_700_000_000, treated=False),
+    ]
+    taken = record_treatments(engine, sent, Sender("key1", "r", NOW_S, "request", "1" * 64))
+    assert (taken.added, taken.replayed) == (2, False)
+    assert record_treatments(engine, sent, Sender("key1", "r", NOW_S, "request", "1" * 64)).replayed
+    assert [(one.customer_id, one.treated, one.propensity) for one in newest_between(engine, 0, int(NOW_S))] == [
+        ("c1", True, 0.9), ("c2", False, None),
+    ]  # fmt: skip
 
 
 def test_a_migration_that_was_killed_behind_the_table_makes_the_indexes_when_it_runs_again(older: sa.Engine) -> None:
