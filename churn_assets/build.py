@@ -76,7 +76,14 @@ def build_defs(settings: Settings | None = None, *, overrides: Mapping[str, Any]
     used = features_in_use(features, settings.features)
     protected = protected_among(used, settings.source, settings.features)
     tables = [
-        *raw_assets(source, raw_periods, described=settings.source, timeline=settings.timeline, raw=settings.raw),
+        *raw_assets(
+            source,
+            raw_periods,
+            described=settings.source,
+            timeline=settings.timeline,
+            raw=settings.raw,
+            quality=settings.quality,
+        ),
         *feature_assets(
             features,
             snapshots,
@@ -85,6 +92,7 @@ def build_defs(settings: Settings | None = None, *, overrides: Mapping[str, Any]
             at_risk=settings.at_risk,
             label=settings.label,
             events=settings.events,
+            quality=settings.quality,
             engine=settings.engine,
             spark=settings.spark,
             labelled=labelled,

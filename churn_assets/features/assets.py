@@ -1,6 +1,6 @@
 """Features and labels by snapshot."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import date
 from typing import Any
@@ -32,13 +32,16 @@ from churn_assets.orchestration.code_version import code_version
 from churn_assets.orchestration.failure_policy import wrong_input_is_final
 from churn_assets.orchestration.lost_periods import require_whole, whole_versions
 from churn_assets.orchestration.pools import BACKGROUND, FEATURES
-from churn_assets.orchestration.run_history import DEFINITION, KNOWN_UNTIL, raw_periods
+from churn_assets.orchestration.run_history import DEFINITION, KNOWN_UNTIL, data_versions, present, raw_periods
 from churn_assets.orchestration.table_writer import Built, Events, contract_specs, keys_of, write_table
 from churn_assets.periods import Cadence, Calendar, text
+from churn_assets.quality.check import CHECKED, QUALITY, outcome_of
+from churn_assets.quality.table_quality import TableQuality
 from churn_assets.settings.at_risk import AtRisk
 from churn_assets.settings.engine import EngineName, Spark
 from churn_assets.settings.events import EventRoles, EventSettings
 from churn_assets.settings.label import Label
+from churn_assets.settings.quality import Quality
 from churn_assets.tables import LABEL
 from churn_store.clock import Clock
 from churn_store.mapping.labels import LabelCounts
@@ -46,6 +49,8 @@ from churn_store.mapping.tables import Table
 
 ALL_EARLIER_DAYS = 36_525
 """The stretch that stands for all earlier periods: a century, more than a company has."""
+
+TABLE = "customer_features"
 
 MOST_PERIODS = 10_000
 """The most periods that a dependency reaches back. Dagster walks over each of them in every run and for every input."""
@@ -60,6 +65,7 @@ def feature_assets(
     at_risk: AtRisk,
     label: Label,
     events: EventSettings,
+    quality: Quality,
     engine: EngineName,
     spark: Spark,
     labelled: dg.PartitionsDefinition[Any] | None = None,
@@ -74,6 +80,7 @@ def feature_assets(
         at_risk: definition of who can churn.
         label: definition of churn.
         events: what the types of events mean.
+        quality: section ``quality``.
         engine: name of the engine.
         spark: settings of the engine ``spark``.
         labelled: periods that labels can have; default: those of the snapshots.
@@ -87,6 +94,7 @@ def feature_assets(
                 tables=tables,
                 rule=at_risk,
                 roles=events.roles,
+                quality=quality,
                 engine=engine,
                 spark=spark,
             ),
@@ -103,6 +111,7 @@ def _customer_features(
     tables: Sequence[Table],
     rule: AtRisk,
     roles: EventRoles,
+    quality: Quality,
     engine: EngineName,
     spark: Spark,
 ) -> dg.AssetsDefinition:
@@ -120,7 +129,9 @@ def _customer_features(
         backfill_policy=dg.BackfillPolicy.single_run(),
         deps=[dg.AssetDep(table, partition_mapping=_arrived_before(calendar.cadence, reach[table])) for table in tables],
         check_specs=contract_specs(
-            "customer_features", partitions, besides={"someone_at_risk": "at least one customer is at risk"}
+            "customer_features",
+            partitions,
+            besides={"someone_at_risk": "at least one customer is at risk", QUALITY: CHECKED},
         ),
         code_version=code_version("features"),
     )
@@ -134,20 +145,33 @@ def _customer_features(
         require_history(calendar, clock.now().date(), keys, raw=raw)
         sources = lake.versions(tables)
         history = History(lake, {table: sources[table] for table in tables}, calendar, features, rule, roles)
-        built = (
-            (
-                text(snapshot),
-                Built(
-                    frame,
-                    checks={"someone_at_risk": someone_at_risk(frame)},
-                    metadata={"snapshot": text(snapshot), "at_risk": frame.height},
-                ),
-            )
-            for snapshot, frame in computing.snapshots(history, [date.fromisoformat(key) for key in keys])
-        )
-        yield from write_table(context, lake, built, contract=features_contract(features, has_time=True), sources=sources)
+        judged = _judged(context.instance, lake, calendar, quality)
+
+        def built() -> Iterator[tuple[str, Built]]:
+            for snapshot, frame in computing.snapshots(history, [date.fromisoformat(key) for key in keys]):
+                key = text(snapshot)
+                found = outcome_of(judged.judge(key, frame.select(known.name for known in features)))
+                checks = {"someone_at_risk": someone_at_risk(frame), QUALITY: found}
+                yield key, Built(frame, checks=checks, metadata={"snapshot": key, "at_risk": frame.height})
+            judged.finish(context.run_id)
+
+        contract = features_contract(features, has_time=True)
+        yield from write_table(context, lake, built(), contract=contract, sources=sources, when_added=judged.stands)
 
     return customer_features
+
+
+def _judged(instance: dg.DagsterInstance, lake: Lake, calendar: Calendar, rules: Quality) -> TableQuality:
+    """The quality of the snapshots, compared with those that stand."""
+    stand, versions = present(instance, lake, TABLE), data_versions(instance, TABLE)
+    return TableQuality(
+        lake,
+        TABLE,
+        calendar,
+        rules,
+        versions={key: version for key, version in versions.items() if key in stand},
+        rows=lambda key: lake.read(TABLE, key),
+    )
 
 
 def _churn_labels(

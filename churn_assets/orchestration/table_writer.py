@@ -5,7 +5,7 @@ each period, a materialization with the digest of that period's rows and an eval
 contract is not written; the others are, and the run fails with the name of the bad one.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -158,6 +158,11 @@ class TableWriter:
         """Say why a partition is not written; those that are go on."""
         self._found[period] = checks
 
+    def data_version(self, period: str) -> str | None:
+        """The data version of a period that was added in this run; `None` where a check refused it."""
+        written = self._written.get(period)
+        return None if written is None else str(written["data_version"])
+
     def rows(self, period: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
         """The rows of a period: those added in this run, else those in the lake."""
         wanted = list(columns or self._contract.columns)
@@ -215,6 +220,7 @@ def write_table(
     *,
     contract: pa.DataFrameSchema,
     sources: Mapping[str, int] | None = None,
+    when_added: Callable[[str, str], None] | None = None,
 ) -> Events:
     """Check each partition against its contract, write the good ones, and report.
 
@@ -224,6 +230,7 @@ def write_table(
         built: partitions with their periods, computed one after the other.
         contract: contract of the table.
         sources: versions of the tables that were read, to be kept with the commit.
+        when_added: function that hears of each good partition, with its data version, before the next one is computed.
 
     Raises:
         dagster.Failure: if a partition broke its contract; it was not written.
@@ -232,6 +239,8 @@ def write_table(
     for period, part in built:
         checks = {**_contract_outcomes(contract, part.frame), **part.checks}
         writer.add(period, Built(part.frame, checks=checks, metadata=part.metadata))
+        if when_added is not None and (version := writer.data_version(period)) is not None:
+            when_added(period, version)
     yield from writer.events()
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from churn_store.mapping.tables import KEYS, PERSON
+from churn_store.mapping.tables import KEYS, PERSON, VALUE
 
 BINS_PER_DECADE: Final = 20
 """Bins of a column's distribution on a log scale: a bin is 12 % wide."""
@@ -113,7 +113,10 @@ def profile_of(frame: pl.DataFrame, table: str, period: str, *, bounds_s: tuple[
         arrivals=_by_slice(frame) if arrives else (),
         repeats=_repeats(frame, table) if arrives else 0,
         content=_content(frame, table) if arrives else "",
-        columns={name: _column(frame, name, followed=arrives and name == EVENT_TYPE) for name in told},
+        columns={
+            **{name: _column(frame, name, followed=arrives and name == EVENT_TYPE) for name in told},
+            **(_values_by_type(frame) if arrives and {EVENT_TYPE, VALUE} <= set(told) else {}),
+        },
     )
 
 
@@ -133,6 +136,17 @@ def _column(frame: pl.DataFrame, name: str, *, followed: bool) -> ColumnProfile:
     return ColumnProfile(
         frame.height, values.null_count(), counted.height, most, logarithms, dict(sorted(categories.items()))
     )
+
+
+def _values_by_type(frame: pl.DataFrame) -> dict[str, ColumnProfile]:
+    """The values of each type of events, as each has its own unit; none where there are more than ``MOST_CATEGORIES`` types."""
+    parts = frame.select(EVENT_TYPE, VALUE).drop_nulls(EVENT_TYPE).partition_by(EVENT_TYPE, as_dict=True)
+    if len(parts) > MOST_CATEGORIES:
+        return {}
+    return {
+        f"{VALUE} of {word}": _column(part.rename({VALUE: (name := f"{VALUE} of {word}")}), name, followed=False)
+        for (word,), part in sorted(parts.items())
+    }
 
 
 def _followed(frame: pl.DataFrame, name: str) -> dict[str, Category]:

@@ -1,6 +1,6 @@
 """The raw tables: the rows of a period as they arrived. Rows that break the contract go to a quarantine table, with the reason."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -16,13 +16,16 @@ from churn_assets.orchestration.code_version import code_version
 from churn_assets.orchestration.failure_policy import wrong_input_is_final
 from churn_assets.orchestration.lost_periods import lost
 from churn_assets.orchestration.pools import INGEST
-from churn_assets.orchestration.run_history import present
-from churn_assets.orchestration.table_writer import Built, Events, TableWriter, blocking_checks, keys_of
+from churn_assets.orchestration.run_history import data_versions, present
+from churn_assets.orchestration.table_writer import Built, Events, Outcome, TableWriter, blocking_checks, keys_of
 from churn_assets.periods import ALL, Calendar
+from churn_assets.quality.check import CHECKED, QUALITY, outcome_of
+from churn_assets.quality.table_quality import TableQuality
 from churn_assets.raw.arrivals import arrivals
 from churn_assets.raw.contracts import labelled_contract, quarantine_contract, raw_contract
 from churn_assets.raw.delivery import Arrived, Ingested
 from churn_assets.raw.quarantine import EMPTY, SHARE, as_table, outcomes, parted, quality, unread_outcomes
+from churn_assets.settings.quality import Quality
 from churn_assets.settings.raw import Raw
 from churn_assets.settings.source import SourceSettings
 from churn_assets.tables import LABEL, Source, quarantine_of
@@ -53,6 +56,7 @@ def raw_assets(
     described: SourceSettings,
     timeline: Calendar | None,
     raw: Raw,
+    quality: Quality,
 ) -> Sequence[dg.AssetsDefinition]:
     """One asset for each raw table of the source: the table and its quarantine.
 
@@ -62,9 +66,10 @@ def raw_assets(
         described: the section ``source``: its kind, and which tables it has.
         timeline: calendar of a history; `None` where the data has no time.
         raw: the section ``raw``.
+        quality: the section ``quality``.
     """
     return [
-        _raw_asset(table, source, partitions, kind=described.kind, timeline=timeline, raw=raw)
+        _raw_asset(table, source, partitions, kind=described.kind, timeline=timeline, raw=raw, rules=quality)
         for table in described.raw_tables
     ]
 
@@ -77,6 +82,7 @@ def _raw_asset(
     kind: str,
     timeline: Calendar | None,
     raw: Raw,
+    rules: Quality,
 ) -> dg.AssetsDefinition:
     has_time = timeline is not None
     contract = (
@@ -114,6 +120,7 @@ def _raw_asset(
             {
                 SHARE: f"at most {raw.quarantine_limit:.1%} of the rows break the contract",
                 EMPTY: "some rows arrived",
+                **({QUALITY: CHECKED} if has_time else {}),
             },
         ),
     )
@@ -131,6 +138,8 @@ def _raw_asset(
         apart = not source.says_when_known(table)
         good = TableWriter(context, lake, table, contract, order=LIE_BY.get(table, ()), apart=apart)
         bad = TableWriter(context, lake, quarantine, quarantine_contract(), apart=apart)
+        stands = {key: version for key, version in data_versions(context.instance, table).items() if key in done}
+        judged = None if timeline is None else TableQuality(lake, table, timeline, rules, versions=stands, rows=good.rows)
         unread: dict[str, InputError] = {}
         for key, arrived in _arrivals(source, table, keys, timeline, Ingested(done, good.rows, bad.rows), anew=anew):
             if isinstance(arrived, InputError):
@@ -142,18 +151,38 @@ def _raw_asset(
             if not has_time:
                 measures |= asdict(LabelCounts.of(split.kept[LABEL]))
             bad.add(key, Built(split.set_aside, metadata={"rules": dg.MetadataValue.md(as_table(split.set_aside))}))
-            good.add(key, Built(split.kept, checks=outcomes(split, table, raw), metadata=measures))
+            checks = outcomes(split, table, raw)
+            if judged is not None:
+                checks = {**checks, QUALITY: _quality(judged, key, split.kept, checks)}
+            good.add(key, Built(split.kept, checks=checks, metadata=measures))
+            if judged is not None:
+                judged.stands(key, good.data_version(key))
+        if judged is not None:
+            judged.unread({key: str(reason) for key, reason in unread.items()})
         if len(unread) == len(keys):
+            _finish(judged, context.run_id)
             raise unread[keys[0]]
         for key, reason in unread.items():  # a period that can't be read stops only itself
-            good.refuse(key, unread_outcomes(reason))
+            good.refuse(key, unread_outcomes(reason, besides=[QUALITY] if has_time else []))
             bad.add(key, Built(bad.rows(key) if key in done else bad.rows(key).clear()))
         # The quarantine is written even if its period is refused, so that the bad rows can be inspected.
         bad.finish()
         yield from bad.events()
+        good.finish()
+        _finish(judged, context.run_id)
         yield from good.events()
 
     return ingest
+
+
+def _quality(judged: TableQuality, key: str, kept: pl.DataFrame, checks: Mapping[str, Outcome]) -> Outcome:
+    """The outcome of the check ``quality``; what other checks refuse is kept beside it."""
+    return outcome_of(judged.judge(key, kept, refused_by=[one.found for one in checks.values() if not one.passed]))
+
+
+def _finish(judged: TableQuality | None, run_id: str) -> None:
+    if judged is not None:
+        judged.finish(run_id)
 
 
 def _arrivals(

@@ -4,7 +4,7 @@ Belongs here: which arrived rows are kept, how many may be set aside, and a peri
 the contracts (``contracts``) and which rows arrive (``arrivals``).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,9 +106,15 @@ def outcomes(found: Parted, table: Table, limit: Raw) -> Mapping[str, Outcome]:
     }
 
 
-def unread_outcomes(reason: InputError) -> dict[str, Outcome]:
-    """The outcomes of the checks for a period that can't be read."""
-    return {SHARE: Outcome(passed=True, found="nothing was read"), EMPTY: Outcome(passed=False, found=str(reason))}
+def unread_outcomes(reason: InputError, *, besides: Sequence[str] = ()) -> dict[str, Outcome]:
+    """The outcomes of the checks for a period that can't be read.
+
+    Args:
+        reason: why it can't be read.
+        besides: names of further checks of the table, which then have nothing to look at.
+    """
+    unseen = {name: Outcome(passed=True, found="nothing was read") for name in (SHARE, *besides)}
+    return {**unseen, EMPTY: Outcome(passed=False, found=str(reason))}
 
 
 def _how_many(found: Parted, table: Table, *, fine: bool) -> str:

@@ -23,6 +23,7 @@ from churn_assets.settings.judging import JudgingSettings
 from churn_assets.settings.label import Label
 from churn_assets.settings.monitoring import Monitoring
 from churn_assets.settings.profit import Profit
+from churn_assets.settings.quality import Quality
 from churn_assets.settings.raw import Raw
 from churn_assets.settings.retraining import Retraining
 from churn_assets.settings.source import SourceSettings
@@ -43,6 +44,7 @@ class Settings(ConfigFile):
 
     source: SourceSettings = SyntheticSettings()
     raw: Raw = Raw()
+    quality: Quality = Quality()
     engine: EngineName = "polars"
     spark: Spark = Spark()
     cadence: Literal["monthly", "weekly", "daily"] = "monthly"

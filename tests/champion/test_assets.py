@@ -72,7 +72,14 @@ class Company:
         """The assets of the tables that a candidate is made of."""
         source = open_source(self.settings)
         return [
-            *raw_assets(source, None, described=self.settings.source, timeline=None, raw=self.settings.raw),
+            *raw_assets(
+                source,
+                None,
+                described=self.settings.source,
+                timeline=None,
+                raw=self.settings.raw,
+                quality=self.settings.quality,
+            ),
             *feature_assets(
                 attributes(),
                 None,
@@ -81,6 +88,7 @@ class Company:
                 at_risk=self.settings.at_risk,
                 label=self.settings.label,
                 events=self.settings.events,
+                quality=self.settings.quality,
                 engine=self.settings.engine,
                 spark=self.settings.spark,
             ),

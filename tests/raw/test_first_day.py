@@ -331,6 +331,7 @@ def ingest(settings: Settings, source: FilesSource, instance: dg.DagsterInstance
             described=settings.source,
             timeline=settings.timeline,
             raw=settings.raw,
+            quality=settings.quality,
         ),
         resources={"lake": Lake(settings.lake_url), "clock": settings.clock},
         jobs=[dg.define_asset_job("ingest", op_retry_policy=RETRY)],

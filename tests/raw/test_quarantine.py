@@ -175,7 +175,12 @@ def test_a_period_whose_rows_were_all_set_aside_is_refused_whatever_their_times(
         ).write_csv(file)
     defs = dg.Definitions(
         assets=raw_assets(
-            source, partitions_of(shop.timeline), described=shop.source, timeline=shop.timeline, raw=shop.raw
+            source,
+            partitions_of(shop.timeline),
+            described=shop.source,
+            timeline=shop.timeline,
+            raw=shop.raw,
+            quality=shop.quality,
         ),
         resources={"lake": Lake(shop.lake_url), "clock": shop.clock},
     )
