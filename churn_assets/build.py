@@ -13,6 +13,7 @@ from churn_assets.automation.due import first_snapshot
 from churn_assets.automation.due_sensors import due_sensors, due_stages
 from churn_assets.automation.jobs import LABELS, RETRAIN, jobs
 from churn_assets.automation.lost_sensor import lost_sensor
+from churn_assets.automation.quality_sensor import quality_sensor
 from churn_assets.automation.retention import retention
 from churn_assets.automation.retraining_sensor import sensors
 from churn_assets.automation.verification import verify_lake, verify_schedule
@@ -148,6 +149,21 @@ def build_defs(settings: Settings | None = None, *, overrides: Mapping[str, Any]
                 lake_url=settings.lake_url,
                 tracking_uri=settings.tracking_uri,
                 experiment=settings.experiment,
+            ),
+            *(
+                [
+                    quality_sensor(
+                        settings.timeline,
+                        settings.tables,
+                        serving,
+                        settings.clock,
+                        rules=settings.quality,
+                        company=settings.company,
+                        lake_url=settings.lake_url,
+                    )
+                ]
+                if settings.timeline is not None
+                else []
             ),
             lost_sensor(in_lake, company=settings.company, lake_url=settings.lake_url),
         ],

@@ -53,6 +53,7 @@ from churn_assets.orchestration.run_history import (
     versions_digest,
 )
 from churn_assets.periods import Calendar, text
+from churn_assets.quality.acceptances import as_cause
 from churn_assets.raw.assets import STAGES
 from churn_assets.resources.serving import ServingStore
 from churn_assets.settings.company import Settings
@@ -111,7 +112,8 @@ def due_stages(settings: Settings, source: Source, clock: Clock, serving: Servin
 
         def cause() -> Cause:
             gone = causes_of(instance, lake, [*raw_tables, *map(quarantine_of, raw_tables)])
-            made_from = source.fingerprint(), code_version(*STAGES), settings.raw.model_dump_json(), *gone
+            limits = settings.raw.model_dump_json(), settings.quality.model_dump_json()
+            made_from = source.fingerprint(), code_version(*STAGES), *limits, *gone, *as_cause(lake, raw_tables)
             return Cause(digest_of(*made_from), {period for _, period, _ in gone})
 
         yield from _stretches(instance, calendar, INGEST, due, cause, makes=raw_tables)
@@ -136,12 +138,18 @@ def due_stages(settings: Settings, source: Source, clock: Clock, serving: Servin
             raw=raw_periods(instance, lake, tables),
             have=present(instance, lake, "customer_features"),
         )
+
+        def cause() -> Cause:
+            sections = settings.at_risk, settings.features, settings.quality
+            built = built_from(instance, "customer_features", *sections)
+            return built._replace(digest=digest_of(built.digest, *as_cause(lake, ["customer_features"])))
+
         yield from _stretches(
             instance,
             calendar,
             FEATURES,
             due,
-            lambda: built_from(instance, "customer_features", settings.at_risk, settings.features),
+            cause,
             makes=["customer_features"],
         )
 

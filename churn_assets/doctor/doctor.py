@@ -8,6 +8,7 @@ from pathlib import Path
 from churn_assets.connectors.open_source import open_source
 from churn_assets.doctor import machine, services, stores
 from churn_assets.doctor.probe import ProbeResult, probed
+from churn_assets.doctor.quality import quality
 from churn_assets.lake.lake import Lake
 from churn_assets.orchestration.instance_file import instance_file_in_words
 from churn_assets.resources.serving import ServingStore
@@ -73,6 +74,7 @@ def examine(folder: Path, *, port: int | None = None) -> Iterator[ProbeResult]:
             ),
             ("lake",),
         ),
+        Part("data's quality", partial(quality, lake, has_time=settings.has_time), ("lake",)),
         Part("Dagster", partial(services.dagster, folder, settings.company, settings.lake_url)),
         Part("dagster.yaml", partial(instance_file_in_words, folder)),
         Part("Dagster's daemon", partial(services.daemon, folder), ("Dagster",)),

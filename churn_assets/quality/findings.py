@@ -51,6 +51,15 @@ def quality_findings(lake: Lake, newest: int) -> list[QualityFinding]:
     return _findings(told)
 
 
+def blocking_findings(lake: Lake) -> list[QualityFinding]:
+    """What blocks a period now, whenever it was found, the oldest period first.
+
+    Raises:
+        LostError: if the table can't be read.
+    """
+    return _findings(_rows(lake).filter("blocking"))
+
+
 def judged_periods(lake: Lake) -> set[tuple[str, str]]:
     """The judged periods, as table and period; those without a finding are fine.
 

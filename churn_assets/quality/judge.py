@@ -148,7 +148,7 @@ def _what_to_do(table: str, period: str, kind: str) -> str:
         if is_raw(table)
         else "Correct the feed of the raw tables, then materialize the snapshot again"
     )
-    return f"{again}; if the change is real, accept it: `churn quality accept {table} {period} --kind {kind} --reason ...`."
+    return f"{again}; if the change is real, accept it: `churn quality accept {table} {period} --kind {kind} --by NAME --reason WHY`."
 
 
 def _unknown(kinds: Mapping[int, Sequence[str]], table: str, period: str, needed: int) -> Iterator[QualityFinding]:

@@ -1,0 +1,1 @@
+"""`churn quality`: what is broken in the data, and what a person takes for real."""
