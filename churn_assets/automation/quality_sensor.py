@@ -21,7 +21,7 @@ from churn_store.clock import Clock
 from churn_store.errors import ChurnError
 from churn_store.mapping.tables import Table
 
-INTERVAL_S = 10
+INTERVAL_S = 30
 
 
 def quality_sensor(
