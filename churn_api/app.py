@@ -38,6 +38,7 @@ from churn_api.http.ordinary import CheckedRequest
 from churn_api.http.problems import problem_response
 from churn_api.intake.bodies import Bodies
 from churn_api.intake.saving import Saver
+from churn_api.monitoring.blocked_data import BlockedData
 from churn_api.monitoring.exposition import Exposition
 from churn_api.monitoring.health import HealthController, Monitor, detailed_controller
 from churn_api.monitoring.shadow import ShadowController
@@ -141,7 +142,10 @@ def create_app(
     online = OnlineFeatures(open_reader(settings.online_url, copies=settings.cache_folder / "online"), metrics)
     spool, shadow = Spool(settings.spool_folder, limit_bytes=limits.spool_limit_bytes), Shadow(releases, metrics)
     shipper = Shipper(spool, engine, metrics)
-    threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="batch")
+    threads, blocked = (
+        ThreadPoolExecutor(max_workers=2, thread_name_prefix="batch"),
+        BlockedData(engine, on_failure=_counted(metrics, "blocked data")),
+    )
     predictor = Predictor(releases, spool, metrics, clock.now_s, shadow.queue)
     bodies, explanations = FileBodies(settings.customers, limits.max_batch), Explanations(metrics, threads)
 
@@ -172,7 +176,8 @@ def create_app(
         tasks,
         metrics,
         clock,
-        parts=[watch.words, shipper.words, access.words, worker.words, shadow.words],
+        blocked,
+        parts=[watch.words, shipper.words, access.words, worker.words, shadow.words, blocked.words],
     )
     exposition, traced = (
         Exposition(metrics.registry, worker, os.getpid(), monitor.refresh_metrics),
@@ -191,7 +196,7 @@ def create_app(
 
     @asynccontextmanager
     async def running(_: Litestar) -> AsyncIterator[None]:
-        for start in (*(task.start for task in tasks.values()), shadow.start, *traced.starts):
+        for start in (*(task.start for task in tasks.values()), blocked.task.start, shadow.start, *traced.starts):
             start()
         await online.refresh()
         await asyncio.to_thread(tasks["releases"].wait_for_first, FIRST_LOOK_S)
@@ -206,7 +211,7 @@ def create_app(
             for follower in followers:
                 follower.cancel()
             await asyncio.gather(*followers, return_exceptions=True)
-            for stop in (shadow.stop, *(task.stop for task in tasks.values()), *traced.stops):
+            for stop in (shadow.stop, blocked.task.stop, *(task.stop for task in tasks.values()), *traced.stops):
                 await asyncio.to_thread(stop)
             await asyncio.gather(online.close(), access.limits.store.close())
             threads.shutdown(wait=False, cancel_futures=True)

@@ -127,8 +127,8 @@ def test_schedules_and_sensors_run_in_a_fresh_install(tmp_path: Path) -> None:
         "verify_lake_daily": dg.DefaultScheduleStatus.RUNNING,
         AUDIT_SCHEDULE: dg.DefaultScheduleStatus.RUNNING,
     }
-    assert [sensor.default_status for sensor in sensors] == [dg.DefaultSensorStatus.RUNNING] * 10
-    watching = {"watch_tables"}  # it reads the log of every table and starts nothing
+    assert [sensor.default_status for sensor in sensors] == [dg.DefaultSensorStatus.RUNNING] * 11
+    watching = {"watch_tables", "watch_quality"}  # they read the log of every table and start nothing
     assert all((sensor.minimum_interval_seconds or 0) < 5 for sensor in sensors if sensor.name not in watching)
 
 

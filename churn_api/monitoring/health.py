@@ -17,6 +17,7 @@ from churn_api.background import PeriodicTask
 from churn_api.clock import FollowedClock
 from churn_api.http.body import OK
 from churn_api.http.lanes import PROBED, PUBLIC, needs
+from churn_api.monitoring.blocked_data import BlockedData
 from churn_api.monitoring.exposition import Exposition
 from churn_api.predictions.online_features import OnlineFeatures, date_of
 from churn_api.releases.poller import ReleasePoller
@@ -95,6 +96,7 @@ class DetailedHealth(Health, kw_only=True):
 
     Attributes:
         aside: rows of the database that can't be read, and why.
+        blocked_data: periods whose data is broken or late, so that newer online features wait: what was found, and what to do.
     """
 
     release: ReleaseHealth
@@ -102,6 +104,7 @@ class DetailedHealth(Health, kw_only=True):
     spool: SpoolHealth
     log: LinesHealth
     aside: list[str]
+    blocked_data: list[str]
 
 
 class Alive(msgspec.Struct):
@@ -122,12 +125,14 @@ class Monitor:
         tasks: periodic tasks by name.
         metrics: metrics of the service; the ages of the parts are set before they are exposed.
         clock: the platform's clock.
+        blocked: data that is blocked.
         parts: functions that say what is wrong with parts of their own.
     """
 
     def __init__(
         self, releases: ReleasePoller, online: OnlineFeatures, ring: KeyRing, spool: Spool, lines: LineWriter,
-        tasks: dict[str, PeriodicTask], metrics: Metrics, clock: FollowedClock, *, parts: Sequence[Callable[[], list[str]]],
+        tasks: dict[str, PeriodicTask], metrics: Metrics, clock: FollowedClock, blocked: BlockedData, *,
+        parts: Sequence[Callable[[], list[str]]],
     ) -> None:  # fmt: skip
         self._releases = releases
         self._online = online
@@ -139,6 +144,7 @@ class Monitor:
         self._tasks = tasks
         self._metrics = metrics
         self._clock = clock
+        self._blocked = blocked
         self._parts = parts
 
     def health(self) -> Health:
@@ -208,6 +214,7 @@ class Monitor:
             spool=SpoolHealth(waiting_bytes=self._spool.waiting_bytes, dropping=self._spool.drop),
             log=LinesHealth(waiting_bytes=self._lines.waiting_bytes, dropped_lines=self._lines.dropped),
             aside=aside,
+            blocked_data=list(self._blocked.sentences),
         )
 
     def refresh_metrics(self) -> None:

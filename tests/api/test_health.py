@@ -8,6 +8,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from churn_api.monitoring.health import DetailedHealth
+from churn_store.alerts.log import Alert, close_alerts, raise_alerts
 from tests.api.conftest import ONLINE_ROWS, Installation, Service, problem
 from tests.release_factory import NOW_S, SNAPSHOT_S, Candidate, train
 
@@ -51,6 +52,21 @@ def test_online_features_of_another_model_are_not_ready(installation: Installati
     assert (found.status, told, ready) == ("not ready", 200, 503)
     assert found.not_ready == ["the online features lack columns that the release takes"]
     assert found.online_features.missing_columns == ("plan",)
+
+
+def test_broken_data_degrades_the_service_and_is_told_beside_the_snapshot_that_stands(fresh: Service) -> None:
+    broken = Alert("quality/events/2026-02-01/vanished", "quality", "critical", "events 2026-02-01: no row has ...")
+    raise_alerts(fresh.installation.engine, [broken, Alert("drift/1", "drift", "warning", "moved")], now_s=NOW_S)
+    fresh.until(lambda: fresh.get("/health").json()["status"] == "degraded")
+    found, told, ready = health(fresh)
+    assert (told, ready) == (200, 200)
+    assert found.degraded == [
+        "the data of 1 period is broken or late, so that newer online features wait; /health/detailed says what was found"
+    ]
+    assert (found.blocked_data, found.online_features.snapshot) == ([broken.sentence], "2026-02-01")
+    close_alerts(fresh.installation.engine, [broken.cause], because="corrected", now_s=NOW_S)
+    fresh.until(lambda: fresh.get("/health").json()["status"] == "ready")
+    assert health(fresh)[0].blocked_data == []
 
 
 def test_a_newer_release_that_is_bad_is_refused_with_its_reason_and_the_old_one_serves(

@@ -73,7 +73,7 @@ def a_fresh_installation_ticks_by_itself_and_ingests_a_period_once_in_a_process_
     ticks = shop.daemon.tick()
 
     assert {state.status for state in shop.instance.all_instigator_state()} == {InstigatorStatus.DECLARED_IN_CODE}
-    assert set(ticks) == {*STAGES, SENSOR, "follow_releases", "watch_tables"}
+    assert set(ticks) == {*STAGES, SENSOR, "follow_releases", "watch_tables", "watch_quality"}
     assert {tick.status for tick in ticks.values()} == {TickStatus.SKIPPED}
     assert all(tick.skip_reason for tick in ticks.values())
     assert ticks["ingest_when_due"].skip_reason == "no period is due"
