@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import polars as pl
 
 from churn_assets.monitoring.drift_cuts import LEAST_ROWS, cut, usual_move
@@ -34,6 +35,11 @@ class FeatureDrift(FeatureMove, frozen=True, kw_only=True):
 
     unknown: str | None = None
     new_words: tuple[str, ...] = ()
+
+    @property
+    def published(self) -> FeatureMove:
+        """What is published of it."""
+        return FeatureMove(**{name: getattr(self, name) for name in FeatureMove.__struct_fields__})
 
 
 @dataclass(frozen=True)
@@ -195,7 +201,7 @@ def compare(
     unknown = {name: why for name, sample in samples.items() if (why := _why_unknown(baseline.samples[name], sample))}
     p_values = {name: p_value(baseline.samples[name], sample, tallies[name]) for name, sample in samples.items()}
     judged = [name for name in samples if name not in shown and name not in unknown]
-    p_values |= dict(zip(judged, corrected([p_values[name] for name in judged]), strict=True))
+    p_values |= dict(zip(judged, corrected(np.array([p_values[name] for name in judged])).tolist(), strict=True))
     drifts = []
     for column in columns:
         name, before, now = column.name, baseline.samples[column.name], samples[column.name]

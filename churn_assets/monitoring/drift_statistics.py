@@ -4,7 +4,6 @@ Belongs here: the formulas, and which of them a kind of column has. A statistic 
 belong here: which move matters (``drift_cuts``) and what follows from it (``drift``).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Self
@@ -179,12 +178,18 @@ def jensen_shannon(before: Tally, now: Tally) -> float:
     return float(np.sqrt(min(1.0, max(0.0, sum(parts) / 2))))
 
 
-def corrected(p_values: Sequence[float]) -> list[float]:
-    """P values corrected for their number by Benjamini and Hochberg (1995)."""
-    if not p_values:
-        return []
-    adjusted: list[float] = scipy.stats.false_discovery_control(p_values, method="bh").tolist()
-    return adjusted
+def corrected(p_values: Values) -> Values:
+    """P values corrected for their number by Benjamini and Hochberg (1995), along the last axis."""
+    if not p_values.size:
+        return p_values
+    return np.asarray(scipy.stats.false_discovery_control(p_values, axis=-1, method="bh"))
+
+
+def wasserstein(before: Values, now: Values) -> float:
+    """The Wasserstein distance of two samples, both ascending and not empty: the area between their distribution functions."""
+    values = np.sort(np.concatenate([before, now]), kind="stable")
+    shares = [np.searchsorted(side, values[:-1], side="right") / side.size for side in (before, now)]
+    return float((np.abs(shares[0] - shares[1]) * np.diff(values)).sum())
 
 
 def psi(reference: pl.Series, window: pl.Series, column: Column) -> float:
@@ -221,7 +226,7 @@ def _welch_t(before: Sample, now: Sample) -> float | None:
 def _wasserstein(before: Sample, now: Sample) -> float | None:
     if not before.variance:
         return None
-    return float(scipy.stats.wasserstein_distance(before.present, now.present) / np.sqrt(before.variance))
+    return float(wasserstein(before.present, now.present) / np.sqrt(before.variance))
 
 
 def _mean_shift(before: Sample, now: Sample) -> float | None:

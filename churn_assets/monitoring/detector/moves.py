@@ -37,7 +37,7 @@ class Moves:
 
     def drifted(self, rule: Monitoring) -> Flags:
         """Which features moved materially in which window."""
-        significant = np.array([corrected(row.tolist()) for row in self.p]) < rule.significance
+        significant = corrected(self.p) < rule.significance
         return np.asarray(significant & (self.psi > self.cut))
 
     def part(self, windows: slice) -> "Moves":

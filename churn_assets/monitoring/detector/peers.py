@@ -10,7 +10,7 @@ import numpy as np
 import scipy
 
 from churn_assets.monitoring.detector.replays import Year
-from churn_assets.monitoring.drift_statistics import Sample, jensen_shannon, p_value
+from churn_assets.monitoring.drift_statistics import Sample, jensen_shannon, p_value, wasserstein
 from churn_store.model.psi import Tally
 
 SMALL_REFERENCE = 1_000
@@ -27,7 +27,7 @@ MEAN_SHIFT = 0.3
 COLUMN_RULES: Final[tuple[str, ...]] = ("Evidently", "NannyML", "PSI >= 0.2", "KS p < 0.05", "mean shift > 30 %")
 """The rules for one column, in the order of ``Peers.of_column``."""
 
-WINDOW_RULES: Final[tuple[str, ...]] = ("Evidently, half of the columns", *[f"{rule}, any column" for rule in COLUMN_RULES])
+WINDOW_RULES: Final = tuple(["Evidently, half of the columns"] + [f"{rule}, any column" for rule in COLUMN_RULES])
 """The rules for a window, in the order of ``Peers.of_window``."""
 
 
@@ -67,7 +67,7 @@ class PeerColumn:
             return few[0].size > 1 and _few_p(*few) < SIGNIFICANCE
         if self.size <= SMALL_REFERENCE:
             return bool(scipy.stats.ks_2samp(self.before.present, now.present).pvalue < SIGNIFICANCE)
-        return bool(scipy.stats.wasserstein_distance(self.before.present, now.present) / self.deviation >= DISTANCE)
+        return wasserstein(self.before.present, now.present) / self.deviation >= DISTANCE
 
     def is_nannyml_drift(self, now: Sample) -> bool:
         """Whether NannyML's univariate default calls it drifted: a Jensen-Shannon distance above 0.1 (its documentation).
@@ -111,7 +111,8 @@ class Peers:
     def of_window(self, window: dict[str, Sample]) -> list[bool]:
         """Whether each of ``WINDOW_RULES`` calls a window drifted."""
         columns = np.array([self.of_column(name, window[name]) for name in self._names])
-        return [bool(columns[:, 0].mean() >= EVIDENTLY_SHARE), *columns.any(axis=0).tolist()]
+        by_any = [bool(rule.any()) for rule in columns.T]
+        return [bool(columns[:, 0].mean() >= EVIDENTLY_SHARE), *by_any]
 
     def of_column(self, name: str, now: Sample) -> list[bool]:
         """Whether each of ``COLUMN_RULES`` calls a column drifted in a window."""
