@@ -105,7 +105,7 @@ class Baseline:
     Args:
         reference: training rows with the columns, and with ``snapshot_s`` where the data has time.
         columns: columns to compare; those that the reference lacks are left out.
-        usual: rows of other windows from before the release, which tell what is usual.
+        usual: rows of other windows from before the release, oldest first, which tell what is usual.
     """
 
     def __init__(self, reference: pl.DataFrame, columns: Sequence[Column], usual: Sequence[pl.DataFrame] = ()) -> None:
@@ -116,7 +116,7 @@ class Baseline:
         if self.rows:
             self.bins = {column.name: Bins(self.samples[column.name], column) for column in self.columns}
             self.tallies = {name: bins.tally(self.samples[name]) for name, bins in self.bins.items()}
-            snapshots = reference.partition_by("snapshot_s") if self.has_time else []
+            snapshots = reference.sort("snapshot_s").partition_by("snapshot_s") if self.has_time else []
             self.usual = {
                 column.name: usual_move(
                     self.tallies[column.name], self._tallies(snapshots, column), self._tallies(usual, column)
@@ -164,7 +164,7 @@ def judge_windows(
         columns: columns to compare.
         shown: names of columns that are compared but not judged.
         rule: bounds of the drift rule.
-        usual: rows of other windows from before the release, which tell what is usual; the columns that they have.
+        usual: rows of other windows from before the release, oldest first, which tell what is usual; they may lack columns.
         importances: importance of each feature to the model, as a share; ``None`` where it is not known.
     """
     baseline = Baseline(pl.DataFrame() if reference is None else reference, columns, usual)

@@ -25,8 +25,11 @@ CHANCE = 1e-4
 """The probability that chance alone carries a feature of a window above its cut. There are some 45 features, and successive windows hold the
 same customers."""
 
-MARGIN = 1.5
+MARGIN = 2.0
 """How many times the greatest usual move is still usual: no year is like the other."""
+
+SUCCESSIVE = 3
+"""The number of successive usual windows whose moves are averaged. An alert needs several windows too, and one odd month is not usual."""
 
 MOST_ALLOWED = 0.5
 """The upper limit of a cut: a greater PSI matters whatever was usual, unless the configured effect is greater still. One broken month before
@@ -57,17 +60,17 @@ class Usual:
 def usual_move(baseline: Tally, snapshots: Sequence[Tally], past: Sequence[Tally]) -> Usual:
     """The greatest usual move of a feature.
 
-    Of each move one standard deviation under chance is subtracted, as the greatest of many would be great by chance alone.
+    Moves of successive windows are averaged, and of each one standard deviation under chance is subtracted, as the greatest of many would be
+    great by chance alone.
 
     Args:
         baseline: rows of the reference in the bins.
-        snapshots: rows of each of its snapshots; each is compared with the others.
-        past: rows of other windows from before the release; each is compared with the reference.
+        snapshots: rows of each of its snapshots, in the order of time; each is compared with the others.
+        past: rows of other windows from before the release, likewise; each is compared with the reference.
     """
-    pairs = [(baseline - one, one) for one in snapshots] + [(baseline, one) for one in past]
-    pairs = [(rest, one) for rest, one in pairs if min(rest.sum(), one.sum()) >= LEAST_ROWS]
-    moves = [population_stability_index(rest, one) - _deviation(rest, one) for rest, one in pairs]
-    return Usual(max([0.0, *moves]), len(moves))
+    series = [[(baseline - one, one) for one in snapshots], [(baseline, one) for one in past]]
+    moves = [[_beyond_chance(*pair) for pair in pairs if min(map(np.sum, pair)) >= LEAST_ROWS] for pairs in series]
+    return Usual(max([0.0, *map(_greatest_stretch, moves)]), sum(map(len, moves)))
 
 
 def cut(before: Tally, now_rows: int, usual: Usual, effect: float) -> float:
@@ -116,7 +119,13 @@ def _freedom(tally: Tally) -> int:
     return max(1, int((tally > 0).sum()) - 1)
 
 
-def _deviation(before: Tally, now: Tally) -> float:
-    """Standard deviation of the index under chance."""
-    unit = 1 / before.sum() + 1 / now.sum()
-    return float(unit * np.sqrt(2 * _freedom(before + now)))
+def _beyond_chance(before: Tally, now: Tally) -> float:
+    """The index less its standard deviation under chance."""
+    deviation = (1 / before.sum() + 1 / now.sum()) * np.sqrt(2 * _freedom(before + now))
+    return float(population_stability_index(before, now) - deviation)
+
+
+def _greatest_stretch(moves: Sequence[float]) -> float:
+    """The greatest mean of ``SUCCESSIVE`` moves in a row, or of all if there are fewer; 0 for none."""
+    stretches = range(max(1, len(moves) - SUCCESSIVE + 1)) if moves else ()
+    return max((float(np.mean(moves[first : first + SUCCESSIVE])) for first in stretches), default=0.0)

@@ -178,7 +178,7 @@ def test_a_new_word_in_enough_rows_is_drift_and_in_few_is_not() -> None:
         return frame(800, seed).with_columns(word=pl.when(new).then(pl.lit("new")).otherwise("word"))
 
     assert judged(*(with_new(0.25, seed) for seed in range(3))).agreeing == ("word",)
-    assert not judged(*(with_new(0.01, seed) for seed in range(3))).alert
+    assert not judged(*(with_new(0.005, seed) for seed in range(3))).alert
 
 
 @pytest.mark.parametrize("column", ["normal", "gaps", "word"])

@@ -60,9 +60,11 @@ def test_what_was_usual_raises_the_cut_but_not_beyond_its_limit() -> None:
 def test_windows_of_one_distribution_teach_that_nothing_much_is_usual_and_others_teach_how_much() -> None:
     same, moved = [np.full(10, 100.0)] * 5, np.array([150.0] * 5 + [50.0] * 5)
     assert usual_move(TENTHS, [], same).move == 0.0
-    learned = usual_move(TENTHS, [], [*same, moved])
-    assert learned.windows == 6
+    learned = usual_move(TENTHS, [], [*same, moved, moved, moved])
+    assert learned.windows == 8
     assert 0.2 < learned.move < (0.15 - 0.05) * 5 * np.log(3)
+    odd = usual_move(TENTHS, [], [*same, moved, *same])
+    assert odd.move < learned.move / 2, "one odd window is not usual"
     assert usual_move(TENTHS, [], []) == NEVER
     assert usual_move(TENTHS, [np.full(10, 9.0)], []) == NEVER, "a snapshot of 90 rows is not judged"
 
