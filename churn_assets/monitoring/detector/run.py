@@ -4,8 +4,9 @@ Belongs here: what is measured, at which sizes, and the promises. Does not belon
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -38,6 +39,10 @@ PROMISED: Final = {CATALOGUE: "uses_per_session_90d", INDEPENDENT: "count"}
 company that the rule was built on. Every feature is printed with its own."""
 
 
+Cell = tuple[str, int]
+"""A replay, and the rows of its windows."""
+
+
 @dataclass(frozen=True)
 class Size:
     """How much is replayed.
@@ -59,7 +64,7 @@ class Size:
     kinds: tuple[str, ...]
 
 
-FULL: Final = Size(80_000, (500, 1_000, 2_000), 60, 10, 12, tuple(CHANGES))
+FULL: Final = Size(60_000, (500, 1_000, 2_000), 40, 4, 4, tuple(CHANGES))
 QUICK: Final = Size(5_000, (500, 1_000), 3, 1, 1, ("mean", "correlation only"))
 
 
@@ -103,6 +108,15 @@ class Promise:
 
 
 @dataclass(frozen=True)
+class Found:
+    """What was found in one cell: false alarms by rule, and power."""
+
+    cell: Cell
+    false: dict[str, FalseAlarms]
+    power: list[Power]
+
+
+@dataclass(frozen=True)
 class Findings:
     """What the benchmark found.
 
@@ -120,33 +134,53 @@ class Findings:
         return sorted(found, key=lambda one: (-one.within, one.feature))
 
 
-def measured(size: Size, seed: int, *, folder: Path | None = None, say: Callable[[str], None] = lambda _: None) -> Findings:
+def measured(
+    size: Size,
+    seed: int,
+    *,
+    folder: Path,
+    say: Callable[[str], None] = lambda _: None,
+    each: Callable[[Callable[[Cell], Found], Sequence[Cell]], Iterable[Found]] = map,
+) -> Findings:
     """Run the benchmark.
 
     Args:
         size: how much is replayed.
         seed: seed of company, groups and changes.
-        folder: folder in which the company's snapshots are kept for the next time; ``None`` for none.
+        folder: folder in which the company's snapshots are kept.
         say: told what is done.
+        each: calls a function with each cell; ``map``, or that of a pool of processes.
     """
-    rule, false, power = Monitoring(), dict[tuple[str, int, str], FalseAlarms](), list[Power]()
     say(f"{size.customers:,} customers of a synthetic company, {len(weeks())} weekly snapshots, seed {seed}")
-    large = company(size.customers, seed, weeks(), folder=folder)
-    for rows in size.rows:
-        replays: list[tuple[str, Callable[[], Iterator[Year]]]] = [
-            (CATALOGUE, lambda rows=rows: years(large, rows, seed)),  # type: ignore[misc]
-            (SHORT, lambda rows=rows: years(large, rows, seed, usual=False)),  # type: ignore[misc]
-            (INDEPENDENT, lambda rows=rows: _independent(rows, seed, size)),  # type: ignore[misc]
-        ]
-        for name, replay in replays:
-            say(f"{name}, {rows:,} rows")
-            asked = 0 if name == SHORT else size.peer_years
-            changed = 0 if name == SHORT else size.changed_years
-            generator = np.random.default_rng([seed, rows, len(name)])
-            found = _replayed(islice(replay(), size.years if name == CATALOGUE else size.years // 3), rule, asked=asked)
-            false |= {(name, rows, said): counted for said, counted in found.items()}
-            power += _power(name, rows, islice(replay(), changed), rule, size, generator)
+    company(size.customers, seed, weeks(), folder=folder)
+    cells = [(replay, rows) for rows in size.rows for replay in (CATALOGUE, INDEPENDENT, SHORT)]
+    false, power = dict[tuple[str, int, str], FalseAlarms](), list[Power]()
+    for found in each(partial(_cell, size, seed, folder), cells):
+        say(f"{found.cell[0]}, {found.cell[1]:,} rows")
+        false |= {(*found.cell, rule): counted for rule, counted in found.false.items()}
+        power += found.power
     return Findings(false, power)
+
+
+def _cell(size: Size, seed: int, folder: Path, cell: Cell) -> Found:
+    """What is found in one cell."""
+    (replay, rows), rule = cell, Monitoring()
+
+    def replayed() -> Iterator[Year]:
+        if replay == INDEPENDENT:
+            return _independent(rows, seed, size)
+        large = company(size.customers, seed, weeks(), folder=folder)
+        return years(large, rows, seed, usual=replay == CATALOGUE)
+
+    generator = np.random.default_rng([seed, rows, len(replay)])
+    few = max(2, size.years // 3)
+    false = _replayed(
+        islice(replayed(), size.years if replay == CATALOGUE else few),
+        rule,
+        asked=0 if replay == SHORT else size.peer_years,
+    )
+    power = [] if replay == SHORT else _power(replay, rows, islice(replayed(), size.changed_years), rule, size, generator)
+    return Found(cell, false, power)
 
 
 def promises(found: Findings, size: Size) -> list[Promise]:
