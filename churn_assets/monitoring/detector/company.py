@@ -1,7 +1,7 @@
 """Weekly snapshots of a synthetic company in which nothing changes, as the graph computes its features.
 
 The company grows, its winters are busy, and most customers of a week are those of the week before. Belongs here: making the snapshots and keeping
-them in a folder. Does not belong here: cutting small companies out of them and the years that are replayed (``drift_replays``).
+them in a folder. Does not belong here: cutting small companies out of them and the years that are replayed (``replays``).
 """
 
 import tempfile
