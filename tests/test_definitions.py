@@ -35,6 +35,7 @@ HISTORY = {
     "churn_scores",
     "online_features",
     "published_labels",
+    "detector_benchmark",
     "drift_report",
     "backtest_report",
 }
@@ -87,6 +88,8 @@ def test_the_graph_has_the_assets_of_its_shape_and_loads(
     assert {job.name for job in defs.resolve_all_job_defs()} >= set(ORDER)
     made = {key.to_user_string() for key in defs.resolve_job_def(LABELS).asset_layer.selected_asset_keys}
     assert made == {"churn_labels", "published_labels"} & expected, "labels are published in the run that makes them"
+    by_hand = {asset for job in ORDER for asset in defs.resolve_job_def(job).asset_layer.selected_asset_keys}
+    assert dg.AssetKey("detector_benchmark") not in by_hand, "no customer waits for a benchmark"
 
 
 def test_loading_the_definitions_writes_nothing(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ def detector_benchmark_asset(*, seed: int) -> dg.AssetsDefinition:
         ),
         group_name="monitoring",
         pool=BACKGROUND,
+        kinds={"polars"},
         owners=["team:data-science"],
         code_version=code_version("monitoring"),
     )
