@@ -9,9 +9,10 @@ from collections.abc import Sequence
 import dagster as dg
 from sqlalchemy.exc import SQLAlchemyError
 
+from churn_assets.automation.jobs import INGEST
 from churn_assets.lake.lake import Lake
 from churn_assets.orchestration.ownership import require_own
-from churn_assets.orchestration.run_history import present
+from churn_assets.orchestration.run_history import is_under_way, present
 from churn_assets.periods import Calendar
 from churn_assets.quality.alerting import alerts_of, follow, overdue_tables
 from churn_assets.quality.findings import blocking_findings
@@ -20,6 +21,7 @@ from churn_assets.settings.quality import Quality
 from churn_store.clock import Clock
 from churn_store.errors import ChurnError
 from churn_store.mapping.tables import Table
+from churn_store.monitoring.facts import QualityFinding
 
 INTERVAL_S = 30
 
@@ -46,6 +48,11 @@ def quality_sensor(
         lake_url: address of its lake.
     """
 
+    def late(instance: dg.DagsterInstance, lake: Lake, blocking: Sequence[QualityFinding]) -> list[QualityFinding]:
+        stored = {table: present(instance, lake, table) for table in tables}
+        refused = {(one.table, one.period) for one in blocking}
+        return overdue_tables(calendar, clock.now().date(), stored, days=rules.overdue_days, refused=refused)
+
     @dg.sensor(
         name="watch_quality",
         minimum_interval_seconds=INTERVAL_S,
@@ -57,9 +64,7 @@ def quality_sensor(
         lake = Lake(lake_url)
         try:
             blocking = blocking_findings(lake)
-            stored = {table: present(context.instance, lake, table) for table in tables}
-            refused = {(one.table, one.period) for one in blocking}
-            overdue = overdue_tables(calendar, clock.now().date(), stored, days=rules.overdue_days, refused=refused)
+            overdue = [] if is_under_way(context.instance, INGEST, makes=tables) else late(context.instance, lake, blocking)
             opened, closed = follow(serving.engine, alerts_of(blocking, overdue), now_s=clock.now_s())
         except ChurnError as error:
             return dg.SkipReason(f"the alerts can't follow: {error}")

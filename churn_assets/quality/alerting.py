@@ -59,7 +59,7 @@ def overdue_tables(
     Args:
         calendar: calendar of the periods.
         today: today's date by the platform's clock.
-        present: periods that each raw table has.
+        present: periods that each raw table has; one that has none yet is not overdue, as the first ingest is still to come.
         days: days after the end of a period from which on it is overdue.
         refused: tables and periods that something blocks, of which another alert tells.
     """
@@ -67,7 +67,7 @@ def overdue_tables(
     found = []
     for table, periods in present.items():
         lacking = [text(key) for key in ended if text(key) not in periods and (table, text(key)) not in refused]
-        if lacking:
+        if periods and lacking:
             end = calendar.next(date.fromisoformat(lacking[0]))
             others = f" (and {len(lacking) - 1} later periods)" if len(lacking) > 1 else ""
             found.append(

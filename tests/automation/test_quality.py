@@ -14,7 +14,7 @@ from churn_assets.automation.jobs import FEATURES, INGEST, LABELS, RETRAIN
 from churn_assets.automation.runner import why
 from churn_assets.cli.quality.accept import accept
 from churn_assets.cli.quality.findings import findings
-from churn_assets.doctor.quality import quality
+from churn_assets.doctor.quality import quality_in_words
 from churn_assets.orchestration.run_history import data_versions
 from churn_assets.simulator.scenarios import Scenario
 from churn_assets.simulator.source import SyntheticSettings, SyntheticSource
@@ -126,7 +126,7 @@ def it_is_told(company: Company, engine: sa.Engine) -> None:
     causes = {f"quality/events/{MAY}/vanished", f"quality/payments/{MAY}/unit_changed"}
     assert {one.alert.cause for one in open_alerts(engine)} == causes
     with pytest.raises(InputError, match=f"The scores of snapshot {MAY} stand meanwhile"):
-        quality(company.lake, has_time=True)
+        probed(company)
     assert "blocks  unit_changed" in CliRunner().invoke(findings, []).output
 
 
@@ -154,7 +154,15 @@ def corrected_all_catch_up(company: Company, engine: sa.Engine) -> None:
     assert "no period is broken or overdue" in watch(company)
     assert open_alerts(engine) == []
     assert all(one.closed_s is not None for one in newest_alerts(engine, limit=9))
-    assert "none is blocked" in quality(company.lake, has_time=True)
+    assert "none is blocked" in probed(company)
+
+
+def probed(company: Company) -> str:
+    """What `churn doctor` says of the data."""
+    settings = company.settings
+    present = {table: stored(company, table) for table in TABLES}
+    today = settings.clock.now().date()
+    return quality_in_words(company.lake, settings.calendar, present, today=today, rules=settings.quality)
 
 
 def stored(company: Company, table: str) -> set[str]:
@@ -165,4 +173,4 @@ def checks(company: Company, table: str) -> list[dg.AssetCheckEvaluation]:
     records = company.instance.event_log_storage.get_asset_check_execution_history(
         dg.AssetCheckKey(dg.AssetKey(table), "quality"), limit=20
     )
-    return [record.event.dagster_event.asset_check_evaluation_data for record in records if record.event is not None]  # type: ignore[union-attr]
+    return [record.event.dagster_event.asset_check_evaluation_data for record in records if record.event is not None]

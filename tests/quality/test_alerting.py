@@ -6,8 +6,11 @@ import sqlalchemy as sa
 
 from churn_assets.quality.alerting import OVERDUE, alerts_of, follow, overdue_tables
 from churn_store.alerts.log import Alert, newest_alerts, open_alerts, raise_alerts
+from churn_store.mapping.tables import Table
 from churn_store.monitoring.facts import QualityFinding
 from tests.quality.company import CALENDAR, MONTHS
+
+Present = dict[Table, set[str]]
 
 TODAY = dt.date(2024, 10, 5)
 DAYS = 3
@@ -38,7 +41,7 @@ def test_the_alert_of_a_kind_says_all_of_it_and_closes_when_the_month_is_right(e
 
 
 def test_a_table_that_lacks_a_month_long_after_its_end_is_overdue() -> None:
-    present = {"events": set(MONTHS), "payments": set(MONTHS[:-1]), "customers": set(MONTHS[:-1])}
+    present: Present = {"events": set(MONTHS), "payments": set(MONTHS[:-1]), "customers": set(MONTHS[:-1])}
     refused = {("customers", MONTHS[-1])}
     [found] = overdue_tables(CALENDAR, TODAY, present, days=DAYS, refused=refused)
     assert (found.table, found.period, found.kind) == ("payments", MONTHS[-1], OVERDUE)
@@ -47,12 +50,17 @@ def test_a_table_that_lacks_a_month_long_after_its_end_is_overdue() -> None:
 
 
 def test_a_table_is_not_overdue_while_its_month_may_still_come() -> None:
-    present = {"payments": set(MONTHS[:-1])}
+    present: Present = {"payments": set(MONTHS[:-1])}
     assert overdue_tables(CALENDAR, dt.date(2024, 10, 3), present, days=DAYS, refused=()) == []
 
 
 def test_of_several_overdue_months_the_oldest_is_told() -> None:
-    present = {"payments": set(MONTHS[:-3])}
+    present: Present = {"payments": set(MONTHS[:-3])}
     [found] = overdue_tables(CALENDAR, TODAY, present, days=DAYS, refused=())
     assert found.period == MONTHS[-3]
     assert "(and 2 later periods)" in found.sentence
+
+
+def test_nothing_is_overdue_before_the_first_ingest() -> None:
+    empty: Present = {"payments": set()}
+    assert overdue_tables(CALENDAR, TODAY, empty, days=DAYS, refused=()) == []

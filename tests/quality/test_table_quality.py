@@ -9,6 +9,7 @@ from churn_assets.lake.lake import Lake
 from churn_assets.quality import table_quality
 from churn_assets.quality.acceptances import Acceptance, accept, acceptances, as_cause
 from churn_assets.quality.findings import UNKNOWN, VANISHED, blocking_findings, judged_periods, quality_findings
+from churn_assets.quality.profile import Profile, profile_of
 from churn_assets.quality.profile_table import TABLE as PROFILES
 from churn_store.errors import InputError
 from tests.quality.company import LAST, MONTHS, Kept
@@ -103,10 +104,12 @@ def test_profiles_are_read_and_not_made_again_unless_the_rows_are_others(
 ) -> None:
     kept.deliver(*MONTHS[:6])
     made: list[str] = []
-    profile_of = table_quality.profile_of
-    monkeypatch.setattr(
-        table_quality, "profile_of", lambda *args, **kwargs: made.append(args[2]) or profile_of(*args, **kwargs)
-    )
+
+    def noted(frame: pl.DataFrame, table: str, period: str, *, bounds_s: tuple[int, int] | None) -> Profile:
+        made.append(period)
+        return profile_of(frame, table, period, bounds_s=bounds_s)
+
+    monkeypatch.setattr(table_quality, "profile_of", noted)
     kept.deliver(NEXT)
     assert made == [NEXT]
     # As a restore would: other rows of a month, of which no run of quality has heard.
