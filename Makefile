@@ -20,7 +20,7 @@ export ORT_DISABLE_TELEMETRY := 1
 export DAGSTER_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-spark demo dev score test integration coverage schemathesis story faults year test-spark proofs lint types definitions checks bench-simulate bench-init bench-features bench-models bench-gate bench-intervals bench-drift bench-experiments bench-month bench-reasons bench-rollback bench-serving bench-attacks bench-limits bench-peers profile-serving rooms-picture env compose-test lock clean
+.PHONY: help setup setup-spark demo dev score test integration coverage schemathesis story faults year test-spark proofs lint types definitions checks bench-simulate bench-init bench-features bench-models bench-gate bench-intervals bench-drift bench-quality bench-experiments bench-month bench-reasons bench-rollback bench-serving bench-attacks bench-limits bench-peers profile-serving rooms-picture env compose-test lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -133,6 +133,9 @@ bench-gate: $(DEVELOPMENT) ## How often the gate promotes an equal model, and a 
 
 bench-intervals: $(DEVELOPMENT) ## How often the printed intervals hold the truth, beside methods that must fail
 	$(BIN)/python benchmarks/intervals.py $(BENCH)
+
+bench-quality: $(DEVELOPMENT) ## How often a broken feed is told from a changed one, by kind and size, and how often a clean one blocks
+	$(BIN)/python benchmarks/quality.py $(BENCH)
 
 rooms-picture: $(DEVELOPMENT) ## Draw the rooms and their imports anew: docs/images/rooms.svg
 	$(BIN)/python docs/rooms.py
