@@ -154,7 +154,7 @@ def build_defs(settings: Settings | None = None, *, overrides: Mapping[str, Any]
                 [
                     quality_sensor(
                         settings.timeline,
-                        settings.tables,
+                        settings.raw_tables,
                         serving,
                         settings.clock,
                         rules=settings.quality,

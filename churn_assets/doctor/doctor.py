@@ -85,7 +85,7 @@ def examine(folder: Path, *, port: int | None = None) -> Iterator[ProbeResult]:
                 folder,
                 lake,
                 settings.timeline,
-                settings.tables,
+                settings.raw_tables,
                 today=settings.clock.now().date(),
                 rules=settings.quality,
             ),

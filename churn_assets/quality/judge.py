@@ -46,6 +46,9 @@ OF_RAW: Final[Mapping[str, Rule]] = {
 OF_FEATURES: Final[Mapping[str, Rule]] = {MISSING: missing_features, CONSTANT: constants}
 """The rules of the features."""
 
+NOT_COMPARED: Final = frozenset({"treatments"})
+"""Raw tables whose periods are not compared: campaigns come and go, and no feature is made of them."""
+
 NEEDED: Final[Mapping[Cadence, int]] = {"monthly": 3, "weekly": 4, "daily": 14}
 """Earlier periods without which nothing can be told: days need two weeks, as they differ by weekday."""
 
@@ -90,7 +93,7 @@ def judge(
     needed = rules.earlier_periods or NEEDED[cadence]
     found: list[QualityFinding] = []
     unknown: dict[int, list[str]] = {}
-    for kind, rule in (OF_RAW if is_raw(table) else OF_FEATURES).items():
+    for kind, rule in _rules_of(table).items():
         earlier = _since_accepted(before, kind, now.period, accepted)[-rules.history :]
         if len(earlier) < needed:
             unknown.setdefault(len(earlier), []).append(kind)
@@ -98,9 +101,14 @@ def judge(
             found += [_finding(fault, table, now.period, accepted) for fault in rule(now, earlier, rules)]
     found += list(_unknown(unknown, table, now.period, needed))
     found.sort(key=lambda one: (not one.blocking, one.kind, one.column or ""))
-    return Judgement(
-        tuple(found), " ".join(one.sentence for one in found) or f"{now.rows:,} rows as in {len(before)} earlier periods"
-    )
+    usual = "they are not compared" if table in NOT_COMPARED else f"as in {len(before)} earlier periods"
+    return Judgement(tuple(found), " ".join(one.sentence for one in found) or f"{now.rows:,} rows, {usual}")
+
+
+def _rules_of(table: str) -> Mapping[str, Rule]:
+    if table in NOT_COMPARED:
+        return {}
+    return OF_RAW if is_raw(table) else OF_FEATURES
 
 
 def _since_accepted(before: Sequence[Profile], kind: str, period: str, accepted: Sequence[Acceptance]) -> list[Profile]:

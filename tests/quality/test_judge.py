@@ -122,6 +122,14 @@ def test_with_too_few_earlier_months_nothing_is_blocked_and_nothing_is_fine() ->
     assert "2, expected 3 or more" in judgement.sentence
 
 
+def test_campaigns_come_and_go_and_are_not_compared() -> None:
+    some_rows = rows_of("customers", LAST)
+    months = [profile_of(some_rows, "treatments", month, bounds_s=CALENDAR.bounds_s(month)) for month in MONTHS[:-1]]
+    none = profile_of(some_rows.clear(), "treatments", LAST, bounds_s=CALENDAR.bounds_s(LAST))
+    judgement = judge(none, months, table="treatments", rules=Quality(), cadence="monthly")
+    assert (judgement.findings, judgement.sentence) == ((), "0 rows, they are not compared")
+
+
 @pytest.mark.parametrize(
     ("before", "now", "blocks"),
     [(0.0, 0.3, True), (0.0, 0.15, False), (0.5, 0.55, False), (0.5, 0.75, True)],
