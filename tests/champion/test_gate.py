@@ -567,6 +567,26 @@ def test_labels_that_are_not_mature_by_the_clock_judge_nothing(world: World) -> 
     assert judgement(world.case, now_s=ripe_s).blessing.verdict == "accepted"
 
 
+def test_labels_of_treated_customers_whose_weights_are_unknown_decide_nothing(world: World) -> None:
+    unknown = replace(
+        world.case, treated="unknown: the labels of 2025-01-01 can't be weighted, as nobody was held out", is_unknown=True
+    )
+    found = verdict(unknown)
+    assert found.verdict == "undecided"
+    [rule] = failed(found)
+    assert (rule.name, rule.undecided) == ("data_quality_green", True)
+    assert "not known; unknown: the labels of 2025-01-01 can't be weighted" in rule.found
+    failing = replace(unknown, checks=(*world.case.checks, Checked("training_set", "nulls", None, "failed")))
+    assert verdict(failing).verdict == "rejected"
+
+
+def test_rows_that_stand_for_others_are_counted_once_where_a_decision_needs_a_number_of_rows(world: World) -> None:
+    rows = world.case.training_set
+    case = replace(world.case, training_set=pl.concat([rows, rows]))
+    assert case.judging.height == 2 * world.judging.height
+    assert case.counted == (world.judging.height, int(world.judging["churned"].sum()))
+
+
 @pytest.mark.parametrize("bounds", [Gate(minimum_rows=5_000), Gate(minimum_churners=5_000)])
 def test_too_few_rows_are_no_decision(world: World, bounds: Gate) -> None:
     found = judgement(world.case, bounds)

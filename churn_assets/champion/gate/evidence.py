@@ -145,8 +145,7 @@ class Evidence:
     def counted(self) -> tuple[int, int]:
         """The number of judging rows, and of churners among them, each counted once though it may stand for others."""
         rows = self.judging
-        key = [name for name in ("customer_id", "snapshot_s") if name in rows.columns]
-        once = rows.unique(key)
+        once = rows.unique(["customer_id", "snapshot_s"]) if "snapshot_s" in rows.columns else rows
         return once.height, int(once["churned"].sum())
 
     @cached_property
