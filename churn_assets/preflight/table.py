@@ -80,7 +80,9 @@ def examine(
     )
     if "status" in delivery.rows.columns and (note := note_of(delivery.rows["status"])):
         seen.notes.append(note)
-    if split.rows == 0:
+    if split.rows == 0 and table == "treatments":
+        seen.notes.append("treatments has no rows: nobody counts as treated")
+    elif split.rows == 0:
         seen.findings.append(
             f"{table} has no rows; expected some. Look at the path or query of source.{table} in churn.yaml"
         )
