@@ -35,7 +35,7 @@ from churn_assets.settings.judging import JudgingSettings
 from churn_assets.tables import JUDGE, Source
 from churn_assets.training.fitted_family import GOLDEN, MODEL, PROBABILITIES, read_file
 from churn_assets.training.held_out import decode
-from churn_assets.training.treated import as_weighed, is_unknown
+from churn_assets.training.treated import as_weighed, why_unknown
 from churn_store.clock import Clock
 from churn_store.errors import ReleaseError
 from churn_store.mapping.tables import Table
@@ -124,8 +124,7 @@ def blessing_asset(
                 champion=champion,
                 champion_trained_until=None if champion is None else trained_until_s(champion.manifest),
                 nth=nth_model(serving, manifest, newest),
-                treated=manifest.treated if isinstance(manifest.treated, str) else "",
-                is_unknown=is_unknown(stored),
+                unknown_labels=why_unknown(stored, manifest.treated),
                 split=manifest.split,
                 champion_split=None if champion is None else champion.manifest.split,
                 known_to_champion=0

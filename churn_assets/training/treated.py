@@ -105,6 +105,18 @@ def is_unknown(rows: pl.DataFrame) -> bool:
     return WEIGHT in rows.columns and rows.filter(pl.col("role") == JUDGE)[WEIGHT].null_count() > 0
 
 
+def why_unknown(rows: pl.DataFrame, treated: object) -> str:
+    """Why nothing can be decided by the judging rows of a training set; empty if that can be.
+
+    Args:
+        rows: rows of the training set.
+        treated: what its manifest says of treated customers.
+    """
+    if not is_unknown(rows):
+        return ""
+    return treated if isinstance(treated, str) else "judging rows are without a weight, and the manifest does not say why"
+
+
 def _in_words(weighed: Sequence[tuple[int, TreatmentWeights]], judged: set[int]) -> str:
     """What was done, the judging snapshots that are not known first."""
     unknown = [(second, weights) for second, weights in weighed if weights.state == "unknown"]

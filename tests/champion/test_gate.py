@@ -444,6 +444,12 @@ FAULTS: dict[str, dict[str, tuple[Corrupt, str]]] = {
             "judging_rows_are_later",
         ),
     },
+    "unknown_labels": {
+        "nothing that says whether customers were treated": (
+            lambda case, _: replace(case, unknown_labels=None),  # type: ignore[arg-type]
+            "data_quality_green",
+        ),
+    },
     "known_to_champion": {
         "a champion that knows more rows than there are": (
             lambda case, _: replace(case, known_to_champion=case.training_set.height + 1),
@@ -569,7 +575,7 @@ def test_labels_that_are_not_mature_by_the_clock_judge_nothing(world: World) -> 
 
 def test_labels_of_treated_customers_whose_weights_are_unknown_decide_nothing(world: World) -> None:
     unknown = replace(
-        world.case, treated="unknown: the labels of 2025-01-01 can't be weighted, as nobody was held out", is_unknown=True
+        world.case, unknown_labels="unknown: the labels of 2025-01-01 can't be weighted, as nobody was held out"
     )
     found = verdict(unknown)
     assert found.verdict == "undecided"

@@ -94,7 +94,7 @@ def test_the_list_holds_those_most_likely_to_leave_and_a_tenth_of_it_is_held_out
     on_list = world.customers.is_in(world.treatments["customer_id"].implode()).to_numpy()
     assert on_list.mean() == pytest.approx(0.1, abs=0.001)
     assert world.score[on_list].mean() > 3 * world.score[~on_list].mean()
-    assert 1 - world.treatments["treated"].cast(pl.Float64).mean() == pytest.approx(0.1, abs=0.02)  # type: ignore[operator]
+    assert 1 - world.treatments["treated"].cast(pl.Float64).mean() == pytest.approx(0.1, abs=0.02)
     assert set(world.treatments["propensity"]) == {0.9}
 
 

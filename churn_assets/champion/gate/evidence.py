@@ -86,9 +86,8 @@ class Evidence:
         champion_split: rule by which the champion's judging rows were held out, in words.
         known_to_champion: for data without time, number of judging rows whose customers the champion was trained on, because they had
             other equal rows then (``training.equal_rows``).
-        treated: what treated customers did to the rows, in words; empty if nobody was treated. Rows that stand for others are there as often
-            as they weigh.
-        is_unknown: whether some judging labels are those of treated customers, so that nothing can be decided by them.
+        unknown_labels: why nothing can be decided by the judging labels, as customers were treated and nobody stands for them; empty where that
+            is not so. Rows that stand for others are there as often as they weigh.
     """
 
     trained: PipelineProbabilities
@@ -111,8 +110,7 @@ class Evidence:
     split: str
     champion_split: str | None
     known_to_champion: int = 0
-    treated: str = ""
-    is_unknown: bool = False
+    unknown_labels: str = ""
 
     @cached_property
     def judging(self) -> pl.DataFrame:

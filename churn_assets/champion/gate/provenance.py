@@ -33,11 +33,16 @@ def data_quality_green(case: Evidence, label: Label, *, now_s: int) -> RuleResul
         if mature_on
         else "data without time, whose labels are as they come"
     )
-    if not faults and case.is_unknown:
+    if not isinstance(case.unknown_labels, str):
+        raise InputError(
+            "nothing says whether the judging labels are those of treated customers; expected a sentence, or an empty one"
+        )
+    if not faults and case.unknown_labels:
         return RuleResult(
             False,
-            f"no decision: customers were treated, and what is measured on the judging rows is not known; {case.treated}",
-            "judging labels that nobody was treated in, or treatments with the propensities by which some were held out (docs/treatments.md)",
+            f"no decision: customers were treated, and what is measured on the judging rows is not known; {case.unknown_labels}",
+            "judging labels in whose windows nobody was treated, or treatments with the propensities by which some were held out "
+            "(docs/treatments.md)",
             undecided=True,
         )
     return RuleResult(
