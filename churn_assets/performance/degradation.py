@@ -18,8 +18,9 @@ which each has its own stakes.
 (``verdicts``).
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
 
 import numpy as np
 import scipy
@@ -29,7 +30,10 @@ from churn_assets.periods import Cadence
 SNAPSHOTS_IN_FIVE_YEARS: dict[Cadence, int] = {"monthly": 60, "weekly": 261, "daily": 1_827}
 LONGEST_PERIOD_DAYS: dict[Cadence, int] = {"monthly": 31, "weekly": 7, "daily": 1}
 
-GATE_REACH = 2.0
+FOR_ALL_CUSTOMERS: Final = 0.5
+"""Part of the stakes of all customers together."""
+
+GATE_REACH: Final = 2.0
 """Standard errors of the gate's own figure that don't count: its error is the same at every snapshot, so that no snapshot averages it out."""
 
 PRIOR_SNAPSHOTS, PRIOR_SHARE = 6, 0.01
@@ -68,23 +72,32 @@ class Rule:
         return 1 / self.false_alarms
 
 
-@dataclass(frozen=True)
-class Point:
-    """A snapshot of a series.
+class Series(NamedTuple):
+    """What is followed over the snapshots.
 
     Attributes:
-        excess: excess log loss.
-        variance: its sampling variance.
-        promised: log loss that was promised.
-        gate_error: standard error of the promise.
-        share: part of the stakes that this series has, at most 1; 0.5 for all customers.
+        release: digest of the release.
+        arm: arm of an experiment; ``None`` for all.
+        segment: segment of the customers; ``None`` for all.
     """
+
+    release: str
+    arm: str | None
+    segment: str | None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is about all customers of the release."""
+        return self.arm is None and self.segment is None
+
+
+class Point(NamedTuple):
+    """The excess of a series at a snapshot, with the attributes of ``excess.Excess``."""
 
     excess: float
     variance: float
     promised: float
     gate_error: float
-    share: float
 
 
 @dataclass(frozen=True)
@@ -92,11 +105,11 @@ class Step:
     """What a snapshot adds.
 
     Attributes:
-        evidence: evidence of a degradation after it, of its own stream.
+        evidence: evidence of a degradation after it; of several streams the greatest.
         p_value: one-sided p value of this snapshot alone.
         allowed: excess up to which nothing is said.
         between: standard deviation between snapshots, as it was known before this one.
-        is_degraded: whether the evidence of any stream raises an alarm.
+        is_degraded: whether the evidence raises an alarm.
     """
 
     evidence: float
@@ -106,40 +119,61 @@ class Step:
     is_degraded: bool
 
 
-@dataclass
 class Detector:
-    """The evidence of one series: one release, for all customers, or of an arm or a segment.
+    """The evidence against one series.
 
-    Attributes:
+    Args:
         rule: the rule.
-        past: excess and variance of the earlier snapshots, also of the releases before.
+        past: excess and sampling variance of earlier snapshots, also of the releases before; each new one is added.
     """
 
-    rule: Rule
-    past: list[tuple[float, float]] = field(default_factory=list)
-    _evidence: dict[int, float] = field(default_factory=dict)
-    _seen: int = 0
+    def __init__(self, rule: Rule, past: list[tuple[float, float]]) -> None:
+        self._rule, self._past = rule, past
+        self._evidence = [0.0] * rule.streams
+        self._seen = 0
 
-    def add(self, point: Point) -> Step:
-        """Take the next snapshot."""
-        stream = self._seen % self.rule.streams
+    def add(self, point: Point, *, share: float) -> Step:
+        """Take the next snapshot.
+
+        Args:
+            point: the excess.
+            share: part of all stakes that this series has, at most 1.
+        """
+        stream = self._seen % self._rule.streams
         self._seen += 1
-        between, freedom = between_snapshots(self.past, point.promised)
+        between, known = between_snapshots(self._past, point.promised)
         variance = point.variance + between**2
-        allowed = self.rule.margin * point.promised + GATE_REACH * point.gate_error
-        # The sampling variance is known well, that between snapshots from few (Welch 1947, Satterthwaite 1946).
-        freedom = freedom * (variance / between**2) ** 2 if between > 0 else np.inf
+        allowed = self._rule.margin * point.promised + GATE_REACH * point.gate_error
+        # The sampling variance is known well, that between snapshots from few of them (Satterthwaite 1946).
+        freedom = known * (variance / between**2) ** 2
         p_value = float(scipy.stats.t.sf((point.excess - allowed) / np.sqrt(variance), freedom))
-        stake = point.share / self.rule.snapshots
-        evidence = (self._evidence.get(stream, 0.0) + stake) * e_value(p_value)
-        self._evidence[stream] = min(evidence, MOST_EVIDENCE * self.rule.alarm)
-        self.past.append((point.excess, point.variance))
-        is_degraded = max(self._evidence.values()) >= self.rule.alarm
-        return Step(self._evidence[stream], p_value, allowed, between, is_degraded)
+        evidence = (self._evidence[stream] + share / self._rule.snapshots) * e_value(p_value)
+        self._evidence[stream] = min(evidence, MOST_EVIDENCE * self._rule.alarm)
+        self._past.append((point.excess, point.variance))
+        most = max(self._evidence)
+        return Step(most, p_value, allowed, between, most >= self._rule.alarm)
 
-    def next_release(self) -> None:
-        """Begin anew: what is held against one release is not held against the next. How months differ stays known."""
-        self._evidence.clear()
+
+def detect(snapshots: Sequence[Mapping[Series, Point]], rule: Rule) -> list[dict[Series, Step]]:
+    """Look at the snapshots one after the other, as if each had just matured.
+
+    Args:
+        snapshots: what was found of each series, by snapshot, the oldest first. What can't be judged is left out.
+        rule: the rule.
+    """
+    detectors: dict[Series, Detector] = {}
+    pasts: dict[tuple[str | None, str | None], list[tuple[float, float]]] = {}
+    found = []
+    for points in snapshots:
+        whole = sum(series.is_whole for series in points)
+        steps = {}
+        for series, point in points.items():
+            if series not in detectors:  # what is held against one release is not held against the next
+                detectors[series] = Detector(rule, pasts.setdefault((series.arm, series.segment), []))
+            alike = whole if series.is_whole else len(points) - whole
+            steps[series] = detectors[series].add(point, share=FOR_ALL_CUSTOMERS / alike if series.is_whole else (1 - FOR_ALL_CUSTOMERS) / alike)
+        found.append(steps)
+    return found
 
 
 def between_snapshots(past: Sequence[tuple[float, float]], promised: float) -> tuple[float, float]:
@@ -164,12 +198,3 @@ def e_value(p_value: float) -> float:
     if log > -1e-4:  # noqa: PLR2004 - the limit, where the formula loses its digits
         return 0.5
     return (1 - p + p * log) / (p * log**2)
-
-
-def evidence_over(points: Sequence[Point], rule: Rule) -> list[Step]:
-    """The steps of one release over its snapshots, the oldest first."""
-    detector = Detector(rule)
-    return [detector.add(point) for point in points]
-
-
-__all__ = ["Detector", "Point", "Rule", "Step", "between_snapshots", "e_value", "evidence_over"]
