@@ -56,7 +56,10 @@ class Seen:
 
     def first(self, *, since: int = 0) -> int | None:
         """The first month with a degradation."""
-        return next((at for at, steps in enumerate(self.steps) if at >= since and any(one.is_degraded for one in steps.values())), None)
+        return next(
+            (at for at, steps in enumerate(self.steps) if at >= since and any(one.is_degraded for one in steps.values())),
+            None,
+        )
 
     @property
     def false(self) -> int:
@@ -149,11 +152,17 @@ def main() -> int:
     hit = sum(seen.first() is not None for seen in unchanged)
     false = sum(seen.false for seen in unchanged)
     print(f"{'nothing changes':<50}{'worlds':>8}{'share':>8}{'interval':>18}{'promised':>12}")
-    say(f"{'a false degradation in five years':<50}{hit:>8}{hit / worlds:>8.1%}{interval(hit, worlds):>18}{f'<= {ALLOWED:.0%}':>12}", hit <= ALLOWED * worlds)
+    say(
+        f"{'a false degradation in five years':<50}{hit:>8}{hit / worlds:>8.1%}{interval(hit, worlds):>18}{f'<= {ALLOWED:.0%}':>12}",
+        hit <= ALLOWED * worlds,
+    )
     print(f"{'  false degradations, segments too, of all':<50}{false:>8}{false / worlds:>8.3f} in five years")
     for name in unchanged[0].by_people:
         alarmed = sum(any(seen.by_people[name]) for seen in unchanged)
-        say(f"{name:<50}{alarmed:>8}{alarmed / worlds:>8.1%}{interval(alarmed, worlds):>18}{'must break':>12}", alarmed > ALLOWED * worlds)
+        say(
+            f"{name:<50}{alarmed:>8}{alarmed / worlds:>8.1%}{interval(alarmed, worlds):>18}{'must break':>12}",
+            alarmed > ALLOWED * worlds,
+        )
     print(f"\n{'something changes':<50}{'worlds':>8}{'share':>8}{'interval':>18}{'promised':>12}")
     for name, change, customers, promised in (
         ("competitor, found at the first snapshot", COMPETITOR, 7_400, FOUND),
@@ -164,7 +173,9 @@ def main() -> int:
             live(World(seed=5_000 + number, customers=customers, change=change, change_at=CHANGE_AT), CHANGE_AT + 3, rule)
             for number in range(worlds)
         ]
-        before, after = (np.mean([np.mean(seen.aucs[part]) for seen in changed]) for part in (slice(CHANGE_AT), slice(CHANGE_AT, None)))
+        before, after = (
+            np.mean([np.mean(seen.aucs[part]) for seen in changed]) for part in (slice(CHANGE_AT), slice(CHANGE_AT, None))
+        )
         at_once = sum(seen.first(since=CHANGE_AT) == CHANGE_AT and seen.first() == CHANGE_AT for seen in changed)
         within = sum(seen.first(since=CHANGE_AT) is not None for seen in changed)
         line = f"{name:<50}{at_once:>8}{at_once / worlds:>8.1%}{interval(at_once, worlds):>18}"

@@ -143,9 +143,7 @@ def months(world: World, served: int) -> Iterator[Month]:
                 release, model = release + 1, Release(rows[-BEFORE - 1 : -1])
             assert model is not None
             customers = pl.Series(ids)
-            yield Month(
-                number, release, model.gate, churned, model.scores(seen), customers, PLAN_OF_STATE[state], country
-            )
+            yield Month(number, release, model.gate, churned, model.scores(seen), customers, PLAN_OF_STATE[state], country)
         rows = rows[-BEFORE:]
         stays = ~churned
         new = int(churned.sum() + round(world.growth * len(state)))
@@ -162,7 +160,9 @@ def features(state: Integers, random: np.random.Generator) -> Floats:
     trouble = np.minimum(tickets, 4)
     plan = PLAN_OF_STATE[state]
     used = np.log1p(sessions)
-    return np.column_stack([*(plan == word for word in range(1, len(PLANS))), used, used**2, trouble, np.sqrt(trouble)]).astype(float)
+    return np.column_stack(
+        [*(plan == word for word in range(1, len(PLANS))), used, used**2, trouble, np.sqrt(trouble)]
+    ).astype(float)
 
 
 class Release:
@@ -181,7 +181,10 @@ class Release:
         odds = self._model.decision_function(np.concatenate([part[0] for part in calibrate]))
         self._centre = float(odds.mean())
         self._at = calibration.slope(left, odds, np.ones(len(left)))
-        churned, scores = np.concatenate([part[1] for part in judge]), self.scores(np.concatenate([part[0] for part in judge]))
+        churned, scores = (
+            np.concatenate([part[1] for part in judge]),
+            self.scores(np.concatenate([part[0] for part in judge])),
+        )
         self.gate = gate_figure(churned, scores)
 
     def scores(self, seen: Floats) -> Scores:

@@ -33,6 +33,7 @@ from churn_assets.orchestration.json_values import json_values
 from churn_assets.orchestration.lost_checks import IN_LAKE, lost_checks
 from churn_assets.orchestration.partitions import partitions_of
 from churn_assets.outcomes.assets import outcome_assets
+from churn_assets.performance.assets import performance_assets
 from churn_assets.periods import Calendar
 from churn_assets.raw.assets import raw_assets
 from churn_assets.resources.serving import ServingStore
@@ -115,6 +116,7 @@ def build_defs(settings: Settings | None = None, *, overrides: Mapping[str, Any]
             monitoring=settings.monitoring,
             seed=settings.training.seed,
         ),
+        *performance_assets(settings, labelled),
     ]
     forgetting, when_to_forget = retention(
         settings.service, settings.clock, serving, company=settings.company, lake_url=settings.lake_url

@@ -31,7 +31,7 @@ from churn_store.yaml_words import load as load_yaml
 SECTIONS = frozenset(
     {
         "company", "home", "store",  # both wings
-        "source", "raw", "quality", "engine", "spark", "cadence", "at_risk", "label", "events", "features", "training", "profit", "evaluation", "gate", "promotion", "purpose", "monitoring", "retraining", "tracking",
+        "source", "raw", "quality", "engine", "spark", "cadence", "at_risk", "label", "events", "features", "training", "profit", "evaluation", "gate", "promotion", "purpose", "monitoring", "performance", "retraining", "tracking",
         "service",
     }
 )  # fmt: skip

@@ -134,6 +134,16 @@ def labels_to_publish(made: Mapping[str, str], published: Mapping[str, str]) -> 
     return sorted(key for key, version in made.items() if published.get(key) != version)
 
 
+def performance_due(published: Mapping[str, str], judged: Mapping[str, str]) -> list[str]:
+    """Snapshots whose published labels nothing was judged by yet: new ones, restated ones, and those of an older platform.
+
+    Args:
+        published: version of the published labels, by snapshot.
+        judged: version of the labels that performance was judged by, by snapshot.
+    """
+    return sorted(key for key, version in published.items() if judged.get(key) != version)
+
+
 def newest_due(features: Collection[str], *, release: str | None, done: tuple[str, str] | None) -> str | None:
     """The newest snapshot, if the serving release has not processed it yet.
 

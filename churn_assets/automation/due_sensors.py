@@ -22,9 +22,10 @@ from churn_assets.automation.due import (
     labels_to_publish,
     labels_to_restate,
     newest_due,
+    performance_due,
     raw_due,
 )
-from churn_assets.automation.jobs import BACKTEST, FEATURES, INGEST, LABELS, MONITOR, PUBLISH, SCORE
+from churn_assets.automation.jobs import BACKTEST, FEATURES, INGEST, LABELS, MONITOR, PERFORMANCE, PUBLISH, SCORE
 from churn_assets.automation.watch import Signs, Watch
 from churn_assets.backtest.origins import origins
 from churn_assets.coverage import unbroken_until
@@ -187,6 +188,20 @@ def due_stages(settings: Settings, source: Source, clock: Clock, serving: Servin
             makes=["published_labels"],
         )
 
+    def performance(instance: dg.DagsterInstance) -> Requests:
+        if any(is_under_way(instance, job, makes=["published_labels"]) for job in (LABELS, PUBLISH)):
+            yield dg.SkipReason("labels are being made or published")
+            return
+        published, judged = (data_versions(instance, asset) for asset in ("published_labels", "performance_report"))
+        yield from _stretches(
+            instance,
+            calendar,
+            PERFORMANCE,
+            performance_due(published, judged),
+            lambda: Cause(digest_of(sorted(published.items()), code_version("performance")), set()),
+            makes=["performance_history", "performance_report"],
+        )
+
     def scores(instance: dg.DagsterInstance) -> Requests:
         gone = causes_of(instance, lake, ["churn_scores"])
         code, today = code_version("scoring"), clock.now().date()
@@ -216,6 +231,7 @@ def due_stages(settings: Settings, source: Source, clock: Clock, serving: Servin
         SCORE: Stage(scores, "Scores the newest snapshot with the serving release."),
         MONITOR: Stage(monitoring, "Measures the newest snapshot's drift."),
         BACKTEST: Stage(backtest, "Tests the family that serves, once a month of labels."),
+        PERFORMANCE: Stage(performance, "Judges what was served, once the labels of a snapshot are made or restated."),
     }
 
 

@@ -14,7 +14,7 @@ from churn_assets.orchestration.failure_policy import RETRY
 from churn_assets.orchestration.pools import FIRST
 from churn_assets.resources.tracking import END_MLFLOW
 
-INGEST, FEATURES, LABELS, PUBLISH, RETRAIN, SCORE, MONITOR, BACKTEST = (
+INGEST, FEATURES, LABELS, PUBLISH, RETRAIN, SCORE, MONITOR, BACKTEST, PERFORMANCE = (
     "ingest",
     "build_features",
     "build_labels",
@@ -23,10 +23,11 @@ INGEST, FEATURES, LABELS, PUBLISH, RETRAIN, SCORE, MONITOR, BACKTEST = (
     "score",
     "monitor",
     "backtest",
+    "judge_performance",
 )
 ORDER = (INGEST, FEATURES, LABELS, RETRAIN, SCORE, MONITOR)
-"""The jobs in the order of the data, without those for which nothing waits: the backtest, and the publication of labels that were made
-without it."""
+"""The jobs in the order of the data, without those for which nothing waits: the backtest, the publication of labels that were made
+without it, and the performance of what was served."""
 
 
 SELECTIONS = {
@@ -38,6 +39,7 @@ SELECTIONS = {
     SCORE: dg.AssetSelection.groups("scoring"),
     MONITOR: dg.AssetSelection.groups("monitoring") - dg.AssetSelection.assets("detector_benchmark"),
     BACKTEST: dg.AssetSelection.assets("backtest_report"),
+    PERFORMANCE: dg.AssetSelection.groups("performance"),
 }
 """The assets that each job makes."""
 
@@ -57,6 +59,7 @@ def jobs(families: Sequence[str]) -> list[Any]:
         SCORE: "Score the newest snapshot and hand its features to the service.",
         MONITOR: "Compare the newest snapshot with what the serving release was trained on.",
         BACKTEST: "Test models on every snapshot that followed them, and follow them as they age.",
+        PERFORMANCE: "Judge what was served of a snapshot by its mature labels.",
     }
     return [
         dg.define_asset_job(

@@ -21,14 +21,19 @@ from churn_store.mapping.tables import KEYS, SCHEMAS
 from churn_store.redaction import without_password
 
 RAW = tuple(KEYS)
-MADE = ("customer_features", "churn_labels", "training_set", "churn_scores")
+MADE_KEY = ("customer_id", "snapshot_s")
+"""The key of a table of customers that is made from the raw ones."""
+
+MADE_KEYS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("customer_features", "churn_labels", "training_set", "churn_scores"), MADE_KEY),
+    "performance_history": ("snapshot_s", "release", "arm", "segment"),
+}
+"""The keys of the tables that are made from others."""
+
+MADE = tuple(MADE_KEYS)
 QUARANTINES = tuple(f"{table}_quarantine" for table in RAW)
 TABLES = (*RAW, *QUARANTINES, *MADE)
 """The tables that a lake may have."""
-
-MADE_KEY = ("customer_id", "snapshot_s")
-"""The key of a table that is made from the raw ones."""
-
 
 LIE_BY: dict[str, tuple[str, ...]] = {"events": ("event_type", "customer_id")}
 """The order of rows within a period: one event type after the other, so that cancellations are found without reading the rest."""
@@ -175,7 +180,7 @@ def difference(table: str, period: str, before: pl.DataFrame, after: pl.DataFram
 
 def key_of(table: str, columns: Sequence[str]) -> list[str]:
     """The key columns of a table; none if it has no key, as a quarantine."""
-    key = KEYS.get(table) or (MADE_KEY if table in MADE else ())  # type: ignore[call-overload]
+    key = KEYS.get(table) or MADE_KEYS.get(table, ())  # type: ignore[call-overload]
     return [name for name in key if name in columns]
 
 

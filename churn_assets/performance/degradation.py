@@ -7,7 +7,7 @@ One measure decides, the excess log loss (``excess``), and it is looked at after
 - Its one-sided p value by Student's t becomes an e-value: a bet that on average loses while nothing is wrong (Vovk and Wang 2021, "E-values:
   calibration, combination and applications", Annals of Statistics 49(3), section 2: the mixture of their calibrators).
 - The bets are summed over all possible beginnings of a degradation, as nobody knows it (the e-detector of Shiryaev and Roberts; Shin,
-  Ramdas and Rinaldo 2024, "E-detectors: a nonparametric framework for sequential change detection", section 2). Each beginning has the same
+  Ramdas and Rinaldo 2024, "E-detectors: a nonparametric framework for sequential change detection", New England J. of Statistics in Data Science 2). Each beginning has the same
   small stake, so that the probability of a false alarm within five years is bounded, however often one looks and however many releases serve.
 
 Half of the stakes are for all customers, the other half is shared by arms and segments, so that many of them don't make more false alarms.
@@ -171,7 +171,9 @@ def detect(snapshots: Sequence[Mapping[Series, Point]], rule: Rule) -> list[dict
             if series not in detectors:  # what is held against one release is not held against the next
                 detectors[series] = Detector(rule, pasts.setdefault((series.arm, series.segment), []))
             alike = whole if series.is_whole else len(points) - whole
-            steps[series] = detectors[series].add(point, share=FOR_ALL_CUSTOMERS / alike if series.is_whole else (1 - FOR_ALL_CUSTOMERS) / alike)
+            steps[series] = detectors[series].add(
+                point, share=FOR_ALL_CUSTOMERS / alike if series.is_whole else (1 - FOR_ALL_CUSTOMERS) / alike
+            )
         found.append(steps)
     return found
 

@@ -2,9 +2,8 @@
 
 It rests on one assumption, which is said wherever it is shown: the scores are calibrated, and what they mean has not changed (no concept
 drift). Then a customer with score p leaves with probability p, and the expected measures follow (confidence-based performance estimation;
-Humblot-Renaux et al. and Kivimäki et al. 2024, "Confidence-based estimators for predictive performance in model monitoring", J. Artif. Intell.
-Research 82, section 3; Białek et al. 2024, "Estimating model performance under covariate shift without labels", section 4). It can't see a change
-of the world: a competitor that wins other customers leaves the scores as they are.
+Kivimäki, Białek, Nurminen and Kuberski 2025, "Confidence-based estimators for predictive performance in model monitoring", J. Artif. Intell.
+Res. 82). It can't see a change of the world: a competitor that wins other customers leaves the scores as they are.
 
 Belongs here: the formulas. Does not belong here: measures with outcomes (``measured``).
 """

@@ -128,7 +128,12 @@ def history_contract() -> pa.DataFrameSchema:
     return contract(
         _TYPES,
         key=KEY,
-        checks={"rows": [pa.Check.ge(0)], "promised": probability, "seen": probability, "excess_variance": [pa.Check.ge(0)]},
+        checks={
+            "rows": [pa.Check.ge(0)],
+            "promised": probability,
+            "seen": probability,
+            "excess_variance": [pa.Check.ge(0)],
+        },
         nullable=("promised", "seen", "excess", "excess_variance", "promised_log_loss", "gate_error"),
         described=_DESCRIBED,
     )
@@ -196,7 +201,9 @@ def _row(values: Mapping[str, object]) -> Row:
         value = values[name]
         return None if value is None else float(str(value))
 
-    point: Sequence[float | None] = [number(name) for name in ("excess", "excess_variance", "promised_log_loss", "gate_error")]
+    point: Sequence[float | None] = [
+        number(name) for name in ("excess", "excess_variance", "promised_log_loss", "gate_error")
+    ]
     known = [value for value in point if value is not None]
     return Row(
         snapshot=str(values[PERIOD]),

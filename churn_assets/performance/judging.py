@@ -26,9 +26,7 @@ from churn_store.errors import ChurnError
 from churn_store.monitoring.facts import Measured
 from churn_store.releases.manifest import Evaluation, Manifest
 
-NOTHING_SERVED: Final = (
-    "nothing was served for this snapshot: neither the service nor churn_scores has a prediction from before its window closed"
-)
+NOTHING_SERVED: Final = "nothing was served for this snapshot: neither the service nor churn_scores has a prediction from before its window closed"
 GATE_SHOWN: Final = (*SHOWN, "base_rate")
 
 
@@ -132,7 +130,11 @@ def _series(
     chosen = (
         tuple(name for name in wanted if name in names)
         if wanted
-        else tuple(name for name in segment_columns(manifest.signature, _all_categories(worded, manifest), judging.evaluation) if name in names)
+        else tuple(
+            name
+            for name in segment_columns(manifest.signature, _all_categories(worded, manifest), judging.evaluation)
+            if name in names
+        )
     )
     for column, word, inside in segments_of(worded, chosen, judging.evaluation):
         yield Series(release, None, f"{column}={word or 'missing'}"), worded.filter(inside)
@@ -147,7 +149,9 @@ def _row(
     rows: pl.DataFrame, series: Series, manifest: Manifest | str, snapshot: Snapshot, judging: Judging, details: Details
 ) -> Row:
     if isinstance(manifest, str):
-        return _lacking(rows, series, f"release {series.release[:12]} can't be read: {manifest}", snapshot, judging, details)
+        return _lacking(
+            rows, series, f"release {series.release[:12]} can't be read: {manifest}", snapshot, judging, details
+        )
     churned, scores = rows["churned"].to_numpy(), rows["probability"].to_numpy()
     weights = rows["weight"].to_numpy()
     if (why := _why_not(rows, weights, manifest, snapshot, judging)) is not None:
@@ -188,9 +192,7 @@ def _row(
     )
 
 
-def _why_not(
-    rows: pl.DataFrame, weights: Weights, manifest: Manifest, snapshot: Snapshot, judging: Judging
-) -> str | None:
+def _why_not(rows: pl.DataFrame, weights: Weights, manifest: Manifest, snapshot: Snapshot, judging: Judging) -> str | None:
     """Why a series can't be judged; ``None`` where it can."""
     if manifest.horizon_days != snapshot.horizon_days:
         return f"the release predicts {manifest.horizon_days} days ahead and the labels look {snapshot.horizon_days} days ahead"
@@ -206,9 +208,7 @@ def _why_not(
     return None
 
 
-def _lacking(
-    rows: pl.DataFrame, series: Series, why: str, snapshot: Snapshot, judging: Judging, details: Details
-) -> Row:
+def _lacking(rows: pl.DataFrame, series: Series, why: str, snapshot: Snapshot, judging: Judging, details: Details) -> Row:
     weights = rows["weight"].to_numpy()
     return Row(
         snapshot=snapshot.key, series=series, rows=rows.height, effective_rows=0.0 if snapshot.unweighed else kish(weights), lacking=why,

@@ -111,9 +111,7 @@ def called(churned: Labels, scores: Scores, was_called: Labels, weights: Weights
         was_called: whether the served answer was churn.
         weights: weight of each row.
     """
-    found = [
-        _band(name, inside, churned, scores, weights) for name, inside in ((CALLED, was_called), (GREEN, ~was_called))
-    ]
+    found = [_band(name, inside, churned, scores, weights) for name, inside in ((CALLED, was_called), (GREEN, ~was_called))]
     return [band for band in found if band is not None]
 
 
@@ -125,6 +123,4 @@ def _band(name: str, inside: Labels, churned: Labels, scores: Scores, weights: W
     seen = float(np.average(churned[inside], weights=weight))
     interval = wilson(seen, kish(weight), confidence=CONFIDENCE)
     promised = float(np.average(scores[inside], weights=weight))
-    return Band(
-        name=name, rows=int(inside.sum()), promised=promised, seen=seen, low=interval.low, high=interval.high
-    )
+    return Band(name=name, rows=int(inside.sum()), promised=promised, seen=seen, low=interval.low, high=interval.high)

@@ -65,7 +65,10 @@ def by_the_service(engine: sa.Engine, *, snapshot_s: int, closes_s: int) -> tupl
     parts = [pl.DataFrame(schema=SCHEMA)]
     with engine.connect() as connection:
         for part in connection.execution_options(yield_per=AT_ONCE).execute(asked).partitions():
-            values = [(row.customer_id, row.release, row.arm, row.probability, bool(row.churn), row.answered_s, "service") for row in part]
+            values = [
+                (row.customer_id, row.release, row.arm, row.probability, bool(row.churn), row.answered_s, "service")
+                for row in part
+            ]
             parts.append(pl.DataFrame(values, schema=SCHEMA, orient="row"))
     found = pl.concat(parts)
     in_time = found.filter(pl.col("first_s") < closes_s)
@@ -103,7 +106,13 @@ def first_served(engine: sa.Engine) -> dict[str, int]:
 
 
 def served(
-    service: pl.DataFrame, scores: pl.DataFrame, manifests: Mapping[str, Manifest | str], *, snapshot: str, closes_s: int, late: int
+    service: pl.DataFrame,
+    scores: pl.DataFrame,
+    manifests: Mapping[str, Manifest | str],
+    *,
+    snapshot: str,
+    closes_s: int,
+    late: int,
 ) -> Served:
     """Both sources as one, each customer once for each release and arm, and without what was replayed.
 
@@ -116,10 +125,16 @@ def served(
         late: number of customers who were asked about too late.
     """
     both = pl.concat([service, scores])
-    replayed = [digest for digest, manifest in manifests.items() if is_replay(manifest, snapshot=snapshot, closes_s=closes_s)]
+    replayed = [
+        digest for digest, manifest in manifests.items() if is_replay(manifest, snapshot=snapshot, closes_s=closes_s)
+    ]
     counted = both.filter(~pl.col("release").is_in(replayed))
     order = ["customer_id", "release", "first_s", "source"]
-    whole = counted.with_columns(arm=pl.lit("")).sort(order).unique(["customer_id", "release"], keep="first", maintain_order=True)
+    whole = (
+        counted.with_columns(arm=pl.lit(""))
+        .sort(order)
+        .unique(["customer_id", "release"], keep="first", maintain_order=True)
+    )
     of_arms = counted.filter(pl.col("arm") != "").sort(order)
     counts = {
         "asked_too_late": late,

@@ -21,9 +21,7 @@ NAME: Final = "performance"
 NOTHING_JUDGED: Final = "Unknown: no snapshot was judged yet; the first is once its labels are mature."
 
 
-def snapshot_performances(
-    lake: Lake, newest: int, *, labels: Mapping[str, str] | None = None
-) -> list[SnapshotPerformance]:
+def snapshot_performances(lake: Lake, newest: int, *, labels: Mapping[str, str] | None = None) -> list[SnapshotPerformance]:
     """What is known of the newest mature snapshots, the oldest first; of a snapshot all customers of a release before its arms and segments.
 
     Args:
@@ -79,12 +77,19 @@ def verdict(found: Sequence[SnapshotPerformance], *, as_of_s: int, release: str 
     newest = found[-1].snapshot
     of_newest = [one for one in found if one.snapshot == newest]
     whole = [one for one in of_newest if one.arm is None and one.segment is None]
-    chosen = next((one for one in whole if one.release == release), max(whole, key=lambda one: one.rows, default=of_newest[0]))
+    chosen = next(
+        (one for one in whole if one.release == release), max(whole, key=lambda one: one.rows, default=of_newest[0])
+    )
     parts = [one for one in of_newest if one.release == chosen.release and one is not chosen and one.state == "attention"]
     state, sentence = chosen.state, chosen.sentence
     if parts:
         named = ", ".join(str(one.segment or one.arm) for one in parts)
-        state, sentence = "attention", f"{sentence} Degraded among {named}." if state == "attention" else f"Degraded among {named}. Of all: {sentence}"
+        state, sentence = (
+            "attention",
+            f"{sentence} Degraded among {named}."
+            if state == "attention"
+            else f"Degraded among {named}. Of all: {sentence}",
+        )
     if release and chosen.release and chosen.release != release:
         sentence = f"{sentence} That is of release {chosen.release[:12]}; the one that serves now, {release[:12]}, has no mature snapshot yet."
         state = "unknown" if state == "fine" else state
@@ -97,7 +102,9 @@ def _current(row: Row, labels: Mapping[str, str] | None) -> Row:
     """A row, without its point where its labels have changed since."""
     if labels is None or not row.labels or labels.get(row.snapshot) == row.labels:
         return row
-    return msgspec.structs.replace(row, point=None, lacking="the labels were restated since, and the snapshot is judged again")
+    return msgspec.structs.replace(
+        row, point=None, lacking="the labels were restated since, and the snapshot is judged again"
+    )
 
 
 def _steps(snapshots: Sequence[Sequence[Row]]) -> tuple[list[dict[Series, Step]], str]:
@@ -137,8 +144,13 @@ def _judged(row: Row, step: Step | None, fault: str, since: str | None) -> tuple
     if step is None or row.point is None or lacking:
         return "unknown", f"Unknown: {lacking or 'nothing was measured'}."
     point = row.point
-    promised = f"{point.promised:.4f} that the gate's figure promises for these customers at a churn rate of {row.seen or 0:.1%}"
+    promised = (
+        f"{point.promised:.4f} that the gate's figure promises for these customers at a churn rate of {row.seen or 0:.1%}"
+    )
     found = f"excess log loss {point.excess:+.4f}, above the {promised}; up to {step.allowed:.4f} says nothing"
     if not step.is_degraded:
         return "fine", f"As promised: {found}."
-    return "attention", f"Degraded{f' since {since}' if since else ''}: {found}. Look at what changed in the world since, and retrain."
+    return (
+        "attention",
+        f"Degraded{f' since {since}' if since else ''}: {found}. Look at what changed in the world since, and retrain.",
+    )

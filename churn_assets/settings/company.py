@@ -22,6 +22,7 @@ from churn_assets.settings.gate import Gate
 from churn_assets.settings.judging import JudgingSettings
 from churn_assets.settings.label import Label
 from churn_assets.settings.monitoring import Monitoring
+from churn_assets.settings.performance import PerformanceSettings
 from churn_assets.settings.profit import Profit
 from churn_assets.settings.quality import Quality
 from churn_assets.settings.raw import Raw
@@ -66,6 +67,7 @@ class Settings(ConfigFile):
         description="what the models of this company are for; it stands in the model card",
     )
     monitoring: Monitoring = Monitoring()
+    performance: PerformanceSettings = PerformanceSettings()
     retraining: Retraining = Retraining()
     tracking: Tracking = Tracking()
     service: SharedServiceSettings = SharedServiceSettings()

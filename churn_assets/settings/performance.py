@@ -14,5 +14,9 @@ class PerformanceSettings(Section):
     margin: float = Field(
         0.02, ge=0, le=1, description="log loss above the promised one that does not matter, as a share of the promised one"
     )
-    least_rows: int = Field(200, ge=50, description="customers with a prediction and an outcome below which nothing is judged")
-    least_churners: int = Field(20, ge=5, description="of them those who left, and those who stayed, below which nothing is judged")
+    least_rows: int = Field(
+        200, ge=50, description="customers with a prediction and an outcome below which nothing is judged"
+    )
+    least_churners: int = Field(
+        20, ge=5, description="of them those who left, and those who stayed, below which nothing is judged"
+    )

@@ -180,6 +180,23 @@ def open_labels(files: DigestStore, snapshot: str) -> SnapshotLabels | None:
     return None
 
 
+def newest_labels(files: DigestStore, snapshot: str) -> Published | None:
+    """The pointer of a snapshot's labels, by which it is seen cheaply whether they are others than before; ``None`` where none are published.
+
+    Raises:
+        UnreadableLabelsError: if the pointer is damaged.
+        StoreAwayError: if the object store does not answer.
+    """
+    try:
+        return _pointed(_folder(files, snapshot))
+    except ReleaseError as error:
+        raise _unreadable(snapshot, str(error)) from error
+    except msgspec.DecodeError as error:
+        raise _unreadable(snapshot, f"its pointer is torn, or another version's ({type(error).__name__})") from error
+    except OSError as error:
+        raise _unreadable(snapshot, f"its pointer can't be opened ({type(error).__name__})") from error
+
+
 def _unreadable(snapshot: str, found: str) -> UnreadableLabelsError:
     return UnreadableLabelsError(
         f"the labels of {snapshot} can't be read: {found}; put the file back, or materialize {ASSET} of {snapshot} again"
