@@ -3,6 +3,7 @@
 Customers get a probability, and leave by it; what happens to them can be spoilt as a competitor would.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
@@ -62,7 +63,14 @@ def proven(candidate: Candidate, **changes: Any) -> Candidate:
         candidate.manifest.evaluation,
         intervals={"auc": Interval(found["auc"], found["auc"] - 0.02, found["auc"] + 0.02), "calibration_slope": Interval(slope, slope - 0.06, slope + 0.06)},
     )  # fmt: skip
-    told = {"metrics": found, "judging_rows": len(scores), "judged_on": GATE, "evaluation": evaluation, "threshold": 0.2, **changes}
+    told = {
+        "metrics": found,
+        "judging_rows": len(scores),
+        "judged_on": GATE,
+        "evaluation": evaluation,
+        "threshold": 0.2,
+        **changes,
+    }
     return Candidate(msgspec.structs.replace(candidate.manifest, **told), candidate.contents, candidate.pipeline)
 
 
@@ -112,7 +120,9 @@ class Company:
         churned = drawn(np.random.default_rng(seed).permutation(truth) if is_spoilt else truth, seed)
         ids = [f"c{number}" for number in range(count)]
         if is_scored:
-            frame = pl.DataFrame({"customer_id": ids, "release": release or self.release, "probability": scores, "churn": scores >= 0.2})
+            frame = pl.DataFrame(
+                {"customer_id": ids, "release": release or self.release, "probability": scores, "churn": scores >= 0.2}
+            )
             self.lake.replace(SCORES, {key: frame}, run_id="test")
         plans = [("basic", "plus", "pro")[number % 3] for number in range(count)]
         self.lake.replace(FEATURES, {key: pl.DataFrame({"customer_id": ids, "plan": plans})}, run_id="test")
@@ -139,16 +149,19 @@ class Company:
             "performance_history", {key: as_frame(rows, snapshot_s=epoch_s(date.fromisoformat(key)))}, run_id="test"
         )
 
-    def asked(self, key: str, number: int, *, day: float = 2.0, **more: Any) -> None:
-        """The service answers about a customer by the features of a snapshot."""
+    def asked(self, key: str, numbers: Iterable[int], *, day: float = 2.0, **more: Any) -> None:
+        """The service answers about customers by the features of a snapshot."""
         snapshot_s = epoch_s(date.fromisoformat(key))
-        row = {
+        rows = [
+            {
             "request_id": f"{key}-{number}-{day}-{more.get('arm')}", "item": 0, "answered_s": snapshot_s + day * DAY_S, "customer_id": f"c{number}",
             "release": self.release, "epoch": 1, "role": "champion", "probability": 0.1, "churn": False, "threshold": 0.2,
             "snapshot_s": snapshot_s, "features": {}, "latency_us": 1_000, **more,
-        }  # fmt: skip
+            }
+            for number in numbers
+        ]  # fmt: skip
         with self.engine.begin() as connection:
-            connection.execute(prediction_log.insert(), [row])
+            connection.execute(prediction_log.insert(), rows)
 
     def posts(self, key: str, customer_id: str, *, churned: bool, version: int = 1, **more: Any) -> None:
         """A company posts an outcome, after the window has closed."""

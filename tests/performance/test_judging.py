@@ -7,6 +7,8 @@ import pytest
 import sqlalchemy as sa
 
 from churn_assets.evaluation.measures import auc
+from churn_assets.performance import judging
+from churn_assets.performance.history import read_history
 from churn_store.clock import DAY_S
 from churn_store.outcomes.published_labels import FOLDER
 from churn_store.storage.digest_store import DigestStore
@@ -17,13 +19,9 @@ KEY, NEXT = months(2)
 
 
 @pytest.fixture
-def company(tmp_path: Path, engine: sa.Engine, files: DigestStore, candidate: Candidate) -> Company:
+def shared(tmp_path: Path, engine: sa.Engine, files: DigestStore, candidate: Candidate) -> Company:
+    """A company, once with SQLite and once with PostgreSQL."""
     return Company.make(tmp_path, engine, files, candidate)
-
-
-@pytest.fixture(scope="module")
-def candidate() -> Candidate:
-    return train()
 
 
 def test_scores_of_everyone_at_risk_meet_the_labels(company: Company) -> None:
@@ -47,8 +45,6 @@ def test_segments_are_rows_of_their_own(company: Company) -> None:
 
 
 def test_the_same_snapshot_gives_the_same_rows_and_comes_back_from_the_lake(company: Company) -> None:
-    from churn_assets.performance.history import read_history
-
     company.month(KEY)
     rows = company.judged(KEY)
     assert rows == company.judged(KEY)
@@ -63,25 +59,24 @@ def test_where_nothing_was_served_it_says_so(company: Company) -> None:
     assert row.lacking.startswith("nothing was served for this snapshot")
 
 
-def test_predictions_of_the_service_count_once_a_customer_and_by_arm(company: Company) -> None:
-    _, churned = company.month(KEY, is_scored=False)
-    for number in range(400):
-        company.asked(KEY, number, experiment="calls" if number % 2 else None, arm="treatment" if number % 2 else None)
-        company.asked(KEY, number, day=9, probability=0.9)  # once more: the first counts
+def test_predictions_of_the_service_count_once_a_customer_and_by_arm(shared: Company) -> None:
+    company = shared
+    company.month(KEY, is_scored=False)
+    company.asked(KEY, range(0, 400, 2))
+    company.asked(KEY, range(1, 400, 2), experiment="calls", arm="treatment")
+    company.asked(KEY, range(400), day=9, probability=0.9)  # once more: the first counts
     rows = company.judged(KEY)
     everyone = whole(rows)
     [arm] = [row for row in rows if row.series.arm]
     assert (everyone.rows, arm.rows, arm.series.arm) == (400, 200, "calls/treatment")
     assert everyone.details.counts["by_the_service"] == 400
-    assert everyone.promised == pytest.approx(0.1) or "expected at least" in everyone.lacking
     assert "customers at risk have a prediction that counts" in " ".join(everyone.details.notes)
-    assert churned[:400].sum() == sum(churned[:400])
 
 
 def test_who_was_asked_about_after_the_window_or_had_left_before_was_not_predicted(company: Company) -> None:
     _, churned = company.month(KEY, is_scored=False, left_on_day=5)
-    for number in range(600):
-        company.asked(KEY, number, day=31 if number < 100 else 10)
+    company.asked(KEY, range(100), day=31)
+    company.asked(KEY, range(100, 600), day=10)
     row = whole(company.judged(KEY))
     left = int(churned[100:600].sum())
     assert left > 0
@@ -91,9 +86,9 @@ def test_who_was_asked_about_after_the_window_or_had_left_before_was_not_predict
 
 
 def test_a_release_that_is_younger_than_the_window_or_was_trained_on_it_proves_nothing(
-    tmp_path: Path, engine: sa.Engine, files: DigestStore, candidate: Candidate
+    tmp_path: Path, database: sa.Engine, files: DigestStore, candidate: Candidate
 ) -> None:
-    hindsight = Company.make(tmp_path, engine, files, candidate, trained_on=(KEY,), created_s=LATER_S - DAY_S)
+    hindsight = Company.make(tmp_path, database, files, candidate, trained_on=(KEY,), created_s=LATER_S - DAY_S)
     hindsight.month(KEY)
     [row] = hindsight.judged(KEY)
     assert row.lacking.startswith("nothing was served")
@@ -101,7 +96,8 @@ def test_a_release_that_is_younger_than_the_window_or_was_trained_on_it_proves_n
     assert "that proves nothing and is left out" in row.details.notes[0]
 
 
-def test_a_posted_outcome_wins_and_its_newest_version_counts(company: Company) -> None:
+def test_a_posted_outcome_wins_and_its_newest_version_counts(shared: Company) -> None:
+    company = shared
     _, churned = company.month(KEY)
     stayed = [f"c{number}" for number in np.flatnonzero(~churned)[:3]]
     for customer_id in stayed:
@@ -150,9 +146,9 @@ def test_a_release_that_is_missing_is_unknown(company: Company) -> None:
 
 
 def test_a_release_of_another_horizon_is_unknown(
-    tmp_path: Path, engine: sa.Engine, files: DigestStore, candidate: Candidate
+    tmp_path: Path, database: sa.Engine, files: DigestStore, candidate: Candidate
 ) -> None:
-    other = Company.make(tmp_path, engine, files, candidate, horizon_days=60)
+    other = Company.make(tmp_path, database, files, candidate, horizon_days=60)
     other.month(KEY)
     assert whole(other.judged(KEY)).lacking == "the release predicts 60 days ahead and the labels look 30 days ahead"
 
@@ -165,8 +161,6 @@ def test_too_few_customers_are_unknown(company: Company) -> None:
 def test_what_can_t_be_measured_is_unknown_and_hides_nothing_else(
     company: Company, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from churn_assets.performance import judging
-
     company.month(KEY)
     measured = judging.excess_log_loss
 
