@@ -13,7 +13,7 @@ from churn_store.clock import DAY_S
 from churn_store.outcomes.published_labels import FOLDER
 from churn_store.storage.digest_store import DigestStore
 from tests.performance.made import LATER_S, Company, mean_log_loss, months, whole
-from tests.release_factory import Candidate, train
+from tests.release_factory import Candidate
 
 KEY, NEXT = months(2)
 
