@@ -6,6 +6,7 @@ from typing import Any
 
 import dagster as dg
 
+from churn_assets.features.assets import told_until_maturity
 from churn_assets.lake.lake import Lake
 from churn_assets.orchestration.code_version import code_version
 from churn_assets.orchestration.failure_policy import wrong_input_is_final
@@ -24,6 +25,7 @@ from churn_assets.periods import epoch_s
 from churn_assets.resources.reports import how_to_open
 from churn_assets.resources.serving import ServingStore
 from churn_assets.settings.company import Settings
+from churn_assets.treatments.records import TABLE as TREATMENTS
 from churn_store.charts.svg_chart import as_markdown
 from churn_store.clock import Clock
 from churn_store.reports import publish
@@ -56,10 +58,17 @@ def performance_assets(
         ),
         settings.training.seed,
     )
-    return [_history(judging, partitions), _report(settings.company, partitions)]
+    campaigns = (
+        [dg.AssetDep(TREATMENTS, partition_mapping=told_until_maturity(settings.cadence, settings.label))]
+        if TREATMENTS in settings.raw_tables
+        else []
+    )
+    return [_history(judging, partitions, campaigns), _report(settings.company, partitions)]
 
 
-def _history(judging: Judging, partitions: dg.PartitionsDefinition[Any]) -> dg.AssetsDefinition:
+def _history(
+    judging: Judging, partitions: dg.PartitionsDefinition[Any], campaigns: Sequence[dg.AssetDep]
+) -> dg.AssetsDefinition:
     @dg.asset(
         name=TABLE,
         description=(
@@ -72,7 +81,7 @@ def _history(judging: Judging, partitions: dg.PartitionsDefinition[Any]) -> dg.A
         owners=["team:data-science"],
         partitions_def=partitions,
         backfill_policy=dg.BackfillPolicy.single_run(),
-        deps=["published_labels", FEATURES, SCORES],
+        deps=["published_labels", FEATURES, SCORES, *campaigns],
         check_specs=contract_specs(TABLE, partitions),
         code_version=code_version("performance"),
     )
@@ -199,6 +208,6 @@ def _is_current(rows: Sequence[Any], labels: str | None) -> bool:
 
 
 def _stores(context: dg.AssetExecutionContext, lake: Lake, clock: Clock, serving: ServingStore) -> Stores:
-    tables = [table for table in (FEATURES, SCORES) if lake.has(table)]
+    tables = [table for table in (FEATURES, SCORES, TREATMENTS) if lake.has(table)]
     versions = whole_versions(context.instance, lake, tables) if tables else {}
     return Stores(lake, versions, serving.engine, serving.files, clock.now_s())

@@ -20,6 +20,9 @@ from churn_assets.performance.history import Row
 from churn_assets.performance.judging import Judging, Snapshot, judge, unjudged
 from churn_assets.performance.served import by_the_scores, by_the_service, first_served, served
 from churn_assets.periods import epoch_s
+from churn_assets.treatments.records import TABLE as TREATMENTS
+from churn_assets.treatments.records import known_customers, set_aside_between, treatments_between
+from churn_assets.treatments.weights import TreatmentWeights, touching, treatment_weights
 from churn_store.clock import DAY_S
 from churn_store.errors import ReleaseError
 from churn_store.outcomes.published_labels import SnapshotLabels, UnreadableLabelsError, newest_labels, open_labels
@@ -121,25 +124,50 @@ def _snapshot(key: str, labels: SnapshotLabels, digest: str, stores: Stores) -> 
     found = served(service, scores, manifests, snapshot=key, closes_s=closes_s, late=late)
     said = posted(stores.engine, snapshot_s=snapshot_s)
     told = labels.of(sorted({*found.rows["customer_id"].unique(), *said}))
+    evidence = join(found, told, said, closes_s=closes_s, now_s=stores.now_s)
+    words = _words(key, manifests.values(), stores)
+    at_risk = words["customer_id"] if words.height else evidence.rows["customer_id"].unique().sort()
+    treated = _treated(at_risk, stores, snapshot_s=snapshot_s, horizon_s=closes_s - snapshot_s)
     return Snapshot(
         key=key,
         horizon_days=labels.about.horizon_days,
         labels=digest,
-        evidence=_with_the_rest(join(found, told, said, closes_s=closes_s, now_s=stores.now_s), labels.about.rows),
-        words=_words(key, manifests.values(), stores),
+        evidence=_with_the_rest(evidence, labels.about.rows, treated),
+        words=words,
         manifests=manifests,
+        weights=treated.rows.select("customer_id", "weight") if treated.state == "weighted" else None,
+        unweighed=treated.reason if treated.state == "unknown" else "",
     )
 
 
-def _with_the_rest(evidence: Evidence, at_risk: int) -> Evidence:
-    """The evidence with the number at risk, and a note if many of them were never predicted."""
+def _treated(at_risk: pl.Series, stores: Stores, *, snapshot_s: int, horizon_s: int) -> TreatmentWeights:
+    """Who of those at risk was treated, and what the others weigh."""
+    start_s, end_s = touching(snapshot_s, horizon_s)
+    listed = treatments_between(
+        stores.lake, stores.engine, start_s=start_s, end_s=end_s, version=stores.versions.get(TREATMENTS)
+    )
+    return treatment_weights(
+        at_risk,
+        listed,
+        snapshot_s=snapshot_s,
+        horizon_s=horizon_s,
+        everyone=known_customers(stores.lake) if listed.height and stores.lake.has("customers") else None,
+        set_aside=set_aside_between(stores.lake, start_s=start_s, end_s=end_s),
+    )
+
+
+def _with_the_rest(evidence: Evidence, at_risk: int, treated: TreatmentWeights) -> Evidence:
+    """The evidence with the number at risk and of those treated, and notes if not all of them count."""
     predicted = evidence.rows["customer_id"].n_unique()
     counts = {**evidence.counts, "at_risk": at_risk, "with_prediction_and_outcome": predicted}
+    counts |= {"treated": treated.treated, "held_out": treated.held_out}
     notes = list(evidence.notes)
     if 0 < predicted < at_risk:
         notes.append(
             f"{predicted:,} of {at_risk:,} customers at risk have a prediction that counts; the figures are about these."
         )
+    if treated.state != "untreated":
+        notes.append(f"{treated.reason[:1].upper()}{treated.reason[1:]}.")
     return Evidence(evidence.rows, counts, notes)
 
 

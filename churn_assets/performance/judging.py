@@ -18,10 +18,11 @@ from churn_assets.performance.degradation import Point, Rule, Series
 from churn_assets.performance.evidence import Evidence
 from churn_assets.performance.excess import GateFigure, excess_log_loss
 from churn_assets.performance.history import Details, Row
-from churn_assets.performance.measured import OF_PARTS, SHOWN, bands, called, kish, measures
+from churn_assets.performance.measured import OF_PARTS, SHOWN, bands, called, measures
 from churn_assets.settings.evaluation import EvaluationSettings
 from churn_assets.settings.performance import PerformanceSettings
 from churn_assets.settings.profit import Profit
+from churn_assets.treatments.weights import kish
 from churn_store.errors import ChurnError
 from churn_store.monitoring.facts import Measured
 from churn_store.releases.manifest import Evaluation, Manifest

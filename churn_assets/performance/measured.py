@@ -17,6 +17,7 @@ from churn_assets.evaluation.profit import profit_by_row
 from churn_assets.evaluation.shares import wilson
 from churn_assets.performance.history import Band
 from churn_assets.settings.profit import Profit
+from churn_assets.treatments.weights import kish
 from churn_store.monitoring.facts import Measured
 from churn_store.releases.manifest import Interval, Manifest
 from churn_store.releases.risk_bands import bands_of
@@ -28,11 +29,6 @@ OF_PARTS: Final = ("auc", "log_loss", "brier", "profit")
 """Measures of arms and segments; with few rows the others say little."""
 
 CALLED, GREEN = "called churners", "not called"
-
-
-def kish(weights: Weights) -> float:
-    """The number of equally weighted rows that are worth as much (Kish 1965, "Survey Sampling", section 11.7)."""
-    return float(weights.sum()) ** 2 / float((weights**2).sum()) if weights.any() else 0.0
 
 
 def measures(

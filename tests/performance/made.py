@@ -24,7 +24,7 @@ from churn_assets.settings.evaluation import EvaluationSettings
 from churn_assets.settings.performance import PerformanceSettings
 from churn_assets.settings.profit import Profit
 from churn_store.clock import DAY_S
-from churn_store.database.schema import outcomes, prediction_log
+from churn_store.database.schema import outcomes, prediction_log, treatments
 from churn_store.outcomes.published_labels import Published
 from churn_store.releases.manifest import Evaluation, Interval
 from churn_store.storage.digest_store import DigestStore
@@ -102,6 +102,7 @@ class Company:
         is_scored: bool = True,
         release: str | None = None,
         left_on_day: int | None = None,
+        kept: "np.typing.NDArray[np.int64] | None" = None,
     ) -> tuple["np.typing.NDArray[np.float64]", "np.typing.NDArray[np.bool_]"]:
         """A mature snapshot: scores by the release, labels by the truth.
 
@@ -113,11 +114,14 @@ class Company:
             is_scored: whether ``churn_scores`` has it.
             release: release that scored; default: the one that serves.
             left_on_day: day of the window on which those who leave do so; default: it is not known.
+            kept: numbers of customers whom an offer keeps, so that they stay.
         """
         seed = int(key.replace("-", ""))
         scores = probabilities(count, seed)
         truth = 1 / (1 + np.exp(-(np.log(scores / (1 - scores)) + shift)))
         churned = drawn(np.random.default_rng(seed).permutation(truth) if is_spoilt else truth, seed)
+        if kept is not None:
+            churned[kept] = False
         ids = [f"c{number}" for number in range(count)]
         if is_scored:
             frame = pl.DataFrame(
@@ -172,6 +176,21 @@ class Company:
         }  # fmt: skip
         with self.engine.begin() as connection:
             connection.execute(outcomes.insert(), [row])
+
+    def treats(
+        self, key: str, numbers: Iterable[int], *, treated: bool, propensity: float | None, day: float = 1.0
+    ) -> None:
+        """A campaign calls customers, or holds them out."""
+        assigned_s = int(epoch_s(date.fromisoformat(key)) + day * DAY_S)
+        rows = [
+            {
+                "customer_id": f"c{number}", "assigned_s": assigned_s, "channel": "phone", "offer": "month", "version": 1, "treated": treated,
+                "propensity": propensity, "received_s": assigned_s, "key_id": "test", "request_id": "test",
+            }
+            for number in numbers
+        ]  # fmt: skip
+        with self.engine.begin() as connection:
+            connection.execute(treatments.insert(), rows)
 
 
 def whole(rows: list[Row]) -> Row:
