@@ -34,6 +34,7 @@ from churn_assets.orchestration.lost_checks import IN_LAKE, lost_checks
 from churn_assets.orchestration.partitions import partitions_of
 from churn_assets.outcomes.assets import outcome_assets
 from churn_assets.performance.assets import performance_assets
+from churn_assets.performance.judging import JudgedBy
 from churn_assets.periods import Calendar
 from churn_assets.raw.assets import raw_assets
 from churn_assets.resources.serving import ServingStore
@@ -44,6 +45,7 @@ from churn_assets.settings.company import Settings
 from churn_assets.settings.features import Features
 from churn_assets.settings.label import Label
 from churn_assets.training.assets import training_assets
+from churn_assets.treatments.records import TABLE as TREATMENTS
 from churn_store.clock import Clock
 from churn_store.mapping.tables import Table
 
@@ -116,7 +118,14 @@ def build_defs(settings: Settings | None = None, *, overrides: Mapping[str, Any]
             monitoring=settings.monitoring,
             seed=settings.training.seed,
         ),
-        *performance_assets(settings, labelled),
+        *performance_assets(
+            labelled,
+            company=settings.company,
+            timeline=settings.timeline,
+            label=settings.label,
+            judged_by=JudgedBy(settings.performance, settings.evaluation, settings.profit, settings.training.seed),
+            has_campaigns=TREATMENTS in settings.raw_tables,
+        ),
     ]
     forgetting, when_to_forget = retention(
         settings.service, settings.clock, serving, company=settings.company, lake_url=settings.lake_url

@@ -207,7 +207,9 @@ def bless(
     return blessing
 
 
-def release(engine: sa.Engine, files: DigestStore, candidate: Candidate, *, reason: str = "test") -> Serving:
+def release(
+    engine: sa.Engine, files: DigestStore, candidate: Candidate, *, reason: str = "test", now_s: int = NOW_S
+) -> Serving:
     """Stage, bless and publish a candidate as the next epoch."""
     staged = stage(files, candidate.contents, candidate.manifest)
     before = newest(engine)
@@ -219,7 +221,7 @@ def release(engine: sa.Engine, files: DigestStore, candidate: Candidate, *, reas
         read_epoch=0 if before is None else before.epoch,
         actor="test",
         reason=reason,
-        now_s=NOW_S,
+        now_s=now_s,
     )
 
 

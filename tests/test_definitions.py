@@ -38,7 +38,11 @@ HISTORY = {
     "detector_benchmark",
     "drift_report",
     "backtest_report",
+    "performance_history",
+    "performance_report",
 }
+AFTER_PREDICTIONS = {"published_labels", "performance_history", "performance_report"}
+"""What there is only where outcomes come after predictions."""
 
 TABLE = FilesSettings.model_validate(
     {
@@ -69,7 +73,7 @@ def names(defs: dg.Definitions) -> set[str]:
     ("source", "expected"),
     [
         (None, HISTORY),
-        (TABLE, HISTORY - {"events", "events_quarantine", "payments", "payments_quarantine", "published_labels"}),
+        (TABLE, HISTORY - {"events", "events_quarantine", "payments", "payments_quarantine"} - AFTER_PREDICTIONS),
         (PAYMENTS, HISTORY - {"events", "events_quarantine"}),
     ],
     ids=["history", "table", "payments only"],
@@ -130,7 +134,7 @@ def test_schedules_and_sensors_run_in_a_fresh_install(tmp_path: Path) -> None:
         "verify_lake_daily": dg.DefaultScheduleStatus.RUNNING,
         AUDIT_SCHEDULE: dg.DefaultScheduleStatus.RUNNING,
     }
-    assert [sensor.default_status for sensor in sensors] == [dg.DefaultSensorStatus.RUNNING] * 11
+    assert [sensor.default_status for sensor in sensors] == [dg.DefaultSensorStatus.RUNNING] * 12
     watching = {"watch_tables", "watch_quality"}  # they read the log of every table and start nothing
     assert all((sensor.minimum_interval_seconds or 0) < 5 for sensor in sensors if sensor.name not in watching)
 

@@ -15,16 +15,15 @@ from churn_assets.orchestration.pools import BACKGROUND
 from churn_assets.orchestration.run_history import data_versions, digest_of
 from churn_assets.orchestration.table_writer import Built, Events, contract_specs, keys_of, report, write_table
 from churn_assets.performance.alerting import tell
-from churn_assets.performance.degradation import Rule
 from churn_assets.performance.gathering import FEATURES, SCORES, Stores, estimates, published_now, rows_of
 from churn_assets.performance.history import TABLE, as_frame, by_snapshot, history_contract, read_history
-from churn_assets.performance.judging import Judging
+from churn_assets.performance.judging import JudgedBy, Judging
 from churn_assets.performance.report_page import Page, document, timeline
 from churn_assets.performance.verdicts import NAME, performances, verdict
-from churn_assets.periods import epoch_s
+from churn_assets.periods import Calendar, epoch_s
 from churn_assets.resources.reports import how_to_open
 from churn_assets.resources.serving import ServingStore
-from churn_assets.settings.company import Settings
+from churn_assets.settings.label import Label
 from churn_assets.treatments.records import TABLE as TREATMENTS
 from churn_store.charts.svg_chart import as_markdown
 from churn_store.clock import Clock
@@ -36,34 +35,30 @@ CHECK = "not_degraded"
 
 
 def performance_assets(
-    settings: Settings, partitions: dg.PartitionsDefinition[Any] | None
+    partitions: dg.PartitionsDefinition[Any] | None,
+    *,
+    company: str,
+    timeline: Calendar | None,
+    label: Label,
+    judged_by: JudgedBy,
+    has_campaigns: bool,
 ) -> Sequence[dg.AssetsDefinition]:
     """The two assets; nothing where the data has no time, as no outcome comes after a prediction.
 
     Args:
-        settings: settings of the company.
         partitions: periods that labels can have.
+        company: name of the company, for titles.
+        timeline: calendar of a history.
+        label: definition of churn.
+        judged_by: sections of the settings that it is judged by.
+        has_campaigns: whether the company has a table of treatments of its own.
     """
-    if settings.timeline is None or partitions is None:
+    if timeline is None or partitions is None:
         return []
-    judging = Judging(
-        settings.performance,
-        settings.evaluation,
-        settings.profit,
-        Rule.of(
-            false_alarms=settings.performance.false_alarms,
-            margin=settings.performance.margin,
-            cadence=settings.cadence,
-            horizon_days=settings.label.horizon_days,
-        ),
-        settings.training.seed,
-    )
-    campaigns = (
-        [dg.AssetDep(TREATMENTS, partition_mapping=told_until_maturity(settings.cadence, settings.label))]
-        if TREATMENTS in settings.raw_tables
-        else []
-    )
-    return [_history(judging, partitions, campaigns), _report(settings.company, partitions)]
+    own = told_until_maturity(timeline.cadence, label)
+    campaigns = [dg.AssetDep(TREATMENTS, partition_mapping=own)] if has_campaigns else []
+    judging = judged_by.judging(timeline.cadence, label)
+    return [_history(judging, partitions, campaigns), _report(company, partitions)]
 
 
 def _history(

@@ -19,7 +19,9 @@ from churn_assets.performance.evidence import Evidence
 from churn_assets.performance.excess import GateFigure, excess_log_loss
 from churn_assets.performance.history import Details, Row
 from churn_assets.performance.measured import OF_PARTS, SHOWN, bands, called, measures
+from churn_assets.periods import Cadence
 from churn_assets.settings.evaluation import EvaluationSettings
+from churn_assets.settings.label import Label
 from churn_assets.settings.performance import PerformanceSettings
 from churn_assets.settings.profit import Profit
 from churn_assets.treatments.weights import kish
@@ -48,6 +50,30 @@ class Judging:
     profit: Profit
     rule: Rule
     seed: int
+
+
+@dataclass(frozen=True)
+class JudgedBy:
+    """The sections of the settings that a snapshot is judged by.
+
+    Attributes:
+        seed: seed of the bootstrap.
+    """
+
+    performance: PerformanceSettings
+    evaluation: EvaluationSettings
+    profit: Profit
+    seed: int
+
+    def judging(self, cadence: Cadence, label: Label) -> Judging:
+        """What a snapshot is judged by, with the rule that follows from the calendar and the label's window."""
+        rule = Rule.of(
+            false_alarms=self.performance.false_alarms,
+            margin=self.performance.margin,
+            cadence=cadence,
+            horizon_days=label.horizon_days,
+        )
+        return Judging(self.performance, self.evaluation, self.profit, rule, self.seed)
 
 
 @dataclass(frozen=True)

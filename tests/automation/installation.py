@@ -51,6 +51,7 @@ STAGES = (
     "score_when_due",
     "monitor_when_due",
     "backtest_when_due",
+    "judge_performance_when_due",
 )
 MOST_RUNS = 12
 BETWEEN_TICKS = dt.timedelta(minutes=1)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from churn_assets.evaluation.measures import auc
+from churn_assets.performance import gathering
 from churn_assets.performance.history import Row
 from tests.performance.made import Company, drawn, mean_log_loss, months, probabilities, whole
 
@@ -46,8 +47,6 @@ def test_under_a_campaign_the_true_auc_and_log_loss_come_back(company: Company) 
 def test_as_it_was_seen_the_same_campaign_would_have_looked_like_a_degradation(
     company: Company, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from churn_assets.performance import gathering
-
     row, true_auc, _ = campaign(company)
     listed = gathering.treatments_between
     monkeypatch.setattr(gathering, "treatments_between", lambda *args, **more: listed(*args, **more).clear())
