@@ -20,7 +20,7 @@ export ORT_DISABLE_TELEMETRY := 1
 export DAGSTER_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-spark demo dev score test integration coverage schemathesis story faults year test-spark proofs lint types definitions checks bench-simulate bench-init bench-features bench-models bench-gate bench-intervals bench-drift bench-quality bench-experiments bench-month bench-reasons bench-rollback bench-serving bench-attacks bench-limits bench-peers profile-serving rooms-picture env compose-test lock clean
+.PHONY: help setup setup-spark demo dev score test integration coverage schemathesis story faults year test-spark proofs lint types definitions checks bench-simulate bench-init bench-features bench-models bench-gate bench-intervals bench-drift bench-quality bench-experiments bench-month bench-reasons bench-rollback bench-serving bench-attacks bench-limits bench-peers profile-serving rooms-picture env compose-test lock clean bench-degradation
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -118,6 +118,9 @@ bench-drift: $(DEVELOPMENT) ## False alarms, power and delay of the drift rule b
 
 bench-experiments: $(DEVELOPMENT) ## How often an experiment that is looked at every day is wrong, and how often right
 	$(BIN)/python benchmarks/experiments.py $(BENCH)
+
+bench-degradation: $(DEVELOPMENT) ## How often degradation is found where nothing has changed, and where something has
+	$(BIN)/python benchmarks/degradation.py $(BENCH)
 
 bench-month: $(DEVELOPMENT) ## Seconds from the first of a month to an answer from its snapshot, stage by stage
 	$(BIN)/python benchmarks/month.py $(BENCH)

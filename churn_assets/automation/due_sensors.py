@@ -193,12 +193,14 @@ def due_stages(settings: Settings, source: Source, clock: Clock, serving: Servin
             yield dg.SkipReason("labels are being made or published")
             return
         published, judged = (data_versions(instance, asset) for asset in ("published_labels", "performance_report"))
+        gone = causes_of(instance, lake, ["performance_history"])
+        lost = {period for _, period, _ in gone}
         yield from _stretches(
             instance,
             calendar,
             PERFORMANCE,
-            performance_due(published, judged),
-            lambda: Cause(digest_of(sorted(published.items()), code_version("performance")), set()),
+            sorted({*performance_due(published, judged), *(lost & set(published))}),
+            lambda: Cause(digest_of(sorted(published.items()), code_version("performance"), *gone), lost),
             makes=["performance_history", "performance_report"],
         )
 

@@ -85,9 +85,9 @@ def test_a_change_does_what_its_size_says(kind: str) -> None:
     assert changed.rows == column.rows
     assert (np.diff(changed.present) >= 0).all()
     measured = {
-        "mean": (changed.mean - column.mean) / 3.0,  # type: ignore[operator]
-        "variance": float(changed.variance / column.variance) - 1,  # type: ignore[operator]
-        "mix": (changed.mean - column.mean) / 3.0,  # type: ignore[operator]
+        "mean": (changed.mean - column.mean) / 3.0,
+        "variance": float(changed.variance / column.variance) - 1,
+        "mix": (changed.mean - column.mean) / 3.0,
         "missing": changed.missing / column.rows,
     }[kind]
     expected = {"mean": 0.25, "variance": 0.51, "mix": 0.25 * np.log(4), "missing": 0.25}[kind]
@@ -147,7 +147,7 @@ def test_evidentlys_rule_is_that_of_the_library(rows: int) -> None:
         return Dataset.from_pandas(frame.to_pandas(), data_definition=definition)
 
     past = drawn(rows, 0.0)
-    columns = [Column(name=name, kind=kind) for name, kind in kinds.items()]  # type: ignore[arg-type]
+    columns = [Column(name=name, kind=kind) for name, kind in kinds.items()]
     ours = {column.name: PeerColumn(Sample.of(past[column.name], column)) for column in columns}
     verdicts = []
     for by in np.linspace(0, 0.6, 10):
