@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from churn_assets.evaluation.measures import auc
-from churn_assets.performance import judging
+from churn_assets.performance.excess import excess_log_loss
 from churn_assets.performance.history import read_history
 from churn_store.clock import DAY_S
 from churn_store.outcomes.published_labels import FOLDER
@@ -162,14 +162,13 @@ def test_what_can_t_be_measured_is_unknown_and_hides_nothing_else(
     company: Company, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     company.month(KEY)
-    measured = judging.excess_log_loss
 
     def fails_for_all(churned: np.ndarray, *rest: object, **more: object) -> object:
         if len(churned) == 4_000:
             raise ZeroDivisionError("drawn")
-        return measured(churned, *rest, **more)  # type: ignore[arg-type]
+        return excess_log_loss(churned, *rest, **more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(judging, "excess_log_loss", fails_for_all)
+    monkeypatch.setattr("churn_assets.performance.judging.excess_log_loss", fails_for_all)
     rows = company.judged(KEY)
     assert whole(rows).lacking == "measuring failed (ZeroDivisionError: drawn)"
     assert all(row.point is not None for row in rows if row.series.segment)

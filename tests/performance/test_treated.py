@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from churn_assets.evaluation.measures import auc
-from churn_assets.performance import gathering
 from churn_assets.performance.history import Row
+from churn_assets.treatments.records import treatments_between
 from tests.performance.made import Company, drawn, mean_log_loss, months, probabilities, whole
 
 KEY, *_ = months(1)
@@ -48,8 +48,10 @@ def test_as_it_was_seen_the_same_campaign_would_have_looked_like_a_degradation(
     company: Company, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row, true_auc, _ = campaign(company)
-    listed = gathering.treatments_between
-    monkeypatch.setattr(gathering, "treatments_between", lambda *args, **more: listed(*args, **more).clear())
+    monkeypatch.setattr(
+        "churn_assets.performance.gathering.treatments_between",
+        lambda *args, **more: treatments_between(*args, **more).clear(),
+    )
     unaware = whole(company.judged(KEY))
     assert unaware.measures["auc"].value < true_auc - 0.03
     assert unaware.point.excess > 3 * unaware.point.variance**0.5

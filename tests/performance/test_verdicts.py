@@ -48,7 +48,7 @@ def test_a_model_that_is_right_stays_fine_through_the_seasons(company: Company) 
     for number, key in enumerate(KEYS[:6]):
         found = live(company, [key], shift=0.4 * np.sin(number))
     assert {one.state for one in found} == {"fine"}
-    rates = [one.seen for one in of_all(found)]
+    rates = [one.seen or 0.0 for one in of_all(found)]
     assert max(rates) > 1.5 * min(rates)  # the season was there
     assert found[-1].sentence.startswith("As promised: excess log loss")
     assert told(company, found) == []
