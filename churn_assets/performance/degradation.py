@@ -20,6 +20,7 @@ which each has its own stakes.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -33,8 +34,8 @@ LONGEST_PERIOD_DAYS: dict[Cadence, int] = {"monthly": 31, "weekly": 7, "daily": 
 FOR_ALL_CUSTOMERS: Final = 0.5
 """Part of the stakes of all customers together."""
 
-GATE_REACH: Final = 2.0
-"""Standard errors of the gate's own figure that don't count: its error is the same at every snapshot, so that no snapshot averages it out."""
+GATE_REACH: Final = 1.645
+"""Standard errors of the gate's own figure that don't count, a one-sided bound of 95 %: its error is the same at every snapshot, so that none averages it out."""
 
 PRIOR_SNAPSHOTS, PRIOR_SHARE = 6, 0.01
 """Before any snapshot is known: how many count as seen, and their standard deviation between snapshots as a share of the promised log loss."""
@@ -181,16 +182,19 @@ def detect(snapshots: Sequence[Mapping[Series, Point]], rule: Rule) -> list[dict
 def between_snapshots(past: Sequence[tuple[float, float]], promised: float) -> tuple[float, float]:
     """The standard deviation between snapshots beyond sampling, and the number of snapshots that it is known from.
 
-    It is taken around the promise, so that a lasting difference within the margin counts as one.
+    It is taken from the differences of neighbours (von Neumann 1941, "Distribution of the ratio of the mean square successive difference to
+    the variance", Annals of Mathematical Statistics 12): a degradation that lasts has one great difference, and does not hide itself by looking like
+    months that differ.
 
     Args:
         past: excess and sampling variance of earlier snapshots.
         promised: log loss that is promised, for the scale of what is assumed before any is known.
     """
-    beyond = PRIOR_SNAPSHOTS * (PRIOR_SHARE * promised) ** 2 + sum(excess**2 - variance for excess, variance in past)
-    known = PRIOR_SNAPSHOTS + len(past)
-    least = (PRIOR_SHARE * promised) ** 2 * PRIOR_SNAPSHOTS / known
-    return float(np.sqrt(max(beyond / known, least))), float(known)
+    prior = (PRIOR_SHARE * promised) ** 2
+    beyond = sum(((after - before) ** 2 - one - other) / 2 for (before, one), (after, other) in pairwise(past))
+    known = PRIOR_SNAPSHOTS + max(0, len(past) - 1)
+    least = prior * PRIOR_SNAPSHOTS / known
+    return float(np.sqrt(max((PRIOR_SNAPSHOTS * prior + beyond) / known, least))), float(known)
 
 
 def e_value(p_value: float) -> float:

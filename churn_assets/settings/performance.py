@@ -12,7 +12,7 @@ class PerformanceSettings(Section):
         0.05, gt=0, le=0.5, description="greatest probability of a false degradation in five years in which nothing changes"
     )
     margin: float = Field(
-        0.02, ge=0, le=1, description="log loss above the promised one that does not matter, as a share of the promised one"
+        0.01, ge=0, le=1, description="log loss above the promised one that does not matter, as a share of the promised one"
     )
     least_rows: int = Field(
         200, ge=50, description="customers with a prediction and an outcome below which nothing is judged"

@@ -16,7 +16,7 @@ from dagster._core.scheduler.instigation import InstigatorStatus, TickStatus
 from dagster._core.test_utils import create_run_for_test
 
 from churn_assets.automation.due_sensors import RANGE_END, RANGE_START, REASON
-from churn_assets.automation.jobs import FEATURES, INGEST, LABELS, MONITOR, RETRAIN, SCORE
+from churn_assets.automation.jobs import FEATURES, INGEST, LABELS, MONITOR, PERFORMANCE, RETRAIN, SCORE
 from churn_assets.orchestration.run_history import digest_of, run_key
 from churn_store.releases.approval import approve
 from churn_store.releases.blessings import newest_blessings
@@ -132,7 +132,8 @@ def after_some_time_off_all_missing_periods_are_one_run_and_a_bad_one_stops_only
     assert shop.checks(runs[0])["payments", "quarantine_share", BAD_MONTH]
     assert spans(runs, FEATURES) == [("2024-05-01", "2024-06-01")]
     assert spans(runs, LABELS) == [("2024-03-01", "2024-04-01")]
-    assert len(runs) == 3
+    assert spans(runs, PERFORMANCE) == [("2024-03-01", "2024-04-01")]
+    assert len(runs) == 4
     assert "2 snapshots have mature labels" in str(shop.quick.ticks()[SENSOR].skip_reason)
 
 
@@ -143,7 +144,7 @@ def the_first_model_is_asked_for_when_enough_labels_are_mature_then_scored_and_m
     # Labels may be there, and the first model with them, a moment before the newest features: then it scores twice.
     counts = jobs_of(runs)
     assert {counts.pop(SCORE), counts.pop(MONITOR)} <= {1, 2}
-    assert counts == Counter([INGEST, FEATURES, LABELS, RETRAIN])
+    assert counts == Counter([INGEST, FEATURES, LABELS, PERFORMANCE, RETRAIN])
     order = [run.job_name for run in runs]
     assert order[0] == INGEST
     assert order.index(RETRAIN) > order.index(LABELS)
@@ -169,7 +170,7 @@ def a_drift_alert_asks_for_one_retraining_and_the_next_only_after_the_cooldown(s
     runs = shop.quick.tick_until_quiet()
 
     # What serves scores and is monitored; its alert retrains. The gate finds the candidate no better, so the release stays.
-    assert jobs_of(runs) == Counter([INGEST, FEATURES, LABELS, SCORE, MONITOR, RETRAIN])
+    assert jobs_of(runs) == Counter([INGEST, FEATURES, LABELS, PERFORMANCE, SCORE, MONITOR, RETRAIN])
     assert {finished(shop, run).status for run in runs} == {dg.DagsterRunStatus.SUCCESS}
     [(period, alert)] = alerts_of(shop)
     assert period == "2024-08-01"

@@ -33,7 +33,7 @@ from tests.release_factory import Candidate, release
 
 LATER_S = int(datetime(2030, 1, 1, tzinfo=UTC).timestamp())
 GATE = ("2025-12-01", "2026-01-01")
-RULE = Rule.of(false_alarms=0.05, margin=0.02, cadence="monthly", horizon_days=30)
+RULE = Rule.of(false_alarms=0.05, margin=0.01, cadence="monthly", horizon_days=30)
 JUDGING = Judging(PerformanceSettings(), EvaluationSettings(draws=100), Profit(), RULE, 1)
 
 

@@ -45,7 +45,7 @@ def test_a_great_excess_is_seen_at_once_and_forgotten_after_some_good_months() -
 
 
 def test_a_small_lasting_excess_is_seen_in_time() -> None:
-    steps = detect(points([*[0.0] * 6, *[0.016] * 12]), RULE)
+    steps = detect(points([*[0.0] * 6, *[0.01] * 12]), RULE)
     first = [step[ALL].is_degraded for step in steps].index(True)
     assert 7 <= first < 18
 
@@ -75,7 +75,7 @@ def test_many_segments_share_half_of_the_stakes() -> None:
 
 
 def test_snapshots_whose_windows_overlap_do_not_add_up() -> None:
-    weekly = Rule.of(false_alarms=0.05, margin=0.02, cadence="weekly", horizon_days=30)
+    weekly = Rule.of(false_alarms=0.05, margin=0.01, cadence="weekly", horizon_days=30)
     assert weekly.streams == 5
     bad = points([0.012] * 5)
     once = detect(bad[:1], weekly)[0][ALL].evidence
