@@ -115,7 +115,9 @@ def build_defs(settings: Settings | None = None, *, overrides: Mapping[str, Any]
             features,
             snapshots,
             company=settings.company,
+            timeline=settings.timeline,
             monitoring=settings.monitoring,
+            evaluation=settings.evaluation,
             seed=settings.training.seed,
         ),
         *performance_assets(

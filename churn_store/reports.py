@@ -14,13 +14,14 @@ from churn_store.database import schema
 from churn_store.errors import InputError, ReleaseError
 from churn_store.storage.digest_store import DigestStore
 
-NAMES: Final = ("card", "backtest", "drift", "performance")
+NAMES: Final = ("card", "backtest", "drift", "quality", "performance")
 """The names of reports; the newest of a name is the one that counts."""
 
 MADE_BY: Final = {
     "card": "champion",
     "backtest": "backtest_report",
     "drift": "drift_report",
+    "quality": "quality_report",
     "performance": "performance_report",
 }
 """The asset that publishes each."""

@@ -169,7 +169,7 @@ def judge_windows(
     """
     baseline = Baseline(pl.DataFrame() if reference is None else reference, columns, usual)
     newest = list(windows)[-rule.windows :]
-    why = {name: said for name in newest if (said := _why_not(baseline, windows[name])) is not None}
+    why = {name: said for name in newest if (said := why_not(baseline, windows[name])) is not None}
     compared = {
         name: [] if name in why else compare(baseline, windows[name], shown, rule, importances or {}) for name in newest
     }
@@ -236,7 +236,8 @@ def compare(
     return drifts
 
 
-def _why_not(baseline: Baseline, window: pl.DataFrame) -> str | None:
+def why_not(baseline: Baseline, window: pl.DataFrame) -> str | None:
+    """Why a window can't be judged, in words; ``None`` where it can."""
     if not baseline.columns or not baseline.rows:
         return "as the release has no reference rows to compare with"
     if not window.height:

@@ -1,7 +1,7 @@
-"""The drawing of a drift report: Evidently's page, for people, made small enough to be kept. It decides nothing (``drift`` does).
+"""Evidently's pages of drift and of data quality, for people, made small enough to be kept. They decide nothing (``drift`` and ``findings`` do).
 
-Belongs here: drawing, and what is left out of Evidently's page. Does not belong here: our own page, which shows the drawing in a frame
-(``report_page``).
+Belongs here: drawing, and what is left out of Evidently's page. Does not belong here: our own pages, which show the drawing in a frame
+(``report_page``, ``quality_page``).
 """
 
 import base64
@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import polars as pl
 
@@ -46,19 +47,35 @@ PACKED = """<!doctype html>
 """
 
 
+Kind = Literal["drift", "quality"]
+"""What is drawn: Evidently's preset of drift, by PSI, or its summary of the data."""
+
+
 @dataclass(frozen=True)
 class Drawing:
     """A drawn window.
 
     Attributes:
         page: HTML with scripts; ``None`` where nothing could be drawn.
+        figures: Evidently's figures as JSON; ``None`` where nothing could be drawn.
         empty: names of the columns that could not be drawn, as one side has no value.
         omitted: names of the columns left out to keep the page small.
     """
 
     page: str | None
+    figures: str | None
     empty: tuple[str, ...]
     omitted: tuple[str, ...] = ()
+
+    @property
+    def left_out(self) -> str:
+        """What is not drawn and why, in sentences; empty where everything is."""
+        said = []
+        if self.empty:
+            said.append(f"Not drawn, as one side has no value: {', '.join(self.empty)}.")
+        if self.omitted:
+            said.append(f"Not drawn, to keep the page small: {', '.join(self.omitted)}.")
+        return " ".join(said)
 
 
 def draw(
@@ -66,6 +83,7 @@ def draw(
     window: pl.DataFrame,
     columns: Sequence[Column],
     *,
+    kind: Kind = "drift",
     allowed: Mapping[str, float],
     order: Sequence[str] = (),
     rows: int,
@@ -77,24 +95,28 @@ def draw(
         reference: training rows.
         window: rows of the newest snapshot.
         columns: columns to draw.
+        kind: what is drawn.
         allowed: PSI of each column up to which it is drawn as not drifted. Evidently's own limits would contradict our rule. The page
             draws one window and tests nothing; the verdict is in the asset's metadata.
         order: names of the columns, the most interesting first; where a page is too large, the last are left out.
         rows: greatest number of rows to draw of each side, by a sample.
         seed: seed of the sample.
     """
-    drawn = [column for column in columns if reference[column.name].count() and window[column.name].count()]
+    # Sampled before it is asked which columns are empty: a few values of many rows may all be left out, and Evidently refuses that.
+    before, now = (side.sample(min(rows, side.height), seed=seed) for side in (reference, window))
+    drawn = [column for column in columns if before[column.name].count() and now[column.name].count()]
     empty = tuple(column.name for column in columns if column not in drawn)
     ranks = {name: rank for rank, name in enumerate(order)}
     by_interest = sorted(drawn, key=lambda column: ranks.get(column.name, len(ranks)))
     kept = len(by_interest)
     while kept:
         wanted = set(by_interest[:kept])
-        page = packed(_page(reference, window, [column for column in drawn if column in wanted], allowed, rows, seed))
+        page, figures = _page(before, now, [column for column in drawn if column in wanted], allowed, kind)
+        page = packed(page)
         if len(page) <= LARGEST:
-            return Drawing(page, empty, tuple(column.name for column in by_interest[kept:]))
+            return Drawing(page, figures, empty, tuple(column.name for column in by_interest[kept:]))
         kept //= 2
-    return Drawing(None, empty, tuple(column.name for column in by_interest))
+    return Drawing(None, None, empty, tuple(column.name for column in by_interest))
 
 
 def packed(page: str) -> str:
@@ -117,12 +139,12 @@ def _page(
     window: pl.DataFrame,
     drawn: Sequence[Column],
     allowed: Mapping[str, float],
-    rows: int,
-    seed: int,
-) -> str:
+    kind: Kind,
+) -> tuple[str, str]:
+    """Evidently's page, and its figures as JSON."""
     os.environ.setdefault("DO_NOT_TRACK", "1")
     from evidently import DataDefinition, Dataset, Report  # noqa: PLC0415 - five seconds of import
-    from evidently.presets import DataDriftPreset  # noqa: PLC0415
+    from evidently.presets import DataDriftPreset, DataSummaryPreset  # noqa: PLC0415
 
     definition = DataDefinition(
         numerical_columns=[column.name for column in drawn if column.kind == "number"],
@@ -130,11 +152,13 @@ def _page(
     )
 
     def dataset(frame: pl.DataFrame) -> Dataset:
-        sampled = frame.select([column.name for column in drawn]).sample(min(rows, frame.height), seed=seed)
-        filled = sampled.with_columns(pl.col(pl.String).fill_null(MISSING_CATEGORY))
+        filled = frame.select([column.name for column in drawn]).with_columns(pl.col(pl.String).fill_null(MISSING_CATEGORY))
         return Dataset.from_pandas(filled.to_pandas(), data_definition=definition)
 
-    # One drifted column counts as drift; Evidently's default is half of them.
-    thresholds = {column.name: allowed[column.name] for column in drawn}
-    preset = DataDriftPreset(method="psi", per_column_threshold=thresholds, drift_share=0.5 / len(drawn))
-    return str(Report([preset]).run(dataset(window), dataset(reference)).get_html_str(as_iframe=False))
+    preset: Any = DataSummaryPreset()
+    if kind == "drift":
+        # One drifted column counts as drift; Evidently's default is half of them.
+        thresholds = {column.name: allowed[column.name] for column in drawn}
+        preset = DataDriftPreset(method="psi", per_column_threshold=thresholds, drift_share=0.5 / len(drawn))
+    found = Report([preset]).run(dataset(window), dataset(reference))
+    return str(found.get_html_str(as_iframe=False)), str(found.json())

@@ -1,18 +1,40 @@
-"""The page of a drift report: whose it is and our verdict first, then what each feature did, then Evidently's drawing in a frame.
+"""The page of drift: our verdict first, since when and how unusual, then features, segments, served requests, the windows, and Evidently's drawing.
 
-Belongs here: the order of the page and its words. Does not belong here: the verdict (``drift``) and the drawing (``evidently_report``).
+Belongs here: the order of the page and its words. Does not belong here: verdicts (``judged_windows``), charts (``timeline``) and the drawing
+(``evidently_report``).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from churn_assets.monitoring.drift import Drift, FeatureDrift
 from churn_assets.monitoring.drift_cuts import LEAST_ROWS, MOST_ALLOWED
 from churn_assets.monitoring.evidently_report import Drawing
+from churn_assets.monitoring.judged_windows import movement
+from churn_assets.monitoring.timeline import movement_chart, score_chart
 from churn_assets.periods import ALL
-from churn_assets.reporting.document import Document, DocumentPart, DocumentTable, Frame, Heading, Paragraph
+from churn_assets.reporting.document import Document, DocumentPart, DocumentTable, Frame, Heading, Paragraph, Picture
+from churn_store.monitoring.baselines import Baseline
+from churn_store.monitoring.facts import DriftWindow, FeatureMove, State
 
-HEAD = ("feature", "PSI", "cut", "p", "verdict")
+WORD: dict[State, str] = {"attention": "Alert", "fine": "No drift", "unknown": "Not judged"}
+"""The outcome, as the first word of a verdict."""
+
+HEAD = (
+    "feature",
+    "verdict",
+    "PSI",
+    "allowed",
+    "p",
+    "importance",
+    "mean",
+    "baseline",
+    "missing",
+    "KS",
+    "t",
+    "Wasserstein",
+    "JS",
+)
+SHOWN_DIGITS = 12
 
 
 @dataclass(frozen=True)
@@ -22,16 +44,18 @@ class About:
     Attributes:
         company: name of the company.
         snapshot: the newest window.
-        release: digest of the release whose training rows are the reference.
+        baseline: whose reference the rows are compared with, and who says so.
         as_of: time by the platform's clock.
-        rows: rows of the newest window.
+        together: number of windows that are judged together.
+        needed: number of windows that must agree.
     """
 
     company: str
     snapshot: str
-    release: str
+    baseline: Baseline
     as_of: str
-    rows: int
+    together: int
+    needed: int
 
     @property
     def title(self) -> str:
@@ -43,86 +67,183 @@ class About:
         """Whose features were compared."""
         return "today's customers" if self.snapshot == ALL else f"snapshot {self.snapshot}"
 
+    @property
+    def compared_with(self) -> str:
+        """Whose reference counts, in words."""
+        if self.baseline.is_own:
+            return "the release's own reference"
+        return f"the reference of release {self.baseline.baseline[:SHOWN_DIGITS]}, pinned by {self.baseline.actor}: {self.baseline.reason}"
 
-def headline(drift: Drift) -> str:
+
+def headline(window: DriftWindow) -> str:
     """Our verdict in one sentence, its outcome first."""
-    word = "Alert" if drift.alert else "No drift" if drift.judged else "Not judged"
-    return f"{word}: {drift.verdict.removeprefix('not judged: ')}."
+    return f"{WORD[window.state]}: {window.verdict.removeprefix('not judged: ')}."
 
 
-def features_table(rows: Sequence[FeatureDrift]) -> DocumentTable:
+def features_table(moves: Sequence[FeatureMove], title: str = "Features") -> DocumentTable:
     """What each feature did in a window, the greatest change first."""
     caption = (
-        "Cut: the configured effect, or what chance and a usual year explain in a window of these rows, that at most "
-        f"{MOST_ALLOWED}. p: of what is judged, corrected for the number of judged features"
+        f"{title}. Allowed: what is usual without drift, that at most {MOST_ALLOWED}, or the configured effect. p: of what is judged, corrected for "
+        "the number of judged features. Importance: share of the model's. Missing: share of the rows. Wasserstein: in standard deviations"
     )
-    return DocumentTable(
-        caption,
-        HEAD,
-        tuple(
-            (
-                row.feature,
-                f"{round(row.psi, 3) + 0.0:.3f}",  # never -0.000
-                f"{row.cut:.3f}",
-                f"{row.p_value:.2g}",
-                "drifted"
-                if row.drifted
-                else "stable"
-                if row.judged
-                else f"not judged: {row.unknown}"
-                if row.unknown
-                else "shown, not judged",
-            )
-            for row in sorted(rows, key=lambda row: -row.psi)
-        ),
-    )
+    return DocumentTable(caption, HEAD, tuple(_feature(move) for move in sorted(moves, key=lambda move: -move.psi)))
 
 
-def document(about: About, drift: Drift, drawing: Drawing, *, frame: str | None) -> Document:
+def document(about: About, windows: Sequence[DriftWindow], drawing: Drawing, *, frame: str | None) -> Document:
     """The page.
 
     Args:
         about: what it is about.
-        drift: our verdict, and what it rests on.
+        windows: windows of the history, the oldest first; the newest of the snapshot is that of ``about``.
         drawing: what Evidently drew.
         frame: file of the drawing, beside the page; ``None`` where nothing was drawn.
     """
-    newest = drift.windows[about.snapshot]
+    everyone = [one for one in windows if one.segment is None]
+    snapshots, served = ([one for one in everyone if one.of == of] for of in ("snapshot", "served"))
+    newest = snapshots[-1]
     blocks: list[DocumentPart] = [
-        Paragraph(headline(drift)),
+        Paragraph(headline(newest)),
+        *map(Paragraph, _how_long_and_unusual(newest, snapshots)),
+        Paragraph(_of_served(served)),
         DocumentTable(
             "What was compared",
             ("what", "value"),
             (
                 ("company", about.company),
                 ("customers", about.customers),
-                ("release", about.release),
+                ("release", newest.release),
+                ("compared with", about.compared_with),
                 ("as of", about.as_of),
-                ("rows", f"{about.rows:,}"),
-                ("windows judged together", ", ".join(drift.windows)),
-                ("windows that must agree", str(drift.needed)),
-                ("windows with too few rows", ", ".join(drift.unjudged) or "none"),
+                ("rows", f"{newest.rows:,}"),
+                ("windows judged together", str(about.together)),
+                ("windows that must agree", str(about.needed)),
             ),
         ),
-        Heading("Features and score of the newest window"),
-        features_table(newest) if newest else Paragraph(f"Not judged: fewer than {LEAST_ROWS} rows."),
+        Heading("Over time"),
+        Picture(
+            movement_chart(snapshots, served),
+            "The greatest move of a judged feature in each window, in what is allowed: above 1 it is more than usual.",
+        ),
+    ]
+    if any(one.mean_score is not None for one in everyone):
+        blocks.append(Picture(score_chart(snapshots), "Mean probability of churn, and the share that is called churners."))
+    blocks += [_windows_table(everyone), Heading("Features and score of the newest window")]
+    blocks.append(features_table(newest.features) if newest.features else Paragraph(_unjudged(newest)))
+    blocks += _segments(windows, newest)
+    if served and served[-1].features:
+        blocks += [
+            Heading(f"Served requests of {served[-1].window}"),
+            Paragraph(headline(served[-1])),
+            features_table(served[-1].features, "Features of the requests that the release answered"),
+        ]
+    return Document(about.title, (*blocks, *_drawn(drawing, frame)))
+
+
+def _how_long_and_unusual(newest: DriftWindow, snapshots: Sequence[DriftWindow]) -> list[str]:
+    said = []
+    since = next((one.since for one in reversed(snapshots) if one.since), None)
+    if newest.since:
+        said.append(f"It has moved since {newest.since}.")
+    elif newest.state == "attention":
+        said.append(f"The newest window did not move; those before did, from {since} on.")
+    if newest.unusual is not None:
+        earlier = sum(bool(one.features) for one in snapshots[:-1] if one.release == newest.release)
+        said.append(
+            f"{newest.unusual:.0%} of the {earlier} earlier windows moved less; its greatest move is {movement(newest.features):.1f} times what is allowed."
+        )
+    return said
+
+
+def _of_served(served: Sequence[DriftWindow]) -> str:
+    if not served:
+        return "Served requests: none was answered in these periods."
+    return f"Served requests of {served[-1].window}: {headline(served[-1])}"
+
+
+def _unjudged(window: DriftWindow) -> str:
+    return f"Not judged: fewer than {LEAST_ROWS} rows." if window.rows < LEAST_ROWS else headline(window)
+
+
+def _feature(move: FeatureMove) -> tuple[str, ...]:
+    return (
+        move.feature,
+        "drifted" if move.drifted else "stable" if move.judged else "shown, not judged",
+        f"{round(move.psi, 3) + 0.0:.3f}",  # never -0.000
+        f"{move.cut:.3f}",
+        f"{move.p_value:.2g}",
+        "" if move.importance is None else f"{move.importance:.0%}",
+        _figure(move.mean),
+        _figure(move.baseline_mean),
+        f"{move.missing:.1%}",
+        _figure(move.ks),
+        _figure(move.welch_t),
+        _figure(move.wasserstein),
+        f"{move.jensen_shannon:.3f}",
+    )
+
+
+def _figure(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
+
+
+def _windows_table(everyone: Sequence[DriftWindow]) -> DocumentTable:
+    return DocumentTable(
+        "The windows, the newest first",
+        ("window", "of", "rows", "outcome", "moved", "since", "unusual", "mean score", "called churn", "release"),
+        tuple(
+            (
+                one.window,
+                "customers" if one.of == "snapshot" else "served requests",
+                f"{one.rows:,}",
+                WORD[one.state],
+                ", ".join(move.feature for move in one.features if move.drifted) or "no feature",
+                one.since or "",
+                "" if one.unusual is None else f"{one.unusual:.0%}",
+                "" if one.mean_score is None else f"{one.mean_score:.4f}",
+                "" if one.positive_rate is None else f"{one.positive_rate:.1%}",
+                one.release[:SHOWN_DIGITS],
+            )
+            for one in reversed(everyone)
+        ),
+    )
+
+
+def _segments(windows: Sequence[DriftWindow], newest: DriftWindow) -> list[DocumentPart]:
+    segments = [one for one in windows if one.segment and (one.window, one.of) == (newest.window, "snapshot")]
+    if not segments:
+        return []
+    table = DocumentTable(
+        "Each segment against the same segment of the baseline. Segments are shown; alerts are about all customers",
+        ("segment", "rows", "outcome", "greatest move", "times allowed", "since", "mean score", "called churn"),
+        tuple(
+            (
+                str(one.segment),
+                f"{one.rows:,}",
+                WORD[one.state],
+                max((move for move in one.features if move.judged), key=lambda move: move.psi / move.cut).feature
+                if any(move.judged for move in one.features)
+                else "",
+                f"{movement(one.features):.2f}" if one.features else "",
+                one.since or "",
+                "" if one.mean_score is None else f"{one.mean_score:.4f}",
+                "" if one.positive_rate is None else f"{one.positive_rate:.1%}",
+            )
+            for one in segments
+        ),
+    )
+    return [Heading("Segments of the newest window"), table]
+
+
+def _drawn(drawing: Drawing, frame: str | None) -> list[DocumentPart]:
+    blocks: list[DocumentPart] = [
         Heading("Drawn by Evidently"),
         Paragraph(
             "It draws a sample of the newest window and decides nothing. Its PSI is not corrected for chance, so that it is a little "
             "greater than ours; its limits are ours."
         ),
     ]
-    if left_out := _left_out(drawing):
+    if left_out := drawing.left_out:
         blocks.append(Paragraph(left_out))
     if frame is not None:
         blocks.append(Frame(frame, "Distributions of each column, drawn by Evidently"))
-    return Document(about.title, tuple(blocks))
-
-
-def _left_out(drawing: Drawing) -> str:
-    said = []
-    if drawing.empty:
-        said.append(f"Not drawn, as one side has no value: {', '.join(drawing.empty)}.")
-    if drawing.omitted:
-        said.append(f"Not drawn, to keep the page small: {', '.join(drawing.omitted)}.")
-    return " ".join(said)
+    return blocks

@@ -38,7 +38,7 @@ def test_a_drawing_that_is_too_large_keeps_the_most_interesting_columns(monkeypa
     names = [column.name for column in COLUMNS]
     order = list(reversed(names))
     monkeypatch.setattr(
-        evidently_report, "_page", lambda reference, window, drawn, *rest: ",".join(column.name for column in drawn)
+        evidently_report, "_page", lambda reference, window, drawn, *rest: (",".join(column.name for column in drawn), "{}")
     )
     half = order[: len(names) // 2]
     monkeypatch.setattr(evidently_report, "LARGEST", len(packed(",".join(name for name in names if name in half))))
