@@ -7,7 +7,9 @@ Belongs here: reading, and scoring by the serving release where the reference is
 import msgspec
 import polars as pl
 
+from churn_assets.resources.serving import ServingStore
 from churn_assets.tables import SCORE
+from churn_store.errors import InputError, ReleaseError
 from churn_store.monitoring.baselines import Baseline, reference_of
 from churn_store.releases.bundles import Bundle
 from churn_store.releases.manifest import Manifest
@@ -25,6 +27,26 @@ def reference_rows(files: DigestStore, bundle: Bundle, baseline: Baseline) -> pl
     rows = bundle.manifest.signature.as_trained(read_sample(reference_of(files, baseline)))
     # The scores that another release's reference has are of that release.
     return rows if baseline.is_own else rows.with_columns(pl.Series(SCORE, bundle.scorer.score_frame(rows)))
+
+
+def reference_or_why(files: DigestStore, bundle: Bundle, baseline: Baseline) -> tuple[pl.DataFrame | None, str]:
+    """The reference rows; ``None``, and why in a sentence, where they can't be read."""
+    try:
+        return reference_rows(files, bundle, baseline), ""
+    except ReleaseError as error:
+        return None, str(error)
+
+
+def champion(serving: ServingStore) -> Bundle:
+    """The release that serves.
+
+    Raises:
+        InputError: if none serves yet.
+    """
+    bundle = serving.champion()
+    if bundle is None:
+        raise InputError("no release serves yet, so there is nothing to measure drift against; materialize champion first")
+    return bundle
 
 
 def importances_of(manifest: Manifest) -> dict[str, float]:

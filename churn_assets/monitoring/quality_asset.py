@@ -1,0 +1,106 @@
+"""``quality_report``: what is odd about a snapshot's features, as a page."""
+
+from typing import Any
+
+import dagster as dg
+
+from churn_assets.lake.lake import Lake
+from churn_assets.monitoring.findings import ORDER, findings, in_words
+from churn_assets.monitoring.history import TABLE
+from churn_assets.monitoring.quality_page import QualityAbout, quality_document
+from churn_assets.monitoring.reference_rows import champion, reference_or_why
+from churn_assets.monitoring.window_drawing import drawing_of, frame_of, publish_page
+from churn_assets.monitoring.window_rows import WindowRows
+from churn_assets.orchestration.code_version import code_version
+from churn_assets.orchestration.failure_policy import wrong_input_is_final
+from churn_assets.orchestration.lost_periods import whole_versions
+from churn_assets.orchestration.pools import BACKGROUND
+from churn_assets.orchestration.table_writer import keys_of
+from churn_assets.periods import ALL
+from churn_assets.resources.reports import how_to_open
+from churn_assets.resources.serving import ServingStore
+from churn_assets.settings.monitoring import Monitoring
+from churn_store.alerts.log import open_alerts
+from churn_store.clock import Clock
+from churn_store.monitoring.baselines import baseline_of
+
+
+def quality_asset(
+    partitions: dg.PartitionsDefinition[Any] | None, *, company: str, monitoring: Monitoring, seed: int
+) -> dg.AssetsDefinition:
+    """``quality_report``.
+
+    Args:
+        partitions: periods of a history.
+        company: name of the company, for titles.
+        monitoring: section ``monitoring``, with the rows that are drawn.
+        seed: seed of the sample of rows to draw.
+    """
+
+    @dg.asset(
+        description=(
+            "What is odd about the snapshot's features, by severity, beside the open alerts and a summary of the data. It blocks nothing: the checks of the "
+            "raw tables and of customer_features do."
+        ),
+        group_name="monitoring",
+        pool=BACKGROUND,
+        kinds={"evidently"},
+        owners=["team:data-science"],
+        partitions_def=partitions,
+        deps=[TABLE, "customer_features", "champion", *([] if partitions else ["customers"])],
+        code_version=code_version("monitoring"),
+    )
+    @wrong_input_is_final
+    def quality_report(
+        context: dg.AssetExecutionContext,
+        lake: dg.ResourceParam[Lake],
+        clock: dg.ResourceParam[Clock],
+        serving: dg.ResourceParam[ServingStore],
+    ) -> dg.MaterializeResult[None]:
+        [key] = keys_of(context)
+        bundle = champion(serving)
+        version = whole_versions(context.instance, lake, ["customer_features"])["customer_features"]
+        rows = WindowRows(lake, version, serving.engine, bundle, None).features(key)
+        baseline = baseline_of(serving.engine, bundle.digest)
+        reference, _ = reference_or_why(serving.files, bundle, baseline)
+        found = findings(reference, bundle.manifest.signature.as_trained(rows), bundle.manifest.signature.columns)
+        drawing = drawing_of(bundle, reference, rows, [], monitoring, seed=seed, kind="quality")
+        customers = "today's customers" if key == ALL else f"snapshot {key}"
+        facts = (
+            ("company", company), ("customers", customers), ("rows", f"{rows.height:,}"), ("release", bundle.digest),
+            ("reference of release", baseline.baseline), ("as of", clock.now().isoformat()),
+        )  # fmt: skip
+        page = quality_document(
+            QualityAbout(f"Data quality of {customers}, {company}", facts),
+            found,
+            open_alerts(serving.engine),
+            drawing,
+            frame=frame_of(drawing),
+        )
+        report = publish_page(
+            serving,
+            page,
+            drawing,
+            name="quality",
+            verdict=in_words(found),
+            now_s=clock.now_s(),
+            key=key,
+            release=bundle.digest,
+        )
+        return dg.MaterializeResult(
+            value=None,
+            metadata={
+                "findings": dg.MetadataValue.md(
+                    "\n".join(f"- **{one.severity}** {one.sentence}" for one in found) or "Nothing was found."
+                ),
+                "report": how_to_open(report),
+                **{severity: sum(one.severity == severity for one in found) for severity in ORDER},
+                "snapshot": key,
+                "release": bundle.digest,
+                "report_sha256": report.digest,
+                "delta_version": version,
+                "dagster/row_count": rows.height,
+            },
+        )
+
+    return quality_report
