@@ -65,6 +65,7 @@ from churn_assets.tables import Source, quarantine_of
 from churn_store.clock import Clock
 from churn_store.errors import InputError
 from churn_store.mapping.tables import Table
+from churn_store.monitoring.baselines import baseline_of
 
 REASON = "churn/reason"
 
@@ -211,7 +212,16 @@ def due_stages(settings: Settings, source: Source, clock: Clock, serving: Servin
 
     def monitoring(instance: dg.DagsterInstance) -> Requests:
         yield from _newest(
-            instance, calendar, serving, MONITOR, "drift_report", code_version("monitoring"), clock.now().date()
+            instance,
+            calendar,
+            serving,
+            MONITOR,
+            "drift_report",
+            code_version("monitoring"),
+            clock.now().date(),
+            gone=causes_of(instance, lake, ["drift_history"]),
+            beside=("drift_history", "quality_report"),
+            by_baseline=True,
         )
 
     def backtest(instance: dg.DagsterInstance) -> Requests:
@@ -378,7 +388,23 @@ def _newest(
     today: date,
     *,
     gone: Sequence[tuple[str, str, int]] = (),
+    beside: Sequence[str] = (),
+    by_baseline: bool = False,
 ) -> Requests:
+    """The run for the newest snapshot, if the serving release has not done it yet.
+
+    Args:
+        instance: instance that remembers the runs.
+        calendar: calendar of the periods.
+        serving: the release that serves.
+        job: job that is asked for.
+        asset: asset of the job whose newest report says what was done.
+        code: version of the job's code.
+        today: today's date by the platform's clock.
+        gone: what is lost of the job's tables.
+        beside: other assets of the job, which an older platform may not have made.
+        by_baseline: whether another pinned baseline makes the snapshot due again.
+    """
     row, away = serving.newest_or_away()
     if away:
         yield dg.SkipReason(away)
@@ -386,8 +412,13 @@ def _newest(
     snapshots = {key for key in materialized(instance, "customer_features") if key <= text(today)}
     last = newest_materialization(instance, asset)
     done = None if last is None or last.period is None else (last.period, str(last.metadata.get("release")))
-    is_lost = done is not None and done[0] in {period for _, period, _ in gone}
-    if is_lost:
+    is_lost = done is not None and any(
+        period == done[0] or (period < done[0] and table in beside) for table, period, _ in gone
+    )
+    baseline = "" if row is None or not by_baseline else baseline_of(serving.engine, row.champion).baseline
+    other_baseline = by_baseline and last is not None and str(last.metadata.get("baseline", baseline)) != baseline
+    unmade = [name for name in beside if done is not None and done[0] not in materialized(instance, name)]
+    if is_lost or other_baseline or unmade:
         done = None
     key = newest_due(snapshots, release=None if row is None else row.champion, done=done)
     if row is None:
@@ -396,7 +427,8 @@ def _newest(
         yield dg.SkipReason("the serving release has done the newest snapshot already")
     else:
         # The cause has the epoch and not the release, so that after a rollback the former release is due again.
-        cause = digest_of(row.epoch, versions_digest(instance, ["customer_features"]), code, *gone)
+        made_from = versions_digest(instance, ["customer_features"])
+        cause = digest_of(row.epoch, made_from, code, *gone, *((baseline,) if by_baseline else ()))
         if key in asked_for(instance, calendar, job, cause, makes=[asset]):
             yield dg.SkipReason(f"{key}: asked for already, and neither the release nor the features have changed since")
             return

@@ -13,7 +13,7 @@ from churn_assets.monitoring.history_update import REJUDGED
 from churn_assets.monitoring.judged_windows import movement
 from churn_assets.monitoring.quality_asset import quality_asset
 from churn_assets.monitoring.reference_rows import champion, reference_or_why
-from churn_assets.monitoring.report_page import About, document, features_table, headline
+from churn_assets.monitoring.report_page import about_snapshot, document, features_table, headline
 from churn_assets.monitoring.window_drawing import drawing_of, frame_of, publish_page
 from churn_assets.monitoring.window_rows import WindowRows
 from churn_assets.orchestration.code_version import code_version
@@ -108,9 +108,11 @@ def _drift_report(
         reference, _ = reference_or_why(serving.files, bundle, baseline)
         rows = WindowRows(lake, version, serving.engine, bundle, None).features(key)
         drawing = drawing_of(bundle, reference, rows, newest.features, monitoring, seed=seed, kind="drift")
-        as_of = clock.now().isoformat()
-        needed = 1 if key == ALL else monitoring.agreeing
-        about = About(company, key, baseline, as_of, 1 if key == ALL else monitoring.windows, needed)
+        as_of, needed = clock.now().isoformat(), 1 if key == ALL else monitoring.agreeing
+        everyone = [one for one in windows if one.segment is None]
+        together = [one for one in everyone if one.of == "snapshot"][-(1 if key == ALL else monitoring.windows) :]
+        served = [one for one in everyone if one.of == "served"]
+        about = about_snapshot(company, newest, served, baseline, as_of=as_of, together=len(together), needed=needed)
         page = document(about, windows, drawing, frame=frame_of(drawing))
         report = publish_page(
             serving,
@@ -122,7 +124,6 @@ def _drift_report(
             key=key,
             release=bundle.digest,
         )
-        together = [one for one in windows if one.of == "snapshot" and one.segment is None][-about.together :]
         alert, judged = newest.state == "attention", newest.state != "unknown"
         yield dg.MaterializeResult(
             metadata={

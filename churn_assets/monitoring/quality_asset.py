@@ -7,8 +7,9 @@ import dagster as dg
 from churn_assets.lake.lake import Lake
 from churn_assets.monitoring.findings import ORDER, findings, in_words
 from churn_assets.monitoring.history import TABLE
-from churn_assets.monitoring.quality_page import QualityAbout, quality_document
+from churn_assets.monitoring.quality_page import quality_document
 from churn_assets.monitoring.reference_rows import champion, reference_or_why
+from churn_assets.monitoring.report_page import About
 from churn_assets.monitoring.window_drawing import drawing_of, frame_of, publish_page
 from churn_assets.monitoring.window_rows import WindowRows
 from churn_assets.orchestration.code_version import code_version
@@ -71,7 +72,7 @@ def quality_asset(
             ("reference of release", baseline.baseline), ("as of", clock.now().isoformat()),
         )  # fmt: skip
         page = quality_document(
-            QualityAbout(f"Data quality of {customers}, {company}", facts),
+            About(f"Data quality of {customers}, {company}", facts),
             found,
             open_alerts(serving.engine),
             drawing,

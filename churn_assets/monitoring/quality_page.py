@@ -4,30 +4,17 @@ Belongs here: the order of the page and its words. Does not belong here: finding
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from churn_assets.monitoring.evidently_report import Drawing
 from churn_assets.monitoring.findings import Finding, in_words
+from churn_assets.monitoring.report_page import About
 from churn_assets.periods import day_of, text
 from churn_assets.reporting.document import Document, DocumentPart, DocumentTable, Frame, Heading, Paragraph
 from churn_store.alerts.log import LoggedAlert
 
 
-@dataclass(frozen=True)
-class QualityAbout:
-    """What a report of data quality is about.
-
-    Attributes:
-        title: title of the page.
-        facts: what was looked at, as pairs of name and value.
-    """
-
-    title: str
-    facts: tuple[tuple[str, str], ...]
-
-
 def quality_document(
-    about: QualityAbout, found: Sequence[Finding], alerts: Sequence[LoggedAlert], drawing: Drawing, *, frame: str | None
+    about: About, found: Sequence[Finding], alerts: Sequence[LoggedAlert], drawing: Drawing, *, frame: str | None
 ) -> Document:
     """The page.
 

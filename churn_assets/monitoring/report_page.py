@@ -42,37 +42,53 @@ class About:
     """What a drift report is about.
 
     Attributes:
+        title: title of the page.
+        facts: what was compared, as pairs of name and value.
+    """
+
+    title: str
+    facts: tuple[tuple[str, str], ...]
+
+
+def about_snapshot(
+    company: str,
+    newest: DriftWindow,
+    served: Sequence[DriftWindow],
+    baseline: Baseline,
+    *,
+    as_of: str,
+    together: int,
+    needed: int,
+) -> About:
+    """The page about a snapshot.
+
+    Args:
         company: name of the company.
-        snapshot: the newest window.
-        baseline: whose reference the rows are compared with, and who says so.
+        newest: window of the snapshot, of all customers.
+        served: windows of served requests, of all customers.
+        baseline: whose reference counts, and who says so.
         as_of: time by the platform's clock.
         together: number of windows that are judged together.
         needed: number of windows that must agree.
     """
-
-    company: str
-    snapshot: str
-    baseline: Baseline
-    as_of: str
-    together: int
-    needed: int
-
-    @property
-    def title(self) -> str:
-        """Title of the page."""
-        return f"Drift of {self.customers}, {self.company}"
-
-    @property
-    def customers(self) -> str:
-        """Whose features were compared."""
-        return "today's customers" if self.snapshot == ALL else f"snapshot {self.snapshot}"
-
-    @property
-    def compared_with(self) -> str:
-        """Whose reference counts, in words."""
-        if self.baseline.is_own:
-            return "the release's own reference"
-        return f"the reference of release {self.baseline.baseline[:SHOWN_DIGITS]}, pinned by {self.baseline.actor}: {self.baseline.reason}"
+    customers = "today's customers" if newest.window == ALL else f"snapshot {newest.window}"
+    own = "the release's own reference"
+    pinned = f"the reference of release {baseline.baseline[:SHOWN_DIGITS]}, pinned by {baseline.actor}: {baseline.reason}"
+    requests = "none was answered in these periods" if not served else f"{served[-1].window}: {headline(served[-1])}"
+    return About(
+        f"Drift of {customers}, {company}",
+        (
+            ("company", company),
+            ("customers", customers),
+            ("release", newest.release),
+            ("compared with", own if baseline.is_own else pinned),
+            ("as of", as_of),
+            ("rows", f"{newest.rows:,}"),
+            ("windows judged together", str(together)),
+            ("windows that must agree", str(needed)),
+            ("served requests", requests),
+        ),
+    )
 
 
 def headline(window: DriftWindow) -> str:
@@ -104,30 +120,19 @@ def document(about: About, windows: Sequence[DriftWindow], drawing: Drawing, *, 
     blocks: list[DocumentPart] = [
         Paragraph(headline(newest)),
         *map(Paragraph, _how_long_and_unusual(newest, snapshots)),
-        Paragraph(_of_served(served)),
-        DocumentTable(
-            "What was compared",
-            ("what", "value"),
-            (
-                ("company", about.company),
-                ("customers", about.customers),
-                ("release", newest.release),
-                ("compared with", about.compared_with),
-                ("as of", about.as_of),
-                ("rows", f"{newest.rows:,}"),
-                ("windows judged together", str(about.together)),
-                ("windows that must agree", str(about.needed)),
-            ),
-        ),
-        Heading("Over time"),
-        Picture(
-            movement_chart(snapshots, served),
-            "The greatest move of a judged feature in each window, in what is allowed: above 1 it is more than usual.",
-        ),
+        DocumentTable("What was compared", ("what", "value"), about.facts),
     ]
-    if any(one.mean_score is not None for one in everyone):
-        blocks.append(Picture(score_chart(snapshots), "Mean probability of churn, and the share that is called churners."))
-    blocks += [_windows_table(everyone), Heading("Features and score of the newest window")]
+    if len(everyone) > 1:
+        blocks += [
+            Heading("Over time"),
+            Picture(
+                movement_chart(snapshots, served),
+                "The greatest move of a judged feature in each window, in what is allowed: above 1 it is more than usual.",
+            ),
+            *_scores(snapshots),
+            _windows_table(everyone),
+        ]
+    blocks.append(Heading("Features of the newest window"))
     blocks.append(features_table(newest.features) if newest.features else Paragraph(_unjudged(newest)))
     blocks += _segments(windows, newest)
     if served and served[-1].features:
@@ -154,10 +159,10 @@ def _how_long_and_unusual(newest: DriftWindow, snapshots: Sequence[DriftWindow])
     return said
 
 
-def _of_served(served: Sequence[DriftWindow]) -> str:
-    if not served:
-        return "Served requests: none was answered in these periods."
-    return f"Served requests of {served[-1].window}: {headline(served[-1])}"
+def _scores(snapshots: Sequence[DriftWindow]) -> list[DocumentPart]:
+    if all(one.mean_score is None for one in snapshots):
+        return []
+    return [Picture(score_chart(snapshots), "Mean probability of churn, and the share that is called churners.")]
 
 
 def _unjudged(window: DriftWindow) -> str:
