@@ -11,17 +11,18 @@ from churn_assets.monitoring.history import TABLE, windows_of_periods
 from churn_assets.monitoring.history_asset import history_asset
 from churn_assets.monitoring.history_update import REJUDGED
 from churn_assets.monitoring.judged_windows import movement
+from churn_assets.monitoring.pages import Subject, drift_page
 from churn_assets.monitoring.quality_asset import quality_asset
 from churn_assets.monitoring.reference_rows import champion, reference_or_why
-from churn_assets.monitoring.report_page import about_snapshot, document, features_table, headline
-from churn_assets.monitoring.window_drawing import drawing_of, frame_of, publish_page
+from churn_assets.monitoring.report_page import features_table, headline
+from churn_assets.monitoring.window_drawing import publish_page
 from churn_assets.monitoring.window_rows import WindowRows
 from churn_assets.orchestration.code_version import code_version
 from churn_assets.orchestration.failure_policy import wrong_input_is_final
 from churn_assets.orchestration.lost_periods import whole_versions
 from churn_assets.orchestration.pools import BACKGROUND
 from churn_assets.orchestration.table_writer import keys_of
-from churn_assets.periods import ALL, Calendar
+from churn_assets.periods import Calendar
 from churn_assets.reporting.document import Document
 from churn_assets.resources.reports import how_to_open
 from churn_assets.resources.serving import ServingStore
@@ -107,23 +108,22 @@ def _drift_report(
         baseline = baseline_of(serving.engine, bundle.digest)
         reference, _ = reference_or_why(serving.files, bundle, baseline)
         rows = WindowRows(lake, version, serving.engine, bundle, None).features(key)
-        drawing = drawing_of(bundle, reference, rows, newest.features, monitoring, seed=seed, kind="drift")
-        as_of, needed = clock.now().isoformat(), 1 if key == ALL else monitoring.agreeing
-        everyone = [one for one in windows if one.segment is None]
-        together = [one for one in everyone if one.of == "snapshot"][-(1 if key == ALL else monitoring.windows) :]
-        served = [one for one in everyone if one.of == "served"]
-        about = about_snapshot(company, newest, served, baseline, as_of=as_of, together=len(together), needed=needed)
-        page = document(about, windows, drawing, frame=frame_of(drawing))
+        as_of = clock.now().isoformat()
+        subject = Subject(company, key, bundle, baseline, reference, rows, monitoring, seed, as_of)
+        page = drift_page(subject, windows)
+        drawing = page.drawing
         report = publish_page(
             serving,
-            page,
+            page.document,
             drawing,
-            name="drift",
-            verdict=headline(newest),
+            name=page.name,
+            verdict=page.verdict,
             now_s=clock.now_s(),
             key=key,
             release=bundle.digest,
         )
+        everyone = [one for one in windows if one.segment is None and one.of == "snapshot"]
+        together = everyone[-subject.together :]
         alert, judged = newest.state == "attention", newest.state != "unknown"
         yield dg.MaterializeResult(
             metadata={
@@ -132,7 +132,7 @@ def _drift_report(
                 "features": dg.MetadataValue.md(_table(newest)),
                 "alert": alert,
                 "judged": judged,
-                "drifted": ", ".join(agreeing(together, needed)) or "no feature",
+                "drifted": ", ".join(agreeing(together, subject.needed)) or "no feature",
                 "since": newest.since or "not moved",
                 "unusual": "no earlier window"
                 if newest.unusual is None

@@ -57,7 +57,7 @@ def findings(reference: pl.DataFrame | None, window: pl.DataFrame, columns: Sequ
                 "the window has no rows; expected customers at risk. Look at customer_features of its period",
             )
         ]
-    found = [] if reference is not None else [_without_reference()]
+    found: list[Finding] = []
     for column in columns:
         if column.name not in window.columns:
             found.append(
@@ -157,7 +157,8 @@ def _missing(values: pl.Series) -> int:
     return values.null_count() + empty
 
 
-def _without_reference() -> Finding:
+def without_reference() -> Finding:
+    """That nothing could be compared."""
     return Finding(
         "critical",
         None,

@@ -75,6 +75,8 @@ def history_asset(
         baseline = baseline_of(serving.engine, bundle.digest)
         reference, why_not = reference_or_why(serving.files, bundle, baseline)
         unread = {} if reference is not None else {"snapshot": f"drift can't be judged: {why_not}"}
+        version = whole_versions(context.instance, lake, ["customer_features"])["customer_features"]
+        rows = WindowRows(lake, version, serving.engine, bundle, timeline)
         against = Against(
             bundle.digest,
             baseline.baseline,
@@ -84,9 +86,8 @@ def history_asset(
             importances_of(bundle.manifest),
             monitoring,
             evaluation,
+            [] if reference is None else rows.usual(reference),
         )
-        version = whole_versions(context.instance, lake, ["customer_features"])["customer_features"]
-        rows = WindowRows(lake, version, serving.engine, bundle, timeline)
         periods = rows.periods(key)
         gone = lost(context.instance, lake, TABLE)
         there = set(lake.periods(TABLE)) - set(gone) if lake.has(TABLE) else set()

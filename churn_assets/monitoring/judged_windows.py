@@ -47,6 +47,7 @@ class Against:
         importances: share of the model's importance by feature; empty where it is not known.
         rule: bounds of the drift rule.
         evaluation: settings of the segments.
+        usual: rows of other windows from before the release, which tell what is usual.
     """
 
     release: str
@@ -57,6 +58,7 @@ class Against:
     importances: Mapping[str, float]
     rule: Monitoring
     evaluation: EvaluationSettings
+    usual: Sequence[pl.DataFrame] = ()
 
     @property
     def needed(self) -> int:
@@ -164,8 +166,8 @@ class Comparer:
     def _baseline(self, segment: str | None, reference: pl.DataFrame) -> Baseline:
         if segment not in self._prepared:
             chosen = self.against.segments[segment]
-            rows = reference if chosen is None else _inside(reference, *chosen)
-            self._prepared[segment] = Baseline(rows, self.against.columns, self.against.rule.effect)
+            rows, *usual = (side if chosen is None else _inside(side, *chosen) for side in (reference, *self.against.usual))
+            self._prepared[segment] = Baseline(rows, self.against.columns, usual)
         return self._prepared[segment]
 
 

@@ -5,19 +5,17 @@ from typing import Any
 import dagster as dg
 
 from churn_assets.lake.lake import Lake
-from churn_assets.monitoring.findings import ORDER, findings, in_words
+from churn_assets.monitoring.findings import ORDER
 from churn_assets.monitoring.history import TABLE
-from churn_assets.monitoring.quality_page import quality_document
+from churn_assets.monitoring.pages import Subject, quality_page
 from churn_assets.monitoring.reference_rows import champion, reference_or_why
-from churn_assets.monitoring.report_page import About
-from churn_assets.monitoring.window_drawing import drawing_of, frame_of, publish_page
+from churn_assets.monitoring.window_drawing import publish_page
 from churn_assets.monitoring.window_rows import WindowRows
 from churn_assets.orchestration.code_version import code_version
 from churn_assets.orchestration.failure_policy import wrong_input_is_final
 from churn_assets.orchestration.lost_periods import whole_versions
 from churn_assets.orchestration.pools import BACKGROUND
 from churn_assets.orchestration.table_writer import keys_of
-from churn_assets.periods import ALL
 from churn_assets.resources.reports import how_to_open
 from churn_assets.resources.serving import ServingStore
 from churn_assets.settings.monitoring import Monitoring
@@ -61,29 +59,18 @@ def quality_asset(
         [key] = keys_of(context)
         bundle = champion(serving)
         version = whole_versions(context.instance, lake, ["customer_features"])["customer_features"]
-        rows = WindowRows(lake, version, serving.engine, bundle, None).features(key)
         baseline = baseline_of(serving.engine, bundle.digest)
         reference, _ = reference_or_why(serving.files, bundle, baseline)
-        found = findings(reference, bundle.manifest.signature.as_trained(rows), bundle.manifest.signature.columns)
-        drawing = drawing_of(bundle, reference, rows, [], monitoring, seed=seed, kind="quality")
-        customers = "today's customers" if key == ALL else f"snapshot {key}"
-        facts = (
-            ("company", company), ("customers", customers), ("rows", f"{rows.height:,}"), ("release", bundle.digest),
-            ("reference of release", baseline.baseline), ("as of", clock.now().isoformat()),
-        )  # fmt: skip
-        page = quality_document(
-            About(f"Data quality of {customers}, {company}", facts),
-            found,
-            open_alerts(serving.engine),
-            drawing,
-            frame=frame_of(drawing),
-        )
+        rows = WindowRows(lake, version, serving.engine, bundle, None).features(key)
+        as_of = clock.now().isoformat()
+        subject = Subject(company, key, bundle, baseline, reference, rows, monitoring, seed, as_of)
+        page, found = quality_page(subject, open_alerts(serving.engine))
         report = publish_page(
             serving,
-            page,
-            drawing,
-            name="quality",
-            verdict=in_words(found),
+            page.document,
+            page.drawing,
+            name=page.name,
+            verdict=page.verdict,
             now_s=clock.now_s(),
             key=key,
             release=bundle.digest,

@@ -56,14 +56,14 @@ def drawing_of(
         scored(bundle, rows),
         columns,
         kind=kind,
-        allowed=_allowed(moves, columns, monitoring.effect),
+        allowed=allowed_of(moves, columns, monitoring.effect),
         order=[move.feature for move in sorted(moves, key=lambda move: -move.psi)],
         rows=monitoring.report_rows,
         seed=seed,
     )
 
 
-def _allowed(moves: Sequence[FeatureMove], columns: Sequence[Column], effect: float) -> dict[str, float]:
+def allowed_of(moves: Sequence[FeatureMove], columns: Sequence[Column], effect: float) -> dict[str, float]:
     """The PSI of each column up to which the page draws it as not drifted; any PSI for a column that is only shown."""
     judged = {move.feature: move.cut if move.judged else ANY_PSI for move in moves}
     return {column.name: judged.get(column.name, effect) for column in columns}

@@ -12,9 +12,10 @@ import sqlalchemy as sa
 from churn_assets.features.todays_customers import features_of_today
 from churn_assets.lake.lake import Lake
 from churn_assets.monitoring.drift import require_columns
+from churn_assets.monitoring.drift_cuts import sampled_window, usual_periods
 from churn_assets.monitoring.judged_windows import CALLED
 from churn_assets.monitoring.served_requests import served_requests
-from churn_assets.periods import ALL, Calendar
+from churn_assets.periods import ALL, Calendar, day_of, text
 from churn_assets.tables import EVER_S, SCORE
 from churn_store.errors import InputError
 from churn_store.releases.bundles import Bundle
@@ -66,6 +67,19 @@ class WindowRows:
         rows = self.features(period)
         require_columns({period: rows}, self.bundle.manifest.signature.columns)
         return scored(self.bundle, rows)
+
+    def usual(self, reference: pl.DataFrame) -> list[pl.DataFrame]:
+        """Rows of windows from before the release, which tell what is usual; none for data without time.
+
+        Args:
+            reference: rows that windows are compared with.
+        """
+        if "snapshot_s" not in reference.columns:
+            return []
+        trained_on = {text(day_of(second)) for second in reference["snapshot_s"].unique()}
+        periods = usual_periods(self.lake.periods("customer_features"), trained_on)
+        signature = self.bundle.manifest.signature
+        return [signature.as_trained(sampled_window(self.features(period))) for period in periods]
 
     def served(self, period: str) -> pl.DataFrame:
         """The requests that the release answered in the period that begins with a snapshot; all of them where the data has no time."""
