@@ -6,8 +6,11 @@ Belongs here: drawing, and what is left out of Evidently's page. Does not belong
 
 import base64
 import gzip
+import json
+import math
 import os
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -160,5 +163,20 @@ def _page(
         # One drifted column counts as drift; Evidently's default is half of them.
         thresholds = {column.name: allowed[column.name] for column in drawn}
         preset = DataDriftPreset(method="psi", per_column_threshold=thresholds, drift_share=0.5 / len(drawn))
-    found = Report([preset]).run(dataset(window), dataset(reference))
-    return str(found.get_html_str(as_iframe=False)), str(found.json())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of a window of one row, which has no deviation
+        found = Report([preset]).run(dataset(window), dataset(reference))
+        return str(found.get_html_str(as_iframe=False)), json.dumps(_with_null(json.loads(found.json())))
+
+
+def _with_null(value: Any) -> Any:
+    """Figures with null where Evidently has NaN or infinity, which JSON does not have."""
+    match value:
+        case float():
+            return value if math.isfinite(value) else None
+        case dict():
+            return {name: _with_null(one) for name, one in value.items()}
+        case list():
+            return [_with_null(one) for one in value]
+        case _:
+            return value

@@ -246,7 +246,7 @@ def _inside(rows: pl.DataFrame, column: str, word: str) -> pl.DataFrame:
 
 
 def _mean(rows: pl.DataFrame, column: str) -> float | None:
-    mean = rows[column].mean()
+    mean = rows[column].mean() if column in rows.columns else None
     return None if mean is None else float(mean)  # type: ignore[arg-type]
 
 

@@ -147,7 +147,7 @@ def document(about: About, windows: Sequence[DriftWindow], drawing: Drawing, *, 
 def _how_long_and_unusual(newest: DriftWindow, snapshots: Sequence[DriftWindow]) -> list[str]:
     said = []
     since = next((one.since for one in reversed(snapshots) if one.since), None)
-    if newest.since:
+    if newest.since and len(snapshots) > 1:
         said.append(f"It has moved since {newest.since}.")
     elif newest.state == "attention":
         said.append(f"The newest window did not move; those before did, from {since} on.")
