@@ -84,15 +84,15 @@ def read_files(
         columns = _mapped_columns(described, leave_out)
         frames = [_mapped(file, described, columns, notes) for file in files]
         raw = frames
-    for file, frame in zip(files, frames, strict=True):
-        if not frame.height:
-            raise InputError(f"{file} has no rows that can be read; expected customers. Fill the file")
     there = [set(frame.columns) for frame in raw]
     if lacking := [column.name for column in columns if column.name in there[0] and column.name not in there[-1]]:
         raise InputError(
             f"{files[-1]} lacks {shown_names(lacking)}, which {files[0]} has; expected the columns of both to be the same. Add them, or use "
             "--leave-out"
         )
+    for file, frame in zip(files, frames, strict=True):
+        if not frame.height:
+            raise InputError(f"{file} has no rows that can be read; expected customers. Fill the file")
     compared = tuple(column for column in columns if all(column.name in names for names in there))
     if new := sorted(there[-1] - there[0] - NOT_FEATURES - set(leave_out)):
         notes.append(f"{files[-1]} has {shown_names(new)}, which {files[0]} does not have: not compared")

@@ -30,7 +30,14 @@ def window(key: str, **said: Any) -> DriftWindow:
     return DriftWindow(window=key, **{**defaults, **said})
 
 
-UNJUDGED: dict[str, Any] = {"state": "unknown", "since": None, "unusual": None, "features": [], "rows": 3, "mean_score": None}
+UNJUDGED: dict[str, Any] = {
+    "state": "unknown",
+    "since": None,
+    "unusual": None,
+    "features": [],
+    "rows": 3,
+    "mean_score": None,
+}
 
 
 def test_windows_come_back_as_they_were_written_the_newest_periods_of_them(tmp_path: Path) -> None:
