@@ -7,10 +7,10 @@ import dagster as dg
 
 from churn_assets.features.feature import Feature
 from churn_assets.lake.lake import Lake
+from churn_assets.monitoring.drift_history import movement
 from churn_assets.monitoring.history import TABLE, windows_of_periods
 from churn_assets.monitoring.history_asset import history_asset
 from churn_assets.monitoring.history_update import REJUDGED
-from churn_assets.monitoring.judged_windows import movement
 from churn_assets.monitoring.pages import Subject, drift_page
 from churn_assets.monitoring.quality_asset import quality_asset
 from churn_assets.monitoring.reference_rows import champion, reference_or_why
@@ -159,7 +159,7 @@ def _drift_report(
                 "largest_psi": round(
                     max((move.psi for move in newest.features if move.judged), default=0.0), SHOWN_DECIMALS
                 ),
-                "times_allowed": round(movement(newest.features), SHOWN_DECIMALS),
+                "movement": round(movement(newest.features) or 0.0, SHOWN_DECIMALS),
             },
         )
 

@@ -9,7 +9,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from churn_assets.monitoring.judged_windows import movement
+from churn_assets.monitoring.drift_history import movement
 from churn_store.alerts.log import Alert, close_alerts, open_alerts, raise_alerts
 from churn_store.monitoring.facts import DriftWindow
 from churn_store.releases.lifecycle import SHOWN_DIGITS
@@ -72,7 +72,7 @@ def _drift(window: DriftWindow) -> Alert:
         "`churn open drift`; a retraining is considered by itself",
         window.window,
         window.release,
-        {"features": moved, "unusual": window.unusual, "psi_in_cuts": round(movement(window.features), 2)},
+        {"features": moved, "unusual": window.unusual, "movement": movement(window.features)},
     )
 
 

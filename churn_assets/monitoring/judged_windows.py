@@ -16,6 +16,7 @@ import polars as pl
 
 from churn_assets.evaluation.segments import segment_columns, segments_of
 from churn_assets.monitoring.drift import Baseline, Drift, FeatureDrift, compare, why_not
+from churn_assets.monitoring.drift_history import moved_since, movement, unusual
 from churn_assets.settings.evaluation import EvaluationSettings
 from churn_assets.settings.monitoring import Monitoring
 from churn_assets.tables import SCORE
@@ -143,7 +144,7 @@ class Comparer:
                 baseline = self._baseline(segment, reference)
                 why = why_not(baseline, rows)
                 if why is None:
-                    moves = [_published(move) for move in self._moves(baseline, rows)]
+                    moves = [move.published for move in self._moves(baseline, rows)]
         except Exception as error:  # whatever goes wrong in a statistic: the window is not judged, and says so
             self.failures.append(error)
             failed, why, moves = type(error).__name__, f"as the comparison failed ({type(error).__name__})", []
@@ -159,7 +160,7 @@ class Comparer:
             _mean(rows, CALLED),
         )
 
-    def _moves(self, baseline: Baseline, rows: pl.DataFrame) -> Sequence[FeatureMove]:
+    def _moves(self, baseline: Baseline, rows: pl.DataFrame) -> Sequence[FeatureDrift]:
         against = self.against
         return compare(baseline, rows, {*against.shown, SCORE}, against.rule, against.importances)
 
@@ -200,7 +201,7 @@ def _judged(new: Compared, before: Sequence[DriftWindow], against: Against) -> D
     agreeing = tuple(column.name for column in against.columns if votes[column.name] >= against.needed)
     drift = Drift(moves, against.needed, agreeing, {} if new.why is None else {new.window: new.why})
     state = drift.state if new.failed is None else "unknown"
-    moved = any(move.drifted for move in new.moves)
+    has_moved = {one.window: _moved(one.features) for one in before} | {new.window: _moved(new.moves)}
     return DriftWindow(
         window=new.window,
         of=new.of,
@@ -212,33 +213,17 @@ def _judged(new: Compared, before: Sequence[DriftWindow], against: Against) -> D
         verdict=drift.verdict
         if new.failed is None
         else f"not judged: the comparison of {new.window} failed ({new.failed})",
-        since=_since(new.window, before) if moved else None,
-        unusual=_unusual(new.moves, before),
+        since=moved_since(has_moved) if has_moved[new.window] else None,
+        unusual=unusual(movement(new.moves), [movement(one.features) for one in before]),
         mean_score=new.mean_score,
         positive_rate=new.positive_rate,
         features=new.moves,
     )
 
 
-def _since(window: str, before: Sequence[DriftWindow]) -> str:
-    """The first window of the unbroken stretch of windows that moved."""
-    first = window
-    for one in reversed(before):
-        if one.since is None:
-            break
-        first = one.window
-    return first
-
-
-def _unusual(moves: Sequence[FeatureMove], before: Sequence[DriftWindow]) -> float | None:
-    """The share of the earlier judged windows that moved less; ``None`` while there are none."""
-    sizes = [movement(one.features) for one in before if one.features]
-    return sum(size < movement(moves) for size in sizes) / len(sizes) if sizes and moves else None
-
-
-def movement(moves: Sequence[FeatureMove]) -> float:
-    """How far a window moved: the greatest PSI of a judged feature, in cuts; 1 is the bound of what is usual."""
-    return max((move.psi / move.cut for move in moves if move.judged and move.cut > 0), default=0.0)
+def _moved(moves: Sequence[FeatureMove]) -> bool | None:
+    """Whether a window moved; ``None`` where it could not be judged."""
+    return any(move.drifted for move in moves) if moves else None
 
 
 def _inside(rows: pl.DataFrame, column: str, word: str) -> pl.DataFrame:
@@ -253,8 +238,3 @@ def _mean(rows: pl.DataFrame, column: str) -> float | None:
 def _as_judged(moves: Sequence[FeatureMove]) -> list[FeatureDrift]:
     """Moves as the rule's verdict takes them."""
     return [FeatureDrift(**msgspec.structs.asdict(move)) for move in moves]
-
-
-def _published(move: FeatureMove) -> FeatureMove:
-    """What is kept of a move."""
-    return FeatureMove(**{name: getattr(move, name) for name in FeatureMove.__struct_fields__})

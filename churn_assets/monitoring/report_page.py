@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from churn_assets.monitoring.drift_cuts import LEAST_ROWS, MOST_ALLOWED
+from churn_assets.monitoring.drift_history import movement
 from churn_assets.monitoring.evidently_report import Drawing
-from churn_assets.monitoring.judged_windows import movement
 from churn_assets.monitoring.timeline import movement_chart, score_chart
 from churn_assets.periods import ALL
 from churn_assets.reporting.document import Document, DocumentPart, DocumentTable, Frame, Heading, Paragraph, Picture
@@ -99,7 +99,7 @@ def headline(window: DriftWindow) -> str:
 def features_table(moves: Sequence[FeatureMove], title: str = "Features") -> DocumentTable:
     """What each feature did in a window, the greatest change first."""
     caption = (
-        f"{title}. Allowed: what is usual without drift, that at most {MOST_ALLOWED}, or the configured effect. p: of what is judged, corrected for "
+        f"{title}. Cut: what chance and a usual year explain in a window of these rows, that at most {MOST_ALLOWED}, or the configured effect. p: of what is judged, corrected for "
         "the number of judged features. Importance: share of the model's. Missing: share of the rows. Wasserstein: in standard deviations"
     )
     return DocumentTable(caption, HEAD, tuple(_feature(move) for move in sorted(moves, key=lambda move: -move.psi)))
@@ -127,7 +127,7 @@ def document(about: About, windows: Sequence[DriftWindow], drawing: Drawing, *, 
             Heading("Over time"),
             Picture(
                 movement_chart(snapshots, served),
-                "The greatest move of a judged feature in each window, in what is allowed: above 1 it is more than usual.",
+                "How far each window moved, all judged features together, in their cuts: at 1 they stand at their cuts, in the mean.",
             ),
             *_scores(snapshots),
             _windows_table(everyone),
@@ -154,7 +154,7 @@ def _how_long_and_unusual(newest: DriftWindow, snapshots: Sequence[DriftWindow])
     if newest.unusual is not None:
         earlier = sum(bool(one.features) for one in snapshots[:-1] if one.release == newest.release)
         said.append(
-            f"{newest.unusual:.0%} of the {earlier} earlier windows moved less; its greatest move is {movement(newest.features):.1f} times what is allowed."
+            f"{newest.unusual:.0%} of the {earlier} earlier windows moved less; its features moved {movement(newest.features) or 0.0:.2f} cuts, in the mean."
         )
     return said
 
@@ -219,16 +219,13 @@ def _segments(windows: Sequence[DriftWindow], newest: DriftWindow) -> list[Docum
         return []
     table = DocumentTable(
         "Each segment against the same segment of the baseline. Segments are shown; alerts are about all customers",
-        ("segment", "rows", "outcome", "greatest move", "times allowed", "since", "mean score", "called churn"),
+        ("segment", "rows", "outcome", "greatest move", "in cuts", "since", "mean score", "called churn"),
         tuple(
             (
                 str(one.segment),
                 f"{one.rows:,}",
                 WORD[one.state],
-                max((move for move in one.features if move.judged), key=lambda move: move.psi / move.cut).feature
-                if any(move.judged for move in one.features)
-                else "",
-                f"{movement(one.features):.2f}" if one.features else "",
+                *_greatest(one.features),
                 one.since or "",
                 "" if one.mean_score is None else f"{one.mean_score:.4f}",
                 "" if one.positive_rate is None else f"{one.positive_rate:.1%}",
@@ -237,6 +234,15 @@ def _segments(windows: Sequence[DriftWindow], newest: DriftWindow) -> list[Docum
         ),
     )
     return [Heading("Segments of the newest window"), table]
+
+
+def _greatest(moves: Sequence[FeatureMove]) -> tuple[str, str]:
+    """The judged feature that moved most, and how far, in cuts."""
+    judged = [move for move in moves if move.judged]
+    if not judged:
+        return "", ""
+    greatest = max(judged, key=lambda move: move.psi / move.cut)
+    return greatest.feature, f"{greatest.psi / greatest.cut:.2f}"
 
 
 def _drawn(drawing: Drawing, frame: str | None) -> list[DocumentPart]:

@@ -5,13 +5,13 @@ Belongs here: which figures are drawn. Does not belong here: how a chart is draw
 
 from collections.abc import Sequence
 
-from churn_assets.monitoring.judged_windows import movement
+from churn_assets.monitoring.drift_history import movement
 from churn_store.charts.svg_chart import Line, Rule, line_chart
 from churn_store.monitoring.facts import DriftWindow
 
 
 def movement_chart(snapshots: Sequence[DriftWindow], served: Sequence[DriftWindow]) -> str:
-    """How far the windows of all customers moved, as an SVG element: the greatest move of a judged feature, in what is allowed.
+    """How far the windows of all customers moved, as an SVG element: all judged features together, in their cuts.
 
     Args:
         snapshots: windows of the customers at risk, at least one, the oldest first.
@@ -22,18 +22,22 @@ def movement_chart(snapshots: Sequence[DriftWindow], served: Sequence[DriftWindo
     lines = [
         Line(name, points)
         for name, windows in drawn
-        if (points := tuple((float(names.index(one.window)), movement(one.features)) for one in windows if one.features))
+        if (
+            points := tuple(
+                (float(names.index(one.window)), moved) for one in windows if (moved := movement(one.features)) is not None
+            )
+        )
     ]
     nothing = Line("no window could be judged", tuple((float(place), 0.0) for place in range(len(names))), marks=False)
-    told = "; ".join(f"{one.window}: {movement(one.features):.2f}" for one in snapshots if one.features)
+    told = "; ".join(f"{one.window}: {moved:.2f}" for one in snapshots if (moved := movement(one.features)) is not None)
     return line_chart(
         lines or [nothing],
-        title="Greatest move of a judged feature",
+        title="How far each window moved",
         description=told or "no window could be judged",
         x_title="window",
-        y_title="times allowed",
+        y_title="cuts",
         names=names,
-        rules=[Rule(1.0, "allowed")],
+        rules=[Rule(1.0, "cut")],
         y_from=0.0,
     )
 
