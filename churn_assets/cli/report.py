@@ -13,7 +13,6 @@ from churn_assets.monitoring.file_windows import compare_files, read_files
 from churn_assets.monitoring.history import TABLE, drift_windows
 from churn_assets.monitoring.history_update import REJUDGED
 from churn_assets.monitoring.pages import (
-    Page,
     Subject,
     drift_page,
     drift_page_of_files,
@@ -25,9 +24,12 @@ from churn_assets.monitoring.reference_rows import champion, reference_or_why
 from churn_assets.monitoring.window_rows import WindowRows
 from churn_assets.resources.serving import ServingStore
 from churn_assets.settings.company import Settings
+from churn_assets.settings.monitoring import Monitoring
 from churn_store.alerts.log import open_alerts
+from churn_store.clock import Clock
 from churn_store.errors import InputError
 from churn_store.monitoring.baselines import baseline_of
+from churn_store.monitoring.facts import DriftWindow
 
 TWO = 2
 
@@ -52,43 +54,39 @@ def report(
     Each page is an HTML file with our verdict first and Evidently's drawing, and a JSON file with the figures of both. Files are read as
     `churn drift` reads them.
     """
+    if len(files) > TWO or (len(files) == 1 and not quality_only):
+        raise click.UsageError(
+            f"expected BASELINE and CURRENT, or CURRENT alone with --quality-only, or no file; found {len(files)}"
+        )
     settings = Settings.load()
+    monitoring, seed = settings.monitoring, settings.training.seed
     if files:
-        pages = _of_files(settings, files, quality_only, own_columns=own_columns, leave_out=leave_out, separator=separator)
+        before = files[0] if len(files) == TWO else None
+        mapping = mapping_of(own_columns=own_columns)
+        read = read_files(before, files[-1], mapping, leave_out=leave_out, separator=separator)
+        names = ("nothing" if before is None else before.name, files[-1].name)
+        pages = [quality_page_of_files(read, names, monitoring, seed=seed)]
+        if not quality_only:
+            windows = compare_files(read, monitoring, settings.evaluation)
+            pages.insert(0, drift_page_of_files(read, windows, names, monitoring, seed=seed))
     else:
-        pages = _of_snapshot(settings, quality_only=quality_only)
+        serving = ServingStore(settings.database_url, settings.releases_url, settings.online_url)
+        subject, windows = _newest_snapshot(
+            Lake(settings.lake_url), serving, settings.clock, company=settings.company, monitoring=monitoring, seed=seed
+        )
+        pages = [quality_page(subject, open_alerts(serving.engine))[0]]
+        if not quality_only:
+            pages.insert(0, drift_page(subject, windows))
     for page in pages:
         click.echo(f"{page.document.title}: {page.verdict}")
         for file in write_page(page, into or settings.reports):
             click.echo(f"  {file}")
 
 
-def _of_files(
-    settings: Settings,
-    files: tuple[Path, ...],
-    quality_only: bool,
-    *,
-    own_columns: bool,
-    leave_out: tuple[str, ...],
-    separator: str | None,
-) -> list[Page]:
-    if len(files) > TWO or (len(files) == 1 and not quality_only):
-        raise click.UsageError(
-            f"expected BASELINE and CURRENT, or CURRENT alone with --quality-only, or no file; found {len(files)}"
-        )
-    before, current = (files[0] if len(files) == TWO else None), files[-1]
-    read = read_files(before, current, mapping_of(own_columns=own_columns), leave_out=leave_out, separator=separator)
-    names = ("nothing" if before is None else before.name, current.name)
-    quality = quality_page_of_files(read, names, settings.monitoring, seed=settings.training.seed)
-    if quality_only:
-        return [quality]
-    windows = compare_files(read, settings.monitoring, settings.evaluation)
-    return [drift_page_of_files(read, windows, names, settings.monitoring, seed=settings.training.seed), quality]
-
-
-def _of_snapshot(settings: Settings, *, quality_only: bool) -> list[Page]:
-    lake = Lake(settings.lake_url)
-    serving = ServingStore(settings.database_url, settings.releases_url, settings.online_url)
+def _newest_snapshot(
+    lake: Lake, serving: ServingStore, clock: Clock, *, company: str, monitoring: Monitoring, seed: int
+) -> tuple[Subject, list[DriftWindow]]:
+    """The newest snapshot whose drift was judged, and the newest windows."""
     bundle, windows = champion(serving), drift_windows(lake, REJUDGED)
     snapshots = [one for one in windows if one.of == "snapshot" and one.segment is None]
     if not snapshots or snapshots[-1].release != bundle.digest:
@@ -96,10 +94,6 @@ def _of_snapshot(settings: Settings, *, quality_only: bool) -> list[Page]:
     key = snapshots[-1].window
     baseline = baseline_of(serving.engine, bundle.digest)
     reference, _ = reference_or_why(serving.files, bundle, baseline)
-    rows = WindowRows(lake, lake.version("customer_features"), serving.engine, bundle, settings.timeline).features(key)
-    as_of = settings.clock.now().isoformat()
-    subject = Subject(
-        settings.company, key, bundle, baseline, reference, rows, settings.monitoring, settings.training.seed, as_of
-    )
-    quality, _ = quality_page(subject, open_alerts(serving.engine))
-    return [quality] if quality_only else [drift_page(subject, windows), quality]
+    rows = WindowRows(lake, lake.version("customer_features"), serving.engine, bundle, None).features(key)
+    as_of = clock.now().isoformat()
+    return Subject(company, key, bundle, baseline, reference, rows, monitoring, seed, as_of), windows
