@@ -20,7 +20,7 @@ from sqlalchemy.exc import OperationalError
 from churn_assets.champion import assets as candidate_assets
 from churn_assets.champion import blessing_asset, champion_asset
 from churn_assets.lake.lake import Lake
-from churn_assets.monitoring import assets as monitoring_assets
+from churn_assets.monitoring import window_drawing
 from churn_assets.monitoring.evidently_report import Drawing
 from churn_assets.orchestration import lost_periods
 from churn_assets.scoring import assets as scoring_assets
@@ -59,7 +59,7 @@ def _while_others_go_on(condition: Callable[[], bool], **_: float) -> bool:
 
 def _undrawn(*_: Any, **__: Any) -> Drawing:
     """No drawing for people, which costs more than all that is looked at here, and decides nothing."""
-    return Drawing(page=None, empty=())
+    return Drawing(page=None, figures=None, empty=())
 
 
 @contextmanager
@@ -93,7 +93,7 @@ def installed_boundaries(serving_url: str) -> Iterator[None]:
         for module, name in ((candidate_assets, "stage"), (blessing_asset, "record_blessing"), (champion_asset, "publish")):
             patch.setattr(module, name, partial(getattr(module, name), reached=MACHINE.boundary))
         patch.setattr(Path, "unlink", removed)
-        patch.setattr(monitoring_assets, "draw", _undrawn)
+        patch.setattr(window_drawing, "draw", _undrawn)
         patch.setattr(lost_periods, "wait_while", _while_others_go_on)
         patch.setattr(ActiveExecution, "sleep_til_ready", _try_again_at_once)
         sa.event.listen(sa.Engine, "before_cursor_execute", asked)
