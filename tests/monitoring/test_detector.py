@@ -147,7 +147,7 @@ def test_evidentlys_rule_is_that_of_the_library(rows: int) -> None:
         return Dataset.from_pandas(frame.to_pandas(), data_definition=definition)
 
     past = drawn(rows, 0.0)
-    columns = [Column(name=name, kind=kind) for name, kind in kinds.items()]
+    columns = [Column(name=name, kind=kind) for name, kind in kinds.items()]  # type: ignore[arg-type]
     ours = {column.name: PeerColumn(Sample.of(past[column.name], column)) for column in columns}
     verdicts = []
     for by in np.linspace(0, 0.6, 10):
