@@ -145,7 +145,8 @@ def caught(fault: Planted, found: Read) -> tuple[int, int]:
     for number in range(first, len(keys)):
         start_s, end_s = found.calendar.bounds_s(keys[number])
         rows = found.rows[table]
-        place = Place(rows[keys[number]], rows[keys[number - 1]], start_s, end_s)
+        former_start_s, _ = found.calendar.bounds_s(keys[number - 1])
+        place = Place(rows[keys[number]], rows[keys[number - 1]], former_start_s, start_s, end_s)
         now = profile(table, keys[number], fault.plant(place), found.calendar)
         judgement = judged(now, profiles[:number], table, found.calendar)
         hits += any(one.kind == fault.kind and one.blocking == fault.blocks for one in judgement.findings)

@@ -31,12 +31,14 @@ class Place:
     Attributes:
         rows: rows of the period.
         former: rows of the period before.
+        former_start_s: first second of the period before.
         start_s: first second of the period.
         end_s: first second after it.
     """
 
     rows: pl.DataFrame
     former: pl.DataFrame
+    former_start_s: int
     start_s: int
     end_s: int
 
@@ -130,6 +132,9 @@ def _times() -> list[Planted]:
 
         return plant
 
+    def only(share: float) -> Callable[[Place], pl.DataFrame]:
+        return lambda place: place.rows.filter(_some(share))
+
     tables: tuple[Table, ...] = ("customers", "events", "payments")
     faults = [
         Planted(LATE, f"{table} stop at {part:.0%}", table, stopping(part)) for part in (0.5, 0.75, 0.9) for table in tables
@@ -139,11 +144,7 @@ def _times() -> list[Planted]:
         for part in (0.0, 0.5, 0.8)
         for word in ("feature_used", "support_ticket")
     ]
-    faults += [
-        Planted(ABSENT, f"{share:.0%} of {table}", table, lambda place, share=share: place.rows.filter(_some(share)))
-        for share in (0.0, 0.03)
-        for table in tables
-    ]
+    faults += [Planted(ABSENT, f"{share:.0%} of {table}", table, only(share)) for share in (0.0, 0.03) for table in tables]
     return faults
 
 
@@ -157,7 +158,7 @@ def _repeats() -> list[Planted]:
         return plant
 
     def of_before(place: Place) -> pl.DataFrame:
-        later_s = place.start_s - int(place.former["known_s"].min() or 0)  # type: ignore[call-overload]
+        later_s = place.start_s - place.former_start_s
         moved = [(pl.col(name) + later_s).clip(place.start_s, place.end_s - 1) for name in ("occurred_s", "known_s")]
         return place.former.with_columns(moved)
 
