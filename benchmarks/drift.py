@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 from churn_assets.monitoring.detector.run import CATALOGUE, FULL, QUICK, measured, promises
@@ -37,7 +38,7 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, help="where the company's snapshots are kept; default: nowhere")
     given = parser.parse_args()
     begun, size = time.monotonic(), QUICK if given.quick else FULL
-    with tempfile.TemporaryDirectory() as temporary, ProcessPoolExecutor(PROCESSES) as pool:
+    with tempfile.TemporaryDirectory() as temporary, ProcessPoolExecutor(PROCESSES, get_context("spawn")) as pool:
         found = measured(
             size,
             given.seed,

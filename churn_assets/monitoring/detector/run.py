@@ -64,7 +64,7 @@ class Size:
     kinds: tuple[str, ...]
 
 
-FULL: Final = Size(60_000, (500, 1_000, 2_000), 40, 4, 4, tuple(CHANGES))
+FULL: Final = Size(60_000, (500, 1_000, 2_000), 40, 2, 3, tuple(CHANGES))
 QUICK: Final = Size(5_000, (500, 1_000), 3, 1, 1, ("mean", "correlation only"))
 
 
