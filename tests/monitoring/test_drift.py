@@ -238,6 +238,29 @@ def test_one_window_of_a_history_is_not_enough_but_data_without_time_has_only_on
     assert not judged(TINY, past=without_time).judged
 
 
+@pytest.mark.parametrize(
+    ("past", "window", "said"),
+    [
+        (None, SAME, "as the release has no reference rows to compare with"),
+        (reference().clear(), SAME, "as the release has no reference rows to compare with"),
+        (reference(), SAME.clear(), "as the window has no rows"),
+        (reference(), SAME.head(1), "with fewer than 100 rows"),
+    ],
+)
+def test_what_can_not_be_judged_is_unknown_and_says_why(past: pl.DataFrame | None, window: pl.DataFrame, said: str) -> None:
+    drift = judge_windows(past, {"2025-01-01": window}, COLUMNS, (), RULE)
+    assert (drift.state, drift.alert, drift.windows) == ("unknown", False, {"2025-01-01": []})
+    assert f"not judged, {said}: 2025-01-01" in drift.verdict
+
+
+def test_a_column_that_reference_or_window_lacks_is_named_and_the_others_are_judged() -> None:
+    windows = {f"2025-0{month}-01": shifted(month).drop("gaps") for month in (1, 2, 3)}
+    drift = judge_windows(reference().drop("word"), windows, COLUMNS, (), RULE)
+    assert (drift.agreeing, drift.state) == (("normal",), "attention")
+    assert "word is not in the release's reference" in drift.verdict
+    assert "gaps is not in every window" in drift.verdict
+
+
 def test_a_window_that_lacks_a_column_of_the_release_is_refused_in_a_sentence() -> None:
     with pytest.raises(
         InputError, match="customer_features 2025-01-01 has no gaps, which the serving release was trained on"

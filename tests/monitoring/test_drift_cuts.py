@@ -1,9 +1,14 @@
 """The cut of the drift rule: it falls with the rows, knows the usual year, and has error rates that hold on windows nobody tuned it on."""
 
+from datetime import date
+from pathlib import Path
+
 import numpy as np
 import polars as pl
 import pytest
 
+from churn_assets.lake.lake import Lake
+from churn_assets.monitoring.assets import _usual
 from churn_assets.monitoring.drift import judge_windows
 from churn_assets.monitoring.drift_cuts import (
     MOST_ALLOWED,
@@ -15,6 +20,7 @@ from churn_assets.monitoring.drift_cuts import (
     usual_move,
     usual_periods,
 )
+from churn_assets.periods import epoch_s
 from churn_assets.settings.monitoring import Monitoring
 from churn_store.model.signature import Column
 
@@ -121,6 +127,19 @@ def test_of_many_snapshots_a_few_are_read_evenly_over_the_year() -> None:
     found = usual_periods(days, ["2025-01-01"])
     assert len(found) == MOST_USUAL
     assert (found[0], found[-1]) == ("2024-01-03", "2024-12-31")
+
+
+def test_the_report_reads_the_usual_windows_from_the_lake_and_none_where_data_has_no_time(tmp_path: Path) -> None:
+    lake = Lake(str(tmp_path))
+    months = ["2024-01-01", "2024-03-01", "2024-11-01", "2024-12-01", "2025-01-01", "2025-02-01"]
+    for month in months:
+        rows = pl.DataFrame({"customer_id": ["a", "b"], "x": [float(month[5:7]), 1.0]})
+        lake.replace("customer_features", {month: rows}, run_id="test")
+    version = lake.versions(["customer_features"])["customer_features"]
+    trained_on = pl.DataFrame({"snapshot_s": [epoch_s(date(2024, 12, 1)), epoch_s(date(2025, 2, 1))]})
+    found = _usual(lake, trained_on, version=version)
+    assert [rows["x"][0] for rows in found] == [3.0, 11.0, 1.0], "of the year before, without those it was trained on"
+    assert _usual(lake, trained_on.drop("snapshot_s"), version=version) == []
 
 
 def test_a_usual_window_of_many_rows_is_sampled_the_same_way_each_time() -> None:
