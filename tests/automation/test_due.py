@@ -4,7 +4,15 @@ from datetime import date
 
 import pytest
 
-from churn_assets.automation.due import contiguous, features_due, first_snapshot, labels_due, newest_due, raw_due
+from churn_assets.automation.due import (
+    contiguous,
+    features_due,
+    first_snapshot,
+    labels_due,
+    newest_due,
+    performance_due,
+    raw_due,
+)
 from churn_assets.coverage import require_ended, require_history
 from churn_assets.periods import Calendar
 from churn_assets.settings.at_risk import AtRisk
@@ -169,6 +177,13 @@ def test_only_the_newest_snapshot_is_due_and_once_a_release(
 )
 def test_a_stretch_ends_where_a_period_is_left_out(keys: list[str], stretches: list[tuple[str, str]]) -> None:
     assert list(contiguous(MONTHS, keys)) == stretches
+
+
+def test_performance_is_due_for_new_restated_and_older_snapshots_with_published_labels() -> None:
+    published = {JAN: "one", FEB: "two", MAR: "three"}
+    assert performance_due(published, {}) == [JAN, FEB, MAR]
+    assert performance_due(published, {JAN: "one", FEB: "two before"}) == [FEB, MAR]
+    assert performance_due(published, {**published, APR: "labels that are gone"}) == []
 
 
 def test_a_period_that_has_not_ended_is_refused_with_the_day_on_which_it_ends() -> None:
