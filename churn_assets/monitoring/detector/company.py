@@ -22,7 +22,7 @@ from churn_assets.periods import Calendar
 from churn_assets.settings.at_risk import AtRisk
 from churn_assets.settings.events import EventRoles
 from churn_assets.simulator.source import SyntheticSettings, SyntheticSource
-from churn_store.mapping.tables import KEYS
+from churn_store.mapping.tables import KEYS, Table
 
 CALENDAR = Calendar("weekly", date(2024, 1, 1))
 
@@ -49,28 +49,31 @@ def company(customers: int, seed: int, weeks: Sequence[int], *, folder: Path) ->
         weeks: numbers of the snapshots, from the first day with data.
         folder: folder in which the snapshots are kept for the next time.
     """
-    source = SyntheticSource(SyntheticSettings(customers=customers, seed=seed, start=CALENDAR.first))
+    settings = SyntheticSettings(customers=customers, seed=seed, start=CALENDAR.first)
+    source = SyntheticSource(settings)
     features = features_of(
-        tuple(KEYS), source.attributes, has_time=True, given={table: source.given(table) for table in KEYS}
+        settings.tables, source.attributes, has_time=True, given={table: source.given(table) for table in settings.tables}
     )
     days = [CALENDAR.first + timedelta(weeks=week) for week in sorted(weeks)]
     kept = folder / f"{source.fingerprint()[:16]}-{days[0]}-{days[-1]}-{len(days)}.parquet"
     if not kept.exists():
-        _computed(source, features, days).write_parquet(kept)
+        _computed(source, settings.tables, features, days).write_parquet(kept)
     rows = pl.read_parquet(kept)
     parts = rows.partition_by("week", as_dict=True, include_key=False)
     return Company(features, {day: parts[(day,)] for day in days})
 
 
-def _computed(source: SyntheticSource, features: tuple[Feature, ...], days: Sequence[date]) -> pl.DataFrame:
+def _computed(
+    source: SyntheticSource, tables: Sequence[Table], features: tuple[Feature, ...], days: Sequence[date]
+) -> pl.DataFrame:
     with tempfile.TemporaryDirectory() as folder:
         lake = Lake(folder)
         for key in CALENDAR.complete(days[-1]):
-            for table, keys in KEYS.items():
+            for table in tables:
                 rows = source.read(table, *CALENDAR.bounds_s(key.isoformat())).rows
-                order = [*LIE_BY.get(table, ()), *keys]
+                order = [*LIE_BY.get(table, ()), *KEYS[table]]
                 lake.replace(table, {key.isoformat(): rows.sort(order)}, run_id="benchmark")
-        versions = {table: lake.versions(KEYS)[table] for table in KEYS}
+        versions = lake.versions(tables)
         history = History(lake, versions, CALENDAR, features, AtRisk(), EventRoles())
         numbers = pl.col([feature.name for feature in features if feature.kind == "number"]).cast(pl.Float32)
         return pl.concat(
