@@ -154,7 +154,7 @@ def the_first_model_is_asked_for_when_enough_labels_are_mature_then_scored_and_m
     row = shop.serving.newest()
     assert row is not None
     assert row.epoch == 1
-    for asset in ("churn_scores", "online_features", "drift_report"):
+    for asset in ("churn_scores", "online_features", "drift_history", "drift_report", "quality_report"):
         assert shop.periods(asset)[-1] == "2024-07-01"
     assert shop.lake.read("churn_scores", "2024-07-01")["release"].unique().to_list() == [row.champion]
 

@@ -14,13 +14,15 @@ from churn_assets.lake.lake import Lake
 from churn_assets.monitoring import judged_windows
 from churn_assets.monitoring.assets import monitoring_assets
 from churn_assets.monitoring.history import TABLE, drift_windows
+from churn_assets.monitoring.reference_rows import reference_rows
 from churn_assets.orchestration.lost_periods import lost
 from churn_assets.periods import Calendar
 from churn_assets.resources.serving import ServingStore
 from churn_assets.settings.company import Settings
+from churn_assets.tables import SCORE
 from churn_store.alerts.log import newest_alerts, open_alerts
 from churn_store.database.schema import prediction_log
-from churn_store.monitoring.baselines import pin
+from churn_store.monitoring.baselines import baseline_of, pin
 from churn_store.monitoring.facts import DriftWindow
 from churn_store.releases.bundles import load_manifest
 from churn_store.releases.log import newest
@@ -127,6 +129,10 @@ def test_another_release_or_baseline_judges_the_newest_windows_again_and_older_o
     pin(home.store.engine, home.store.files, first, by="ada", reason="the season", now_s=1)
     home.run(KEYS[-1])
     assert {one.baseline for one in home.windows()} == {first}
+    bundle = home.store.champion()
+    assert bundle is not None
+    rows = reference_rows(home.store.files, bundle, baseline_of(home.store.engine, second))
+    assert rows[SCORE].to_list() == bundle.scorer.score_frame(rows).tolist()
 
 
 def test_an_alert_is_opened_once_while_drift_stays_and_closed_when_it_is_over(home: Home) -> None:

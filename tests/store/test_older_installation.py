@@ -17,18 +17,21 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 
+from churn_assets.monitoring.reference_rows import importances_of
 from churn_store.database import schema
 from churn_store.database.intake import Sender
 from churn_store.database.migrate import MIGRATIONS, migrate, require_migrated
 from churn_store.database.schema import connect
 from churn_store.errors import FencedError
 from churn_store.experiments.history import running
+from churn_store.monitoring.baselines import Baseline, baseline_now, pin, reference_of
 from churn_store.releases.approval import approve
 from churn_store.releases.blessings import newest_blessing
 from churn_store.releases.bundles import load_bundle, load_manifest
 from churn_store.releases.lifecycle import states, waiting
 from churn_store.releases.log import history, newest
 from churn_store.releases.manifest import SINCE, encode
+from churn_store.releases.reference_sample import read_sample
 from churn_store.releases.resolve import find_manifest
 from churn_store.releases.rollback import roll_back
 from churn_store.reports import ReportFile, publish, published
@@ -129,6 +132,14 @@ def test_an_older_installation_has_no_report_and_takes_one(engine: sa.Engine, fi
     report = publish(engine, files, "<p>page", name="card", title="Card", verdict="accepted", now_s=NOW_S)
     assert newest_report(engine, "card") == report
     assert ReportFile(report).read(files) == b"<p>page"
+
+
+def test_an_older_release_is_its_own_baseline_and_another_can_be_pinned(engine: sa.Engine, files: DigestStore) -> None:
+    counts = baseline_now(engine)
+    assert counts == Baseline(SECOND, SECOND)
+    assert read_sample(reference_of(files, counts)).height > 100
+    assert pin(engine, files, "1", **ADA).baseline == FIRST
+    assert importances_of(load_manifest(files, SECOND)) == {}
 
 
 def test_an_older_installation_has_no_answers_to_surveys_and_takes_one(engine: sa.Engine) -> None:
