@@ -73,7 +73,7 @@ def _computed(
                 rows = source.read(table, *CALENDAR.bounds_s(key.isoformat())).rows
                 order = [*LIE_BY.get(table, ()), *KEYS[table]]
                 lake.replace(table, {key.isoformat(): rows.sort(order)}, run_id="benchmark")
-        versions = lake.versions(tables)
+        versions: dict[Table, int] = {table: lake.versions(tables)[table] for table in tables}
         history = History(lake, versions, CALENDAR, features, AtRisk(), EventRoles())
         numbers = pl.col([feature.name for feature in features if feature.kind == "number"]).cast(pl.Float32)
         return pl.concat(
