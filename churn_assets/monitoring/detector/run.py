@@ -34,8 +34,8 @@ STARTS = (4, 17, 30, 43)
 """Windows of the year at which changes begin."""
 
 POWER = 0.9
-PROMISED: Final = {CATALOGUE: "uses_per_session_90d", INDEPENDENT: "count"}
-"""The features of moderate skew (0.7 to 1) for which power is promised, by replay: those of a count, and one of the catalogue that was named on the
+PROMISED: Final = {CATALOGUE: "weekend_share_90d", INDEPENDENT: "count"}
+"""The features of moderate skew (0.7 to 1.2) for which power is promised, by replay: those of a count, and one of the catalogue that was named on the
 company that the rule was built on. Every feature is printed with its own."""
 
 
