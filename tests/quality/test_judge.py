@@ -171,9 +171,12 @@ def test_the_factor_is_told_of_narrow_and_of_wide_distributions(factor: int, dec
         assert change == UnitChange(expected, 1.0)
 
 
-def test_a_column_that_moves_by_itself_is_not_taken_for_another_unit() -> None:
-    moving = [lognormal(0.3, mean, seed=number) for number, mean in enumerate((2.0, 3.0, 2.2, 3.1, 2.0, 2.9))]
-    assert unit_change(lognormal(0.3, 4.0, seed=9), moving) is None
+def test_a_column_that_has_moved_as_far_by_itself_is_not_taken_for_another_unit() -> None:
+    moved_once = [lognormal(0.3, mean, seed=number) for number, mean in enumerate((2.0, 2.0, 2.0, 3.0, 3.0, 3.0))]
+    steady = [lognormal(0.3, 3.0, seed=number) for number in range(6)]
+    now = lognormal(0.3, 4.0, seed=9)
+    assert unit_change(now, steady) == UnitChange(10.0, 1.0)
+    assert unit_change(now, moved_once) is None
 
 
 def test_a_profile_counts_when_rows_arrived_and_holds_no_id() -> None:
