@@ -38,11 +38,16 @@ from churn_api.http.ordinary import CheckedRequest
 from churn_api.http.problems import problem_response
 from churn_api.intake.bodies import Bodies
 from churn_api.intake.saving import Saver
+from churn_api.monitoring.baseline import BaselineController
 from churn_api.monitoring.blocked_data import BlockedData
-from churn_api.monitoring.exposition import Exposition
+from churn_api.monitoring.exposition import Exposition, predicts
+from churn_api.monitoring.facts_routes import MonitoringController, MonitoringReader
+from churn_api.monitoring.flush import FlushController
+from churn_api.monitoring.gauges import monitoring_metrics
 from churn_api.monitoring.health import HealthController, Monitor, detailed_controller
 from churn_api.monitoring.shadow import ShadowController
 from churn_api.monitoring.status import StatusController
+from churn_api.monitoring.timeline import TimelineController, TimelineReader
 from churn_api.open_inference.routes import ModelMetadataController, ServerController, infer_routes
 from churn_api.outcomes.parsing import OUTCOMES
 from churn_api.outcomes.routes import OutcomeService, outcome_controller
@@ -74,6 +79,7 @@ from churn_api.telemetry.json_log import say
 from churn_api.telemetry.line_writer import LineWriter
 from churn_api.telemetry.metrics import Metrics
 from churn_api.telemetry.refusals import Refusals
+from churn_api.telemetry.request_days import RequestDays
 from churn_api.telemetry.shipper import Shipper
 from churn_api.telemetry.spool import Spool
 from churn_api.treatments.parsing import TREATMENTS
@@ -93,6 +99,9 @@ from churn_store.treatments.log import record as record_treatments
 
 if TYPE_CHECKING:
     from churn_api.telemetry.spans import Tracing
+
+FACTS_EVERY = 4
+"""The graph publishes its facts once a snapshot, so that they are looked for this much more rarely than releases."""
 
 FIRST_LOOK_S = 6.0
 """Longest wait of the start for the first look at the releases, so that the service can answer at once where possible."""
@@ -142,9 +151,11 @@ def create_app(
     online = OnlineFeatures(open_reader(settings.online_url, copies=settings.cache_folder / "online"), metrics)
     spool, shadow = Spool(settings.spool_folder, limit_bytes=limits.spool_limit_bytes), Shadow(releases, metrics)
     shipper = Shipper(spool, engine, metrics)
-    threads, blocked = (
+    threads, blocked, monitoring, request_days = (
         ThreadPoolExecutor(max_workers=2, thread_name_prefix="batch"),
         BlockedData(engine, on_failure=_counted(metrics, "blocked data")),
+        MonitoringReader.of(releases),
+        RequestDays(engine, metrics.requests, predicts, clock.now_s),
     )
     predictor = Predictor(releases, spool, metrics, clock.now_s, shadow.queue)
     bodies, explanations = FileBodies(settings.customers, limits.max_batch), Explanations(metrics, threads)
@@ -159,6 +170,12 @@ def create_app(
         ),
         "reference sample": PeriodicTask(
             "reference", follow_up.read_reference, every_s=limits.poll_s, on_failure=_counted(metrics, "reference")
+        ),
+        "monitoring facts": PeriodicTask(
+            "facts", monitoring.follower.follow, every_s=FACTS_EVERY * limits.poll_s, on_failure=_counted(metrics, "facts")
+        ),
+        "requests by day": PeriodicTask(
+            "days", request_days.write, every_s=limits.ship_s, on_failure=_counted(metrics, "requests by day")
         ),
         "keys": PeriodicTask("keys", access.ring.refresh, every_s=limits.poll_s, on_failure=_counted(metrics, "keys")),
         "prediction log": PeriodicTask("log", shipper.ship, every_s=limits.ship_s, on_failure=shipper.failed),
@@ -177,10 +194,10 @@ def create_app(
         metrics,
         clock,
         blocked,
-        parts=[watch.words, shipper.words, access.words, worker.words, shadow.words, blocked.words],
+        parts=[watch.words, shipper.words, access.words, worker.words, shadow.words, blocked.words, monitoring.follower.words],
     )
     exposition, traced = (
-        Exposition(metrics.registry, worker, os.getpid(), monitor.refresh_metrics),
+        Exposition(metrics.registry, worker, os.getpid(), monitor.refresh_metrics, partial(monitoring_metrics, monitoring)),
         _traced(limits, metrics, worker),
     )
     access_log, refusals = AccessLog(writer, limits.access_log_share), Refusals(writer, access.audit.note_strangers)
@@ -217,7 +234,7 @@ def create_app(
             threads.shutdown(wait=False, cancel_futures=True)
             await asyncio.to_thread(shipper.ship_the_rest, limits.shutdown_s)
             refusals.flush()
-            await asyncio.to_thread(write_last, access.last_writers, limits.shutdown_s)
+            await asyncio.to_thread(write_last, [*access.last_writers, request_days.write], limits.shutdown_s)
             engine.dispose()
             watch.close()
             access_log.flush()
@@ -228,6 +245,7 @@ def create_app(
         "outcomes": OutcomeService(Saver(engine, Bodies(OUTCOMES, limits.max_batch, clock.now_s), record_outcomes, clock.now_s, turns), releases),
         "treatments": TreatmentService(Saver(engine, Bodies(TREATMENTS, limits.max_batch, clock.now_s), record_treatments, clock.now_s, turns)),
         "surveys": SurveyService(engine, predictor, online, clock.now_s, turns),
+        "monitoring": monitoring, "timeline": TimelineReader(engine, clock.now_s), "shipper": shipper, "spool": spool,
         "shadow": shadow, "access": access, "documents": documents, "engine": engine, "explanations": explanations, "monitor": monitor, "predictor": predictor, "releases": releases,
         "decisions": Decisions(engine, releases, trials, access.ring.name_of, clock.now_s, shadow.has_given_up), "threads": threads, "online": online, "clock": clock, "worker": worker, "exposition": exposition,
     }  # fmt: skip
@@ -244,6 +262,10 @@ def create_app(
         CustomerController,
         StatusController,
         ShadowController,
+        MonitoringController,
+        BaselineController,
+        FlushController,
+        TimelineController,
         HealthController,
         detailed_controller(is_open=limits.open_metrics),
         ReportController,

@@ -75,9 +75,18 @@ class Exposition:
         worker: which of several workers it is.
         pid: its id.
         refresh: function that brings the metrics up to date that are not kept so.
+        alike: function that returns metrics that every worker knows alike, so that one of them shows its own.
     """
 
-    def __init__(self, registry: CollectorRegistry, worker: Worker, pid: int, refresh: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        registry: CollectorRegistry,
+        worker: Worker,
+        pid: int,
+        refresh: Callable[[], None],
+        alike: Callable[[], list[Metric]] = list,
+    ) -> None:
+        self._alike = alike
         self._registry = registry
         self._worker = worker
         self._pid = pid
@@ -91,7 +100,9 @@ class Exposition:
     async def text(self) -> bytes:
         """What Prometheus reads."""
         together = await self.together()
-        return generate_latest(_Text([*map(_metric, (*together, *known_names(together))), *self._processes()]))
+        return generate_latest(
+            _Text([*map(_metric, (*together, *known_names(together))), *self._alike(), *self._processes()])
+        )
 
     async def together(self) -> list[Counted]:
         """What all workers have counted."""
@@ -186,12 +197,12 @@ def known_names(counted: list[Counted]) -> list[Counted]:
     """The same under the names that dashboards of churn services look for, which have no prefix."""
     by_name = {metric.name: metric for metric in counted}
     requests, latency = by_name["churn_requests"].samples, by_name["churn_request_seconds"].samples
-    predicting = [sample for sample in requests if _predicts(sample[1])]
+    predicting = [sample for sample in requests if predicts(sample[1])]
     return [
         Counted(
             "prediction_latency_seconds", "From the head of a request for predictions to its answer", "histogram",
             [(_renamed(name, "churn_request_seconds", "prediction_latency_seconds"), labels, value)
-             for name, labels, value in latency if _predicts(labels)],
+             for name, labels, value in latency if predicts(labels)],
         ),
         _counter("prediction_requests", "Requests for predictions that were answered", predicting),
         _counter("prediction_errors", "Requests for predictions that failed, by status", filter(_failed, predicting)),
@@ -200,7 +211,8 @@ def known_names(counted: list[Counted]) -> list[Counted]:
     ]  # fmt: skip
 
 
-def _predicts(labels: dict[str, str]) -> bool:
+def predicts(labels: dict[str, str]) -> bool:
+    """Whether a request with these labels was for predictions."""
     return labels["route"].startswith("/predict") or labels["route"].endswith("/infer")
 
 

@@ -44,6 +44,7 @@ class Shipper:
         self._stuck: dict[str, str] = {}
         self._aside: list[str] = []
         self._held_until = 0.0
+        self._turn = threading.Lock()
 
     def ship(self) -> None:
         """Ship all complete segments: this worker's own lines and those of dead workers.
@@ -51,17 +52,27 @@ class Shipper:
         Raises:
             SQLAlchemyError: if the database takes none of them now; lines that were not committed stay in the spool.
         """
-        try:
-            self._spool.sweep()
-            self._rows.require_table()  # before a segment is completed, so that few large ones wait for a database that is away
-            if time.monotonic() >= self._held_until:
-                self._spool.complete()
-            self._ship_all()
-            self._is_failing = False
-        finally:
-            self._spool.measure()
-            self._aside = [file.name for file in self._spool.put_aside()]
-            self._metrics.spool_bytes.set(self._spool.waiting_bytes)
+        self.flush()
+
+    def flush(self) -> int:
+        """Ship as ``ship`` does, and return the number of predictions that were shipped.
+
+        Raises:
+            SQLAlchemyError: as ``ship`` does.
+        """
+        with self._turn:
+            try:
+                self._spool.sweep()
+                self._rows.require_table()  # before a segment is completed, so that few large ones wait for a database that is away
+                if time.monotonic() >= self._held_until:
+                    self._spool.complete()
+                shipped = self._ship_all()
+                self._is_failing = False
+            finally:
+                self._spool.measure()
+                self._aside = [file.name for file in self._spool.put_aside()]
+                self._metrics.spool_bytes.set(self._spool.waiting_bytes)
+        return shipped
 
     def ship_the_rest(self, at_most_s: float) -> None:
         """Ship what is left at the end of the process, within a time limit; the spool keeps the rest for the next start."""
@@ -95,15 +106,16 @@ class Shipper:
         except Exception as error:
             self.failed(error)
 
-    def _ship_all(self) -> None:
+    def _ship_all(self) -> int:
+        """Ship every complete segment; the number of predictions that were shipped."""
         stuck: dict[str, str] = {}
-        shipped, refusal = 0, None
+        segments, shipped, refusal = 0, 0, None
         for file in self._spool.segments():
             try:
                 with self._spool.adopt(file) as segment:
                     if segment is not None:
-                        self._ship_segment(segment)
-                        shipped += 1
+                        shipped += self._ship_segment(segment)
+                        segments += 1
             except SQLAlchemyError as error:
                 self._rows.require_table()  # a database that went away stops here; else it may be this segment's fault
                 stuck[file.name], refusal = type(error).__name__, error
@@ -113,12 +125,14 @@ class Shipper:
             say("prediction_log_segment_stuck", logging.ERROR, file=name, reason=stuck[name])
         self._metrics.ship_failures.labels("segment").inc(len(stuck))
         self._stuck = stuck
-        if refusal is not None and not shipped:
+        if refusal is not None and not segments:
             self._held_until = time.monotonic() + HELD_FOR_S
             raise refusal
         self._held_until = 0.0
+        return shipped
 
-    def _ship_segment(self, segment: SpoolSegment) -> None:
+    def _ship_segment(self, segment: SpoolSegment) -> int:
+        """Ship a segment; the number of predictions in it that were shipped."""
         refused = [segment.torn] if segment.torn else []
         for start in range(0, len(segment.lines), BATCH):
             refused += self._rows.insert(segment.lines[start : start + BATCH])
@@ -130,4 +144,6 @@ class Shipper:
         segment.file.unlink()
         self._metrics.log_refused.inc(len(refused) - bool(segment.torn))
         self._metrics.log_torn.inc(bool(segment.torn))
-        self._metrics.log_shipped.inc(len(segment.lines) - len(refused) + bool(segment.torn))
+        shipped = len(segment.lines) - len(refused) + bool(segment.torn)
+        self._metrics.log_shipped.inc(shipped)
+        return shipped

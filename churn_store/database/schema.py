@@ -13,7 +13,7 @@ from sqlalchemy.pool import NullPool
 from churn_store.database.guarded_file import open_file
 from churn_store.errors import InputError
 
-REVISION = "0007"
+REVISION = "0008"
 """The newest migration: the schema that this code expects."""
 
 metadata = sa.MetaData()
@@ -81,6 +81,19 @@ sa.Index(
     sqlite_where=prediction_log.c.experiment.is_not(None),
     postgresql_where=prediction_log.c.experiment.is_not(None),
 )
+
+request_days = sa.Table(
+    "request_days",
+    metadata,
+    sa.Column("day_s", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("requests", sa.BigInteger, nullable=False),
+    sa.Column("refused", sa.BigInteger, nullable=False),
+    sa.Column("failed", sa.BigInteger, nullable=False),
+)
+"""Requests for predictions that were answered on a day (UTC, by the platform's clock), added to by every worker.
+
+Of them ``refused`` were answered with 4xx, ``failed`` with 5xx. The prediction log has only those that brought a prediction.
+"""
 
 api_keys = sa.Table(
     "api_keys",
