@@ -181,6 +181,7 @@ def ask(service: Service, path: str, method: str, key: str | None, **named: str)
         "/releases/rollback": {"reason": "a test"},
         "/releases/approve": {"candidate": version, "reason": "a test"},
         "/releases/reject": {"candidate": named.get("rejected", ""), "reason": "a test"},
+        "/monitoring/baseline": {"baseline": "1", "reason": "a test"},
         "/ab/config": {"challenger": named.get("challenger", ""), "share": 0.1, "reason": "a test", "override": True},
         "/v2/models/churn/infer": INFER, "/v2/models/churn/versions/{version}/infer": INFER,
         "/outcomes": {"customer_id": "c1", "churned": True},
