@@ -27,7 +27,7 @@ from churn_store.clock import Clock
 from churn_store.errors import InputError, ReleaseError
 from churn_store.releases.bundles import Bundle
 from churn_store.releases.explaining import explainer_of
-from churn_store.storage.online_store import Snapshot, open_reader, write_snapshot
+from churn_store.storage.online_store import newest_snapshot, write_snapshot
 
 
 def scoring_assets(
@@ -126,7 +126,7 @@ def _online_features(
     ) -> dg.MaterializeResult[None]:
         [key] = keys_of(context)
         snapshot_s = epoch_s(date.fromisoformat(key)) if has_time else None
-        serves = asyncio.run(_serving_now(serving.online_url))
+        serves = asyncio.run(newest_snapshot(serving.online_url))
         if (
             serves is not None
             and serves.snapshot_s is not None
@@ -185,11 +185,3 @@ def _read(*, has_time: bool) -> list[str]:
 def _by_customer(rows: pl.DataFrame, columns: list[str]) -> Iterator[tuple[str, tuple[Any, ...]]]:
     for customer_id, *values in rows.select("customer_id", *columns).iter_rows():
         yield customer_id, tuple(values)
-
-
-async def _serving_now(url: str) -> Snapshot | None:
-    reader = open_reader(url)
-    try:
-        return await reader.refresh()
-    finally:
-        await reader.close()

@@ -104,16 +104,13 @@ def write_snapshot(
     Returns:
         The description of the written snapshot.
     """
-    encoded = [(customer_id, msgspec.msgpack.encode(list(values))) for customer_id, values in rows]
-    digest = hashlib.sha256(repr((name, tuple(columns))).encode())
-    for customer_id, blob in encoded:
-        digest.update(customer_id.encode() + b"\0" + blob)
+    encoded = _encoded(rows)
     snapshot = Snapshot(
         name=name,
         snapshot_s=snapshot_s,
         columns=tuple(columns),
         rows=len(encoded),
-        digest=digest.hexdigest(),
+        digest=_digest(name, columns, encoded),
         written_s=now_s,
     )
     if url.startswith(("redis://", "rediss://", "unix://")):
@@ -121,6 +118,11 @@ def write_snapshot(
     else:
         _write_folder(Path(url), snapshot, encoded)
     return snapshot
+
+
+def digest_of_rows(name: str, columns: Sequence[str], rows: Iterable[FeatureRow]) -> str:
+    """The digest that a snapshot of these rows has, without writing it."""
+    return _digest(name, columns, _encoded(rows))
 
 
 def open_reader(url: str, *, copies: Path | None = None) -> OnlineReader:
@@ -137,6 +139,19 @@ def open_reader(url: str, *, copies: Path | None = None) -> OnlineReader:
 
 CACHE_KIB: Final = 16 * 1024
 """Memory for pages that were read, which costs a look-up less than the kernel's; the features of some 80,000 customers fit in."""
+
+
+async def newest_snapshot(url: str) -> Snapshot | None:
+    """What the service looks up now; ``None`` before the first.
+
+    Args:
+        url: ``redis://...`` or a folder.
+    """
+    reader = open_reader(url)
+    try:
+        return await reader.refresh()
+    finally:
+        await reader.close()
 
 
 class FolderReader:
@@ -315,6 +330,17 @@ class RedisReader:
 
 
 _POINTER = "churn:online:current"
+
+
+def _encoded(rows: Iterable[FeatureRow]) -> list[tuple[str, bytes]]:
+    return [(customer_id, msgspec.msgpack.encode(list(values))) for customer_id, values in rows]
+
+
+def _digest(name: str, columns: Sequence[str], encoded: Iterable[tuple[str, bytes]]) -> str:
+    digest = hashlib.sha256(repr((name, tuple(columns))).encode())
+    for customer_id, blob in encoded:
+        digest.update(customer_id.encode() + b"\0" + blob)
+    return digest.hexdigest()
 
 
 def _hash(snapshot: Snapshot) -> str:

@@ -34,7 +34,7 @@ WRONG: tuple[Any, ...] = (CANARY, f"{CANARY}\0", CANARY * 40, NUMBER, -NUMBER, [
 """What is put in place of each value of a body."""
 
 
-DECISIONS = ("/releases/", "/ab/config")
+DECISIONS = ("/releases/", "/ab/config", "/monitoring/baseline")
 """Routes whose errors tell of the row that serves, with the reason that somebody gave for it."""
 
 CSV = (

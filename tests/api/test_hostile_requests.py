@@ -383,6 +383,7 @@ HOSTILE_BODIES = {
         if case != "text for a number"
     },
     ("PUT", "/ab/config"): hostile_decision(b'"challenger": null'),
+    ("PUT", "/monitoring/baseline"): hostile_decision(b'"baseline": null'),
     ("POST", "/releases/rollback"): {
         "text for a number": b'{"reason": "x", "to_epoch": "1"}',
         "a name twice": b'{"reason": "x", "to_epoch": 1, "to_epoch": 2}',
