@@ -34,6 +34,7 @@ from churn_api.monitoring.verdicts import (
     verdicts_of,
 )
 from churn_api.releases.poller import ReleasePoller
+from churn_api.schemas.requests import ID_PATTERN
 from churn_store.monitoring.facts import DriftWindow, Facts, FeatureMove, QualityFinding, SnapshotPerformance
 
 SHOWN: Final = 60
@@ -46,7 +47,8 @@ _PAGES: Final = ["/reports/drift", "/reports/card", "/reports/backtest"]
 _UNKNOWN: Final = {404: problem_spec("Nothing is known of this segment.")}
 
 Segment = Annotated[
-    str | None, Parameter(min_length=1, max_length=200, description="such as `plan=pro`; default: all customers")
+    str | None,
+    Parameter(min_length=1, max_length=200, pattern=ID_PATTERN, description="such as `plan=pro`; default: all customers"),
 ]
 Windows = Annotated[int, Parameter(ge=1, le=SHOWN, description="most windows, the newest ones")]
 
