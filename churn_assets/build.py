@@ -24,6 +24,7 @@ from churn_assets.champion.jobs import release_jobs
 from churn_assets.champion.sensors import release_sensors
 from churn_assets.champion.waiting_asset import waiting_asset
 from churn_assets.connectors.open_source import open_source
+from churn_assets.facts.assets import facts_assets
 from churn_assets.features.assets import feature_assets
 from churn_assets.features.feature_sets import company_features, features_in_use, protected_among
 from churn_assets.lake.lake import Lake
@@ -128,6 +129,7 @@ def build_defs(settings: Settings | None = None, *, overrides: Mapping[str, Any]
             judged_by=JudgedBy(settings.performance, settings.evaluation, settings.profit, settings.training.seed),
             has_campaigns=TREATMENTS in settings.raw_tables,
         ),
+        *facts_assets(company=settings.company, has_time=settings.has_time),
     ]
     forgetting, when_to_forget = retention(
         settings.service, settings.clock, serving, company=settings.company, lake_url=settings.lake_url

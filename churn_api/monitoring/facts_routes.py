@@ -36,13 +36,14 @@ from churn_api.monitoring.verdicts import (
 from churn_api.releases.poller import ReleasePoller
 from churn_api.schemas.requests import ID_PATTERN
 from churn_store.monitoring.facts import DriftWindow, Facts, FeatureMove, QualityFinding, SnapshotPerformance
+from churn_store.reports import NAMES
 
 SHOWN: Final = 60
 """Most windows, and most findings, in an answer."""
 
 SEVERITIES: Final = ("none", "info", "warning", "critical")
 
-_PAGES: Final = ["/reports/drift", "/reports/card", "/reports/backtest"]
+_PAGES: Final = [f"/reports/{name}" for name in NAMES]
 
 _UNKNOWN: Final = {404: problem_spec("Nothing is known of this segment.")}
 

@@ -129,7 +129,7 @@ def _severity(found: Verdict, quality: Sequence[QualityFinding]) -> Severity:
     if found.state != "attention":
         return "none" if found.state == "fine" else "info"
     if found.name == "quality":
-        return "critical" if any(one.blocking for one in quality if one.period == found.snapshot) else "warning"
+        return "critical" if any(one.blocking for one in quality) else "warning"
     return _SEVERITIES.get(found.name, "warning")
 
 

@@ -25,7 +25,7 @@ from churn_assets.automation.due import (
     performance_due,
     raw_due,
 )
-from churn_assets.automation.jobs import BACKTEST, FEATURES, INGEST, LABELS, MONITOR, PERFORMANCE, PUBLISH, SCORE
+from churn_assets.automation.jobs import BACKTEST, FACTS, FEATURES, INGEST, LABELS, MONITOR, PERFORMANCE, PUBLISH, SCORE
 from churn_assets.automation.watch import Signs, Watch
 from churn_assets.backtest.origins import origins
 from churn_assets.coverage import unbroken_until
@@ -55,6 +55,7 @@ from churn_assets.orchestration.run_history import (
 )
 from churn_assets.periods import Calendar, text
 from churn_assets.quality.acceptances import as_cause
+from churn_assets.quality.findings import TABLE as QUALITY_FINDINGS
 from churn_assets.raw.assets import STAGES
 from churn_assets.resources.serving import ServingStore
 from churn_assets.settings.company import Settings
@@ -66,6 +67,7 @@ from churn_store.clock import Clock
 from churn_store.errors import InputError
 from churn_store.mapping.tables import Table
 from churn_store.monitoring.baselines import baseline_of
+from churn_store.monitoring.facts import ASSET
 
 REASON = "churn/reason"
 
@@ -224,6 +226,9 @@ def due_stages(settings: Settings, source: Source, clock: Clock, serving: Servin
             by_baseline=True,
         )
 
+    def facts(instance: dg.DagsterInstance) -> Requests:
+        yield _facts(instance, lake, serving, code_version("facts"))
+
     def backtest(instance: dg.DagsterInstance) -> Requests:
         yield _backtest(
             instance,
@@ -243,6 +248,7 @@ def due_stages(settings: Settings, source: Source, clock: Clock, serving: Servin
         SCORE: Stage(scores, "Scores the newest snapshot with the serving release."),
         MONITOR: Stage(monitoring, "Measures the newest snapshot's drift."),
         BACKTEST: Stage(backtest, "Tests the family that serves, once a month of labels."),
+        FACTS: Stage(facts, "Publishes what was found out, once there is something newer."),
         PERFORMANCE: Stage(performance, "Judges what was served, once the labels of a snapshot are made or restated."),
     }
 
@@ -289,6 +295,30 @@ def _backtest(
     return dg.RunRequest(
         run_key=run_key(BACKTEST, cause, failed),
         tags={REASON: f"the labels of {month} are there, newest snapshot {newest}", CAUSE: cause},
+    )
+
+
+def _facts(instance: dg.DagsterInstance, lake: Lake, serving: ServingStore, code: str) -> dg.RunRequest | dg.SkipReason:
+    """One publication for each newer report, finding or release, once none of them is being made."""
+    row, away = serving.newest_or_away()
+    if away:
+        return dg.SkipReason(away)
+    reports = {name: newest_materialization(instance, name) for name in ("drift_report", "performance_report")}
+    found = {name: report.event for name, report in reports.items() if report is not None}
+    if lake.has(QUALITY_FINDINGS):
+        found[QUALITY_FINDINGS] = lake.version(QUALITY_FINDINGS)
+    if not found:
+        return dg.SkipReason("nothing was found out yet")
+    for job in (MONITOR, PERFORMANCE):
+        if is_under_way(instance, job, makes=reports):
+            return dg.SkipReason(f"{job} is under way, and published afterwards")
+    cause = digest_of(sorted(found.items()), None if row is None else row.epoch, code)
+    failed, given_up = failures(instance, FACTS, cause)
+    if given_up or is_under_way(instance, FACTS, makes=[ASSET]) or attempts(instance, FACTS, cause) > failed:
+        return dg.SkipReason(f"asked for already, {f'and failed {failed} times' if given_up else 'and nothing is newer'}")
+    return dg.RunRequest(
+        run_key=run_key(FACTS, cause, failed),
+        tags={REASON: f"{', '.join(found)} may be newer than what was published", CAUSE: cause},
     )
 
 

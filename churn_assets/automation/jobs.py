@@ -14,7 +14,7 @@ from churn_assets.orchestration.failure_policy import RETRY
 from churn_assets.orchestration.pools import FIRST
 from churn_assets.resources.tracking import END_MLFLOW
 
-INGEST, FEATURES, LABELS, PUBLISH, RETRAIN, SCORE, MONITOR, BACKTEST, PERFORMANCE = (
+INGEST, FEATURES, LABELS, PUBLISH, RETRAIN, SCORE, MONITOR, BACKTEST, PERFORMANCE, FACTS = (
     "ingest",
     "build_features",
     "build_labels",
@@ -24,8 +24,9 @@ INGEST, FEATURES, LABELS, PUBLISH, RETRAIN, SCORE, MONITOR, BACKTEST, PERFORMANC
     "monitor",
     "backtest",
     "judge_performance",
+    "publish_facts",
 )
-ORDER = (INGEST, FEATURES, LABELS, RETRAIN, SCORE, MONITOR)
+ORDER = (INGEST, FEATURES, LABELS, RETRAIN, SCORE, MONITOR, FACTS)
 """The jobs in the order of the data, without those for which nothing waits: the backtest, the publication of labels that were made
 without it, and the performance of what was served."""
 
@@ -40,6 +41,7 @@ SELECTIONS = {
     MONITOR: dg.AssetSelection.groups("monitoring") - dg.AssetSelection.assets("detector_benchmark"),
     BACKTEST: dg.AssetSelection.assets("backtest_report"),
     PERFORMANCE: dg.AssetSelection.groups("performance"),
+    FACTS: dg.AssetSelection.groups("facts"),
 }
 """The assets that each job makes."""
 
@@ -60,6 +62,7 @@ def jobs(families: Sequence[str]) -> list[Any]:
         MONITOR: "Compare the newest snapshot with what the serving release was trained on.",
         BACKTEST: "Test models on every snapshot that followed them, and follow them as they age.",
         PERFORMANCE: "Judge what was served of a snapshot by its mature labels.",
+        FACTS: "Publish what was found out about drift, quality, performance and skew, for the service.",
     }
     return [
         dg.define_asset_job(

@@ -1,0 +1,1 @@
+"""What the graph has found out, published as one file for the service."""
