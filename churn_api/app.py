@@ -154,7 +154,7 @@ def create_app(
     threads, blocked, monitoring, request_days = (
         ThreadPoolExecutor(max_workers=2, thread_name_prefix="batch"),
         BlockedData(engine, on_failure=_counted(metrics, "blocked data")),
-        MonitoringReader.of(releases),
+        MonitoringReader.of(releases, online),
         RequestDays(engine, metrics.requests, predicts, clock.now_s),
     )
     predictor = Predictor(releases, spool, metrics, clock.now_s, shadow.queue)

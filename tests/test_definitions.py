@@ -39,6 +39,7 @@ HISTORY = {
     "drift_history",
     "drift_report",
     "quality_report",
+    "monitoring_facts",
     "backtest_report",
     "performance_history",
     "performance_report",

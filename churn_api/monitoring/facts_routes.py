@@ -26,6 +26,7 @@ from churn_api.monitoring.answers import (
 )
 from churn_api.monitoring.facts import FactsFollower
 from churn_api.monitoring.verdicts import (
+    ServedNow,
     VerdictEntry,
     newest_performance,
     newest_window,
@@ -33,6 +34,7 @@ from churn_api.monitoring.verdicts import (
     verdict_of,
     verdicts_of,
 )
+from churn_api.predictions.online_features import OnlineFeatures
 from churn_api.releases.poller import ReleasePoller
 from churn_api.schemas.requests import ID_PATTERN
 from churn_store.monitoring.facts import DriftWindow, Facts, FeatureMove, QualityFinding, SnapshotPerformance
@@ -61,15 +63,17 @@ class MonitoringReader:
     Attributes:
         follower: the facts that were read last.
         releases: source of the release that serves.
+        online: online features.
     """
 
     follower: FactsFollower
     releases: ReleasePoller
+    online: OnlineFeatures
 
     @classmethod
-    def of(cls, releases: ReleasePoller) -> Self:
+    def of(cls, releases: ReleasePoller, online: OnlineFeatures) -> Self:
         """A reader with a follower of its own, which reads nothing before it is asked to."""
-        return cls(FactsFollower(releases.store, lambda: releases.current is not None), releases)
+        return cls(FactsFollower(releases.store, lambda: releases.current is not None), releases, online)
 
     @property
     def serving(self) -> str | None:
@@ -84,11 +88,16 @@ class MonitoringReader:
 
     def verdict(self, name: str) -> VerdictEntry:
         """A verdict as it counts now."""
-        return verdict_of(name, self.follower.current, self.serving)
+        return verdict_of(name, self.follower.current, self._now)
 
     def verdicts(self) -> list[VerdictEntry]:
         """All verdicts as they count now."""
-        return verdicts_of(self.follower.current, self.serving)
+        return verdicts_of(self.follower.current, self._now)
+
+    @property
+    def _now(self) -> ServedNow:
+        snapshot = self.online.snapshot
+        return ServedNow(self.serving, None if snapshot is None else snapshot.name)
 
     def basis(self, *verdicts: VerdictEntry) -> dict[str, Any]:
         """The fields of ``Basis``, for an answer that rests on some verdicts."""

@@ -1,11 +1,12 @@
 """What the facts mean now: each verdict beside the release that serves, with its severity.
 
-A verdict is ``unknown`` where nothing was judged, where what was judged is another release than the one that serves, and where newer facts
-can't be read. What is unknown is never fine. Belongs here: that rule, and the one verdict of many. Does not belong here: reading
+A verdict is ``unknown`` where nothing was judged, where what was judged is another release or an older snapshot than the one that serves, and
+where newer facts can't be read. What is unknown is never fine. Belongs here: that rule, and the one verdict of many. Does not belong here: reading
 (``monitoring.facts``) and HTTP (``monitoring.facts_routes``).
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Literal
 
@@ -45,13 +46,26 @@ class VerdictEntry(msgspec.Struct, frozen=True, kw_only=True):
     as_of: datetime | None = None
 
 
-def verdict_of(name: str, followed: FollowedFacts, serving: str | None) -> VerdictEntry:
-    """A verdict beside the release that serves.
+@dataclass(frozen=True)
+class ServedNow:
+    """What serves now.
+
+    Attributes:
+        release: digest of the release; ``None`` before the first.
+        snapshot: key of the online features' snapshot; ``None`` before the first.
+    """
+
+    release: str | None
+    snapshot: str | None
+
+
+def verdict_of(name: str, followed: FollowedFacts, now: ServedNow) -> VerdictEntry:
+    """A verdict beside what serves now.
 
     Args:
         name: one of ``NAMES``.
         followed: what was read last.
-        serving: digest of the release that serves; ``None`` before the first.
+        now: what serves now.
     """
     facts = followed.facts
     found = None if facts is None else next((one for one in facts.verdicts if one.name == name), None)
@@ -61,9 +75,13 @@ def verdict_of(name: str, followed: FollowedFacts, serving: str | None) -> Verdi
         return _unknown(name, f"{followed.away}; no monitoring facts were read before" if followed.away else NONE_YET)
     if found is None:
         return _unknown(name, f"the graph has not judged {name.replace('_', ' ')} yet")
-    if found.release is not None and found.release != serving:
-        other = "no release serves" if serving is None else f"{serving[:SHOWN_DIGITS]} serves"
+    if found.release is not None and found.release != now.release:
+        other = "no release serves" if now.release is None else f"{now.release[:SHOWN_DIGITS]} serves"
         return _unknown(name, f"what was judged is release {found.release[:SHOWN_DIGITS]}, and {other} now", found)
+    if name == "drift" and found.snapshot is not None and found.snapshot < (now.snapshot or ""):
+        return _unknown(
+            name, f"snapshot {now.snapshot} is served and was not compared yet; the last was {found.snapshot}", found
+        )
     return VerdictEntry(
         name=name,
         state=found.state,
@@ -75,9 +93,9 @@ def verdict_of(name: str, followed: FollowedFacts, serving: str | None) -> Verdi
     )
 
 
-def verdicts_of(followed: FollowedFacts, serving: str | None) -> list[VerdictEntry]:
+def verdicts_of(followed: FollowedFacts, now: ServedNow) -> list[VerdictEntry]:
     """All verdicts, in the order of ``NAMES``."""
-    return [verdict_of(name, followed, serving) for name in NAMES]
+    return [verdict_of(name, followed, now) for name in NAMES]
 
 
 def together(verdicts: Sequence[VerdictEntry]) -> tuple[State, str]:

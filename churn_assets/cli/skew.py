@@ -39,7 +39,10 @@ def skew(since: str | None, limit: int, *, show_ids: bool, as_json: bool) -> Non
     """
     settings = Settings.load()
     since_s = 0.0 if since is None else parse_time(since, where="--since").timestamp()
-    report = run_skew(settings, since_s=since_s, limit=limit, show_ids=show_ids)
+    serving = ServingStore(settings.database_url, settings.releases_url, settings.online_url)
+    report = replayed(
+        serving, Lake(settings.lake_url), has_time=settings.has_time, since_s=since_s, limit=limit, show_ids=show_ids
+    )
     if as_json:
         click.echo(
             msgspec.json.encode({**msgspec.to_builtins(report), "equal": report.is_equal, "verdict": sentence(report)})
@@ -49,13 +52,14 @@ def skew(since: str | None, limit: int, *, show_ids: bool, as_json: bool) -> Non
     sys.exit(0 if report.is_equal else SKEW)
 
 
-def run_skew(settings: Settings, *, since_s: float, limit: int, show_ids: bool) -> SkewReport:
+def replayed(
+    serving: ServingStore, lake: Lake, *, has_time: bool, since_s: float, limit: int, show_ids: bool
+) -> SkewReport:
     """Replay the logged requests of a company.
 
     Raises:
         InputError: if none was logged since then, or the database does not answer.
     """
-    serving = ServingStore(settings.database_url, settings.releases_url, settings.online_url)
     try:
         rows, damaged = served_rows(serving.engine, since_s=since_s, limit=limit)
     except SQLAlchemyError as error:
@@ -70,9 +74,9 @@ def run_skew(settings: Settings, *, since_s: float, limit: int, show_ids: bool) 
     return replay(
         rows,
         damaged,
-        lake=Lake(settings.lake_url),
+        lake=lake,
         files=serving.files,
-        online=asyncio.run(newest_snapshot(settings.online_url)),
-        has_time=settings.has_time,
+        online=asyncio.run(newest_snapshot(serving.online_url)),
+        has_time=has_time,
         with_customers=show_ids,
     )

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from churn_store.clock import DAY_S
 from churn_store.monitoring.facts import FOLDER, publish_facts
 from tests.api.conftest import Installation, Service, problem
 from tests.api.monitoring_facts import facts, finding, move, performance, window
-from tests.release_factory import NOW_S, Candidate
+from tests.release_factory import NOW_S, SNAPSHOT_S, Candidate
 
 TICKS = count(1)
 
@@ -104,6 +105,16 @@ def test_what_was_judged_of_another_release_says_nothing_of_the_one_that_serves(
     sentence = asked(watched, "drift-detection")["sentence"]
     assert sentence == f"what was judged is release {former[:12]}, and {digest(watched)[:12]} serves now"
     assert asked(watched, "metrics")["performance"] is None
+
+
+def test_drift_of_an_older_snapshot_than_is_served_says_nothing_of_that_one(watched: Service) -> None:
+    publish(watched, states={"drift": "fine"})
+    assert state(watched)["drift"] == "fine"
+    watched.installation.put_online(snapshot_s=SNAPSHOT_S + 28 * DAY_S)
+    watched.until(lambda: state(watched)["drift"] == "unknown")
+    said = "snapshot 2026-03-01 is served and was not compared yet; the last was 2026-02-01"
+    assert asked(watched, "drift-detection")["sentence"] == said
+    assert state(watched)["quality"] == "fine"
 
 
 def test_windows_are_told_apart_by_segment_and_by_whether_they_were_served(watched: Service) -> None:
