@@ -52,7 +52,10 @@ def _monitoring_facts(*, company: str, has_time: bool) -> dg.AssetsDefinition:
     )
     @wrong_input_is_final
     def monitoring_facts(
-        lake: dg.ResourceParam[Lake], clock: dg.ResourceParam[Clock], serving: dg.ResourceParam[ServingStore]
+        context: dg.AssetExecutionContext,  # noqa: ARG001 - wrong input ends the run by it
+        lake: dg.ResourceParam[Lake],
+        clock: dg.ResourceParam[Clock],
+        serving: dg.ResourceParam[ServingStore],
     ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
         row, now_s = serving.newest(), clock.now_s()
         release = None if row is None else row.champion
