@@ -1,5 +1,7 @@
 """What the service shows of monitoring: it follows the facts, says what is unknown, and never takes that for fine."""
 
+import shutil
+import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import count
@@ -278,3 +280,13 @@ def _audited(watched: Service) -> set[int]:
 def test_before_the_first_release_there_is_no_baseline(installation: Installation) -> None:
     with installation.serve() as service:
         problem(service.get("/monitoring/baseline"), 404)
+
+
+@pytest.mark.integration
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is in Debian's package prometheus")
+def test_promtool_finds_nothing_to_say_of_the_facts(watched: Service) -> None:
+    publish(watched)
+    told = watched.get("/metrics").text
+    assert "\nchurn_drift_detected" in told
+    checked = subprocess.run(["promtool", "check", "metrics"], input=told, capture_output=True, text=True, check=False)
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")

@@ -16,7 +16,9 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from churn_store.monitoring.facts import publish_facts
 from tests.api.conftest import ONLINE_ROWS, Installation
+from tests.api.monitoring_facts import facts, move, window
 from tests.api.processes import CHURN, Process, ask, run, serving, settings_of
 from tests.fault_table import Fault
 from tests.release_factory import Candidate
@@ -317,3 +319,28 @@ def test_the_supervisor_has_one_thread_and_nothing_loaded_that_a_copy_of_it_coul
         [sys.executable, "-c", START], env=settings_of(tmp_path), check=True, capture_output=True, text=True
     )
     assert found.stdout.split() == ["1"]
+
+
+def test_what_is_known_of_the_graph_is_shown_once_by_whichever_worker_answers(released: Installation) -> None:
+    key, release = released.keys["both"].key, released.bundle().digest
+
+    def shown(process: Process) -> set[float]:
+        """The statistic of a feature as 24 new connections see it."""
+        found = set()
+        for _ in range(24):
+            connection = process.connect()
+            connection.request("GET", "/metrics", headers={"X-API-Key": key})
+            text = connection.getresponse().read().decode()
+            connection.close()
+            samples = [one for family in text_string_to_metric_families(text) for one in family.samples]
+            named = [one for one in samples if one.name == "feature_drift_statistic" and one.labels == {"feature": "x"}]
+            found |= {one.value for one in named} or {-1.0}
+        return found
+
+    with two_workers(released, CHURN_SERVICE__POLL_S="0.1") as (process, _):
+        assert shown(process) == {-1.0}
+        for psi in (0.31, 0.02):
+            told = facts(release, drift=[window(release, features=[move("x", psi=psi)])])
+            publish_facts(released.files, told)
+            until(lambda: shown(process) == {psi})  # noqa: B023 - called before the next round
+        assert answering(process, key) == {1, 2}
