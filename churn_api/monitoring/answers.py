@@ -49,7 +49,13 @@ class DriftFigures(msgspec.Struct, kw_only=True):
 
 
 class QualityFigures(msgspec.Struct, kw_only=True):
-    """What is broken in the newest period that has findings."""
+    """What is broken in the data.
+
+    Attributes:
+        period: newest period that has findings; null without any.
+        findings: findings of that period.
+        blocking: findings that block a period, of any.
+    """
 
     period: str | None
     findings: int

@@ -231,8 +231,11 @@ def _figures(window: DriftWindow) -> DriftFigures:
 
 def _quality(findings: Sequence[QualityFinding]) -> QualityFigures:
     newest = max((one.period for one in findings), default=None)
-    of_newest = [one for one in findings if one.period == newest]
-    return QualityFigures(period=newest, findings=len(of_newest), blocking=sum(one.blocking for one in of_newest))
+    return QualityFigures(
+        period=newest,
+        findings=sum(one.period == newest for one in findings),
+        blocking=sum(one.blocking for one in findings),
+    )
 
 
 def _entry(window: DriftWindow) -> DriftEntry:

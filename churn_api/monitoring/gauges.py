@@ -5,13 +5,14 @@ absent, so that no alert takes it for a good value. Belongs here: from facts to 
 (``telemetry.metrics``).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from prometheus_client.core import Metric
 
 from churn_api.monitoring.facts_routes import MonitoringReader
 from churn_api.monitoring.verdicts import newest_performance, newest_window
+from churn_store.monitoring.facts import QualityFinding
 
 STATES: Final = ("fine", "attention", "unknown")
 
@@ -40,7 +41,10 @@ def monitoring_metrics(monitoring: MonitoringReader) -> list[Metric]:
     ]
     published: list[Sample] = [({}, float(facts.as_of_s))] if monitoring.follower.current.facts is not None else []
     blocking: list[Sample] = (
-        [({"blocking": str(is_blocking).lower()}, _findings(monitoring, is_blocking)) for is_blocking in (False, True)]
+        [
+            ({"blocking": str(is_blocking).lower()}, _findings(facts.quality, is_blocking=is_blocking))
+            for is_blocking in (False, True)
+        ]
         if monitoring.verdict("quality").state != "unknown"
         else []
     )
@@ -62,16 +66,20 @@ def monitoring_metrics(monitoring: MonitoringReader) -> list[Metric]:
             "Time by the platform's clock at which the graph published the facts",
             published,
         ),
-        ("churn_quality_findings", "Faults in the newest period of data that has any", blocking),
+        (
+            "churn_quality_findings",
+            "Faults in the data that block a period, and others of the newest period that has any",
+            blocking,
+        ),
     ]
     both = [*told, *((f"churn_{name}", said, samples) for name, said, samples in told), *ours]
     return [_gauge(name, said, samples) for name, said, samples in both if samples]
 
 
-def _findings(monitoring: MonitoringReader, is_blocking: bool) -> float:
-    findings = monitoring.facts.quality
+def _findings(findings: Sequence[QualityFinding], *, is_blocking: bool) -> float:
+    """The number of faults that block a period, or of the others of the newest period."""
     newest = max((one.period for one in findings), default=None)
-    return float(sum(one.blocking is is_blocking for one in findings if one.period == newest))
+    return float(sum(one.blocking is is_blocking and (is_blocking or one.period == newest) for one in findings))
 
 
 def _gauge(name: str, said: str, samples: Iterable[Sample]) -> Metric:

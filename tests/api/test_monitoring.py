@@ -290,3 +290,12 @@ def test_promtool_finds_nothing_to_say_of_the_facts(watched: Service) -> None:
     assert "\nchurn_drift_detected" in told
     checked = subprocess.run(["promtool", "check", "metrics"], input=told, capture_output=True, text=True, check=False)
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
+
+
+def test_faults_of_the_data_are_counted_while_they_are_known(watched: Service) -> None:
+    found = [finding(), finding(period="2026-02-01", blocking=False), finding(period="2025-12-01", blocking=False)]
+    publish(watched, states={"quality": "attention"}, quality=found)
+    assert watched.metric("churn_quality_findings", blocking="true") == 1
+    assert watched.metric("churn_quality_findings", blocking="false") == 1
+    publish(watched, states={"quality": "unknown"}, quality=found)
+    assert "churn_quality_findings" not in watched.get("/metrics").text
