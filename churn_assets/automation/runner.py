@@ -13,7 +13,7 @@ import dagster as dg
 
 from churn_assets.automation.due import contiguous, features_due, first_snapshot, labels_due, raw_due
 from churn_assets.automation.due_sensors import RANGE_END, RANGE_START, REASON
-from churn_assets.automation.jobs import FEATURES, INGEST, LABELS, ORDER, RETRAIN, SCORE
+from churn_assets.automation.jobs import FACTS, FEATURES, INGEST, LABELS, ORDER, RETRAIN, SCORE
 from churn_assets.lake.lake import Lake
 from churn_assets.orchestration.code_version import sections_of
 from churn_assets.orchestration.dagster_internals import AssetNode
@@ -148,7 +148,7 @@ def _nothing_serves(serving: ServingStore) -> str:
 
 def _keys(job: str, settings: Settings) -> list[str] | None:
     """The periods that a job is for by the clock, whether stored or not; `None` for a job without periods."""
-    if not settings.has_time or job == RETRAIN:
+    if not settings.has_time or job in (RETRAIN, FACTS):
         return None
     today = settings.clock.now().date()
     if job == INGEST:
