@@ -29,7 +29,8 @@ def monitoring_metrics(monitoring: MonitoringReader) -> list[Metric]:
     judged = newest_performance(facts.performance, release=monitoring.serving) if performance.state != "unknown" else None
     moves = [] if window is None or window.state == "unknown" else window.features
     measures = {} if judged is None else judged.measures
-    statistic = [({"feature": move.feature}, move.psi) for move in moves]
+    # One that is only shown, as a day of the year, always moves: an alert on it would never end.
+    statistic = [({"feature": move.feature}, move.psi) for move in moves if move.judged]
     means = [({"feature": move.feature}, move.mean) for move in moves if move.mean is not None]
     accuracy: list[Sample] = [({}, measures[ACCURACY].value)] if ACCURACY in measures else []
     detected: list[Sample] = [({}, float(drift.state == "attention"))] if drift.state != "unknown" else []
@@ -51,7 +52,7 @@ def monitoring_metrics(monitoring: MonitoringReader) -> list[Metric]:
     told = [
         (
             "feature_drift_statistic",
-            "Population stability index of a feature in the newest snapshot, less its bias",
+            "Population stability index of a judged feature in the newest snapshot, less its bias",
             statistic,
         ),
         ("feature_mean", "Mean of a feature in the newest snapshot", means),

@@ -65,7 +65,10 @@ def drift_part(lake: Lake, *, now_s: int) -> Judged[DriftWindow]:
 
 
 def quality_part(lake: Lake, *, now_s: int) -> Judged[QualityFinding]:
-    """The findings of the newest periods, with the verdict on the newest period of each table and on whatever blocks a period."""
+    """The findings of the newest periods, with the verdict on the newest period of each table and on whatever blocks a period.
+
+    That an older period could not be judged is left out: it says nothing of now.
+    """
     try:
         judged, found, blocking = judged_periods(lake), quality_findings(lake, PERIODS), blocking_findings(lake)
     except LostError as error:
@@ -77,8 +80,9 @@ def quality_part(lake: Lake, *, now_s: int) -> Judged[QualityFinding]:
     faults = [*blocking, *(one for one in of_newest if one.kind != UNKNOWN and not one.blocking)]
     not_judged = [one for one in of_newest if one.kind == UNKNOWN]
     state: State = "attention" if faults else "unknown" if not_judged or not newest else "fine"
+    shown = [one for one in found if one.kind != UNKNOWN or one in not_judged]
     return Judged(
-        [*(one for one in blocking if one not in found), *found],
+        [*(one for one in blocking if one not in shown), *shown],
         [
             Verdict(
                 name="quality",

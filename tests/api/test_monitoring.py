@@ -247,6 +247,13 @@ def test_metrics_of_facts_have_as_many_series_as_the_release_has_features(watche
     assert sum(line.startswith("feature_drift_statistic{") for line in told.splitlines()) == 2
 
 
+def test_a_feature_that_is_only_shown_has_no_statistic_that_an_alert_could_take(watched: Service) -> None:
+    moves = [move(), move("days_from_april", judged=False, psi=9.0)]
+    publish(watched, drift=[window(digest(watched), features=moves)])
+    assert watched.metric("feature_drift_statistic") == 0.31
+    assert watched.metric("feature_mean", feature="days_from_april") == 41.5
+
+
 def test_a_baseline_is_pinned_by_name_and_audited(watched: Service, other_candidate: Candidate) -> None:
     installed = watched.installation
     installed.make_key("release", "release")

@@ -107,11 +107,14 @@ def test_quality_is_that_of_the_newest_period_and_of_what_blocks_any(lake: Lake)
         run_id="test",
     )
     assert verdict().state == "unknown"
+    assert [one.kind for one in quality_part(lake, now_s=NOW_S).found] == ["nulls", "unknown"]
+    write_findings(lake, "payments", {"2026-01-01": []}, run_id="test")
+    assert [one.kind for one in quality_part(lake, now_s=NOW_S).found] == ["nulls"]
+    assert verdict().state == "fine"
     write_findings(lake, "events", {"2025-11-01": [finding(period="2025-11-01")]}, run_id="test")
     assert verdict().state == "attention"
     assert verdict().sentence == "events 2025-11-01: value is empty in 40 %"
     write_findings(lake, "events", {"2025-11-01": []}, run_id="test")
-    write_findings(lake, "payments", {"2025-12-01": []}, run_id="test")
     assert verdict().state == "fine"
 
 

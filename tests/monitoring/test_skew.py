@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from click.testing import CliRunner, Result
 
 from churn_assets.lake.lake import Lake
+from churn_assets.monitoring.served_log import served_rows
 from churn_assets.monitoring.skew import difference
 from churn_assets.monitoring.skew_report import SkewReport, sentence, verdict_of
 from churn_assets.periods import epoch_s
@@ -270,3 +271,24 @@ def test_where_nothing_was_logged_there_is_no_verdict(company: Installation) -> 
 )
 def test_two_values_are_equal_or_differ_in_a_named_way(served: Any, stored: Any, kind: str | None) -> None:
     assert difference(served, stored)[0] == kind
+
+
+def test_the_log_is_read_alike_from_both_databases(engine: sa.Engine) -> None:
+    row = {
+        "item": 0, "customer_id": "c1", "release": "a" * 64, "epoch": 1, "role": "champion", "probability": 0.25,
+        "churn": False, "threshold": 0.5, "features": {"x": 0.1, "plan": None}, "latency_us": 9,
+    }  # fmt: skip
+    rows = [
+        {**row, "request_id": "r1", "answered_s": 10.0, "snapshot_s": NOW_S},
+        {**row, "request_id": "r2", "answered_s": 20.0, "snapshot_s": None},
+        {**row, "request_id": "r3", "answered_s": 30.0, "snapshot_s": NOW_S, "features": [1]},
+    ]
+    with engine.begin() as connection:
+        connection.execute(prediction_log.insert(), rows)
+    found, damaged = served_rows(engine, since_s=10.0, limit=3)
+    assert [(one.request_id, one.origin, one.features) for one in found] == [
+        ("r2", "sent", row["features"]), ("r1", "looked up", row["features"]),
+    ]  # fmt: skip
+    assert damaged == 1
+    assert [one.request_id for one in served_rows(engine, since_s=15.0, limit=3)[0]] == ["r2"]
+    assert served_rows(engine, since_s=0.0, limit=1) == ([], 1)
