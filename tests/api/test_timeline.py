@@ -149,6 +149,11 @@ def test_while_the_database_is_away_the_timeline_and_a_flush_say_so(watched: Ser
     assert "stay in the spool" in told["detail"]
     file.with_name("away.db").rename(file)
     watched.until(lambda: len(watched.installation.logged()) == 1)
+    watched.until(lambda: ("/monitoring/flush-logs", 503) in _audited(watched))
+
+
+def _audited(watched: Service) -> list[tuple[str, int]]:
+    return [(row["route"], row["status"]) for row in watched.get("/admin/audit", key="admin").json()["rows"]]
 
 
 def test_what_waits_in_the_spool_is_shipped_when_it_is_asked_for(tmp_path: Path, candidate: Candidate) -> None:

@@ -31,7 +31,7 @@ HURRIED_DAEMON = Path(__file__).with_name("hurried_daemon.py")
 HOST = "127.0.0.1"
 LOADS_WITHIN_S = 180.0
 PID = re.compile(r"pid: (\d+)")
-SENSORS = 7
+SENSORS = 9
 """The number of sensors of a company with time that ask for runs."""
 
 ASKS_FOR_RUNS = "_when_due"
