@@ -11,6 +11,7 @@ from churn_store.monitoring.facts import (
     Measured,
     QualityFinding,
     SnapshotPerformance,
+    State,
     Verdict,
 )
 from tests.release_factory import NOW_S
@@ -58,9 +59,15 @@ def finding(**changed: Any) -> QualityFinding:
     return msgspec.structs.replace(told, **changed)
 
 
-def facts(release: str, states: dict[str, str] | None = None, **changed: Any) -> Facts:
+def facts(release: str, states: dict[str, State] | None = None, **changed: Any) -> Facts:
     """Facts about a release, in which drift asks for attention and everything else is fine."""
-    given = {"drift": "attention", "served_drift": "fine", "quality": "fine", "performance": "fine", "skew": "fine"}
+    given: dict[str, State] = {
+        "drift": "attention",
+        "served_drift": "fine",
+        "quality": "fine",
+        "performance": "fine",
+        "skew": "fine",
+    }
     verdicts = [
         Verdict(
             name=name, state=state, sentence=f"{name} is {state}", snapshot="2026-02-01",
