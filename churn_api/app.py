@@ -194,7 +194,15 @@ def create_app(
         metrics,
         clock,
         blocked,
-        parts=[watch.words, shipper.words, access.words, worker.words, shadow.words, blocked.words, monitoring.follower.words],
+        parts=[
+            watch.words,
+            shipper.words,
+            access.words,
+            worker.words,
+            shadow.words,
+            blocked.words,
+            monitoring.follower.words,
+        ],
     )
     exposition, traced = (
         Exposition(metrics.registry, worker, os.getpid(), monitor.refresh_metrics, partial(monitoring_metrics, monitoring)),

@@ -8,7 +8,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from churn_assets.automation.jobs import LABELS, ORDER
+from churn_assets.automation.jobs import FACTS, LABELS, ORDER
 from churn_assets.automation.retention import AUDIT_SCHEDULE
 from churn_assets.build import build_defs
 from churn_assets.settings.company import Settings
@@ -93,6 +93,8 @@ def test_the_graph_has_the_assets_of_its_shape_and_loads(
     dg.Definitions.validate_loadable(defs)
     assert names(defs) == expected
     assert {job.name for job in defs.resolve_all_job_defs()} >= set(ORDER)
+    published = defs.resolve_job_def(FACTS).asset_layer.selected_asset_keys
+    assert {key.to_user_string() for key in published} == {"monitoring_facts"}, "it has no periods, and a job of its own"
     made = {key.to_user_string() for key in defs.resolve_job_def(LABELS).asset_layer.selected_asset_keys}
     assert made == {"churn_labels", "published_labels"} & expected, "labels are published in the run that makes them"
     by_hand = {asset for job in ORDER for asset in defs.resolve_job_def(job).asset_layer.selected_asset_keys}
@@ -137,7 +139,7 @@ def test_schedules_and_sensors_run_in_a_fresh_install(tmp_path: Path) -> None:
         "verify_lake_daily": dg.DefaultScheduleStatus.RUNNING,
         AUDIT_SCHEDULE: dg.DefaultScheduleStatus.RUNNING,
     }
-    assert [sensor.default_status for sensor in sensors] == [dg.DefaultSensorStatus.RUNNING] * 12
+    assert [sensor.default_status for sensor in sensors] == [dg.DefaultSensorStatus.RUNNING] * 13
     watching = {"watch_tables", "watch_quality"}  # they read the log of every table and start nothing
     assert all((sensor.minimum_interval_seconds or 0) < 5 for sensor in sensors if sensor.name not in watching)
 

@@ -8,6 +8,7 @@ that failed is requested again when its cause has changed.
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import date
+from functools import partial
 from typing import Any, NamedTuple
 
 import dagster as dg
@@ -64,12 +65,15 @@ from churn_assets.settings.label import Label, matures_on
 from churn_assets.settings.training import Training
 from churn_assets.tables import Source, quarantine_of
 from churn_store.clock import Clock
-from churn_store.errors import InputError
+from churn_store.errors import InputError, LostError, StoreAwayError
 from churn_store.mapping.tables import Table
 from churn_store.monitoring.baselines import baseline_of
 from churn_store.monitoring.facts import ASSET
 
 REASON = "churn/reason"
+
+UNREADABLE = -1
+"""Version of a table that can't be read."""
 
 Requests = Iterator[dg.RunRequest | dg.SkipReason]
 RANGE_START, RANGE_END = ASSET_PARTITION_RANGE_START_TAG, ASSET_PARTITION_RANGE_END_TAG
@@ -226,9 +230,6 @@ def due_stages(settings: Settings, source: Source, clock: Clock, serving: Servin
             by_baseline=True,
         )
 
-    def facts(instance: dg.DagsterInstance) -> Requests:
-        yield _facts(instance, lake, serving, code_version("facts"))
-
     def backtest(instance: dg.DagsterInstance) -> Requests:
         yield _backtest(
             instance,
@@ -248,7 +249,9 @@ def due_stages(settings: Settings, source: Source, clock: Clock, serving: Servin
         SCORE: Stage(scores, "Scores the newest snapshot with the serving release."),
         MONITOR: Stage(monitoring, "Measures the newest snapshot's drift."),
         BACKTEST: Stage(backtest, "Tests the family that serves, once a month of labels."),
-        FACTS: Stage(facts, "Publishes what was found out, once there is something newer."),
+        FACTS: Stage(
+            partial(_facts, lake=lake, serving=serving), "Publishes what was found out, once there is something newer."
+        ),
         PERFORMANCE: Stage(performance, "Judges what was served, once the labels of a snapshot are made or restated."),
     }
 
@@ -298,25 +301,35 @@ def _backtest(
     )
 
 
-def _facts(instance: dg.DagsterInstance, lake: Lake, serving: ServingStore, code: str) -> dg.RunRequest | dg.SkipReason:
+def _facts(instance: dg.DagsterInstance, *, lake: Lake, serving: ServingStore) -> Requests:
     """One publication for each newer report, finding or release, once none of them is being made."""
     row, away = serving.newest_or_away()
     if away:
-        return dg.SkipReason(away)
+        yield dg.SkipReason(away)
+        return
     reports = {name: newest_materialization(instance, name) for name in ("drift_report", "performance_report")}
     found = {name: report.event for name, report in reports.items() if report is not None}
-    if lake.has(QUALITY_FINDINGS):
-        found[QUALITY_FINDINGS] = lake.version(QUALITY_FINDINGS)
+    try:
+        if lake.has(QUALITY_FINDINGS):
+            found[QUALITY_FINDINGS] = lake.version(QUALITY_FINDINGS)
+    except LostError:  # published as unknown, with the reason
+        found[QUALITY_FINDINGS] = UNREADABLE
+    except StoreAwayError as error:
+        yield dg.SkipReason(str(error))
+        return
     if not found:
-        return dg.SkipReason("nothing was found out yet")
+        yield dg.SkipReason("nothing was found out yet")
+        return
     for job in (MONITOR, PERFORMANCE):
         if is_under_way(instance, job, makes=reports):
-            return dg.SkipReason(f"{job} is under way, and published afterwards")
-    cause = digest_of(sorted(found.items()), None if row is None else row.epoch, code)
+            yield dg.SkipReason(f"{job} is under way, and published afterwards")
+            return
+    cause = digest_of(sorted(found.items()), None if row is None else row.epoch, code_version("facts"))
     failed, given_up = failures(instance, FACTS, cause)
     if given_up or is_under_way(instance, FACTS, makes=[ASSET]) or attempts(instance, FACTS, cause) > failed:
-        return dg.SkipReason(f"asked for already, {f'and failed {failed} times' if given_up else 'and nothing is newer'}")
-    return dg.RunRequest(
+        yield dg.SkipReason(f"asked for already, {f'and failed {failed} times' if given_up else 'and nothing is newer'}")
+        return
+    yield dg.RunRequest(
         run_key=run_key(FACTS, cause, failed),
         tags={REASON: f"{', '.join(found)} may be newer than what was published", CAUSE: cause},
     )

@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 
 from churn_assets.automation.due_sensors import due_stages
-from churn_assets.automation.jobs import FACTS, MONITOR, SELECTIONS
+from churn_assets.automation.jobs import FACTS
 from churn_assets.connectors.open_source import open_source
 from churn_assets.facts.assets import facts_assets
 from churn_assets.facts.parts import SEGMENTED, drift_part, performance_part, quality_part
@@ -19,7 +19,7 @@ from churn_assets.quality.findings import write_findings
 from churn_assets.resources.serving import ServingStore
 from churn_assets.settings.company import Settings
 from churn_store.database.migrate import migrate
-from churn_store.monitoring.facts import ASSET, FOLDER, Verdict, read_facts
+from churn_store.monitoring.facts import FOLDER, Verdict, read_facts
 from churn_store.storage.digest_store import DigestStore
 from tests.api.monitoring_facts import finding, window
 from tests.release_factory import NOW_S, make_online, make_release
@@ -204,14 +204,12 @@ def test_the_facts_are_asked_for_once_for_each_newer_report_finding_or_release(
         for _ in range(3):
             instance.create_run_for_job(_empty, tags=last.tags, status=dg.DagsterRunStatus.FAILURE)
         assert asked(instance) is None
+        for log in (settings.home / "lake" / "quality_findings" / "_delta_log").glob("*.json"):
+            log.write_text("{", encoding="utf-8")
+        done(instance, asked(instance))
+        assert asked(instance) is None
 
 
 @dg.job(name=FACTS)
 def _empty() -> None:
     """Stands for the job of the same name."""
-
-
-def test_the_job_publishes_and_the_partitioned_one_does_not() -> None:
-    assets: list[Any] = [*facts_assets(company="Acme", has_time=True)]
-    assert {key.to_user_string() for key in SELECTIONS[FACTS].resolve(assets)} == {ASSET}
-    assert SELECTIONS[MONITOR].resolve(assets) == set()
