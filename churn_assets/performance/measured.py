@@ -23,7 +23,7 @@ from churn_store.releases.manifest import Interval, Manifest
 from churn_store.releases.risk_bands import bands_of
 
 SHOWN: Final = (
-    "auc", "log_loss", "brier", "calibration_slope", "calibration_intercept", "lift_top_decile", "profit", "precision", "recall",
+    "auc", "log_loss", "brier", "calibration_slope", "calibration_intercept", "lift_top_decile", "profit", "accuracy", "precision", "recall",
 )  # fmt: skip
 OF_PARTS: Final = ("auc", "log_loss", "brier", "profit")
 """Measures of arms and segments; with few rows the others say little."""

@@ -23,6 +23,7 @@ LABELS = {
     "calibration_intercept": "calibration intercept",
     "lift_top_decile": "lift, top decile",
     "profit": "profit per customer",
+    "accuracy": "accuracy",
     "precision": "precision",
     "recall": "recall",
     "base_rate": "churn rate",
