@@ -42,9 +42,6 @@ DESCRIPTIONS: dict[Table, str] = {
 }
 
 
-IRREGULAR: tuple[Table, ...] = ("treatments",)
-"""Tables that do not arrive alike in each period, so that nothing is wrong with one that has other rows than those before: campaigns come and go."""
-
 STAGES = ("raw", "connectors")
 """The stages whose code makes the rows: the connectors count, although this stage knows a source only by its contract."""
 
@@ -88,7 +85,6 @@ def _raw_asset(
     rules: Quality,
 ) -> dg.AssetsDefinition:
     has_time = timeline is not None
-    is_feed = has_time and table not in IRREGULAR
     contract = (
         raw_contract(table, source.attributes, source.given(table)) if has_time else labelled_contract(source.attributes)
     )
@@ -124,7 +120,7 @@ def _raw_asset(
             {
                 SHARE: f"at most {raw.quarantine_limit:.1%} of the rows break the contract",
                 EMPTY: "some rows arrived",
-                **({QUALITY: CHECKED} if is_feed else {}),
+                **({QUALITY: CHECKED} if has_time else {}),
             },
         ),
     )
@@ -143,9 +139,7 @@ def _raw_asset(
         good = TableWriter(context, lake, table, contract, order=LIE_BY.get(table, ()), apart=apart)
         bad = TableWriter(context, lake, quarantine, quarantine_contract(), apart=apart)
         stands = {key: version for key, version in data_versions(context.instance, table).items() if key in done}
-        judged = None
-        if timeline is not None and is_feed:
-            judged = TableQuality(lake, table, timeline, rules, versions=stands, rows=good.rows)
+        judged = None if timeline is None else TableQuality(lake, table, timeline, rules, versions=stands, rows=good.rows)
         unread: dict[str, InputError] = {}
         for key, arrived in _arrivals(source, table, keys, timeline, Ingested(done, good.rows, bad.rows), anew=anew):
             if isinstance(arrived, InputError):
@@ -169,7 +163,7 @@ def _raw_asset(
             _finish(judged, context.run_id)
             raise unread[keys[0]]
         for key, reason in unread.items():  # a period that can't be read stops only itself
-            good.refuse(key, unread_outcomes(reason, besides=[QUALITY] if is_feed else []))
+            good.refuse(key, unread_outcomes(reason, besides=[QUALITY] if has_time else []))
             bad.add(key, Built(bad.rows(key) if key in done else bad.rows(key).clear()))
         # The quarantine is written even if its period is refused, so that the bad rows can be inspected.
         bad.finish()
