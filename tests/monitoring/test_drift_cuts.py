@@ -2,13 +2,14 @@
 
 from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 
 from churn_assets.lake.lake import Lake
-from churn_assets.monitoring.assets import _usual
 from churn_assets.monitoring.drift import judge_windows
 from churn_assets.monitoring.drift_cuts import (
     MOST_ALLOWED,
@@ -20,9 +21,11 @@ from churn_assets.monitoring.drift_cuts import (
     usual_move,
     usual_periods,
 )
+from churn_assets.monitoring.window_rows import WindowRows
 from churn_assets.periods import epoch_s
 from churn_assets.settings.monitoring import Monitoring
-from churn_store.model.signature import Column
+from churn_store.database.schema import connect
+from churn_store.model.signature import Column, Signature
 
 TENTHS = np.full(10, 2_000.0)
 NEVER = Usual(0.0, 0)
@@ -137,9 +140,12 @@ def test_the_report_reads_the_usual_windows_from_the_lake_and_none_where_data_ha
         lake.replace("customer_features", {month: rows}, run_id="test")
     version = lake.versions(["customer_features"])["customer_features"]
     trained_on = pl.DataFrame({"snapshot_s": [epoch_s(date(2024, 12, 1)), epoch_s(date(2025, 2, 1))]})
-    found = _usual(lake, trained_on, version=version)
+    signature = Signature((Column(name="x", kind="number"),))
+    bundle: Any = SimpleNamespace(manifest=SimpleNamespace(signature=signature))
+    windows = WindowRows(lake=lake, version=version, bundle=bundle, engine=connect("sqlite://"), timeline=None)
+    found = windows.usual(trained_on)
     assert [rows["x"][0] for rows in found] == [3.0, 11.0, 1.0], "of the year before, without those it was trained on"
-    assert _usual(lake, trained_on.drop("snapshot_s"), version=version) == []
+    assert windows.usual(trained_on.drop("snapshot_s")) == []
 
 
 def test_a_usual_window_of_many_rows_is_sampled_the_same_way_each_time() -> None:
