@@ -1,10 +1,11 @@
 """A tracking bug in the graph: its month is blocked, told and never learned from, those after it wait, and all catch up by themselves."""
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import dagster as dg
+import polars as pl
 import pytest
 import sqlalchemy as sa
 import yaml
@@ -15,7 +16,12 @@ from churn_assets.automation.runner import why
 from churn_assets.cli.quality.accept import accept
 from churn_assets.cli.quality.findings import findings
 from churn_assets.doctor.quality import quality_in_words
+from churn_assets.features.engines.base import History
+from churn_assets.features.engines.polars_engine import PolarsEngine
 from churn_assets.orchestration.run_history import data_versions
+from churn_assets.quality.acceptances import Acceptance
+from churn_assets.quality.acceptances import accept as accept_it
+from churn_assets.quality.findings import blocking_findings
 from churn_assets.simulator.scenarios import Scenario
 from churn_assets.simulator.source import SyntheticSettings, SyntheticSource
 from churn_store.alerts.log import newest_alerts, open_alerts
@@ -31,6 +37,7 @@ pytestmark = pytest.mark.integration
 
 CUSTOMERS, CHURN = 1_500, 0.12
 JUN, JUL, AUG = (f"2024-0{month}-01" for month in range(6, 9))
+LACKED = "days_since_last_payment"
 BUG = Scenario(kind="tracking_bug", start=dt.date.fromisoformat(MAY))
 
 
@@ -87,6 +94,41 @@ def test_a_tracking_bug_blocks_its_month_until_it_is_corrected_or_accepted(compa
     accepted_it_is_let_pass(company, engine)
     corrected_all_catch_up(company, engine)
     engine.dispose()
+
+
+def test_a_snapshot_with_too_many_missing_features_stops_only_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHURN_CONFIG", str(tmp_path / "churn.yaml"))
+    write_company(tmp_path, customers=400, until=dt.date(2024, 8, 1))
+    right = PolarsEngine.snapshots
+
+    def spoiled(engine: PolarsEngine, history: History, days: Sequence[dt.date]) -> Iterator[tuple[dt.date, pl.DataFrame]]:
+        for day, frame in right(engine, history, days):
+            is_hit = (pl.int_range(pl.len()) % 2 == 0) & pl.lit(day.isoformat() == JUL)
+            yield day, frame.with_columns(pl.when(~is_hit).then(LACKED).alias(LACKED))
+
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        company = again(Company(tmp_path, instance, says_when_known=True), AUG)
+        assert ingest(company) == []
+        with monkeypatch.context() as broken:
+            broken.setattr(PolarsEngine, "snapshots", spoiled)
+            [request] = company.requests(FEATURES)
+            done = company.run(FEATURES, dict(request.tags), request.partition_key)
+        assert f"customer_features {JUL} was not written: quality: " in why(done)[0]
+        assert stored(company, "customer_features") == {MAR, APR, MAY, JUN, AUG}
+        [found] = blocking_findings(company.lake)
+        assert (found.table, found.period, found.kind, found.column) == (
+            "customer_features",
+            JUL,
+            "missing_features",
+            LACKED,
+        )
+        assert company.asked(FEATURES) == [], "nothing has changed"
+        accept_it(company.lake, Acceptance(1, "customer_features", JUL, "missing_features", "it is so", "ada"))
+        assert company.asked(FEATURES) == [JUL]
+        company.answer(FEATURES)
+        assert blocking_findings(company.lake) == []
 
 
 def blocks_its_month(company: Company) -> None:
