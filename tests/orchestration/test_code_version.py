@@ -107,7 +107,7 @@ def test_a_comparison_in_features_changes_features_and_not_raw(source: Path) -> 
 def test_an_import_inside_a_function_is_followed(source: Path) -> None:
     (source / "churn_store/late.py").write_text("LIMIT = 1\n", encoding="utf-8")
     late = "\n\ndef limit() -> int:\n    from churn_store.late import LIMIT\n    return LIMIT\n"
-    path = source / "churn_assets/scoring/contracts.py"
+    path = source / "churn_assets/scoring/assets.py"
     path.write_text(path.read_text(encoding="utf-8") + late, encoding="utf-8")
     assert changed(source, ("churn_store/late.py", "1", "2")) == {"scoring"}
 
