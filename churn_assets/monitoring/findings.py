@@ -69,7 +69,7 @@ def findings(reference: pl.DataFrame | None, window: pl.DataFrame, columns: Sequ
             )
             continue
         before = reference[column.name] if reference is not None and column.name in reference.columns else None
-        found += _of_column(before, window[column.name], column)
+        found += _of_column(before, window[column.name], column, varies=_varies(reference, column.name))
     new = sorted(set(window.columns) - {column.name for column in columns} - _OWN)
     if new:
         listed = ", ".join(new[:SHOWN_WORDS]) + (f" and {len(new) - SHOWN_WORDS} more" if len(new) > SHOWN_WORDS else "")
@@ -90,7 +90,16 @@ def in_words(found: Sequence[Finding]) -> str:
     return f"{len(found)} finding{'s' if len(found) > 1 else ''}: {', '.join(counted)}." if found else "Nothing was found."
 
 
-def _of_column(before: pl.Series | None, now: pl.Series, column: Column) -> Iterator[Finding]:
+def _varies(reference: pl.DataFrame | None, name: str) -> bool:
+    """Whether a feature differs among the customers of a snapshot; the season is the same for all of them."""
+    if reference is None or name not in reference.columns:
+        return False
+    at_once = ["snapshot_s"] if "snapshot_s" in reference.columns else [pl.lit(0)]
+    different = reference.drop_nulls(name).group_by(at_once).agg(pl.col(name).n_unique().alias("different"))
+    return bool((different["different"] > 1).any())
+
+
+def _of_column(before: pl.Series | None, now: pl.Series, column: Column, *, varies: bool) -> Iterator[Finding]:
     name, rows = column.name, now.len()
     missing = _missing(now) / rows
     usual = _missing(before) / before.len() if before is not None and before.len() else 0.0
@@ -107,11 +116,11 @@ def _of_column(before: pl.Series | None, now: pl.Series, column: Column) -> Iter
             name,
             f"{name} is missing in {missing:.0%} of the rows; the reference lacks it in {usual:.0%}. Look at where it comes from",
         )
-    if rows > 1 and now.drop_nulls().n_unique() == 1 and before is not None and before.drop_nulls().n_unique() > 1:
+    if rows > 1 and now.drop_nulls().n_unique() == 1 and varies:
         yield Finding(
             "warning",
             name,
-            f"{name} has one and the same value in all rows; it varies in the reference. Look at where it comes from",
+            f"{name} has one and the same value in all rows; it differs among customers in the reference. Look at where it comes from",
         )
     if column.kind == "category":
         yield from _new_words(now, column)

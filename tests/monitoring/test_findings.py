@@ -52,6 +52,13 @@ def test_a_feature_that_most_customers_lack_by_its_nature_is_no_finding() -> Non
     assert found(only(0.85, None), only(0.8, None)) == []
 
 
+def test_a_feature_that_is_the_same_for_all_customers_of_a_snapshot_such_as_the_season_is_no_finding() -> None:
+    before = BEFORE.with_columns(snapshot_s=pl.int_range(pl.len()) % 4)
+    season = before.with_columns(visits=pl.col("snapshot_s").cast(pl.Float64))
+    assert found(only(1, 7.0), before) == [("warning", "visits")]
+    assert found(only(1, 7.0), season) == []
+
+
 def test_a_file_alone_is_looked_at_without_a_reference() -> None:
     assert found(only(0.3, None), None) == [("warning", "visits")]
 
