@@ -144,10 +144,10 @@ def _judged(row: Row, step: Step | None, fault: str, since: str | None) -> tuple
     if step is None or row.point is None or lacking:
         return "unknown", f"Unknown: {lacking or 'nothing was measured'}."
     point = row.point
-    promised = (
-        f"{point.promised:.4f} that the gate's figure promises for these customers at a churn rate of {row.seen or 0:.1%}"
+    found = (
+        f"at a churn rate of {row.seen or 0:.1%} the log loss is {point.promised + point.excess:.4f} where the gate's figure promises "
+        f"{point.promised:.4f} for these customers ({point.excess:+.4f}; up to {step.allowed:+.4f} says nothing)"
     )
-    found = f"excess log loss {point.excess:+.4f}, above the {promised}; up to {step.allowed:.4f} says nothing"
     if not step.is_degraded:
         return "fine", f"As promised: {found}."
     return (

@@ -50,7 +50,7 @@ def test_a_model_that_is_right_stays_fine_through_the_seasons(company: Company) 
     assert {one.state for one in found} == {"fine"}
     rates = [one.seen or 0.0 for one in of_all(found)]
     assert max(rates) > 1.5 * min(rates)  # the season was there
-    assert found[-1].sentence.startswith("As promised: excess log loss")
+    assert found[-1].sentence.startswith("As promised: at a churn rate of")
     assert told(company, found) == []
 
 
@@ -58,7 +58,7 @@ def test_a_competitor_is_seen_at_the_first_snapshot_and_its_cause_stays(company:
     live(company, KEYS[:3])
     found = live(company, [KEYS[3]], is_spoilt=True)
     assert [one.state for one in of_all(found)] == ["fine", "fine", "fine", "attention"]
-    assert found[-1].sentence.startswith(f"Degraded since {KEYS[3]}: excess log loss +")
+    assert found[-1].sentence.startswith(f"Degraded since {KEYS[3]}: at a churn rate of")
     cause = f"degradation/{company.release[:12]}"
     assert cause in told(company, found)
     found = live(company, [KEYS[4]], is_spoilt=True)
@@ -152,7 +152,7 @@ def test_the_page_begins_with_the_verdict_and_shows_the_gate_beside_what_it_came
     said = verdict(found, as_of_s=LATER_S, release=company.release)
     page = document(Page("small", "2026-05-04", said, found, rows, estimates(company.stores(), after=KEYS[1])))
     text = page.markdown()
-    assert text.split("\n\n")[1].startswith("As promised: excess log loss")
+    assert text.split("\n\n")[1].startswith("As promised: at a churn rate of")
     gate, came_to = company.candidate.manifest.metrics["auc"], whole(company.judged(KEYS[1])).measures["auc"].value
     [line] = [line for line in text.splitlines() if line.startswith("| AUC |")]
     assert f"{gate:.4f}" in line
