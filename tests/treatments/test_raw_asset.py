@@ -5,11 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import polars as pl
 
 from churn_assets.build import build_defs
-from churn_assets.quality.check import QUALITY
-from churn_assets.raw.quarantine import EMPTY, SHARE
+from churn_assets.periods import Calendar
+from churn_assets.quality.judge import judge
+from churn_assets.quality.profile import Profile, profile_of
 from churn_assets.settings.company import Settings
+from churn_assets.settings.quality import Quality
 from churn_assets.simulator.campaigns import Campaign
 from churn_assets.simulator.source import SyntheticSettings
 
@@ -29,12 +32,19 @@ def test_only_a_company_with_campaigns_has_it_and_its_training_set_is_made_of_it
     assert calling.get(features).parent_keys == plain.get(features).parent_keys
 
 
-def test_campaigns_come_and_go_so_a_period_is_not_compared_with_those_before(tmp_path: Path) -> None:
-    calling = graph_of(tmp_path, Campaign(day=date(2024, 5, 1)))
-    checks = {
-        table: {key.name for key in calling.asset_check_keys if key.asset_key == dg.AssetKey(table)}
+def test_campaigns_come_and_go_so_a_period_is_not_compared_with_those_before() -> None:
+    def profile(period: str, rows: int) -> Profile:
+        bounds_s = Calendar("monthly", date(2024, 1, 1)).bounds_s(period)
+        frame = pl.DataFrame(
+            {"customer_id": [f"c{row}" for row in range(rows)], "offer": ["x"] * rows, "known_s": [bounds_s[0] + row for row in range(rows)]},
+            schema_overrides={"customer_id": pl.String, "offer": pl.String, "known_s": pl.Int64},
+        )  # fmt: skip
+        return profile_of(frame, "treatments", period, bounds_s=bounds_s)
+
+    before = [profile(f"2024-{month:02}-01", 400) for month in range(1, 9)]
+    nothing = profile("2024-09-01", 0)
+    judged = {
+        table: judge(nothing, before, table=table, rules=Quality(), cadence="monthly").blocks
         for table in ("events", "treatments")
     }
-    assert QUALITY in checks["events"]
-    assert checks["treatments"] >= {SHARE, EMPTY}
-    assert QUALITY not in checks["treatments"]
+    assert judged == {"events": True, "treatments": False}
