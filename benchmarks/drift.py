@@ -15,8 +15,8 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
-from churn_assets.monitoring.detector.run import CATALOGUE, FULL, QUICK, measured, promises
-from churn_assets.monitoring.detector.tables import (
+from churn_assets.detector.run import CATALOGUE, FULL, QUICK, measured, promises
+from churn_assets.detector.tables import (
     false_alarm_table,
     feature_table,
     in_columns,

@@ -24,12 +24,12 @@ from churn_assets.champion.jobs import release_jobs
 from churn_assets.champion.sensors import release_sensors
 from churn_assets.champion.waiting_asset import waiting_asset
 from churn_assets.connectors.open_source import open_source
+from churn_assets.detector.assets import detector_benchmark_asset
 from churn_assets.facts.assets import facts_assets
 from churn_assets.features.assets import feature_assets
 from churn_assets.features.feature_sets import company_features, features_in_use, protected_among
 from churn_assets.lake.lake import Lake
 from churn_assets.monitoring.assets import monitoring_assets
-from churn_assets.monitoring.detector_asset import detector_benchmark_asset
 from churn_assets.orchestration.json_values import json_values
 from churn_assets.orchestration.lost_checks import IN_LAKE, lost_checks
 from churn_assets.orchestration.partitions import partitions_of

@@ -38,7 +38,7 @@ SELECTIONS = {
     PUBLISH: dg.AssetSelection.groups("outcomes"),
     RETRAIN: dg.AssetSelection.assets("waiting_candidates").upstream() & dg.AssetSelection.groups("training", "champion"),
     SCORE: dg.AssetSelection.groups("scoring"),
-    MONITOR: dg.AssetSelection.groups("monitoring") - dg.AssetSelection.assets("detector_benchmark"),
+    MONITOR: dg.AssetSelection.groups("monitoring"),
     BACKTEST: dg.AssetSelection.assets("backtest_report"),
     PERFORMANCE: dg.AssetSelection.groups("performance"),
     FACTS: dg.AssetSelection.groups("facts"),

@@ -10,10 +10,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from churn_assets.lake.lake import Lake
 from churn_assets.monitoring.served_log import served_rows
-from churn_assets.monitoring.skew import replay
-from churn_assets.monitoring.skew_report import SkewReport, lines, sentence
 from churn_assets.resources.serving import ServingStore
 from churn_assets.settings.company import Settings
+from churn_assets.skew.replay import replay
+from churn_assets.skew.report import SkewReport, lines, sentence
 from churn_store.clock import parse_time
 from churn_store.errors import DatabaseAwayError, InputError
 from churn_store.storage.online_store import newest_snapshot

@@ -13,13 +13,13 @@ import sqlalchemy as sa
 from churn_assets.lake.lake import Lake
 from churn_assets.monitoring.history import drift_windows
 from churn_assets.monitoring.served_log import served_rows
-from churn_assets.monitoring.skew import replay
-from churn_assets.monitoring.skew_report import verdict_of
 from churn_assets.performance.gathering import published_now
 from churn_assets.performance.history import TABLE as PERFORMANCE_HISTORY
 from churn_assets.performance.verdicts import snapshot_performances
 from churn_assets.performance.verdicts import verdict as performance_verdict
 from churn_assets.quality.findings import UNKNOWN, blocking_findings, judged_periods, quality_findings
+from churn_assets.skew.replay import replay
+from churn_assets.skew.report import verdict_of
 from churn_store.errors import LostError
 from churn_store.monitoring.facts import DriftWindow, QualityFinding, SnapshotPerformance, State, Verdict
 from churn_store.storage.digest_store import DigestStore

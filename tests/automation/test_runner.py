@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from churn_assets.automation.jobs import FEATURES, INGEST, LABELS, MONITOR, ORDER, RETRAIN
+from churn_assets.automation.jobs import FACTS, FEATURES, INGEST, LABELS, MONITOR, ORDER, RETRAIN
 from churn_assets.automation.runner import Graph, Step, fingerprint, run_all
 from churn_assets.build import build_defs
 from churn_assets.connectors.open_source import open_source
@@ -123,7 +123,7 @@ def fingerprints(folder: Path, instance: dg.DagsterInstance, **sections: Any) ->
         ({"events": EventSettings(roles=EventRoles(session=("login", "app_open")))}, {FEATURES, LABELS}),
         (
             {"events": EventSettings(roles=EventRoles(cancelled=("gone", "left")))},
-            {INGEST, FEATURES, LABELS, RETRAIN},
+            {INGEST, FEATURES, LABELS, RETRAIN, FACTS},
         ),  # as for `label`
     ],
 )

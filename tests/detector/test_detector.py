@@ -6,11 +6,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from churn_assets.monitoring.detector.changes import CHANGES
-from churn_assets.monitoring.detector.figures import episodes, false_alarms, share_interval
-from churn_assets.monitoring.detector.moves import alerts, first_alert, moves_of
-from churn_assets.monitoring.detector.peers import PeerColumn, Peers, uncorrected_psi
-from churn_assets.monitoring.detector.replays import Year, independent_year, samples
+from churn_assets.detector.changes import CHANGES
+from churn_assets.detector.figures import episodes, false_alarms, share_interval
+from churn_assets.detector.moves import alerts, first_alert, moves_of
+from churn_assets.detector.peers import PeerColumn, Peers, uncorrected_psi
+from churn_assets.detector.replays import Year, independent_year, samples
 from churn_assets.monitoring.drift import Baseline, judge_windows
 from churn_assets.monitoring.drift_statistics import Sample
 from churn_assets.settings.monitoring import Monitoring

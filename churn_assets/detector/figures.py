@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy
 
-from churn_assets.monitoring.detector.moves import Flags
+from churn_assets.detector.moves import Flags
 
 CONFIDENCE = 0.95
 

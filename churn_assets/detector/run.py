@@ -14,12 +14,12 @@ from typing import Final
 import numpy as np
 import scipy
 
-from churn_assets.monitoring.detector.changes import CHANGES, Change
-from churn_assets.monitoring.detector.company import company
-from churn_assets.monitoring.detector.figures import FalseAlarms, false_alarms, share_interval
-from churn_assets.monitoring.detector.moves import Flags, Moves, alerts, figures, first_alert, moves_of
-from churn_assets.monitoring.detector.peers import WINDOW_RULES, Peers
-from churn_assets.monitoring.detector.replays import Year, independent_year, weeks, years
+from churn_assets.detector.changes import CHANGES, Change
+from churn_assets.detector.company import company
+from churn_assets.detector.figures import FalseAlarms, false_alarms, share_interval
+from churn_assets.detector.moves import Flags, Moves, alerts, figures, first_alert, moves_of
+from churn_assets.detector.peers import WINDOW_RULES, Peers
+from churn_assets.detector.replays import Year, independent_year, weeks, years
 from churn_assets.settings.monitoring import Monitoring
 
 OWN: Final = "this rule"

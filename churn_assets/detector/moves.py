@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from churn_assets.monitoring.detector.replays import Year
+from churn_assets.detector.replays import Year
 from churn_assets.monitoring.drift import Baseline
 from churn_assets.monitoring.drift_cuts import cut
 from churn_assets.monitoring.drift_statistics import Sample, corrected, p_value

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from churn_assets.monitoring.detector.peers import COLUMN_RULES
-from churn_assets.monitoring.detector.run import (
+from churn_assets.detector.peers import COLUMN_RULES
+from churn_assets.detector.run import (
     AFTER,
     POWER,
     WITHIN,

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 import scipy
 
-from churn_assets.monitoring.detector.replays import Year
+from churn_assets.detector.replays import Year
 from churn_assets.monitoring.drift_statistics import Sample, jensen_shannon, p_value, wasserstein
 from churn_store.model.psi import Tally
 

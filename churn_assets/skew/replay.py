@@ -3,7 +3,7 @@
 Two things are compared. The features that were looked up, with those of the lake for the same customer and snapshot; they must be equal, bit
 by bit. The probability that was answered, with that of the release's batch scorer on the batch features and on the logged ones; they must be
 equal within ``GOLDEN_TOLERANCE``. Belongs here: the comparison, and why rows differ. Does not belong here: reading the log
-(``served_log``), and its result (``skew_report``).
+(``monitoring.served_log``), and its result (``skew.report``).
 """
 
 from collections import Counter, defaultdict
@@ -17,7 +17,8 @@ import polars as pl
 from churn_assets.features.todays_customers import features_at_risk
 from churn_assets.lake.lake import Lake
 from churn_assets.monitoring.served_log import ServedRow
-from churn_assets.monitoring.skew_report import (
+from churn_assets.periods import day_of, epoch_s
+from churn_assets.skew.report import (
     DIFFERS,
     NO_COLUMN,
     NO_RELEASE,
@@ -32,7 +33,6 @@ from churn_assets.monitoring.skew_report import (
     ScoreSkew,
     SkewReport,
 )
-from churn_assets.periods import day_of, epoch_s
 from churn_store.errors import ReleaseError
 from churn_store.model.scorer import NoProbabilityError
 from churn_store.releases.bundles import Bundle, load_bundle

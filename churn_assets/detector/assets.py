@@ -7,8 +7,8 @@ from typing import Any
 
 import dagster as dg
 
-from churn_assets.monitoring.detector.run import QUICK, measured, promises
-from churn_assets.monitoring.detector.tables import false_alarm_table, peer_power_table, power_table, promise_lines
+from churn_assets.detector.run import QUICK, measured, promises
+from churn_assets.detector.tables import false_alarm_table, peer_power_table, power_table, promise_lines
 from churn_assets.orchestration.code_version import code_version
 from churn_assets.orchestration.pools import BACKGROUND
 from churn_assets.reporting.document import Document, DocumentTable
@@ -26,11 +26,11 @@ def detector_benchmark_asset(*, seed: int) -> dg.AssetsDefinition:
             "False alarms and power of the drift rule beside others' rules, on years of a synthetic company: the quick form of "
             "`make bench-drift`, about a minute. Materialized by hand; no job has it."
         ),
-        group_name="monitoring",
+        group_name="detector",
         pool=BACKGROUND,
         kinds={"polars"},
         owners=["team:data-science"],
-        code_version=code_version("monitoring"),
+        code_version=code_version("detector"),
     )
     def detector_benchmark(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
         begun = time.monotonic()

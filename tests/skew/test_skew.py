@@ -15,9 +15,9 @@ from click.testing import CliRunner, Result
 
 from churn_assets.lake.lake import Lake
 from churn_assets.monitoring.served_log import served_rows
-from churn_assets.monitoring.skew import difference
-from churn_assets.monitoring.skew_report import SkewReport, sentence, verdict_of
 from churn_assets.periods import epoch_s
+from churn_assets.skew.replay import difference
+from churn_assets.skew.report import SkewReport, sentence, verdict_of
 from churn_store.cli.main import churn
 from churn_store.database.schema import prediction_log
 from churn_store.errors import InputError

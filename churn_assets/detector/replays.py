@@ -16,7 +16,7 @@ import numpy.typing as npt
 import polars as pl
 import scipy
 
-from churn_assets.monitoring.detector.company import Company
+from churn_assets.detector.company import Company
 from churn_assets.monitoring.drift import Baseline
 from churn_assets.monitoring.drift_cuts import usual_periods
 from churn_assets.monitoring.drift_statistics import Sample
