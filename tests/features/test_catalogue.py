@@ -30,8 +30,10 @@ def test_names_are_unique_and_none_is_a_column_of_the_tables() -> None:
     assert not aggregates & (RESERVED | {"plan"})
 
 
-def test_every_column_of_the_tables_is_reserved() -> None:
-    assert {name for schema in SCHEMAS.values() for name in schema} <= RESERVED
+def test_every_column_of_the_tables_that_features_are_made_from_is_reserved_and_those_of_treatments_are_free() -> None:
+    made_from = {name for table, schema in SCHEMAS.items() if table != "treatments" for name in schema}
+    assert made_from <= RESERVED
+    assert not {"channel", "offer", "propensity", "treated"} & RESERVED
 
 
 def test_an_aggregate_name_means_the_same_wherever_it_is_used() -> None:
