@@ -86,10 +86,10 @@ def examine(folder: Path, *, port: int | None = None) -> Iterator[ProbeResult]:
                 lake,
                 settings.timeline,
                 settings.raw_tables,
-                today=settings.clock.now().date(),
+                clock=settings.clock,
                 rules=settings.quality,
             ),
-            ("lake", "Dagster"),
+            ("lake", "Dagster", "clock"),
         ),
         Part(
             "serving database",

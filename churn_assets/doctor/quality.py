@@ -11,6 +11,7 @@ from churn_assets.periods import Calendar
 from churn_assets.quality.alerting import overdue_tables
 from churn_assets.quality.findings import blocking_findings, judged_periods, quality_findings
 from churn_assets.settings.quality import Quality
+from churn_store.clock import Clock
 from churn_store.errors import AbsentError, InputError
 from churn_store.mapping.tables import Table
 
@@ -18,7 +19,7 @@ FEATURES = "customer_features"
 
 
 def quality(
-    folder: Path, place: Lake, calendar: Calendar | None, tables: Sequence[Table], *, today: date, rules: Quality
+    folder: Path, place: Lake, calendar: Calendar | None, tables: Sequence[Table], *, clock: Clock, rules: Quality
 ) -> str:
     """Check that no period is blocked because its data is broken, and none overdue.
 
@@ -27,7 +28,7 @@ def quality(
         place: lake to look at.
         calendar: calendar of a history; `None` where the data has no time.
         tables: raw tables of the company.
-        today: today's date by the platform's clock.
+        clock: the platform's clock, by which a period is overdue.
         rules: section ``quality``.
 
     Raises:
@@ -38,7 +39,7 @@ def quality(
         raise AbsentError("the data has no time, so no period can be compared with earlier ones")
     with instance_of(folder) as instance:
         present = {table: periods_of(instance, place, table) for table in tables}
-    return quality_in_words(place, calendar, present, today=today, rules=rules)
+    return quality_in_words(place, calendar, present, today=clock.now().date(), rules=rules)
 
 
 def quality_in_words(

@@ -94,7 +94,7 @@ def test_a_fresh_company_works_and_what_is_not_there_yet_is_no_failure(folder: P
 def test_the_screen_is_one_line_a_part(folder: Path) -> None:
     result = CliRunner().invoke(doctor, ["--port", str(free_port())])
     assert all(line.split()[0] in ("ok", "failed", "absent", "follows") for line in result.output.splitlines())
-    assert len(result.output.splitlines()) == 19
+    assert len(result.output.splitlines()) == 20
 
 
 def test_a_configuration_that_does_not_load_is_the_finding(folder: Path) -> None:
