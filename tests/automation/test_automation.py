@@ -16,7 +16,7 @@ from dagster._core.scheduler.instigation import InstigatorStatus, TickStatus
 from dagster._core.test_utils import create_run_for_test
 
 from churn_assets.automation.due_sensors import RANGE_END, RANGE_START, REASON
-from churn_assets.automation.jobs import FEATURES, INGEST, LABELS, MONITOR, PERFORMANCE, RETRAIN, SCORE
+from churn_assets.automation.jobs import FACTS, FEATURES, INGEST, LABELS, MONITOR, PERFORMANCE, RETRAIN, SCORE
 from churn_assets.orchestration.run_history import digest_of, run_key
 from churn_store.releases.approval import approve
 from churn_store.releases.blessings import newest_blessings
@@ -69,11 +69,16 @@ def finished(shop: Installation, run: dg.DagsterRun) -> dg.DagsterRun:
     raise AssertionError(f"run {run.run_id} has not finished in {PATIENCE_S} s")
 
 
+def all_but_facts(runs: list[dg.DagsterRun]) -> list[dg.DagsterRun]:
+    """Runs without those that publish what was found out, which follow the others."""
+    return [run for run in runs if run.job_name != FACTS]
+
+
 def a_fresh_installation_ticks_by_itself_and_ingests_a_period_once_in_a_process_of_its_own(shop: Installation) -> None:
     ticks = shop.daemon.tick()
 
     assert {state.status for state in shop.instance.all_instigator_state()} == {InstigatorStatus.DECLARED_IN_CODE}
-    assert set(ticks) == {*STAGES, SENSOR, "follow_releases", "watch_tables", "watch_quality"}
+    assert set(ticks) == {*STAGES, SENSOR, "follow_releases", "watch_tables", "watch_quality", "publish_facts_when_due"}
     assert {tick.status for tick in ticks.values()} == {TickStatus.SKIPPED}
     assert all(tick.skip_reason for tick in ticks.values())
     assert ticks["ingest_when_due"].skip_reason == "no period is due"
@@ -93,6 +98,10 @@ def a_fresh_installation_ticks_by_itself_and_ingests_a_period_once_in_a_process_
     assert shop.daemon.requested() == [], "asked again while it was running"
     assert finished(shop, asked).status == dg.DagsterRunStatus.SUCCESS
     assert {table: shop.periods(table) for table in TABLES} == {table: ["2024-01-01"] for table in TABLES}
+    [published] = shop.daemon.requested()
+    assert published.job_name == FACTS, "what was found out of the period, and nothing else"
+    shop.daemon.dequeue()
+    assert finished(shop, published).status == dg.DagsterRunStatus.SUCCESS
     assert shop.daemon.requested() == []
 
 
@@ -103,7 +112,7 @@ def after_some_time_off_all_missing_periods_are_one_run_and_a_bad_one_stops_only
     payments.write_bytes(b"".join([header, *rows, *rows]))
 
     shop.set_clock("2024-05-01")
-    runs = shop.quick.tick_until_quiet()
+    runs = all_but_facts(shop.quick.tick_until_quiet())
 
     [ingested] = [run for run in runs if run.job_name == INGEST]
     assert span(ingested) == ("2024-02-01", BAD_MONTH)
@@ -121,12 +130,12 @@ def after_some_time_off_all_missing_periods_are_one_run_and_a_bad_one_stops_only
     # Unchanged, it is not asked for again: neither alone nor with the period that is due after it.
     assert BAD_MONTH in str(shop.quick.ticks()["ingest_when_due"].skip_reason)
     shop.set_clock("2024-06-01")
-    runs = shop.quick.tick_until_quiet()
+    runs = all_but_facts(shop.quick.tick_until_quiet())
     assert [(run.job_name, span(run)) for run in runs] == [(INGEST, ("2024-05-01", "2024-05-01"))]
     assert shop.periods("churn_labels") == []
 
     payments.write_bytes(good)
-    runs = shop.quick.tick_until_quiet()
+    runs = all_but_facts(shop.quick.tick_until_quiet())
     assert {finished(shop, run).status for run in runs} == {dg.DagsterRunStatus.SUCCESS}
     assert spans(runs, INGEST) == [(BAD_MONTH, BAD_MONTH)]
     assert shop.checks(runs[0])["payments", "quarantine_share", BAD_MONTH]
@@ -139,7 +148,7 @@ def after_some_time_off_all_missing_periods_are_one_run_and_a_bad_one_stops_only
 
 def the_first_model_is_asked_for_when_enough_labels_are_mature_then_scored_and_monitored(shop: Installation) -> None:
     shop.set_clock("2024-07-01")
-    runs = shop.quick.tick_until_quiet()
+    runs = all_but_facts(shop.quick.tick_until_quiet())
 
     # Labels may be there, and the first model with them, a moment before the newest features: then it scores twice.
     counts = jobs_of(runs)
@@ -167,7 +176,7 @@ def the_first_model_is_asked_for_when_enough_labels_are_mature_then_scored_and_m
 def a_drift_alert_asks_for_one_retraining_and_the_next_only_after_the_cooldown(shop: Installation) -> None:
     [first] = history(shop.serving.engine)
     shop.set_clock("2024-08-01")
-    runs = shop.quick.tick_until_quiet()
+    runs = all_but_facts(shop.quick.tick_until_quiet())
 
     # What serves scores and is monitored; its alert retrains. The gate finds the candidate no better, so the release stays.
     assert jobs_of(runs) == Counter([INGEST, FEATURES, LABELS, PERFORMANCE, SCORE, MONITOR, RETRAIN])
@@ -194,7 +203,7 @@ def a_drift_alert_asks_for_one_retraining_and_the_next_only_after_the_cooldown(s
         now_s=now_s,
         override=True,
     )
-    runs = shop.quick.tick_until_quiet()
+    runs = all_but_facts(shop.quick.tick_until_quiet())
     assert jobs_of(runs) == Counter([SCORE, MONITOR])
     assert shop.lake.read("churn_scores", "2024-08-01")["release"].unique().to_list() == [second.champion]
     [_, (_, alert)] = alerts_of(shop)
@@ -225,7 +234,7 @@ def after_a_rollback_the_former_release_scores_the_newest_snapshot_again(shop: I
     back = roll_back(serving.engine, serving.files, by="ada", reason="complaints", now_s=shop.settings.clock.now_s())
     assert back.champion == first.champion
 
-    runs = shop.quick.tick_until_quiet()
+    runs = all_but_facts(shop.quick.tick_until_quiet())
     assert jobs_of(runs) == Counter([SCORE, MONITOR])
     assert {span(run) for run in runs} == {("2024-08-01", "2024-08-01")}
     assert shop.lake.read("churn_scores", "2024-08-01")["release"].unique().to_list() == [first.champion]
