@@ -31,16 +31,19 @@ class BlockedData:
         self._engine = engine
         self.task = PeriodicTask("blocked data", self.look, every_s=EVERY_S, on_failure=on_failure)
         self.sentences: list[str] = []
+        self._periods: set[str] = set()
 
     def look(self) -> None:
         """Read the open alerts."""
-        self.sentences = [one.alert.sentence for one in open_alerts(self._engine, under=UNDER)]
+        found = open_alerts(self._engine, under=UNDER)
+        self.sentences = [one.alert.sentence for one in found]
+        self._periods = {one.alert.cause.rpartition("/")[0] for one in found}  # table and period, without the kind of fault
 
     def words(self) -> list[str]:
         """What is wrong, for everybody."""
         if not self.sentences:
             return []
-        number = len(self.sentences)
+        number = len(self._periods)
         return [
             f"the data of {number} period{'s' if number > 1 else ''} is broken or late, so that newer online features wait; "
             "/health/detailed says what was found"

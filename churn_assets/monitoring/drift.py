@@ -67,8 +67,8 @@ class Drift:
 
     @property
     def unjudged(self) -> tuple[str, ...]:
-        """The windows that can't be judged."""
-        return tuple(name for name, rows in self.windows.items() if not rows)
+        """The windows that can't be judged, or in which no feature can."""
+        return tuple(name for name, rows in self.windows.items() if not any(row.judged for row in rows))
 
     @property
     def judged(self) -> bool:
@@ -85,7 +85,9 @@ class Drift:
     def verdict(self) -> str:
         """The verdict in words, with the windows that can't be judged and why, and the features that can't be."""
         count = len(self.windows) - len(self.unjudged)
-        asides = [f"not judged, {why}: {', '.join(self._unjudged_for(why))}" for why in dict.fromkeys(self.why.values())]
+        bare = [name for name in self.unjudged if name not in self.why]
+        asides = [f"not judged, as no feature can be: {', '.join(bare)}"] if bare else []
+        asides += [f"not judged, {why}: {', '.join(self._unjudged_for(why))}" for why in dict.fromkeys(self.why.values())]
         asides += [f"{name} {why}" for name, why in self.not_compared.items()]
         aside = "".join(f"; {one}" for one in asides)
         if self.judged or self.alert:
@@ -240,6 +242,8 @@ def why_not(baseline: Baseline, window: pl.DataFrame) -> str | None:
     """Why a window can't be judged, in words; ``None`` where it can."""
     if not baseline.columns or not baseline.rows:
         return "as the release has no reference rows to compare with"
+    if baseline.rows < LEAST_ROWS:
+        return f"as the reference has {baseline.rows:,} rows, and needs {LEAST_ROWS}"
     if not window.height:
         return "as the window has no rows"
     if window.height < LEAST_ROWS:

@@ -85,6 +85,8 @@ def read_files(
         frames = [_mapped(file, described, columns, notes) for file in files]
         raw = frames
     there = [set(frame.columns) for frame in raw]
+    if unknown := sorted(set(leave_out) - set().union(*there)):
+        raise InputError(f"no file has {shown_names(unknown)}, which --leave-out names; expected columns of the files")
     if lacking := [column.name for column in columns if column.name in there[0] and column.name not in there[-1]]:
         raise InputError(
             f"{files[-1]} lacks {shown_names(lacking)}, which {files[0]} has; expected the columns of both to be the same. Add them, or use "

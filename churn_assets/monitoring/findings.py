@@ -10,7 +10,7 @@ from typing import Final
 
 import polars as pl
 
-from churn_store.alerts.log import Severity
+from churn_store.alerts.log import LoggedAlert, Severity
 from churn_store.model.signature import MISSING_CATEGORY, Column, trained_words
 
 MOST_MISSING: Final = 0.2
@@ -84,10 +84,19 @@ def findings(reference: pl.DataFrame | None, window: pl.DataFrame, columns: Sequ
 _OWN: Final = frozenset({"customer_id", "snapshot_s", "score", "called_churn"})
 
 
-def in_words(found: Sequence[Finding]) -> str:
-    """How many findings there are, in one sentence."""
+def in_words(found: Sequence[Finding], alerts: Sequence[LoggedAlert] = ()) -> str:
+    """How many findings there are, behind the broken data that newer snapshots wait for.
+
+    Args:
+        found: findings of the snapshot.
+        alerts: open alerts of any kind.
+    """
     counted = [f"{number} {severity}" for severity in ORDER if (number := sum(one.severity == severity for one in found))]
-    return f"{len(found)} finding{'s' if len(found) > 1 else ''}: {', '.join(counted)}." if found else "Nothing was found."
+    said = f"{len(found)} finding{'s' if len(found) > 1 else ''}: {', '.join(counted)}." if found else "Nothing was found."
+    broken = sum(one.alert.kind == "quality" for one in alerts)
+    if not broken:
+        return said
+    return f"Broken data: {broken} alert{'s are' if broken > 1 else ' is'} open, see below. Of the snapshot: {said[0].lower()}{said[1:]}"
 
 
 def _varies(reference: pl.DataFrame | None, name: str) -> bool:

@@ -145,7 +145,7 @@ def quality_page(subject: Subject, alerts: Sequence[LoggedAlert]) -> tuple[Page,
     )
     about = About(f"Data quality of {customers}, {subject.company}", facts)
     page = quality_document(about, found, alerts, drawing, frame=frame_of(drawing))
-    return Page("quality", in_words(found), page, drawing, _told(found, alerts)), found
+    return Page("quality", in_words(found, alerts), page, drawing, _told(found, alerts)), found
 
 
 def drift_page_of_files(

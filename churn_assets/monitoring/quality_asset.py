@@ -79,7 +79,7 @@ def quality_asset(
             value=None,
             metadata={
                 "findings": dg.MetadataValue.md(
-                    "\n".join(f"- **{one.severity}** {one.sentence}" for one in found) or "Nothing was found."
+                    "\n".join(f"- **{one.severity}** {one.sentence}" for one in found) or page.verdict
                 ),
                 "report": how_to_open(report),
                 **{severity: sum(one.severity == severity for one in found) for severity in ORDER},

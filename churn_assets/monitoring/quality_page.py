@@ -25,7 +25,7 @@ def quality_document(
         drawing: what Evidently drew.
         frame: file of the drawing, beside the page; ``None`` where nothing was drawn.
     """
-    blocks: list[DocumentPart] = [Paragraph(in_words(found))]
+    blocks: list[DocumentPart] = [Paragraph(in_words(found, alerts))]
     if found:
         rows = tuple((one.feature or "all of them", one.severity, one.sentence) for one in found)
         blocks.append(DocumentTable("Findings, the most severe first", ("feature", "severity", "finding"), rows))

@@ -147,8 +147,9 @@ def document(about: About, windows: Sequence[DriftWindow], drawing: Drawing, *, 
 def _how_long_and_unusual(newest: DriftWindow, snapshots: Sequence[DriftWindow]) -> list[str]:
     said = []
     since = next((one.since for one in reversed(snapshots) if one.since), None)
-    if newest.since and len(snapshots) > 1:
-        said.append(f"It has moved since {newest.since}.")
+    if newest.since:
+        no_alert = ", in too few windows for an alert" if newest.state == "fine" else ""
+        said += [f"It has moved since {newest.since}{no_alert}."] if len(snapshots) > 1 else []
     elif newest.state == "attention":
         said.append(f"The newest window did not move; those before did, from {since} on.")
     if newest.unusual is not None:

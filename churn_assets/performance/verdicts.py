@@ -16,6 +16,9 @@ from churn_assets.performance.history import Row, by_snapshot, read_history
 from churn_store.monitoring.facts import SnapshotPerformance, State, Verdict
 
 NAME: Final = "performance"
+
+NO_BETTER_THAN_CHANCE: Final = 0.5
+"""AUC of scores that tell nobody apart."""
 """Name of the verdict and of the report."""
 
 NOTHING_JUDGED: Final = "Unknown: no snapshot was judged yet; the first is once its labels are mature."
@@ -149,8 +152,25 @@ def _judged(row: Row, step: Step | None, fault: str, since: str | None) -> tuple
         f"{point.promised:.4f} for these customers ({point.excess:+.4f}; up to {step.allowed:+.4f} says nothing)"
     )
     if not step.is_degraded:
-        return "fine", f"As promised: {found}."
+        blind = _tells_nobody_apart(row)
+        return ("unknown", f"Unknown: {blind}.") if blind else ("fine", f"As promised: {found}.")
     return (
         "attention",
         f"Degraded{f' since {since}' if since else ''}: {found}. Look at what changed in the world since, and retrain.",
+    )
+
+
+def _tells_nobody_apart(row: Row) -> str:
+    """Why scores say nothing where the gate found that they did; empty where they do.
+
+    The excess compares scores with their own entropy, so it is 0 for scores that have all become the churn rate.
+    """
+    now, then = row.measures.get("auc"), row.details.gate.get("auc")
+    if now is None or then is None or now.low is None or now.low > NO_BETTER_THAN_CHANCE:
+        return ""
+    if (then.value if then.low is None else then.low) <= NO_BETTER_THAN_CHANCE:
+        return ""
+    return (
+        f"the scores tell nobody apart any more: AUC {now.value:.3f}, which may be {now.low:.3f}, where the gate found {then.value:.3f}. The log loss of "
+        "such scores proves nothing; look at what was served, by churn skew and the drift of the features"
     )

@@ -6,6 +6,7 @@ Belongs here: rules on how many rows came, and when. Does not belong here: what 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
 from typing import Final
 
 from churn_assets.quality.chance import too_few
@@ -16,6 +17,9 @@ from churn_assets.settings.quality import Quality
 
 NEWEST: Final = 3
 """The number of newest earlier periods whose rows are counted on."""
+
+SEASON_DAYS: Final = frozenset({7, 14, 21, 28, 364, 365, 366})
+"""Days after which a period is like one before: weeks, and a year."""
 
 REAL_MOVEMENT: Final = 0.5
 """The part of what is expected that is counted on: a real change may take the rest."""
@@ -29,9 +33,15 @@ LEAST_TAIL: Final = 2
 
 def absent_rows(now: Profile, before: Sequence[Profile], rules: Quality) -> Iterator[Fault]:  # noqa: ARG001 - as all rules
     """A period with no rows, or with next to none."""
-    least = min(one.rows for one in before[-NEWEST:])
+    least = min(one.rows for one in [*before[-NEWEST:], *_of_the_season(now, before)])
     if now.rows < FEW * least and too_few(now.rows, REAL_MOVEMENT * least):
         yield Fault(ABSENT, f"{now.rows:,} rows arrived" if now.rows else "no rows arrived", f"about {least:,} or more")
+
+
+def _of_the_season(now: Profile, before: Sequence[Profile]) -> Iterator[Profile]:
+    """The earlier periods of the same weekday, and those of a year ago: weekends are quiet, and some companies close for a season."""
+    day = date.fromisoformat(now.period)
+    return (one for one in before if (day - date.fromisoformat(one.period)).days in SEASON_DAYS)
 
 
 def late_feed(now: Profile, before: Sequence[Profile], rules: Quality) -> Iterator[Fault]:  # noqa: ARG001 - as all rules

@@ -17,6 +17,9 @@ from churn_assets.settings.quality import Quality
 TOLD_MARGIN: Final = 0.02
 """How far a share of missing values may lie above the largest of earlier periods before it is reported."""
 
+LEAST_PERIODS: Final = 3
+"""Earlier periods with rows that a column needs; and they must be half of all."""
+
 LEAST_EQUAL_ROWS: Final = 200
 """A period with fewer rows may say the same as another one by chance, as where the same few customers pay every month."""
 
@@ -109,8 +112,8 @@ def repeated_rows(now: Profile, before: Sequence[Profile], rules: Quality) -> It
 
 
 def _columns(now: Profile, before: Sequence[Profile]) -> Iterator[tuple[str, ColumnProfile, list[ColumnProfile]]]:
-    """The columns that every earlier period had with rows, each with those of before."""
+    """The columns that enough earlier periods had with rows, each with those: a period without rows says nothing, and a column may be younger."""
     for name, column in now.columns.items():
-        earlier = [one.columns[name] for one in before if name in one.columns]
-        if column.rows and len(earlier) == len(before) and all(one.rows for one in earlier):
+        earlier = [one.columns[name] for one in before if name in one.columns and one.columns[name].rows]
+        if column.rows and len(earlier) >= max(LEAST_PERIODS, len(before) / 2):
             yield name, column, earlier

@@ -61,6 +61,9 @@ def test_the_exit_status_says_whether_there_is_drift(home: Path) -> None:
     assert "Alert: normal drifted" in moved.output
     assert [line.split()[:2] for line in moved.output.splitlines() if line.startswith("normal")] == [["normal", "drifted"]]
     assert ran(drift, "old.csv", "moved.csv", "--leave-out", "normal").exit_code == 0
+    assert "no file has norml, which --leave-out names" in str(
+        ran(drift, "old.csv", "moved.csv", "--leave-out", "norml").exception
+    )
 
 
 def test_csv_and_parquet_are_the_same_and_json_has_all_statistics(home: Path) -> None:

@@ -245,12 +245,26 @@ def test_one_window_of_a_history_is_not_enough_but_data_without_time_has_only_on
         (reference().clear(), SAME, "as the release has no reference rows to compare with"),
         (reference(), SAME.clear(), "as the window has no rows"),
         (reference(), SAME.head(1), "with fewer than 100 rows"),
+        (reference().head(20), SAME, "as the reference has 20 rows, and needs 100"),
     ],
 )
 def test_what_can_not_be_judged_is_unknown_and_says_why(past: pl.DataFrame | None, window: pl.DataFrame, said: str) -> None:
     drift = judge_windows(past, {"2025-01-01": window}, COLUMNS, (), RULE)
     assert (drift.state, drift.alert, drift.windows) == ("unknown", False, {"2025-01-01": []})
     assert f"not judged, {said}: 2025-01-01" in drift.verdict
+
+
+@pytest.mark.parametrize("value", [None, 1.0], ids=["no value", "one value"])
+def test_where_no_feature_says_anything_nothing_is_fine(value: float | None) -> None:
+    column = Column(name="normal", kind="number", nullable=True)
+    past = reference().with_columns(normal=pl.lit(value, dtype=pl.Float64))
+    drift = judge_windows(
+        past, {"2025-01-01": SAME.with_columns(normal=pl.lit(value, dtype=pl.Float64))}, [column], (), RULE
+    )
+    assert (drift.state, drift.judged) == ("unknown", False)
+    assert "not judged, as no feature can be: 2025-01-01" in drift.verdict
+    shown = judge_windows(reference(), {"2025-01-01": shifted(1, by=9.0)}, [NORMAL], ("normal",), RULE)
+    assert shown.state == "unknown", "a feature that is only shown judges nothing"
 
 
 def test_a_column_that_reference_or_window_lacks_is_named_and_the_others_are_judged() -> None:

@@ -4,7 +4,9 @@ import polars as pl
 import pytest
 
 from churn_assets.monitoring.findings import findings, in_words
+from churn_store.alerts.log import Alert, LoggedAlert
 from churn_store.model.signature import Column
+from tests.release_factory import NOW_S
 
 VISITS = Column(name="visits", kind="number", nullable=True, low=0, high=100)
 PLAN = Column(name="plan", kind="category", categories=("free", "pro"))
@@ -69,3 +71,12 @@ def test_the_verdict_counts_by_severity() -> None:
         in_words(findings(BEFORE, only(0.05, "gold", "plan").drop("visits"), COLUMNS))
         == "2 findings: 1 critical, 1 warning."
     )
+
+
+def test_broken_data_that_is_open_stands_before_the_snapshot_that_stands() -> None:
+    broken = LoggedAlert(
+        1, 1, Alert("quality/events/2026-01-01/nulls", "quality", "critical", "nulls"), NOW_S, NOW_S, None, ""
+    )
+    drifted = LoggedAlert(2, 1, Alert("drift/snapshot/a", "drift", "warning", "drift"), NOW_S, NOW_S, None, "")
+    assert in_words([], [drifted]) == "Nothing was found."
+    assert in_words([], [broken, drifted]) == "Broken data: 1 alert is open, see below. Of the snapshot: nothing was found."

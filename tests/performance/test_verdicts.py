@@ -54,6 +54,20 @@ def test_a_model_that_is_right_stays_fine_through_the_seasons(company: Company) 
     assert told(company, found) == []
 
 
+def test_scores_that_have_shrunk_to_the_churn_rate_are_right_about_it_and_not_fine(
+    company: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live(company, KEYS[:2])
+    monkeypatch.setattr(
+        "tests.performance.made.probabilities",
+        lambda count, seed: 0.07 * np.exp(np.random.default_rng(seed).normal(0, 0.02, count)),
+    )
+    found = live(company, [KEYS[2]])
+    assert [one.state for one in of_all(found)] == ["fine", "fine", "unknown"]
+    assert of_all(found)[-1].sentence.startswith("Unknown: the scores tell nobody apart any more: AUC 0.")
+    assert told(company, found), "somebody hears of it"
+
+
 def test_a_competitor_is_seen_at_the_first_snapshot_and_its_cause_stays(company: Company) -> None:
     live(company, KEYS[:3])
     found = live(company, [KEYS[3]], is_spoilt=True)

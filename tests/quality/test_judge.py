@@ -2,18 +2,20 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
 import pytest
 
+from churn_assets.quality.arrivals import absent_rows
 from churn_assets.quality.findings import ABSENT, CONSTANT, DUPLICATED, LATE, MISSING, NEW, NULLS, UNIT, UNKNOWN, VANISHED
 from churn_assets.quality.judge import judge
 from churn_assets.quality.profile import SLICES, profile_of
 from churn_assets.quality.units import UnitChange, unit_change
 from churn_assets.settings.quality import Quality
 from churn_store.mapping.tables import VALUE, Table
-from tests.quality.company import CALENDAR, LAST, MONTHS, Change, judged, rows_of
+from tests.quality.company import CALENDAR, LAST, MONTHS, Change, judged, profile, rows_of
 
 TABLES: tuple[Table, ...] = ("customers", "events", "payments")
 
@@ -120,6 +122,44 @@ def test_with_too_few_earlier_months_nothing_is_blocked_and_nothing_is_fine() ->
     assert [one.kind for one in judgement.findings] == [UNKNOWN]
     assert "too few earlier periods to tell" in judgement.sentence
     assert "2, expected 3 or more" in judgement.sentence
+
+
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        ({f"2025-03-{day:02}": 20 if day % 7 in (1, 2) else 500 for day in range(1, 22)}, ("2025-03-22", 20)),  # a Saturday
+        ({f"2024-{month:02}-01": 4 if 5 <= month <= 9 else 900 for month in range(1, 13)}, ("2025-05-01", 4)),
+    ],
+    ids=["weekends", "a season"],
+)
+def test_what_is_quiet_each_week_or_each_year_is_not_taken_for_lost_rows(
+    before: dict[str, int], now: tuple[str, int]
+) -> None:
+    clean = profile("events", LAST)
+    earlier = [replace(clean, period=period, rows=rows) for period, rows in before.items()]
+    assert not list(absent_rows(replace(clean, period=now[0], rows=now[1]), earlier, Quality()))
+    assert list(
+        absent_rows(
+            replace(clean, period="2025-03-20" if "03" in now[0] else "2025-11-01", rows=now[1]), earlier, Quality()
+        )
+    )
+
+
+@pytest.mark.parametrize("without", [pl.DataFrame.clear, lambda rows: rows.drop("country")], ids=["no rows", "no column"])
+def test_one_month_without_rows_or_before_a_column_came_switches_no_rule_off(without: Change) -> None:
+    months = [profile("customers", month) for month in MONTHS[1:-1]]
+    months[1] = profile_of(
+        without(rows_of("customers", MONTHS[2])), "customers", MONTHS[2], bounds_s=CALENDAR.bounds_s(MONTHS[2])
+    )
+    broken = lacking("country", 1.0)(rows_of("customers", LAST))
+    judgement = judge(
+        profile_of(broken, "customers", LAST, bounds_s=CALENDAR.bounds_s(LAST)),
+        months,
+        table="customers",
+        rules=Quality(),
+        cadence="monthly",
+    )
+    assert NULLS in {one.kind for one in judgement.findings if one.blocking}
 
 
 def test_campaigns_come_and_go_and_are_not_compared() -> None:
