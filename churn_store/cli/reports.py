@@ -23,7 +23,7 @@ SHOWN_DIGITS = 12
 @click.command()
 @click.argument("name", metavar="NAME")
 def open_report(name: str) -> None:
-    """Open the newest report NAME (card, backtest, drift or quality) in the browser; without one, its path says where it is."""
+    """Open the newest report NAME (card, backtest, drift, quality or performance) in the browser; without one, its path says where it is."""
     if name not in NAMES:
         raise InputError(f"there is no report {name}; expected {', '.join(NAMES)}")
     settings = ConfigFile.load()
