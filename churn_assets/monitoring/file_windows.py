@@ -73,6 +73,8 @@ def read_files(
     Raises:
         InputError: if a file can't be read, has no rows, lacks a column that the baseline has, or no column is left.
     """
+    if separator is not None and (len(separator) != 1 or not separator.isascii()):
+        raise InputError(f"--separator has {len(separator)} characters; expected one ASCII character, such as ; or a tab")
     notes: list[str] = []
     files = [file for file in (baseline, current) if file is not None]
     if mapping is None:

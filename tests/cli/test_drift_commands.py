@@ -61,6 +61,7 @@ def test_the_exit_status_says_whether_there_is_drift(home: Path) -> None:
     assert "Alert: normal drifted" in moved.output
     assert [line.split()[:2] for line in moved.output.splitlines() if line.startswith("normal")] == [["normal", "drifted"]]
     assert ran(drift, "old.csv", "moved.csv", "--leave-out", "normal").exit_code == 0
+    assert "--separator has 2 characters" in str(ran(drift, "old.csv", "moved.csv", "--separator", ";;").exception)
     assert "no file has norml, which --leave-out names" in str(
         ran(drift, "old.csv", "moved.csv", "--leave-out", "norml").exception
     )
