@@ -5,7 +5,7 @@ Belongs here: the route and its request. Does not belong here: which baseline co
 
 from datetime import UTC, datetime
 from functools import partial
-from typing import Annotated, Final
+from typing import Final
 
 import msgspec
 import sqlalchemy as sa
@@ -17,19 +17,10 @@ from churn_api.http.call import Call
 from churn_api.http.lanes import needs
 from churn_api.http.problems import Problem, problem_spec
 from churn_api.releases.decisions import Decisions, Epoch, Ground
-from churn_api.schemas.decisions import GivenReason
+from churn_api.schemas.decisions import GivenReason, Named
 from churn_store.monitoring.baselines import Baseline, baseline_now, pin, pins, unpin
 
 SHOWN: Final = 20
-
-Named = Annotated[
-    str,
-    msgspec.Meta(
-        min_length=1,
-        max_length=200,
-        description="a digest or at least four digits of one, an epoch, or NAME/VERSION of the registry",
-    ),
-]
 
 
 class BaselineEntry(msgspec.Struct, kw_only=True):

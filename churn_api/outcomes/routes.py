@@ -16,7 +16,8 @@ from churn_api.http.file_type import csv_type
 from churn_api.http.lanes import needs
 from churn_api.intake.saving import READING_PROBLEMS, SAVING_PROBLEMS, AskedCustomer, RequestKey, Saver
 from churn_api.releases.poller import ReleasePoller
-from churn_api.schemas.outcomes import SHOWN, OutcomeEntries, OutcomeReceipt, OutcomeRecord, OutcomeStatus, entries_of
+from churn_api.schemas.intake import SHOWN
+from churn_api.schemas.outcomes import OutcomeEntries, OutcomeReceipt, OutcomeRecord, OutcomeStatus, entries_of
 from churn_api.schemas.requests import require_customer_id
 from churn_store.outcomes.counts import count
 from churn_store.outcomes.log import Outcome, versions_of

@@ -18,7 +18,8 @@ from churn_api.http.problems import Problem, problem_spec
 from churn_api.predictions.address import customer_id_of
 from churn_api.predictions.online_features import OnlineFeatures
 from churn_api.predictions.service import time_of
-from churn_api.schemas.outcomes import SHOWN, OutcomeEntry, entries_of
+from churn_api.schemas.intake import SHOWN
+from churn_api.schemas.outcomes import OutcomeEntry, entries_of
 from churn_api.schemas.predictions import Features
 from churn_api.telemetry.logged import LoggedPrediction, of_customer, recent
 from churn_store.outcomes.log import versions_of

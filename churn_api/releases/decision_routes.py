@@ -24,7 +24,7 @@ from churn_api.releases.decisions import Decisions, Epoch, Ground
 from churn_api.releases.poller import ReleasePoller
 from churn_api.releases.responses import Release, rows_of
 from churn_api.releases.routes import SHOWN
-from churn_api.schemas.decisions import GivenReason
+from churn_api.schemas.decisions import GivenReason, Named
 from churn_store.errors import InputError
 from churn_store.releases.approval import approve, reject
 from churn_store.releases.blessings import newest_blessings
@@ -33,15 +33,6 @@ from churn_store.releases.lifecycle import states
 from churn_store.releases.log import Serving, history, newest
 from churn_store.releases.manifest import Blessing
 from churn_store.releases.resolve import find_manifest
-
-Named = Annotated[
-    str,
-    msgspec.Meta(
-        min_length=1,
-        max_length=200,
-        description="a digest or at least four digits of one, an epoch, or NAME/VERSION of the registry",
-    ),
-]
 
 
 class Candidate(msgspec.Struct, kw_only=True):

@@ -14,6 +14,9 @@ LONGEST_TIME: Final = 40
 KEY: Final = "^[!-~]+$(?!\\n)"
 """Idempotency keys: ASCII that can be shown, without blanks."""
 
+SHOWN: Final = 200
+"""Most versions in an answer about a customer."""
+
 IdempotencyKey = Annotated[
     str,
     msgspec.Meta(

@@ -5,7 +5,6 @@ Belongs here: what is sent and answered, and its bounds. Does not belong here: h
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Final
 
 import msgspec
 
@@ -97,10 +96,6 @@ class OutcomeEntries(msgspec.Struct, kw_only=True):
 
     customer_id: str
     outcomes: list[OutcomeEntry]
-
-
-SHOWN: Final = 200
-"""Most versions in an answer about a customer."""
 
 
 def entries_of(versions: Iterable[OutcomeVersion]) -> list[OutcomeEntry]:

@@ -124,10 +124,6 @@ class TreatmentEntries(msgspec.Struct, kw_only=True):
     treatments: list[TreatmentEntry]
 
 
-SHOWN: Final = 200
-"""Most versions in an answer about a customer."""
-
-
 def entries_of(versions: Iterable[TreatmentVersion]) -> list[TreatmentEntry]:
     """Versions as an answer has them."""
     return [

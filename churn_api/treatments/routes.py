@@ -15,9 +15,9 @@ from churn_api.http.call import Call
 from churn_api.http.file_type import csv_type
 from churn_api.http.lanes import needs
 from churn_api.intake.saving import READING_PROBLEMS, SAVING_PROBLEMS, AskedCustomer, RequestKey, Saver
+from churn_api.schemas.intake import SHOWN
 from churn_api.schemas.requests import require_customer_id
 from churn_api.schemas.treatments import (
-    SHOWN,
     TreatmentEntries,
     TreatmentReceipt,
     TreatmentRecord,
