@@ -119,6 +119,18 @@ class Intake:
     is_news: Callable[[Any, Any, float], bool] = _nothing_new
 
 
+def is_newest(rows: sa.Table, subject: Sequence[str]) -> sa.ColumnElement[bool]:
+    """The condition that a row is the newest version of its subject.
+
+    Args:
+        rows: table of the versions.
+        subject: columns of what a statement is about.
+    """
+    later = rows.alias("later")
+    same = sa.and_(*(later.c[name] == rows.c[name] for name in subject))
+    return ~sa.exists().where(same & (later.c.version > rows.c.version))
+
+
 def digest_of(statement: Statement) -> str:
     """Digest of what a statement says, and of what it is about."""
     return hashlib.sha256(msgspec.json.encode([*statement.subject, *statement.said.values()])).hexdigest()

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from churn_store.clock import DAY_S
+from churn_store.database.intake import is_newest
 from churn_store.database.schema import NO_SNAPSHOT, outcomes, prediction_log
+from churn_store.outcomes.log import SUBJECT
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +40,6 @@ class OutcomeCounts:
     churned: int
 
 
-def is_newest() -> sa.ColumnElement[bool]:
-    """The condition that a row of ``outcomes`` is the newest version of its customer and snapshot."""
-    later = outcomes.alias("later")
-    same = (later.c.customer_id == outcomes.c.customer_id) & (later.c.snapshot_s == outcomes.c.snapshot_s)
-    return ~sa.exists().where(same & (later.c.version > outcomes.c.version))
-
-
 def meets() -> sa.ColumnElement[bool]:
     """The condition that a row of ``outcomes`` and one of ``prediction_log`` are about the same."""
     of_customer = prediction_log.c.customer_id == outcomes.c.customer_id
@@ -67,7 +62,7 @@ def count(engine: sa.Engine, *, now_s: float, horizon_days: int | None, is_known
         sa.case((joined, 1), else_=0).label("joined"),
         sa.case((over, 1), else_=0).label("matured"),
         sa.case((joined & outcomes.c.churned, 1), else_=0).label("churned"),
-    ).where(is_newest())
+    ).where(is_newest(outcomes, SUBJECT))
     each = newest.subquery()
     sums = sa.select(sa.func.count(), *(sa.func.coalesce(sa.func.sum(column), 0) for column in each.c)).select_from(each)
     with engine.connect() as connection:

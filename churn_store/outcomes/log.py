@@ -17,6 +17,9 @@ from churn_store.database.schema import NO_SNAPSHOT, outcome_keys, outcomes
 STILL_THERE_S: Final = 3_600
 """Seconds after which it is news that a customer stays, though the newest version says so: the window may have closed meanwhile."""
 
+SUBJECT: Final = ("customer_id", "snapshot_s")
+"""What an outcome is about; of each the greatest version counts."""
+
 ADVISORY_LOCK: Final = 0x6F7574636F6D65  # "outcome"
 
 
@@ -76,7 +79,7 @@ def _is_still_there(one: Outcome, newest: Any, now_s: float) -> bool:
     return not one.churned and newest is not None and now_s - newest.received_s >= STILL_THERE_S
 
 
-INTAKE: Final = Intake(outcomes, outcome_keys, ("customer_id", "snapshot_s"), "outcome", ADVISORY_LOCK, _is_still_there)
+INTAKE: Final = Intake(outcomes, outcome_keys, SUBJECT, "outcome", ADVISORY_LOCK, _is_still_there)
 """Where outcomes are kept; one that says an hour later that the customer still stays is a version."""
 
 

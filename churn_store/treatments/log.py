@@ -10,9 +10,9 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from churn_store.database.intake import Intake, Receipt, Sender, take_in
+from churn_store.database.intake import Intake, Receipt, Sender, is_newest, take_in
 from churn_store.database.schema import prediction_log, treatment_keys, treatments
-from churn_store.treatments.newest import SUBJECT, is_newest
+from churn_store.treatments.newest import SUBJECT
 
 ADVISORY_LOCK: Final = 0x74726561746564  # "treated"
 
@@ -131,7 +131,7 @@ def count(engine: sa.Engine) -> TreatmentCounts:
     is_matched = sa.exists().where(prediction_log.c.customer_id == treatments.c.customer_id)
     parts = (treatments.c.treated, ~treatments.c.treated, treatments.c.propensity.is_(None), ~is_matched)
     each = sa.select(*(sa.case((part, 1), else_=0).label(f"part{number}") for number, part in enumerate(parts)))
-    newest = each.select_from(treatments).where(is_newest()).subquery()
+    newest = each.select_from(treatments).where(is_newest(treatments, SUBJECT)).subquery()
     sums = sa.select(sa.func.count(), *(sa.func.coalesce(sa.func.sum(column), 0) for column in newest.c)).select_from(
         newest
     )

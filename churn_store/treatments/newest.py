@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 import sqlalchemy as sa
 
+from churn_store.database.intake import is_newest
 from churn_store.database.schema import treatments
 
 SUBJECT: Final = ("customer_id", "assigned_s", "channel", "offer")
@@ -27,13 +28,6 @@ class NewestTreatment(NamedTuple):
     received_s: float
 
 
-def is_newest() -> sa.ColumnElement[bool]:
-    """The condition that a row of ``treatments`` is the newest version of its customer, time, channel and offer."""
-    later = treatments.alias("later")
-    same = sa.and_(*(later.c[name] == treatments.c[name] for name in SUBJECT))
-    return ~sa.exists().where(same & (later.c.version > treatments.c.version))
-
-
 def newest_between(engine: sa.Engine, start_s: int, end_s: int) -> Iterator[NewestTreatment]:
     """The treatments that were assigned in ``[start_s, end_s)``, in epoch seconds.
 
@@ -43,5 +37,5 @@ def newest_between(engine: sa.Engine, start_s: int, end_s: int) -> Iterator[Newe
     columns = (treatments.c[name] for name in NewestTreatment._fields)
     within = (treatments.c.assigned_s >= start_s) & (treatments.c.assigned_s < end_s)
     with engine.connect() as connection:
-        for row in connection.execute(sa.select(*columns).where(within & is_newest())):
+        for row in connection.execute(sa.select(*columns).where(within & is_newest(treatments, SUBJECT))):
             yield NewestTreatment(*row)
