@@ -23,6 +23,9 @@ SHOWN = 5
 ROW = "\0row"
 """The column with a row's position in its frame, while the frame is sifted."""
 
+SHA256_LENGTH = 64
+"""The number of letters of a digest."""
+
 FINITE = "a finite 32-bit number"
 """The rule for every floating-point column."""
 

@@ -216,7 +216,7 @@ def _drifted(window: DriftWindow) -> list[str]:
 
 
 def _figures(window: DriftWindow) -> DriftFigures:
-    largest = max((move for move in window.features if move.judged), key=lambda move: move.psi, default=None)
+    largest = window.largest
     return DriftFigures(
         window=window.window,
         state=window.state,

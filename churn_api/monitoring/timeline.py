@@ -147,8 +147,8 @@ def _drift(window: DriftWindow) -> DriftPoint:
         of=window.of,
         release=window.release,
         state=window.state,
-        largest=max((move.psi for move in window.features if move.judged), default=None),
-        drifted=[move.feature for move in window.features if move.drifted],
+        largest=None if window.largest is None else window.largest.psi,
+        drifted=window.drifted,
         mean_score=window.mean_score,
         positive_rate=window.positive_rate,
     )

@@ -13,6 +13,7 @@ from churn_assets.monitoring.file_windows import compare_files, read_files
 from churn_assets.monitoring.history import TABLE, drift_windows
 from churn_assets.monitoring.history_update import REJUDGED
 from churn_assets.monitoring.pages import (
+    SnapshotStores,
     Subject,
     drift_page,
     drift_page_of_files,
@@ -20,15 +21,13 @@ from churn_assets.monitoring.pages import (
     quality_page_of_files,
     write_page,
 )
-from churn_assets.monitoring.reference_rows import champion, reference_or_why
-from churn_assets.monitoring.window_rows import WindowRows
+from churn_assets.monitoring.reference_rows import champion
 from churn_assets.resources.serving import ServingStore
 from churn_assets.settings.company import Settings
 from churn_assets.settings.monitoring import Monitoring
 from churn_store.alerts.log import open_alerts
 from churn_store.clock import Clock
 from churn_store.errors import InputError
-from churn_store.monitoring.baselines import baseline_of
 from churn_store.monitoring.facts import DriftWindow
 
 TWO = 2
@@ -92,8 +91,6 @@ def _newest_snapshot(
     if not snapshots or snapshots[-1].release != bundle.digest:
         raise InputError(f"the lake has no {TABLE} of the release that serves; run the job monitor, or `churn demo`, first")
     key = snapshots[-1].window
-    baseline = baseline_of(serving.engine, bundle.digest)
-    reference, _ = reference_or_why(serving.files, bundle, baseline)
-    rows = WindowRows(lake, lake.version("customer_features"), serving.engine, bundle, None).features(key)
-    as_of = clock.now().isoformat()
-    return Subject(company, key, bundle, baseline, reference, rows, monitoring, seed, as_of), windows
+    version = lake.version("customer_features")
+    stores = SnapshotStores(lake, serving, clock)
+    return Subject.of(stores, bundle, key, version=version, company=company, monitoring=monitoring, seed=seed), windows

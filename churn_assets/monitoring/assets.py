@@ -11,12 +11,10 @@ from churn_assets.monitoring.drift_history import movement
 from churn_assets.monitoring.history import TABLE, windows_of_periods
 from churn_assets.monitoring.history_asset import history_asset
 from churn_assets.monitoring.history_update import REJUDGED
-from churn_assets.monitoring.pages import Subject, drift_page
+from churn_assets.monitoring.pages import SnapshotStores, Subject, drift_page, publish_page
 from churn_assets.monitoring.quality_asset import quality_asset
-from churn_assets.monitoring.reference_rows import champion, reference_or_why
+from churn_assets.monitoring.reference_rows import champion
 from churn_assets.monitoring.report_page import features_table, headline
-from churn_assets.monitoring.window_drawing import publish_page
-from churn_assets.monitoring.window_rows import WindowRows
 from churn_assets.orchestration.code_version import code_version
 from churn_assets.orchestration.failure_policy import wrong_input_is_final
 from churn_assets.orchestration.lost_periods import whole_versions
@@ -30,7 +28,6 @@ from churn_assets.settings.evaluation import EvaluationSettings
 from churn_assets.settings.monitoring import Monitoring
 from churn_store.clock import Clock
 from churn_store.errors import InputError
-from churn_store.monitoring.baselines import baseline_of
 from churn_store.monitoring.facts import DriftWindow
 
 SHOWN_DECIMALS = 4
@@ -105,23 +102,11 @@ def _drift_report(
             raise InputError(
                 f"drift_history has no window {key} of the release that serves; materialize that period of it first"
             )
-        baseline = baseline_of(serving.engine, bundle.digest)
-        reference, _ = reference_or_why(serving.files, bundle, baseline)
-        rows = WindowRows(lake, version, serving.engine, bundle, None).features(key)
-        as_of = clock.now().isoformat()
-        subject = Subject(company, key, bundle, baseline, reference, rows, monitoring, seed, as_of)
+        stores = SnapshotStores(lake, serving, clock)
+        subject = Subject.of(stores, bundle, key, version=version, company=company, monitoring=monitoring, seed=seed)
         page = drift_page(subject, windows)
         drawing = page.drawing
-        report = publish_page(
-            serving,
-            page.document,
-            drawing,
-            name=page.name,
-            verdict=page.verdict,
-            now_s=clock.now_s(),
-            key=key,
-            release=bundle.digest,
-        )
+        report = publish_page(page, serving, now_s=clock.now_s(), key=key, release=bundle.digest)
         everyone = [one for one in windows if one.segment is None and one.of == "snapshot"]
         together = everyone[-subject.together :]
         alert, judged = newest.state == "attention", newest.state != "unknown"
@@ -142,9 +127,9 @@ def _drift_report(
                 "not_judged": ", ".join(one.window for one in together if not one.features) or "none",
                 "not_drawn": ", ".join((*drawing.empty, *drawing.omitted)) or "none",
                 "release": bundle.digest,
-                "baseline": baseline.baseline,
+                "baseline": subject.baseline.baseline,
                 "report_sha256": report.digest,
-                "as_of": as_of,
+                "as_of": subject.as_of,
                 "delta_version": version,
                 "dagster/row_count": newest.rows,
             },
@@ -156,9 +141,7 @@ def _drift_report(
             description=newest.verdict,
             metadata={
                 "judged": judged,
-                "largest_psi": round(
-                    max((move.psi for move in newest.features if move.judged), default=0.0), SHOWN_DECIMALS
-                ),
+                "largest_psi": round(0.0 if newest.largest is None else newest.largest.psi, SHOWN_DECIMALS),
                 "movement": round(movement(newest.features) or 0.0, SHOWN_DECIMALS),
             },
         )
@@ -168,7 +151,7 @@ def _drift_report(
 
 def agreeing(together: Sequence[DriftWindow], needed: int) -> list[str]:
     """The features that drifted in enough of some windows."""
-    moved = [move.feature for one in together for move in one.features if move.drifted]
+    moved = [feature for one in together for feature in one.drifted]
     return [feature for feature in dict.fromkeys(moved) if moved.count(feature) >= needed]
 
 

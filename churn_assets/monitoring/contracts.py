@@ -3,8 +3,7 @@
 import pandera.polars as pa
 import polars as pl
 
-from churn_assets.contracts import contract
-from churn_assets.scoring.contracts import SHA256_LENGTH
+from churn_assets.contracts import SHA256_LENGTH, contract
 
 WINDOW_COLUMNS: dict[str, type[pl.DataType]] = {
     "of": pl.String,

@@ -62,7 +62,6 @@ def settle_alerts(
 
 
 def _drift(window: DriftWindow) -> Alert:
-    moved = [move.feature for move in window.features if move.drifted]
     since = f", since {window.since}" if window.since else ""
     return Alert(
         drift_cause(window.of, window.release),
@@ -72,7 +71,7 @@ def _drift(window: DriftWindow) -> Alert:
         "`churn open drift`; a retraining is considered by itself",
         window.window,
         window.release,
-        {"features": moved, "unusual": window.unusual, "movement": movement(window.features)},
+        {"features": window.drifted, "unusual": window.unusual, "movement": movement(window.features)},
     )
 
 

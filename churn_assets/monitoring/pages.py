@@ -1,31 +1,36 @@
 """The pages about a snapshot and about two files, with Evidently's drawing and figures: what the reports and `churn report` show alike.
 
-Belongs here: putting a page together, and writing it into a folder. Does not belong here: what is on it (``report_page``, ``quality_page``), and publishing
-(``window_drawing``).
+Belongs here: putting a page together, publishing it, and writing it into a folder. Does not belong here: what is on it (``report_page``,
+``quality_page``), and drawing (``window_drawing``).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import msgspec
 import polars as pl
 
+from churn_assets.lake.lake import Lake
 from churn_assets.monitoring.evidently_report import Drawing, draw
 from churn_assets.monitoring.file_windows import TwoFiles
 from churn_assets.monitoring.findings import Finding, findings, in_words, without_reference
 from churn_assets.monitoring.quality_page import quality_document
+from churn_assets.monitoring.reference_rows import reference_or_why
 from churn_assets.monitoring.report_page import About, about_snapshot, document, headline
 from churn_assets.monitoring.window_drawing import allowed_of, drawing_of, frame_of
+from churn_assets.monitoring.window_rows import WindowRows
 from churn_assets.periods import ALL
 from churn_assets.reporting.document import Document
+from churn_assets.resources.serving import ServingStore
 from churn_assets.settings.monitoring import Monitoring
 from churn_store.alerts.log import LoggedAlert
-from churn_store.monitoring.baselines import Baseline
+from churn_store.clock import Clock
+from churn_store.monitoring.baselines import Baseline, baseline_of
 from churn_store.monitoring.facts import DriftWindow
 from churn_store.releases.bundles import Bundle
-from churn_store.reports import address_of
+from churn_store.reports import Report, address_of, publish
 from churn_store.storage.digest_store import digest_of
 
 
@@ -46,6 +51,14 @@ class Page:
     document: Document
     drawing: Drawing
     figures: dict[str, Any]
+
+
+class SnapshotStores(NamedTuple):
+    """Where what a page is about lies: the lake, the serving store, and the platform's clock."""
+
+    lake: Lake
+    serving: ServingStore
+    clock: Clock
 
 
 @dataclass(frozen=True)
@@ -73,6 +86,34 @@ class Subject:
     monitoring: Monitoring
     seed: int
     as_of: str
+
+    @classmethod
+    def of(
+        cls,
+        stores: SnapshotStores,
+        bundle: Bundle,
+        key: str,
+        *,
+        version: int,
+        company: str,
+        monitoring: Monitoring,
+        seed: int,
+    ) -> Self:
+        """A snapshot as a release sees it, beside the reference that counts.
+
+        Args:
+            stores: where it lies.
+            bundle: the release that serves.
+            key: key of the snapshot.
+            version: version of ``customer_features``.
+            company: name of the company.
+            monitoring: section ``monitoring``.
+            seed: seed of the samples that are drawn.
+        """
+        baseline = baseline_of(stores.serving.engine, bundle.digest)
+        reference, _ = reference_or_why(stores.serving.files, bundle, baseline)
+        rows = WindowRows(stores.lake, version, stores.serving.engine, bundle, None).features(key)
+        return cls(company, key, bundle, baseline, reference, rows, monitoring, seed, stores.clock.now().isoformat())
 
     @property
     def together(self) -> int:
@@ -180,6 +221,34 @@ def quality_page_of_files(files: TwoFiles, names: tuple[str, str], monitoring: M
     about = About(f"Data quality of {names[1]}", _facts(files, names))
     page = quality_document(about, found, [], drawing, frame=frame_of(drawing))
     return Page("quality", in_words(found), page, drawing, _told(found, []))
+
+
+def publish_page(page: Page, serving: ServingStore, *, now_s: int, key: str, release: str) -> Report:
+    """Publish a page with its drawing.
+
+    Args:
+        page: the page.
+        serving: where it is published.
+        now_s: time by the platform's clock, in epoch seconds.
+        key: key of the snapshot that it is about.
+        release: digest of the release that it is about.
+
+    Raises:
+        InputError: if both together are too large.
+        StoreAwayError: if the object store does not answer.
+    """
+    return publish(
+        serving.engine,
+        serving.files,
+        page.document.html(),
+        name=page.name,
+        title=page.document.title,
+        verdict=page.verdict,
+        now_s=now_s,
+        snapshot=key,
+        release=release,
+        drawing=page.drawing.page,
+    )
 
 
 def write_page(page: Page, folder: Path) -> list[Path]:

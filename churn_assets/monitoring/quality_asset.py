@@ -7,10 +7,8 @@ import dagster as dg
 from churn_assets.lake.lake import Lake
 from churn_assets.monitoring.findings import ORDER
 from churn_assets.monitoring.history import TABLE
-from churn_assets.monitoring.pages import Subject, quality_page
-from churn_assets.monitoring.reference_rows import champion, reference_or_why
-from churn_assets.monitoring.window_drawing import publish_page
-from churn_assets.monitoring.window_rows import WindowRows
+from churn_assets.monitoring.pages import SnapshotStores, Subject, publish_page, quality_page
+from churn_assets.monitoring.reference_rows import champion
 from churn_assets.orchestration.code_version import code_version
 from churn_assets.orchestration.failure_policy import wrong_input_is_final
 from churn_assets.orchestration.lost_periods import whole_versions
@@ -21,7 +19,6 @@ from churn_assets.resources.serving import ServingStore
 from churn_assets.settings.monitoring import Monitoring
 from churn_store.alerts.log import open_alerts
 from churn_store.clock import Clock
-from churn_store.monitoring.baselines import baseline_of
 
 
 def quality_asset(
@@ -59,22 +56,10 @@ def quality_asset(
         [key] = keys_of(context)
         bundle = champion(serving)
         version = whole_versions(context.instance, lake, ["customer_features"])["customer_features"]
-        baseline = baseline_of(serving.engine, bundle.digest)
-        reference, _ = reference_or_why(serving.files, bundle, baseline)
-        rows = WindowRows(lake, version, serving.engine, bundle, None).features(key)
-        as_of = clock.now().isoformat()
-        subject = Subject(company, key, bundle, baseline, reference, rows, monitoring, seed, as_of)
+        stores = SnapshotStores(lake, serving, clock)
+        subject = Subject.of(stores, bundle, key, version=version, company=company, monitoring=monitoring, seed=seed)
         page, found = quality_page(subject, open_alerts(serving.engine))
-        report = publish_page(
-            serving,
-            page.document,
-            page.drawing,
-            name=page.name,
-            verdict=page.verdict,
-            now_s=clock.now_s(),
-            key=key,
-            release=bundle.digest,
-        )
+        report = publish_page(page, serving, now_s=clock.now_s(), key=key, release=bundle.digest)
         return dg.MaterializeResult(
             value=None,
             metadata={
@@ -87,7 +72,7 @@ def quality_asset(
                 "release": bundle.digest,
                 "report_sha256": report.digest,
                 "delta_version": version,
-                "dagster/row_count": rows.height,
+                "dagster/row_count": subject.rows.height,
             },
         )
 

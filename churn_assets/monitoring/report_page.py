@@ -202,7 +202,7 @@ def _windows_table(everyone: Sequence[DriftWindow]) -> DocumentTable:
                 "customers" if one.of == "snapshot" else "served requests",
                 f"{one.rows:,}",
                 WORD[one.state],
-                ", ".join(move.feature for move in one.features if move.drifted) or "no feature",
+                ", ".join(one.drifted) or "no feature",
                 one.since or "",
                 "" if one.unusual is None else f"{one.unusual:.0%}",
                 "" if one.mean_score is None else f"{one.mean_score:.4f}",

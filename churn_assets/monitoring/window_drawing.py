@@ -1,4 +1,4 @@
-"""The drawing of a window beside the baseline, and publishing a page with it: what the reports of drift and of data quality share.
+"""The drawing of a window beside the baseline: what the reports of drift and of data quality share.
 
 Does not belong here: what is on a page (``report_page``, ``quality_page``), and how Evidently draws (``evidently_report``).
 """
@@ -10,13 +10,11 @@ import polars as pl
 from churn_assets.monitoring.evidently_report import Drawing, Kind, draw
 from churn_assets.monitoring.judged_windows import SCORED
 from churn_assets.monitoring.window_rows import scored
-from churn_assets.reporting.document import Document
-from churn_assets.resources.serving import ServingStore
 from churn_assets.settings.monitoring import Monitoring
 from churn_store.model.signature import Column
 from churn_store.monitoring.facts import FeatureMove
 from churn_store.releases.bundles import Bundle
-from churn_store.reports import Report, address_of, publish
+from churn_store.reports import address_of
 from churn_store.storage.digest_store import digest_of
 
 ANY_PSI = 1e9
@@ -72,34 +70,3 @@ def allowed_of(moves: Sequence[FeatureMove], columns: Sequence[Column], effect: 
 def frame_of(drawing: Drawing) -> str | None:
     """The file of a drawing, as the frame of a page names it; ``None`` where nothing was drawn."""
     return None if drawing.page is None else address_of(digest_of(drawing.page.encode()))
-
-
-def publish_page(
-    serving: ServingStore,
-    page: Document,
-    drawing: Drawing,
-    *,
-    name: str,
-    verdict: str,
-    now_s: int,
-    key: str,
-    release: str,
-) -> Report:
-    """Publish a page with its drawing.
-
-    Raises:
-        InputError: if both together are too large.
-        StoreAwayError: if the object store does not answer.
-    """
-    return publish(
-        serving.engine,
-        serving.files,
-        page.html(),
-        name=name,
-        title=page.title,
-        verdict=verdict,
-        now_s=now_s,
-        snapshot=key,
-        release=release,
-        drawing=drawing.page,
-    )

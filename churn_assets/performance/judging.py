@@ -16,7 +16,7 @@ from churn_assets.evaluation.measures import Weights
 from churn_assets.evaluation.segments import segment_columns, segments_of
 from churn_assets.performance.degradation import Point, Rule, Series
 from churn_assets.performance.evidence import Evidence
-from churn_assets.performance.excess import GateFigure, excess_log_loss
+from churn_assets.performance.excess import NORMAL_REACH, GateFigure, excess_log_loss
 from churn_assets.performance.history import Details, Row
 from churn_assets.performance.measured import OF_PARTS, SHOWN, bands, called, measures
 from churn_assets.periods import Cadence
@@ -190,7 +190,7 @@ def _row(
         churned, scores, customers, weights=weights, threshold=manifest.threshold, profit=judging.profit,
         names=SHOWN if series.is_whole else OF_PARTS, seed=judging.seed, draws=judging.evaluation.draws,
     )  # fmt: skip
-    reach = 1.959964 * excess.variance**0.5
+    reach = NORMAL_REACH * excess.variance**0.5
     found |= {
         "excess_log_loss": Measured(value=excess.value, low=excess.value - reach, high=excess.value + reach),
         "promised_log_loss": Measured(value=excess.promised, low=None, high=None),

@@ -3,10 +3,8 @@
 import pandera.polars as pa
 import polars as pl
 
-from churn_assets.contracts import contract
+from churn_assets.contracts import SHA256_LENGTH, contract
 from churn_store.batch.reasons import ACTIONABLE, CONTRIBUTION, REASON_COLUMNS, TEXT
-
-SHA256_LENGTH = 64
 
 
 def scores_contract(*, has_time: bool) -> pa.DataFrameSchema:

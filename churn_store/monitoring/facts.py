@@ -117,6 +117,16 @@ class DriftWindow(msgspec.Struct, frozen=True, kw_only=True):
     positive_rate: float | None
     features: list[FeatureMove]
 
+    @property
+    def drifted(self) -> list[str]:
+        """Names of the features that moved materially."""
+        return [move.feature for move in self.features if move.drifted]
+
+    @property
+    def largest(self) -> FeatureMove | None:
+        """The judged feature with the greatest index; ``None`` where none is judged."""
+        return max((move for move in self.features if move.judged), key=lambda move: move.psi, default=None)
+
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
     """A figure with its interval of 95 %."""
