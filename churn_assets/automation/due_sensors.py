@@ -6,7 +6,7 @@ code and the data that it reads. No period is requested while a run with it is u
 that failed is requested again when its cause has changed.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import date
 from functools import partial
 from typing import Any, NamedTuple
@@ -27,8 +27,8 @@ from churn_assets.automation.due import (
     raw_due,
 )
 from churn_assets.automation.jobs import BACKTEST, FACTS, FEATURES, INGEST, LABELS, MONITOR, PERFORMANCE, PUBLISH, SCORE
+from churn_assets.automation.reports_due import Requests, backtest_due, facts_due
 from churn_assets.automation.watch import Signs, Watch
-from churn_assets.backtest.origins import origins
 from churn_assets.coverage import unbroken_until
 from churn_assets.lake.lake import Lake
 from churn_assets.orchestration.code_version import code_version
@@ -39,11 +39,11 @@ from churn_assets.orchestration.pools import EVERY_S, ensure_limits
 from churn_assets.orchestration.run_history import (
     CAUSE,
     KNOWN_UNTIL,
+    REASON,
     asked_for,
     attempts,
     data_versions,
     digest_of,
-    failures,
     ingested,
     is_under_way,
     materialized,
@@ -56,26 +56,15 @@ from churn_assets.orchestration.run_history import (
 )
 from churn_assets.periods import Calendar, text
 from churn_assets.quality.acceptances import as_cause
-from churn_assets.quality.findings import TABLE as QUALITY_FINDINGS
 from churn_assets.raw.assets import STAGES
 from churn_assets.resources.serving import ServingStore
 from churn_assets.settings.company import Settings
-from churn_assets.settings.evaluation import EvaluationSettings
-from churn_assets.settings.label import Label, matures_on
-from churn_assets.settings.training import Training
+from churn_assets.settings.label import Label
 from churn_assets.tables import Source, quarantine_of
 from churn_store.clock import Clock
-from churn_store.errors import InputError, LostError, StoreAwayError
 from churn_store.mapping.tables import Table
 from churn_store.monitoring.baselines import baseline_of
-from churn_store.monitoring.facts import ASSET
 
-REASON = "churn/reason"
-
-UNREADABLE = -1
-"""Version of a table that can't be read."""
-
-Requests = Iterator[dg.RunRequest | dg.SkipReason]
 RANGE_START, RANGE_END = ASSET_PARTITION_RANGE_START_TAG, ASSET_PARTITION_RANGE_END_TAG
 
 
@@ -231,7 +220,7 @@ def due_stages(settings: Settings, source: Source, clock: Clock, serving: Servin
         )
 
     def backtest(instance: dg.DagsterInstance) -> Requests:
-        yield _backtest(
+        yield backtest_due(
             instance,
             clock.now().date(),
             present(instance, lake, "churn_labels"),
@@ -250,7 +239,7 @@ def due_stages(settings: Settings, source: Source, clock: Clock, serving: Servin
         MONITOR: Stage(monitoring, "Measures the newest snapshot's drift."),
         BACKTEST: Stage(backtest, "Tests the family that serves, once a month of labels."),
         FACTS: Stage(
-            partial(_facts, lake=lake, serving=serving), "Publishes what was found out, once there is something newer."
+            partial(facts_due, lake=lake, serving=serving), "Publishes what was found out, once there is something newer."
         ),
         PERFORMANCE: Stage(performance, "Judges what was served, once the labels of a snapshot are made or restated."),
     }
@@ -269,70 +258,6 @@ def due_sensors(
         signs: what the sensors see cheaply, before they look at length.
     """
     return [_sensor(jobs[job], stage, Watch(signs), company=company, lake_url=lake_url) for job, stage in stages.items()]
-
-
-def _backtest(
-    instance: dg.DagsterInstance,
-    today: date,
-    labelled: set[str],
-    *,
-    calendar: Calendar,
-    label: Label,
-    training: Training,
-    evaluation: EvaluationSettings,
-) -> dg.RunRequest | dg.SkipReason:
-    """One backtest for each month that has a labelled snapshot, once there are enough of them."""
-    mature = [key for key in map(date.fromisoformat, labelled) if matures_on(key, label) <= today]
-    try:
-        newest = origins(mature, calendar, label, training, folds=evaluation.folds)[-1].judge[0]
-    except InputError as error:
-        return dg.SkipReason(f"not enough to test on: {error}")
-    month = f"{newest:%Y-%m}"
-    last = newest_materialization(instance, "backtest_report")
-    if last is not None and str(last.metadata["newest_fold"])[: len(month)] >= month:
-        return dg.SkipReason(f"the backtest of {month} is there")
-    cause = digest_of(BACKTEST, month)
-    failed, given_up = failures(instance, BACKTEST, cause)
-    if given_up or is_under_way(instance, BACKTEST, makes=["backtest_report"]):
-        return dg.SkipReason(f"the backtest of {month} {f'failed {failed} times' if given_up else 'is under way'}")
-    return dg.RunRequest(
-        run_key=run_key(BACKTEST, cause, failed),
-        tags={REASON: f"the labels of {month} are there, newest snapshot {newest}", CAUSE: cause},
-    )
-
-
-def _facts(instance: dg.DagsterInstance, *, lake: Lake, serving: ServingStore) -> Requests:
-    """One publication for each newer report, finding or release, once none of them is being made."""
-    row, away = serving.newest_or_away()
-    if away:
-        yield dg.SkipReason(away)
-        return
-    reports = {name: newest_materialization(instance, name) for name in ("drift_report", "performance_report")}
-    found = {name: report.event for name, report in reports.items() if report is not None}
-    try:
-        if lake.has(QUALITY_FINDINGS):
-            found[QUALITY_FINDINGS] = lake.version(QUALITY_FINDINGS)
-    except LostError:  # published as unknown, with the reason
-        found[QUALITY_FINDINGS] = UNREADABLE
-    except StoreAwayError as error:
-        yield dg.SkipReason(str(error))
-        return
-    if not found:
-        yield dg.SkipReason("nothing was found out yet")
-        return
-    for job in (MONITOR, PERFORMANCE):
-        if is_under_way(instance, job, makes=reports):
-            yield dg.SkipReason(f"{job} is under way, and published afterwards")
-            return
-    cause = digest_of(sorted(found.items()), None if row is None else row.epoch, code_version("facts"))
-    failed, given_up = failures(instance, FACTS, cause)
-    if given_up or is_under_way(instance, FACTS, makes=[ASSET]) or attempts(instance, FACTS, cause) > failed:
-        yield dg.SkipReason(f"asked for already, {f'and failed {failed} times' if given_up else 'and nothing is newer'}")
-        return
-    yield dg.RunRequest(
-        run_key=run_key(FACTS, cause, failed),
-        tags={REASON: f"{', '.join(found)} may be newer than what was published", CAUSE: cause},
-    )
 
 
 def _to_restate(

@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from churn_assets.automation.due_sensors import REASON, Stage
+from churn_assets.automation.due_sensors import Stage
 from churn_assets.automation.jobs import LABELS, RETRAIN
 from churn_assets.automation.retraining_policy import DriftReport, Staleness, decide
 from churn_assets.automation.watch import Signs, Watch
@@ -14,6 +14,7 @@ from churn_assets.orchestration.ownership import require_own
 from churn_assets.orchestration.pools import EVERY_S
 from churn_assets.orchestration.run_history import (
     CAUSE,
+    REASON,
     data_version,
     digest_of,
     failures,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import dagster as dg
 
 from churn_assets.automation.due import contiguous, features_due, first_snapshot, labels_due, raw_due
-from churn_assets.automation.due_sensors import RANGE_END, RANGE_START, REASON
+from churn_assets.automation.due_sensors import RANGE_END, RANGE_START
 from churn_assets.automation.jobs import FACTS, FEATURES, INGEST, LABELS, ORDER, RETRAIN, SCORE
 from churn_assets.lake.lake import Lake
 from churn_assets.orchestration.code_version import sections_of
@@ -20,7 +20,7 @@ from churn_assets.orchestration.dagster_internals import AssetNode
 from churn_assets.orchestration.in_process import execute
 from churn_assets.orchestration.lost_checks import IN_LAKE
 from churn_assets.orchestration.lost_periods import lost
-from churn_assets.orchestration.run_history import data_version, data_versions, digest_of, ingested
+from churn_assets.orchestration.run_history import REASON, data_version, data_versions, digest_of, ingested
 from churn_assets.periods import text
 from churn_assets.raw.assets import ANEW
 from churn_assets.resources.serving import ServingStore

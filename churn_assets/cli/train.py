@@ -16,7 +16,6 @@ from typing import Any
 import click
 import dagster as dg
 
-from churn_assets.automation.due_sensors import REASON
 from churn_assets.automation.runner import QUIET, why
 from churn_assets.build import build_defs
 from churn_assets.champion.candidate import require_configured
@@ -27,7 +26,7 @@ from churn_assets.lake.lake import Lake
 from churn_assets.orchestration.in_process import execute
 from churn_assets.orchestration.instance import instance_in_words, instance_of, require_no_run
 from churn_assets.orchestration.ownership import claim
-from churn_assets.orchestration.run_history import newest_materialization
+from churn_assets.orchestration.run_history import REASON, newest_materialization
 from churn_assets.resources.serving import ServingStore
 from churn_assets.settings.company import Settings
 from churn_assets.training.families import FAMILIES

@@ -33,6 +33,9 @@ from churn_store.mapping.tables import Table
 
 RUN_KEY_LENGTH = 32
 
+REASON = "churn/reason"
+"""The tag of a run with the reason why it was asked for, in words."""
+
 CAUSE = "churn/run_cause"
 """The tag of a run with the digest of its cause, in addition to its periods. The Dagster UI shows tags in the order of their names, so that
 digests are named to stand behind the reason."""

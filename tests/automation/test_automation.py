@@ -15,9 +15,9 @@ import pytest
 from dagster._core.scheduler.instigation import InstigatorStatus, TickStatus
 from dagster._core.test_utils import create_run_for_test
 
-from churn_assets.automation.due_sensors import RANGE_END, RANGE_START, REASON
+from churn_assets.automation.due_sensors import RANGE_END, RANGE_START
 from churn_assets.automation.jobs import FACTS, FEATURES, INGEST, LABELS, MONITOR, PERFORMANCE, RETRAIN, SCORE
-from churn_assets.orchestration.run_history import digest_of, run_key
+from churn_assets.orchestration.run_history import REASON, digest_of, run_key
 from churn_store.releases.approval import approve
 from churn_store.releases.blessings import newest_blessings
 from churn_store.releases.log import history

@@ -10,13 +10,13 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from churn_assets.automation.due_sensors import RANGE_END, RANGE_START, REASON
+from churn_assets.automation.due_sensors import RANGE_END, RANGE_START
 from churn_assets.automation.jobs import FEATURES, INGEST
 from churn_assets.automation.runner import QUIET, why
 from churn_assets.build import build_defs
 from churn_assets.lake.lake import Lake
 from churn_assets.orchestration.lost_periods import lost
-from churn_assets.orchestration.run_history import data_versions
+from churn_assets.orchestration.run_history import REASON, data_versions
 from churn_assets.settings.company import Settings
 from churn_assets.settings.features import Features
 from churn_store.mapping.file_settings import FilesSettings

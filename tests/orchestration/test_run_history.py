@@ -10,7 +10,7 @@ from dagster._core.execution.backfill import BulkActionStatus
 from dagster._core.test_utils import create_run_for_test
 from dagster._daemon.auto_run_reexecution.event_log_consumer import EventLogConsumerDaemon
 
-from churn_assets.automation.due_sensors import RANGE_END, RANGE_START, REASON
+from churn_assets.automation.due_sensors import RANGE_END, RANGE_START
 from churn_assets.automation.jobs import FEATURES, INGEST, RETRAIN
 from churn_assets.automation.runner import FINGERPRINT
 from churn_assets.orchestration.failure_policy import WRONG_INPUT_TAG
@@ -19,6 +19,7 @@ from churn_assets.orchestration.run_history import (
     ATTEMPTS,
     CAUSE,
     OLDER_CAUSE,
+    REASON,
     asked_for,
     attempts,
     failures,
