@@ -225,6 +225,12 @@ def problem(response: httpx.Response, status: int) -> dict[str, Any]:
     return body
 
 
+def counts(response: httpx.Response) -> dict[str, int]:
+    """What a receipt counts, without what it counts none of."""
+    assert response.status_code == 200, response.text
+    return {name: value for name, value in response.json().items() if value and name not in {"request_id", "replayed"}}
+
+
 def refused_since(began: datetime, lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The lines of refusals that were counted since ``began``; the session's service writes its own to the same output."""
     return [line for line in lines if line["event"] == "refused" and datetime.fromisoformat(line["since"]) >= began]
@@ -262,4 +268,25 @@ def service(tmp_path_factory: pytest.TempPathFactory, candidate: Candidate) -> I
         made.release(candidate)
         made.put_online()
         with made.serve() as service:
+            yield service
+
+
+@pytest.fixture
+def acting(tmp_path: Path, candidate: Candidate) -> Iterator[Service]:
+    """A service with keys to send and to read, which ships predictions at once."""
+    with Installation.make(tmp_path, ship_s=0.05) as installed:
+        installed.make_key("act", "act")
+        installed.make_key("read", "read")
+        installed.release(candidate)
+        installed.put_online()
+        with installed.serve() as service:
+            yield service
+
+
+@pytest.fixture(scope="module")
+def refusing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service, without a release, for tests after which nothing is written."""
+    with Installation.make(tmp_path_factory.mktemp("refusing")) as installed:
+        installed.make_key("act", "act")
+        with installed.serve() as service:
             yield service

@@ -2,9 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,34 +11,13 @@ import sqlalchemy as sa
 
 from churn_api.http.asking import RETRY_S
 from churn_store.database.schema import outcome_keys, outcomes
-from tests.api.conftest import ONLINE_ROWS, Installation, Service, problem
+from tests.api.conftest import ONLINE_ROWS, Installation, Service, counts, problem
 from tests.release_factory import NOW_S, Candidate
 
 NOW = datetime.fromtimestamp(NOW_S, UTC)
 T = (NOW - timedelta(days=40)).date().isoformat()
 LEFT = {"customer_id": "c1", "churned": True, "snapshot": T}
 CANARY = "canary-4711"
-
-
-@pytest.fixture
-def acting(tmp_path: Path, candidate: Candidate) -> Iterator[Service]:
-    """A service with keys to send and to read, which ships predictions at once."""
-    with Installation.make(tmp_path, ship_s=0.05) as installed:
-        installed.make_key("act", "act")
-        installed.make_key("read", "read")
-        installed.release(candidate)
-        installed.put_online()
-        with installed.serve() as service:
-            yield service
-
-
-@pytest.fixture(scope="module")
-def refusing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service, without a release, for tests after which nothing is written."""
-    with Installation.make(tmp_path_factory.mktemp("refusing")) as installed:
-        installed.make_key("act", "act")
-        with installed.serve() as service:
-            yield service
 
 
 def send(service: Service, body: Any, **headers: str) -> httpx.Response:
@@ -51,11 +28,6 @@ def send(service: Service, body: Any, **headers: str) -> httpx.Response:
 def rows(installed: Installation) -> int:
     with installed.engine.connect() as connection:
         return int(connection.execute(sa.select(sa.func.count()).select_from(outcomes)).scalar_one())
-
-
-def counts(response: httpx.Response) -> dict[str, int]:
-    assert response.status_code == 200, response.text
-    return {name: value for name, value in response.json().items() if value and name not in {"request_id", "replayed"}}
 
 
 def test_one_many_and_csv_are_saved_and_read_back(acting: Service) -> None:

@@ -1,16 +1,14 @@
 """Treatments over HTTP: saved whole or not at all, refused row by row, and read back in all versions."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from churn_store.treatments.log import versions_of
-from tests.api.conftest import ONLINE_ROWS, Installation, Service, problem
-from tests.release_factory import NOW_S, Candidate
+from tests.api.conftest import ONLINE_ROWS, Service, counts, problem
+from tests.release_factory import NOW_S
 
 NOW = datetime.fromtimestamp(NOW_S, UTC)
 THEN = (NOW - timedelta(days=3)).date().isoformat()
@@ -18,36 +16,10 @@ CALLED = {"customer_id": "c1", "assigned": THEN, "channel": "phone", "offer": "1
 CANARY = "canary-4711"
 
 
-@pytest.fixture
-def acting(tmp_path: Path, candidate: Candidate) -> Iterator[Service]:
-    """A service with keys to send and to read, which ships predictions at once."""
-    with Installation.make(tmp_path, ship_s=0.05) as installed:
-        installed.make_key("act", "act")
-        installed.make_key("read", "read")
-        installed.release(candidate)
-        installed.put_online()
-        with installed.serve() as service:
-            yield service
-
-
-@pytest.fixture(scope="module")
-def refusing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service, without a release, for tests after which nothing is written."""
-    with Installation.make(tmp_path_factory.mktemp("refusing")) as installed:
-        installed.make_key("act", "act")
-        with installed.serve() as service:
-            yield service
-
-
 def send(service: Service, body: Any, **headers: str) -> httpx.Response:
     return service.post(
         "/treatments", body, key="act", headers={name.replace("_", "-"): value for name, value in headers.items()}
     )
-
-
-def counts(response: httpx.Response) -> dict[str, int]:
-    assert response.status_code == 200, response.text
-    return {name: value for name, value in response.json().items() if value and name not in {"request_id", "replayed"}}
 
 
 def is_empty(service: Service) -> bool:
