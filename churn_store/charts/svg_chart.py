@@ -21,8 +21,8 @@ DASHES = ("", "6 4", "2 4")
 
 GRID, ZERO = "#e3e6ea", "#8a929c"
 TICKS = 5
-MOST_NAMES = 14
-"""Most names that fit below the chart."""
+MOST_NAMES, BETWEEN_NAMES = 14, 8
+"""Most names below the chart, and the least space between two of them."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def line_chart(
     upward = [y for line in lines for _, y in line.points] + [y for line in lines for bound in line.bounds for y in bound]
     upward += [rule.at for rule in rules if not rule.upright]
     x_numbers = ticks(min(across) if x_from is None else x_from, max(across))
-    x_ticks = list(range(0, len(names), math.ceil(len(names) / MOST_NAMES))) if names else x_numbers
+    x_ticks = _named(names) if names else x_numbers
     y_ticks = ticks(min(upward) if y_from is None else y_from, max(upward))
     left, right = min([*across, *x_ticks]), max([*across, *x_ticks])
     low, high = y_ticks[0], y_ticks[-1]
@@ -181,6 +181,14 @@ def ticks(low: float, high: float) -> list[float]:
     step = size * next(factor for factor in (1, 2, 5, 10) if size * factor >= rough)
     first, last = math.floor(low / step), math.ceil(high / step)
     return [round(number * step, 12) for number in range(first, last + 1)]
+
+
+def _named(names: Sequence[str]) -> list[int]:
+    """The places that are named below a chart: the last, which ends with the axis, and as many before it as don't run into each other."""
+    width = CHARACTER * max(map(len, names))
+    apart = (WIDTH - LEFT - RIGHT) / max(1, len(names) - 1)
+    step = math.ceil(max(len(names) / MOST_NAMES, (width + BETWEEN_NAMES) / apart, 1.5 * width / apart))
+    return list(range(len(names) - 1, -1, -step))[::-1]
 
 
 def _style(place: int) -> str:

@@ -10,6 +10,7 @@ import pytest
 from churn_store.charts.bar_chart import bar_chart
 from churn_store.charts.svg_chart import (
     BOTTOM,
+    CHARACTER,
     HEIGHT,
     LEFT,
     RIGHT,
@@ -86,6 +87,18 @@ def test_names_below_the_chart_do_not_leave_it() -> None:
     svg = line_chart([Line("one", tuple((float(x), 1.0) for x in range(12)))], names=days, **PLAIN)
     last = next(text for text in parsed(svg).iter(f"{SVG}text") if text.text == days[-1])
     assert (last.get("text-anchor"), float(last.get("x", ""))) == ("end", WIDTH - RIGHT)
+
+
+@pytest.mark.parametrize("count", [5, 12, 14, 40])
+@pytest.mark.parametrize("form", ["2025-{:02}-01", "{:02}", "a window with a name of its own, {:02}"])
+def test_names_below_the_chart_do_not_run_into_each_other_and_the_newest_is_among_them(count: int, form: str) -> None:
+    names = [form.format(number) for number in range(count)]
+    svg = line_chart([Line("one", tuple((float(x), 1.0) for x in range(count)))], names=names, **PLAIN)
+    drawn = [text for text in parsed(svg).iter(f"{SVG}text") if text.text in names]
+    assert drawn[-1].text == names[-1]
+    width = CHARACTER * len(names[0])
+    begins = [float(text.get("x", "")) - width * (1.0 if text.get("text-anchor") == "end" else 0.5) for text in drawn]
+    assert all(after - before >= width for before, after in pairwise(begins))
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.4693, 0.4698), (0.0, 0.0), (-3.0, 12.0), (1e6, 3e6)])
